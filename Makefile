@@ -1,0 +1,41 @@
+# make sweep    set up and run the main job: real trials on real MNIST, with a live view (COUNT=4 AGENTS=2)
+# make test     set up and run the tests
+# make check    formatter, linter, types, import floors
+PYTHON ?= python3
+VENV ?= .venv
+COUNT ?= 4
+AGENTS ?= 2
+SWEEP ?= sweeps/onecycle.yaml
+BIN := $(VENV)/bin
+
+.PHONY: sweep test check format setup setup-dev
+
+sweep: setup
+	$(BIN)/mnist-sweep sweep $(SWEEP) --count $(COUNT) --agents $(AGENTS)
+
+test: setup-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+setup: $(VENV)/.setup
+setup-dev: $(VENV)/.setup-dev
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.setup: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.setup-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@ $(VENV)/.setup

@@ -1,0 +1,1 @@
+"""Constrained hyperparameter sweeps with Weights & Biases, on MNIST, under 10,000 parameters."""
