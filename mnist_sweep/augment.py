@@ -1,0 +1,82 @@
+"""The study's augmentation (policy A) as one batched transform on the images' device, with a strength.
+
+At strength 1, per image: rotation within 6 degrees; then rotation within 7 degrees, shear within 10 degrees,
+translation up to a tenth of the side, scale 0.8 … 1.2; then brightness and contrast within 40 %. A strength s scales
+every one of these ranges by s. The two geometric steps are composed and resampled once, bilinearly.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+MEAN, STD = 0.1307, 0.3081
+
+
+def normalise(images: torch.Tensor) -> torch.Tensor:
+    """uint8 N x 28 x 28 -> float32 N x 1 x 28 x 28 with the training images' mean 0 and deviation 1."""
+    return (images.unsqueeze(1).float() / 255 - MEAN) / STD
+
+
+def augment(images: torch.Tensor, strength: float, generator: torch.Generator) -> torch.Tensor:
+    """Policy A at `strength` (0 … 1.5), normalised.
+
+    Args:
+        images: uint8, N x 28 x 28.
+        strength: 0 leaves the images as they are.
+        generator: on the images' device; every image draws its own parameters.
+
+    Returns:
+        float32, N x 1 x 28 x 28.
+    """
+    if strength == 0:
+        return normalise(images)
+    drawn = torch.rand(8, len(images), generator=generator, device=images.device) * (2 * strength) - strength
+    turn, angle, shear, shift_x, shift_y, scale, brightness, contrast = drawn
+    grid = F.affine_grid(
+        _inverse_affine(
+            turn * math.radians(6),
+            angle * math.radians(7),
+            shear * math.radians(10),
+            0.2 * shift_x,
+            0.2 * shift_y,
+            1 + 0.2 * scale,
+        ),
+        [len(images), 1, *images.shape[1:]],
+        align_corners=False,
+    )
+    pixels: torch.Tensor = F.grid_sample(images.unsqueeze(1).float() / 255, grid, align_corners=False)
+    # Brightness and contrast commute but for clipping, so both orders of the study's jitter are this one.
+    gain, blend = (1 + 0.4 * brightness).view(-1, 1, 1, 1), (1 + 0.4 * contrast).view(-1, 1, 1, 1)
+    mean = pixels.mean((2, 3), keepdim=True)
+    pixels = (gain * (mean + blend * (pixels - mean))).clamp(0, 1)
+    return (pixels - MEAN) / STD
+
+
+def _inverse_affine(
+    turn: torch.Tensor,
+    angle: torch.Tensor,
+    shear: torch.Tensor,
+    shift_x: torch.Tensor,
+    shift_y: torch.Tensor,
+    scale: torch.Tensor,
+) -> torch.Tensor:
+    """N x 2 x 3 matrices from output to input coordinates (-1 … 1) of: turn, then shear, scale, rotate, translate.
+
+    Angles in radians, shifts in units of half the side.
+    """
+    inverse = _rotation(-turn) @ _shear(-shear) @ _rotation(-angle) / scale.view(-1, 1, 1)
+    shift = torch.stack((shift_x, shift_y), -1).unsqueeze(-1)
+    return torch.cat((inverse, -inverse @ shift), -1)
+
+
+def _rotation(angle: torch.Tensor) -> torch.Tensor:
+    cos, sin = angle.cos(), angle.sin()
+    return torch.stack((torch.stack((cos, -sin), -1), torch.stack((sin, cos), -1)), -2)
+
+
+def _shear(angle: torch.Tensor) -> torch.Tensor:
+    one, zero = torch.ones_like(angle), torch.zeros_like(angle)
+    return torch.stack((torch.stack((one, -angle.tan()), -1), torch.stack((zero, one), -1)), -2)

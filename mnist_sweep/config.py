@@ -1,0 +1,195 @@
+"""RunConfig: the one flat, frozen, validated description of a run. A RunConfig that exists fits the parameter budget.
+
+Command-line flags, help texts, the check of sweep files and the README's table all come from the fields below: adding a
+knob is adding a field. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from mnist_sweep import architecture
+
+PARAMETER_LIMIT = 10_000
+"""A network must have strictly fewer trainable parameters than this."""
+
+EPOCH_LIMIT = 15
+
+Width = Annotated[int, Field(ge=1, le=128)]
+_COMMON = {"weight_decay": 0.0, "label_smoothing": 0.0, "batch_size": 128, "epochs": 15, "nesterov": False}
+_CONSTANT = _COMMON | {"lr_schedule": "constant", "max_lr": 0.01, "momentum": 0.9, "cycle_momentum": False}
+_ONECYCLE = _COMMON | {
+    "lr_schedule": "onecycle",
+    "max_lr": 0.015,
+    "momentum": 0.7,
+    "cycle_momentum": True,
+    "pct_start": 0.3,
+    "div_factor": 25.0,
+    "final_div_factor": 1e4,
+}
+# dropout, augmentation strength and optimisation of the study's eight steps
+_STEPS: dict[str, tuple[float, float, dict[str, Any]]] = {
+    "step1": (0.0, 0.0, _CONSTANT),
+    "step2": (0.0, 0.0, _CONSTANT),
+    "step3": (0.0, 0.0, _CONSTANT),
+    "step4": (0.0, 0.0, _CONSTANT),
+    "step5": (0.1, 0.0, _CONSTANT),
+    "step6": (0.03, 0.0, _CONSTANT),
+    "step7": (0.03, 1.0, _CONSTANT),
+    "step8": (0.03, 1.0, _ONECYCLE),
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    name: {"model": name, "dropout": dropout, "augment_strength": strength} | optimisation
+    for name, (dropout, strength, optimisation) in _STEPS.items()
+}
+"""Whole configurations of the study's steps, by name."""
+
+
+class ConfigError(ValueError):
+    """A configuration that is wrong in itself; the message is one line for people."""
+
+
+class OverBudgetError(ConfigError):
+    """A valid configuration whose network has `parameters` >= PARAMETER_LIMIT."""
+
+    def __init__(self, message: str, parameters: int) -> None:
+        super().__init__(message)
+        self.parameters = parameters
+
+
+class RunConfig(BaseModel):
+    """One run, whole. Build it from outside data with `parse`, which words its errors for people."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    preset: Literal["step1", "step2", "step3", "step4", "step5", "step6", "step7", "step8"] | None = Field(
+        None, description="start from the study's step; other fields given override it"
+    )
+    model: Literal["tiny", "step1", "step2", "step3", "step4", "step5", "step6", "step7", "step8"] = Field(
+        "tiny", description="network: tiny has the widths below, step1 to step8 are the study's"
+    )
+    c1: Width = Field(8, description="channels of the 1st 3x3 convolution (tiny)")
+    c2: Width = Field(16, description="channels of the 2nd 3x3 convolution, before the max-pool (tiny)")
+    squeeze: Width = Field(8, description="channels of the 1x1 convolution after the max-pool (tiny)")
+    c3: Width = Field(10, description="channels of the 3rd 3x3 convolution (tiny)")
+    c4: Width = Field(16, description="channels of the 4th 3x3 convolution (tiny)")
+    c5: Width = Field(18, description="channels of the 5th 3x3 convolution (tiny)")
+    head: Width = Field(16, description="channels of the 1x1 convolution after average pooling (tiny)")
+    dropout: float = Field(0.03, ge=0, le=0.5, description="dropout after every activation, probability")
+    augment_strength: float = Field(
+        1.0, ge=0, le=1.5, description="augmentation: 0 is none, 1 the study's policy A, scales its ranges"
+    )
+    lr_schedule: Literal["onecycle", "constant"] = Field(
+        "onecycle", description="onecycle: up to max_lr and down to nearly 0; constant: max_lr throughout"
+    )
+    max_lr: float = Field(0.015, gt=0, le=5, description="highest learning rate")
+    pct_start: float = Field(0.3, gt=0, lt=1, description="share of the steps spent raising the rate (onecycle)")
+    div_factor: float = Field(25.0, ge=1, le=1e4, description="max_lr / first rate (onecycle)")
+    final_div_factor: float = Field(1e4, ge=1, le=1e8, description="first rate / last rate (onecycle)")
+    momentum: float = Field(0.9, ge=0, lt=1, description="SGD momentum, unless cycle_momentum")
+    cycle_momentum: bool = Field(
+        True, description="momentum from 0.95 down to 0.85 and back, against the rate (onecycle)"
+    )
+    nesterov: bool = Field(False, description="Nesterov momentum")
+    weight_decay: float = Field(0.0, ge=0, le=0.1, description="L2 penalty of SGD")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
+    batch_size: int = Field(128, ge=8, le=4096, description="images per step")
+    epochs: int = Field(EPOCH_LIMIT, ge=1, le=EPOCH_LIMIT, description="passes over the training images")
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of weights, data order, augmentation and dropout")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="auto (a GPU if there is one), cpu, cuda, cuda:N, mps",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="arithmetic; auto is bfloat16 where the hardware has it"
+    )
+    over_budget: bool = Field(
+        False,
+        description=f"allow {PARAMETER_LIMIT:,} parameters or more; such a run is a baseline and never ranked",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("preset") in PRESETS:
+            return PRESETS[data["preset"]] | dict(data)
+        return data
+
+    @model_validator(mode="after")
+    def _fits_budget(self) -> Self:
+        count = self.parameters
+        if count >= PARAMETER_LIMIT and not self.over_budget:
+            raise PydanticCustomError(
+                "over_budget",
+                "{parameters} parameters, the limit is fewer than {limit}; most are in {largest}",
+                {
+                    "parameters": f"{count:,}",
+                    "limit": f"{PARAMETER_LIMIT:,}",
+                    "largest": architecture.largest_layers(self.network),
+                    "count": count,
+                },
+            )
+        return self
+
+    @property
+    def network(self) -> architecture.Network:
+        """Layers of this run's network."""
+        if self.model == "tiny":
+            return architecture.tiny(**{name: getattr(self, name) for name in WIDTHS}, dropout=self.dropout)
+        return architecture.ladder(int(self.model.removeprefix("step")), self.dropout)
+
+    @property
+    def parameters(self) -> int:
+        """Trainable parameters, counted from the layers."""
+        return architecture.count_parameters(self.network)
+
+    @property
+    def baseline(self) -> bool:
+        """Over the limit by explicit permission: shown for comparison, never ranked."""
+        return self.parameters >= PARAMETER_LIMIT
+
+    def command(self) -> str:
+        """The command line that repeats this run: every field that is not the default."""
+        # A preset fills fields by itself, so only what differs from it has to be said.
+        given = {"preset": self.preset, "over_budget": self.over_budget} if self.preset else {}
+        base = RunConfig.model_validate(given)
+        chosen = {k: v for k, v in self.model_dump().items() if v != getattr(base, k) or (k == "preset" and v)}
+        if self.over_budget:
+            chosen["over_budget"] = True
+        return " ".join(["mnist-sweep train", *(f"--{k}={v}" for k, v in chosen.items())])
+
+
+WIDTHS = ("c1", "c2", "squeeze", "c3", "c4", "c5", "head")
+"""Fields that set the widths of the tiny network."""
+
+
+def parse(values: Mapping[str, Any]) -> RunConfig:
+    """Validate `values` into a RunConfig.
+
+    Raises:
+        OverBudgetError: valid, but its network is not under PARAMETER_LIMIT.
+        ConfigError: anything else wrong; one line that names every offending field, its value and what is allowed.
+    """
+    try:
+        return RunConfig.model_validate(dict(values))
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        if problems[0]["type"] == "over_budget":
+            raise OverBudgetError(problems[0]["msg"], problems[0]["ctx"]["count"]) from None
+        raise ConfigError("; ".join(_word(problem) for problem in problems)) from None
+
+
+def _word(problem: Mapping[str, Any]) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        near = get_close_matches(name, RunConfig.model_fields, n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(RunConfig.model_fields)}"
+        return f"unknown field {name!r}: {hint}"
+    message = problem["msg"].removeprefix("Input ")
+    return f"{name}={problem['input']!r} {message}"

@@ -1,0 +1,301 @@
+"""Pure training: fit() and evaluate(). Knows neither Weights & Biases nor the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mnist_sweep import augment, model
+from mnist_sweep.config import RunConfig
+from mnist_sweep.mnist import Images, Split
+
+EVALUATION_BATCH = 1_000
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to. Losses are mean cross-entropies in nats, accuracies fractions."""
+
+    epoch: int
+    """1 … epochs."""
+    train_loss: float
+    train_accuracy: float
+    """On the augmented images, with dropout, as the weights were while training."""
+    loss: float
+    """On the evaluation images."""
+    accuracy: float
+    lr: float
+    """Learning rate of the epoch's last step."""
+    images_per_second: float
+    """Training images per second, evaluation not counted."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Outcome of a network on N images."""
+
+    loss: float
+    accuracy: float
+    predictions: torch.Tensor
+    """int64, N."""
+    confidences: torch.Tensor
+    """float32, N: probability given to the prediction."""
+
+
+@dataclass
+class Fit:
+    """A training run, whole or as far as it got."""
+
+    model: nn.Module
+    history: list[Epoch] = field(default_factory=list)
+    diverged: bool = False
+    """The loss was not finite; training stopped there."""
+
+    @property
+    def best(self) -> Epoch:
+        """The epoch with the highest accuracy on the evaluation images (the first such)."""
+        return max(self.history, key=lambda epoch: epoch.accuracy)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress inside an epoch, reported a few times a second."""
+
+    epoch: int
+    step: int
+    steps_per_epoch: int
+    train_loss: float
+    """Mean over the epoch so far."""
+
+
+def resolve_device(name: str) -> torch.device:
+    """`auto` is a GPU if there is one. Raises ValueError, in words for people, where the device is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    available = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (device.index or 0) >= available.get(device.type, 0):
+        raise ValueError(f"device={name} is not available on this machine: use --device=cpu or --device=auto")
+    return device
+
+
+def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+    """`auto` is bfloat16 where the hardware computes in it, else float32."""
+    if name != "auto":
+        return torch.bfloat16 if name == "bfloat16" else torch.float32
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+        return torch.bfloat16
+    return torch.float32
+
+
+def fit(
+    config: RunConfig,
+    split: Split,
+    *,
+    on_step: Callable[[Step], None] | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    checkpoint: Path | None = None,
+) -> Fit:
+    """Train `config`'s network on `split.train`, evaluating on `split.evaluate` after every epoch.
+
+    The same config, split, device and thread count give the same metrics, to the last digit on CPU.
+
+    Args:
+        on_step: called about every fifty steps on CPU and once an epoch on a GPU (each call waits for the device).
+        on_epoch: called after each epoch.
+        checkpoint: a file written after each epoch; where it already holds epochs of this config, training goes on
+            after them, `on_epoch` is not called again for those, and the metrics are those of an uninterrupted run.
+    """
+    device = resolve_device(config.device)
+    split = split.to(device)
+    with _seeded(config.seed, device):
+        return _Trainer(config, split, device).run(on_step, on_epoch, checkpoint)
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, images: Images, precision: torch.dtype = torch.float32) -> Evaluation:
+    """Loss, accuracy and predictions of `network` on `images`, which are on its device."""
+    network.eval()
+    logits = []
+    for batch in images.images.split(EVALUATION_BATCH):
+        with _autocast(batch.device, precision):
+            logits.append(network(augment.normalise(batch)).float())
+    together = torch.cat(logits)
+    confidences, predictions = together.softmax(1).max(1)
+    return Evaluation(
+        F.cross_entropy(together, images.labels).item(),
+        (predictions == images.labels).double().mean().item(),
+        predictions.cpu(),
+        confidences.cpu(),
+    )
+
+
+class _Trainer:
+    """State of one training run."""
+
+    def __init__(self, config: RunConfig, split: Split, device: torch.device) -> None:
+        self.config, self.split, self.device = config, split, device
+        self.precision = resolve_precision(config.precision, device)
+        self.generator = torch.Generator(device).manual_seed(config.seed)
+        self.network = model.build(config.network).to(device)
+        self.steps_per_epoch = math.ceil(len(split.train.labels) / config.batch_size)
+        self.optimizer = torch.optim.SGD(
+            self.network.parameters(),
+            lr=config.max_lr,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            nesterov=config.nesterov,
+        )
+        self.scheduler = _scheduler(self.optimizer, config, self.steps_per_epoch)
+        # A wait for a GPU costs more than it tells; on CPU there is nothing to wait for.
+        self.report_every = 50 if device.type == "cpu" else self.steps_per_epoch
+
+    def run(
+        self,
+        on_step: Callable[[Step], None] | None,
+        on_epoch: Callable[[Epoch], None] | None,
+        checkpoint: Path | None,
+    ) -> Fit:
+        fit = Fit(self.network, self._resume(checkpoint))
+        for number in range(len(fit.history) + 1, self.config.epochs + 1):
+            epoch = self._epoch(number, on_step)
+            if epoch is None:
+                fit.diverged = True
+                break
+            fit.history.append(epoch)
+            if checkpoint is not None:
+                self._save(checkpoint, fit.history)
+            if on_epoch is not None:
+                on_epoch(epoch)
+        return fit
+
+    def _epoch(self, number: int, on_step: Callable[[Step], None] | None) -> Epoch | None:
+        """One pass over the training images and one evaluation; None where the loss is not finite."""
+        config, (images, labels) = self.config, self.split.train
+        self.network.train()
+        started = time.perf_counter()
+        loss_sum = torch.zeros((), device=self.device)
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        seen = 0
+        lr = 0.0
+        order = torch.randperm(len(labels), generator=self.generator, device=self.device)
+        for step, index in enumerate(order.split(config.batch_size), 1):
+            batch = augment.augment(images[index], config.augment_strength, self.generator)
+            target = labels[index]
+            lr = self.optimizer.param_groups[0]["lr"]
+            with _autocast(self.device, self.precision):
+                logits = self.network(batch).float()
+            loss = F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+            if self.scheduler is not None:
+                self.scheduler.step()
+            with torch.no_grad():
+                loss_sum += loss * len(index)
+                correct += (logits.argmax(1) == target).sum()
+            seen += len(index)
+            if step % self.report_every == 0 or step == self.steps_per_epoch:
+                mean = loss_sum.item() / seen
+                if not math.isfinite(mean):
+                    return None
+                if on_step is not None:
+                    on_step(Step(number, step, self.steps_per_epoch, mean))
+        elapsed = time.perf_counter() - started
+        outcome = evaluate(self.network, self.split.evaluate, self.precision)
+        if not math.isfinite(outcome.loss):
+            return None
+        return Epoch(
+            number,
+            loss_sum.item() / seen,
+            correct.item() / seen,
+            outcome.loss,
+            outcome.accuracy,
+            lr,
+            seen / elapsed,
+        )
+
+    def _save(self, path: Path, history: list[Epoch]) -> None:
+        state = self._state() | {
+            "config": self.config.model_dump(),
+            "history": [asdict(epoch) for epoch in history],
+            "generator": self.generator.get_state(),
+            "global_rng": _rng_state(self.device),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(path)
+
+    def _resume(self, path: Path | None) -> list[Epoch]:
+        if path is None or not path.exists():
+            return []
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["config"] != self.config.model_dump():
+            return []
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
+        self.generator.set_state(state["generator"].cpu())
+        _set_rng_state(self.device, state["global_rng"].cpu())
+        return [Epoch(**epoch) for epoch in state["history"]]
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict() if self.scheduler is not None else None,
+        }
+
+
+def _scheduler(
+    optimizer: torch.optim.Optimizer, config: RunConfig, steps_per_epoch: int
+) -> torch.optim.lr_scheduler.OneCycleLR | None:
+    if config.lr_schedule == "constant":
+        return None
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=config.max_lr,
+        epochs=config.epochs,
+        steps_per_epoch=steps_per_epoch,
+        pct_start=config.pct_start,
+        cycle_momentum=config.cycle_momentum,
+        div_factor=config.div_factor,
+        final_div_factor=config.final_div_factor,
+    )
+
+
+def _autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16)
+
+
+@contextlib.contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed the global generators (weights, dropout) inside, and leave them as they were."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def _rng_state(device: torch.device) -> torch.Tensor:
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
+def _set_rng_state(device: torch.device, state: torch.Tensor) -> None:
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    else:
+        torch.set_rng_state(state)

