@@ -109,6 +109,9 @@ class RunConfig(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="arithmetic; auto is bfloat16 where the hardware has it"
     )
+    threads: int = Field(
+        0, ge=0, le=256, description="CPU threads; 0 is PyTorch's own choice (OMP_NUM_THREADS, else cores)"
+    )
     over_budget: bool = Field(
         False,
         description=f"allow {PARAMETER_LIMIT:,} parameters or more; such a run is a baseline and never ranked",

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mnist_sweep import augment, model
-from mnist_sweep.config import RunConfig
+from mnist_sweep.config import ConfigError, RunConfig
 from mnist_sweep.mnist import Images, Split
 
 EVALUATION_BATCH = 1_000
@@ -77,26 +77,34 @@ class Step:
     """Mean over the epoch so far."""
 
 
-def resolve_device(name: str) -> torch.device:
-    """`auto` is a GPU if there is one. Raises ValueError, in words for people, where the device is not there."""
+def resolve(config: RunConfig) -> RunConfig:
+    """`config` with what this machine makes of `auto`: device, precision and threads. Metrics depend on all three."""
+    device = _resolve_device(config.device)
+    return config.model_copy(
+        update={
+            "device": str(device),
+            "precision": _resolve_precision(config.precision, device),
+            "threads": config.threads or torch.get_num_threads(),
+        }
+    )
+
+
+def _resolve_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)
     available = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if (device.index or 0) >= available.get(device.type, 0):
-        raise ValueError(f"device={name} is not available on this machine: use --device=cpu or --device=auto")
+        raise ConfigError(f"device={name} is not available on this machine: use --device=cpu or --device=auto")
     return device
 
 
-def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """`auto` is bfloat16 where the hardware computes in it, else float32."""
+def _resolve_precision(name: str, device: torch.device) -> str:
     if name != "auto":
-        return torch.bfloat16 if name == "bfloat16" else torch.float32
+        return name
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
-        return torch.bfloat16
-    return torch.float32
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    return "bfloat16" if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported() else "float32"
 
 
 def fit(
@@ -114,19 +122,21 @@ def fit(
     Args:
         on_step: called about every fifty steps on CPU and once an epoch on a GPU (each call waits for the device).
         on_epoch: called after each epoch.
-        checkpoint: a file written after each epoch; where it already holds epochs of this config, training goes on
-            after them, `on_epoch` is not called again for those, and the metrics are those of an uninterrupted run.
+        checkpoint: a file written after each epoch; where it already holds epochs of this config, `on_epoch` is
+            called for those, training goes on after them, and the metrics are those of an uninterrupted run.
     """
-    device = resolve_device(config.device)
+    config = resolve(config)
+    device = torch.device(config.device)
     split = split.to(device)
-    with _seeded(config.seed, device):
+    with _threads(config.threads), _seeded(config.seed, device):
         return _Trainer(config, split, device).run(on_step, on_epoch, checkpoint)
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, images: Images, precision: torch.dtype = torch.float32) -> Evaluation:
-    """Loss, accuracy and predictions of `network` on `images`, which are on its device."""
+def evaluate(network: nn.Module, images: Images, precision: str = "float32") -> Evaluation:
+    """Loss, accuracy and predictions of `network` on `images`, computed on its device."""
     network.eval()
+    images = images.to(next(network.parameters()).device)
     logits = []
     for batch in images.images.split(EVALUATION_BATCH):
         with _autocast(batch.device, precision):
@@ -146,7 +156,6 @@ class _Trainer:
 
     def __init__(self, config: RunConfig, split: Split, device: torch.device) -> None:
         self.config, self.split, self.device = config, split, device
-        self.precision = resolve_precision(config.precision, device)
         self.generator = torch.Generator(device).manual_seed(config.seed)
         self.network = model.build(config.network).to(device)
         self.steps_per_epoch = math.ceil(len(split.train.labels) / config.batch_size)
@@ -168,6 +177,9 @@ class _Trainer:
         checkpoint: Path | None,
     ) -> Fit:
         fit = Fit(self.network, self._resume(checkpoint))
+        if on_epoch is not None:
+            for past in fit.history:
+                on_epoch(past)
         for number in range(len(fit.history) + 1, self.config.epochs + 1):
             epoch = self._epoch(number, on_step)
             if epoch is None:
@@ -194,7 +206,7 @@ class _Trainer:
             batch = augment.augment(images[index], config.augment_strength, self.generator)
             target = labels[index]
             lr = self.optimizer.param_groups[0]["lr"]
-            with _autocast(self.device, self.precision):
+            with _autocast(self.device, self.config.precision):
                 logits = self.network(batch).float()
             loss = F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
             self.optimizer.zero_grad(set_to_none=True)
@@ -213,7 +225,7 @@ class _Trainer:
                 if on_step is not None:
                     on_step(Step(number, step, self.steps_per_epoch, mean))
         elapsed = time.perf_counter() - started
-        outcome = evaluate(self.network, self.split.evaluate, self.precision)
+        outcome = evaluate(self.network, self.split.evaluate, self.config.precision)
         if not math.isfinite(outcome.loss):
             return None
         return Epoch(
@@ -277,8 +289,18 @@ def _scheduler(
     )
 
 
-def _autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16)
+def _autocast(device: torch.device, precision: str) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,81 @@
+"""Command-line flags made from the fields of RunConfig."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Literal, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic.fields import FieldInfo
+
+from mnist_sweep.config import RunConfig
+
+_SYMBOLS = {Ge: "from {}", Gt: "above {}", Le: "to {}", Lt: "below {}"}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """One `--field VALUE` for every field, with its description, range and default."""
+    group = parser.add_argument_group("run configuration")
+    for name, field in RunConfig.model_fields.items():
+        spellings = [f"--{name}"] + ([f"--{name.replace('_', '-')}"] if "_" in name else [])
+        default = "" if field.default is None else f" [{field.default}]"
+        text = f"{field.description} ({allowed(field)}){default}".replace("%", "%%")
+        if field.annotation is bool:
+            # `wandb agent` passes --flag=True; people type --flag
+            group.add_argument(*spellings, nargs="?", const="true", metavar="true|false", help=text, default=None)
+        else:
+            group.add_argument(*spellings, metavar=_metavar(field), help=text, default=None)
+
+
+def given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The fields that were set on the command line; numbers as numbers, so that W&B records them as such."""
+    found: dict[str, Any] = {}
+    for name, field in RunConfig.model_fields.items():
+        text = getattr(arguments, name, None)
+        if text is not None:
+            found[name] = _read(field, text)
+    return found
+
+
+def allowed(field: FieldInfo) -> str:
+    """The values a field takes, in words: `from 0 to 0.5`, `tiny, step1, …`."""
+    choices = _choices(field)
+    if choices:
+        return ", ".join(choices)
+    if field.annotation is bool:
+        return "true or false"
+    limits = [item for item in field.metadata if type(item) in _SYMBOLS]
+    limits.sort(key=lambda item: list(_SYMBOLS).index(type(item)))
+    words = [_SYMBOLS[type(item)].format(f"{_bound(item):g}") for item in limits]
+    kind = "whole number" if field.annotation is int else ""
+    return " ".join([kind, *words]).strip() or "text"
+
+
+def _bound(limit: Any) -> float:
+    return float(next(getattr(limit, key) for key in ("ge", "gt", "le", "lt") if hasattr(limit, key)))
+
+
+def _choices(field: FieldInfo) -> list[str]:
+    for kind in (field.annotation, *get_args(field.annotation)):
+        if get_origin(kind) is Literal:
+            return [str(choice) for choice in get_args(kind)]
+    return []
+
+
+def _metavar(field: FieldInfo) -> str:
+    if _choices(field):
+        return "NAME"
+    return {int: "N", float: "X"}.get(field.annotation or str, "TEXT")  # type: ignore[arg-type]
+
+
+def _read(field: FieldInfo, text: str) -> Any:
+    """`text` as the field's type where it can be read so; else as it is, for validation to refuse."""
+    if field.annotation is bool:
+        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower(), text)
+    for kind in (int, float):
+        if field.annotation in (int, float) and not (kind is int and field.annotation is float):
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+    return None if text.lower() == "none" and field.default is None else text

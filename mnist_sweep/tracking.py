@@ -1,0 +1,176 @@
+"""Everything said to Weights & Biases about a run, in one place."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import wandb
+
+from mnist_sweep.config import PARAMETER_LIMIT, PRESETS, RunConfig
+from mnist_sweep.engine import Epoch, Evaluation, Fit
+from mnist_sweep.mnist import Split
+
+PROJECT = "mnist-sweep"
+MISCLASSIFIED_ROWS = 100
+"""A hopeless network misses thousands; people look at this many at most."""
+
+_SHORT = {
+    "max_lr": "lr",
+    "dropout": "d",
+    "augment_strength": "a",
+    "weight_decay": "wd",
+    "label_smoothing": "ls",
+    "momentum": "m",
+    "pct_start": "pct",
+    "batch_size": "b",
+    "epochs": "e",
+    "seed": "s",
+}
+
+
+class Tracker:
+    """One W&B run. Where no server answers, the run is kept on disk and `sync_command` says how to upload it."""
+
+    def __init__(self, overrides: Mapping[str, Any], *, project: str = PROJECT) -> None:
+        """Start a run whose config is what an agent suggests and then `overrides`, as `wandb.init` merges them."""
+        # An agent, or a scheduler that requeues a job, names the run: then the same run goes on.
+        resume: Literal["allow"] | None = "allow" if os.environ.get("WANDB_RUN_ID") else None
+        options: dict[str, Any] = {"project": os.environ.get("WANDB_PROJECT") or project, "config": dict(overrides)}
+        try:
+            self.run = wandb.init(**options, resume=resume, settings=_settings())
+        except wandb.errors.CommError:
+            wandb.teardown()
+            self.run = wandb.init(**options, mode="offline", settings=_settings())
+        self.suggestion: dict[str, Any] = dict(self.run.config)
+        """The flat configuration as it came, not yet validated."""
+        self._past_rows = self.run.step
+
+    def configure(self, config: RunConfig) -> None:
+        """Record the whole configuration, name the run by what was asked for, and chart metrics over epochs."""
+        whole = config.model_dump(exclude_none=True)
+        self.run.config.update({k: v for k, v in whole.items() if self.suggestion.get(k) != v}, allow_val_change=True)
+        self.run.name = run_name(self.suggestion, config)
+        if config.baseline:
+            self.run.tags = (*(self.run.tags or ()), "baseline")
+        self.run.define_metric("epoch", hidden=True)
+        for pattern in ("train/*", "val/*", "test/*", "lr", "images_per_second"):
+            self.run.define_metric(pattern, step_metric="epoch")
+        self.run.summary.update(_budget(config.parameters))
+
+    def reject(self, parameters: int, reason: str) -> None:
+        """Record a suggestion over budget: no metric, so that the search takes it for a bad one, not for a number."""
+        self.run.name = f"over-budget-{parameters}p"
+        self.run.summary.update({**_budget(parameters), "feasible": False, "reason": reason})
+
+    def log(self, epoch: Epoch, name: str) -> None:
+        """One row of history; `name` is `val` or `test`. Rows that a resumed run already has are not repeated."""
+        if epoch.epoch <= self._past_rows:
+            return
+        self.run.log(
+            {
+                "epoch": epoch.epoch,
+                "train/loss": epoch.train_loss,
+                "train/accuracy": epoch.train_accuracy,
+                f"{name}/loss": epoch.loss,
+                f"{name}/accuracy": epoch.accuracy,
+                "lr": epoch.lr,
+                "images_per_second": epoch.images_per_second,
+            }
+        )
+
+    def conclude(self, fit: Fit, split: Split, evaluation: Evaluation, config: RunConfig) -> None:
+        """Record the best epoch, the confusion matrix, the misclassified images and the weights."""
+        name, best = split.evaluate_name, fit.best
+        self.run.summary.update(
+            {
+                f"best/{name}/accuracy": best.accuracy,
+                "best/epoch": best.epoch,
+                f"{name}/confusion": _confusion(split, evaluation),
+                f"{name}/misclassified": _misclassified(split, evaluation),
+            }
+        )
+        artifact = wandb.Artifact(
+            f"model-{self.run.id}",
+            type="model",
+            description=f"Weights of a network with {config.parameters:,} parameters",
+            metadata={**config.model_dump(), "parameters": config.parameters, f"{name}/accuracy": evaluation.accuracy},
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            weights = Path(folder) / "model.pt"
+            torch.save(fit.model.state_dict(), weights)
+            artifact.add_file(str(weights))
+            self.run.log_artifact(artifact)
+
+    def diverged(self, epoch: int) -> None:
+        """Record that the loss was not finite in `epoch`, which logs no metric."""
+        self.run.summary.update({"diverged": True, "reason": f"the loss was not finite in epoch {epoch}"})
+
+    def finish(self, exit_code: int = 0) -> None:
+        self.run.finish(exit_code=exit_code)
+
+    @property
+    def checkpoint_name(self) -> str:
+        """A file name for this run's checkpoint; the same when the run is resumed."""
+        parts = (self.run.entity or "local", self.run.project, self.run.id)
+        return re.sub(r"[^\w.-]", "_", "-".join(parts)) + ".pt"
+
+    @property
+    def sync_command(self) -> str | None:
+        """How to upload a run that was kept on disk; None for a run that a server has."""
+        return f"wandb sync {Path(self.run.dir).parent}" if self.run.offline else None
+
+
+def run_name(suggestion: Mapping[str, Any], config: RunConfig) -> str:
+    """What was asked for, in short, and the size: `lr0.12-d0.03-a0.8-9412p`."""
+    base = PRESETS.get(config.preset or "", {})
+    parts: list[str] = [config.preset or (config.model if config.model != "tiny" else "")]
+    for field, short in _SHORT.items():
+        value = getattr(config, field)
+        if field in suggestion and value != base.get(field):
+            parts.append(f"{short}{value:.3g}" if isinstance(value, float) else f"{short}{value}")
+    return "-".join(part for part in (*parts, f"{config.parameters}p") if part)
+
+
+def _settings() -> wandb.Settings:
+    """A server that stays away must not hold a run for hours (older clients do not know every setting)."""
+    wanted = {"init_timeout": 60, "finish_timeout": 120}
+    return wandb.Settings(**{k: v for k, v in wanted.items() if k in wandb.Settings.model_fields})
+
+
+def _budget(parameters: int) -> dict[str, Any]:
+    return {
+        "parameters": parameters,
+        "feasible": parameters < PARAMETER_LIMIT,
+        "constraint/parameters": parameters - (PARAMETER_LIMIT - 1),  # above zero is infeasible
+    }
+
+
+def _confusion(split: Split, evaluation: Evaluation) -> wandb.Table:
+    pairs = split.evaluate.labels.cpu() * 10 + evaluation.predictions
+    counts = torch.bincount(pairs, minlength=100).tolist()
+    return wandb.Table(["label", "prediction", "count"], [[i // 10, i % 10, n] for i, n in enumerate(counts)])
+
+
+def _misclassified(split: Split, evaluation: Evaluation) -> wandb.Table:
+    labels = split.evaluate.labels.cpu()
+    missed = (evaluation.predictions != labels).nonzero().squeeze(1)
+    surest = missed[evaluation.confidences[missed].argsort(descending=True)][:MISCLASSIFIED_ROWS].tolist()
+    return wandb.Table(
+        ["index", "image", "label", "prediction", "confidence"],
+        [
+            [
+                int(split.evaluate_index[i]),
+                wandb.Image(split.evaluate.images[i].cpu().numpy()),
+                int(labels[i]),
+                int(evaluation.predictions[i]),
+                round(float(evaluation.confidences[i]), 4),
+            ]
+            for i in surest
+        ],
+    )

@@ -1,0 +1,165 @@
+"""train(): one run, from a configuration to a finished W&B run.
+
+As a function for an agent in this process:  wandb.agent(sweep_id, function=train)
+As a program for `wandb agent`:              python -m mnist_sweep.train --max_lr=0.1 --dropout=0.03
+A tiny one, for a first look:                python -m mnist_sweep.train --epochs=1 --c1=2 --c2=2 --c5=2
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from platformdirs import user_state_path
+from rich.console import Console
+
+from mnist_sweep import engine, flags, mnist
+from mnist_sweep.config import ConfigError, OverBudgetError, parse
+from mnist_sweep.display import TrainingDisplay, percent
+from mnist_sweep.tracking import Tracker
+
+
+class InvalidRunError(ConfigError):
+    """A run whose configuration is wrong in itself."""
+
+    # An agent prints the traceback of what a run raises. There is nothing in this one that the message does not say.
+    __traceback__ = None
+
+
+class Preempted(BaseException):
+    """SIGUSR1: the machine is about to be taken away; the run is marked so that a sweep hands it out again."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    feasible: bool
+    """False: over budget, nothing was trained."""
+    fit: engine.Fit | None = None
+
+
+def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None = None) -> Outcome:
+    """Train what the agent suggests (or `overrides`, or the defaults) and report to W&B.
+
+    A suggestion over budget is recorded as `feasible=false` and trains nothing; a loss that is not finite ends the run
+    as `diverged=true`; both finish with exit code 0. A run with the id of an interrupted one goes on after its last
+    epoch.
+
+    Raises:
+        InvalidRunError: the configuration is wrong in itself; the run is marked as failed.
+    """
+    console = console or Console()
+    tracker = Tracker(overrides or {})
+    try:
+        outcome = _train(tracker, console)
+    except ConfigError as error:
+        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        tracker.finish(exit_code=1)
+        raise InvalidRunError(str(error)) from None
+    except Preempted:
+        tracker.run.mark_preempting()
+        tracker.finish(exit_code=1)
+        raise
+    except BaseException:
+        tracker.finish(exit_code=1)
+        raise
+    sync = tracker.sync_command
+    tracker.finish()
+    if sync:
+        console.print(f"No W&B server could be reached; the run is on disk. To upload it: {sync}", soft_wrap=True)
+    return outcome
+
+
+def _train(tracker: Tracker, console: Console) -> Outcome:
+    try:
+        config = engine.resolve(parse(tracker.suggestion))
+    except OverBudgetError as error:
+        tracker.reject(error.parameters, str(error))
+        console.print(f"not trained: {error}", highlight=False, soft_wrap=True)
+        return Outcome(feasible=False)
+    tracker.configure(config)
+    split = mnist.selection_split()
+    checkpoint = user_state_path("mnist-sweep") / "checkpoints" / tracker.checkpoint_name
+    name = split.evaluate_name
+    with TrainingDisplay(config, name, console) as display:
+
+        def on_epoch(epoch: engine.Epoch) -> None:
+            tracker.log(epoch, name)
+            display.on_epoch(epoch)
+
+        fit = engine.fit(config, split, on_step=display.on_step, on_epoch=on_epoch, checkpoint=checkpoint)
+    if fit.diverged:
+        tracker.diverged(len(fit.history) + 1)
+        console.print(f"diverged: the loss was not finite in epoch {len(fit.history) + 1}", highlight=False)
+    else:
+        tracker.conclude(fit, split, engine.evaluate(fit.model, split.evaluate, config.precision), config)
+        last, best = fit.history[-1], fit.best
+        console.print(
+            f"{config.parameters:,} parameters, {name} accuracy {percent(last.accuracy)} "
+            f"(best {percent(best.accuracy)} in epoch {best.epoch})",
+            highlight=False,
+        )
+    checkpoint.unlink(missing_ok=True)
+    return Outcome(feasible=True, fit=fit)
+
+
+@contextmanager
+def handled_signals() -> Iterator[None]:
+    """Inside, SIGTERM stops a run as Ctrl-C does and SIGUSR1 marks it as preempted; either finishes its upload."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    def preempt(signum: int, frame: FrameType | None) -> None:
+        raise Preempted
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, stop),
+        signal.SIGUSR1: signal.signal(signal.SIGUSR1, preempt),
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program `wandb agent` starts; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mnist_sweep.train", description="Train one network, report to W&B."
+    )
+    flags.add(parser)
+    return run(flags.given(parser.parse_args(argv)))
+
+
+def run(overrides: Mapping[str, Any]) -> int:
+    """`train`, with its failures as exit codes: 1 invalid, 130 stopped, 75 preempted."""
+    try:
+        with handled_signals():
+            train(overrides)
+    except (ConfigError, mnist.DataError) as error:
+        if not isinstance(error, InvalidRunError):
+            print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped: what was logged so far is kept", file=sys.stderr)
+        return 130
+    except Preempted:
+        return 75
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
