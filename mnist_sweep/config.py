@@ -188,11 +188,15 @@ def parse(values: Mapping[str, Any]) -> RunConfig:
         raise ConfigError("; ".join(_word(problem) for problem in problems)) from None
 
 
+def unknown_field(name: str) -> str:
+    """What to say of a name that is no field: the nearest known ones, else all."""
+    near = get_close_matches(name, RunConfig.model_fields, n=3)
+    hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(RunConfig.model_fields)}"
+    return f"unknown field {name!r}: {hint}"
+
+
 def _word(problem: Mapping[str, Any]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        near = get_close_matches(name, RunConfig.model_fields, n=3)
-        hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(RunConfig.model_fields)}"
-        return f"unknown field {name!r}: {hint}"
-    message = problem["msg"].removeprefix("Input ")
-    return f"{name}={problem['input']!r} {message}"
+        return unknown_field(name)
+    return f"{name}={problem['input']!r} {problem['msg'].removeprefix('Input ')}"
