@@ -1,0 +1,78 @@
+"""`mnist-sweep …`: arguments in, calls out, tables back. What a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mnist_sweep import commands, flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code. Errors meant for people are one line on stderr."""
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.command(arguments))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except (ValueError, RuntimeError) as error:
+        if not commands.is_for_people(error):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="mnist-sweep",
+        description="Constrained hyperparameter sweeps with Weights & Biases: MNIST, under 10,000 parameters.",
+    )
+    commands_ = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, help: str) -> argparse.ArgumentParser:
+        sub = commands_.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        sub.set_defaults(command=getattr(commands, name))
+        return sub
+
+    sub = add("sweep", "create a sweep, train its trials and rank them")
+    sub.add_argument("file", type=Path, metavar="FILE", help="a sweep file, for example sweeps/onecycle.yaml")
+    sub.add_argument("--count", type=_positive, metavar="N", help="trials to train, those over budget not counted")
+    sub.add_argument("--agents", type=_positive, default=1, metavar="N", help="trials side by side [1]")
+
+    sub = add("agent", "work on an existing sweep in one warm process")
+    sub.add_argument("sweep", metavar="SWEEP", help="id, project/id or entity/project/id")
+    sub.add_argument("--count", type=_positive, metavar="N", help="trials to train, those over budget not counted")
+
+    sub = add("train", "train one configuration and report it to W&B")
+    flags.add(sub)
+
+    sub = add("show", "print the layers of a configuration: output shape, parameters, receptive field")
+    flags.add(sub)
+
+    sub = add("check", "check sweep files before they are used")
+    sub.add_argument("files", type=Path, nargs="+", metavar="FILE", help="sweep files")
+
+    sub = add("data", "fetch MNIST and check it")
+
+    sub = add("server", "run the local W&B server")
+    sub.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
+    sub.add_argument("--port", type=int, default=None, help="port [8080]")
+    sub.add_argument(
+        "--data", type=Path, default=None, metavar="DIR", help="folder of its data [the user's data folder]"
+    )
+    sub.add_argument("--key", default=None, help="the API key clients must give (needed for other hosts than loopback)")
+    return top
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

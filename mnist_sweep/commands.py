@@ -1,0 +1,154 @@
+"""The commands behind `mnist-sweep`: each takes the parsed arguments and returns an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_sweep import flags
+from mnist_sweep.config import PARAMETER_LIMIT, ConfigError, parse
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mnist_sweep.sweepfile import Check
+
+PROJECT = "mnist-sweep"
+
+
+def is_for_people(error: Exception) -> bool:
+    """True for errors whose message is all that a person needs."""
+    return isinstance(error, ConfigError) or type(error).__name__ in ("DataError", "SweepError", "ConnectError")
+
+
+def sweep(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from mnist_sweep import connect, live, sweepfile
+    from mnist_sweep import sweep as sweeps
+
+    console = Console()
+    config = sweepfile.load(arguments.file)
+    _report(arguments.file, sweepfile.check(config), console)
+    from mnist_sweep import mnist  # torch is imported only once the file is known to be good
+
+    mnist.fetch(lambda line: console.print(line, highlight=False, soft_wrap=True))
+    with connect.server(lambda line: console.print(line, highlight=False, soft_wrap=True)) as server:
+        created = sweeps.create(config, PROJECT)
+        logs = Path(os.environ.get("WANDB_DIR", ".")) / "wandb" / f"agents-{created.path.split('/')[-1]}"
+        console.print(f"Sweep {created.path}: {created.url}", highlight=False, soft_wrap=True)
+        count = arguments.count or config.get("run_cap")
+        agents = sweeps.Agents(
+            created.path, agents=arguments.agents, count=count, log=lambda number: logs / f"agent-{number}.log"
+        )
+        code = 0
+        try:
+            records = live.follow(created, agents, count, console)
+        except KeyboardInterrupt:
+            console.print("Stopping: the running trials finish their upload …")
+            agents.stop()
+            agents.join()
+            records, code = sweeps.poll(created), 130
+        live.summary(created, records, console)
+        if agents.failed:
+            console.print(f"An agent gave up; its output is in {logs}", style="red", highlight=False, soft_wrap=True)
+            code = code or 1
+        if server.started:
+            console.print("The local server ends with this command; `mnist-sweep server` opens these pages again.")
+    return code
+
+
+def agent(arguments: argparse.Namespace) -> int:
+    import threading
+
+    from mnist_sweep import connect
+    from mnist_sweep import sweep as sweeps
+
+    with connect.server(_say) as _:
+        found = sweeps.find(arguments.sweep, PROJECT)
+        tickets = threading.Semaphore(arguments.count) if arguments.count else sweeps.Endless()
+        return sweeps.work(found.path, tickets)
+
+
+def train(arguments: argparse.Namespace) -> int:
+    overrides = flags.given(arguments)
+    parse(overrides)  # refused before anything is imported or started
+    from mnist_sweep import connect, mnist
+    from mnist_sweep import train as training
+
+    mnist.fetch(_say)
+    if os.environ.get("WANDB_MODE") in ("offline", "disabled"):
+        return training.run(overrides)
+    with connect.server(_say):
+        return training.run(overrides)
+
+
+def show(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from mnist_sweep import architecture
+
+    config = parse(flags.given(arguments) | {"over_budget": True})
+    table = Table(title=f"{config.preset or config.model}: {config.parameters:,} parameters")
+    table.add_column("layer")
+    for heading in ("output", "parameters", "receptive field"):
+        table.add_column(heading, justify="right")
+    for row in architecture.layer_table(config.network):
+        count = f"{row.parameters:,}" if row.parameters else ""
+        output = " x ".join(map(str, row.output))
+        table.add_row(architecture.describe(row.layer), output, count, str(row.receptive_field))
+    console = Console()
+    console.print(table)
+    if config.baseline:
+        console.print(f"over the limit of fewer than {PARAMETER_LIMIT:,} parameters", style="red", highlight=False)
+        return 1
+    return 0
+
+
+def check(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from mnist_sweep import sweepfile
+
+    console, failed = Console(), False
+    for path in arguments.files:
+        try:
+            _report(path, sweepfile.check(sweepfile.load(path)), console)
+        except sweepfile.SweepFileError as error:
+            print(f"error: {error}", file=sys.stderr)
+            failed = True
+    return int(failed)
+
+
+def data(arguments: argparse.Namespace) -> int:
+    from mnist_sweep import mnist
+
+    print(f"MNIST is in {mnist.fetch(_say)}: four files, checked by SHA-256")
+    return 0
+
+
+def server(arguments: argparse.Namespace) -> int:
+    from mnist_sweep import connect
+    from mnist_sweep.server.__main__ import main
+
+    given = ["--host", arguments.host, "--data", str(arguments.data or connect.local_folder())]
+    given += ["--port", str(connect.LOCAL_PORT if arguments.port is None else arguments.port)]
+    return main(given + (["--key", arguments.key] if arguments.key else []))
+
+
+def _report(path: Path, found: Check, console: Console) -> None:
+    from mnist_sweep.sweepfile import SweepFileError
+
+    if found.problems:
+        raise SweepFileError("\n       ".join(f"{path}: {problem}" for problem in found.problems))
+    space = f"grid of {found.points} points" if found.points is not None else "search space"
+    line = f"{path}: valid; {found.feasible:.0%} of its {space} is under {PARAMETER_LIMIT:,} parameters"
+    console.print(line, highlight=False, soft_wrap=True)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -1,0 +1,148 @@
+"""A running sweep in the terminal: a live table of its trials, plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from mnist_sweep.config import RunConfig, parse
+from mnist_sweep.display import percent
+from mnist_sweep.review.records import RunRecord, Status, SweepInfo, best_of, number, ranked, reason, status
+from mnist_sweep.sweep import Agents, Sweep, poll
+
+POLL_SECONDS = 1.0
+STYLES = {
+    Status.OK: "green",
+    Status.RUNNING: "cyan",
+    Status.STOPPED: "yellow",
+    Status.INFEASIBLE: "magenta",
+    Status.DIVERGED: "red",
+    Status.FAILED: "red",
+    Status.BASELINE: "blue",
+}
+
+
+def follow(sweep: Sweep, agents: Agents, count: int | None, console: Console) -> list[RunRecord]:
+    """Show the sweep until its agents are done; returns its runs. Ctrl-C passes through to the caller."""
+    if not console.is_terminal:
+        return _follow_plainly(sweep, agents, console)
+    with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
+
+        def show(records: Sequence[RunRecord]) -> None:
+            live.update(trial_table(records, sweep, count), refresh=True)
+
+        return _poll_until_done(sweep, agents, show)
+
+
+def trial_table(records: Sequence[RunRecord], sweep: Sweep, count: int | None = None) -> Table:
+    """One row a trial, newest last: state, parameters, validation accuracy, progress, time left."""
+    done = sum(status(record, sweep.metric) not in (Status.RUNNING, Status.INFEASIBLE) for record in records)
+    refused = sum(status(record, sweep.metric) is Status.INFEASIBLE for record in records)
+    caption = f"{done} of {count} trials done" if count else f"{done} trials done"
+    if refused:
+        caption += f", {refused} over budget (not trained, not counted)"
+    table = Table(title=f"{sweep.config.get('name', 'sweep')}  {sweep.url}", caption=caption, title_style="bold")
+    for heading, justify in (
+        ("#", "right"),
+        ("trial", "left"),
+        ("state", "left"),
+        ("parameters", "right"),
+        (sweep.metric, "right"),
+        ("progress", "left"),
+        ("left", "right"),
+    ):
+        table.add_column(heading, justify=justify, no_wrap=heading != "trial")  # type: ignore[arg-type]
+    for index, record in enumerate(records, 1):
+        kind = status(record, sweep.metric)
+        epoch, epochs = number(record.summary.get("epoch")) or 0, number(record.config.get("epochs")) or 0
+        bar = ProgressBar(total=max(epochs, 1), completed=epoch, width=15) if kind is Status.RUNNING else ""
+        table.add_row(
+            str(index),
+            record.label,
+            f"[{STYLES[kind]}]{kind.value}[/]",
+            f"{int(number(record.summary.get('parameters')) or 0):,}" if record.summary.get("parameters") else "",
+            _value(record, sweep.metric),
+            bar or (reason(record, sweep.metric) if kind is not Status.OK else f"{epoch:.0f} epochs"),
+            _time_left(record, epoch, epochs) if kind is Status.RUNNING else "",
+        )
+    return table
+
+
+def summary(sweep: Sweep, records: Sequence[RunRecord], console: Console) -> None:
+    """The ranking, the best configuration as a ready command, and the link."""
+    goal = (sweep.config.get("metric") or {}).get("goal", "maximize")
+    info = SweepInfo(id=sweep.path.split("/")[-1], metric=sweep.metric, goal=goal)
+    order = ranked(records, info)
+    table = Table(title="Ranking", title_style="bold")
+    for heading in ("rank", "trial", "parameters", sweep.metric, "best epoch", "time"):
+        table.add_column(heading, justify="left" if heading == "trial" else "right", no_wrap=heading != "trial")
+    for rank, record in enumerate(order, 1):
+        best, epoch = best_of(record, info)
+        seconds = round(record.seconds or 0)
+        table.add_row(
+            str(rank),
+            record.label,
+            f"{int(number(record.summary.get('parameters')) or 0):,}",
+            _value(record, sweep.metric),
+            f"{info.show(best)} ({epoch:.0f})" if epoch else info.show(best),
+            f"{seconds // 60}:{seconds % 60:02}",
+        )
+    console.print(table)
+    for record in records:
+        if record not in order:
+            kind = status(record, sweep.metric)
+            console.print(
+                f"{record.label}: {kind.value}, {reason(record, sweep.metric)}", highlight=False, soft_wrap=True
+            )
+    if order:
+        best_config = {k: v for k, v in order[0].config.items() if k in RunConfig.model_fields}
+        console.print(f"\nBest, again:  {parse(best_config).command()}", highlight=False, soft_wrap=True)
+    console.print(f"Review:       {sweep.url}", highlight=False, soft_wrap=True)
+
+
+def _value(record: RunRecord, metric: str) -> str:
+    value = number(record.summary.get(metric))
+    if value is None:
+        return "–"
+    return percent(value) if "accuracy" in metric else f"{value:.4g}"
+
+
+def _time_left(record: RunRecord, epoch: float, epochs: float) -> str:
+    elapsed = number(record.summary.get("_runtime"))
+    if not epoch or not elapsed:
+        return ""
+    minutes, seconds = divmod(round(elapsed / epoch * (epochs - epoch)), 60)
+    return f"{minutes}:{seconds:02}"
+
+
+def _follow_plainly(sweep: Sweep, agents: Agents, console: Console) -> list[RunRecord]:
+    said: dict[str, tuple[Status, float]] = {}
+
+    def show(records: Sequence[RunRecord]) -> None:
+        for record in records:
+            kind, epoch = status(record, sweep.metric), number(record.summary.get("epoch")) or 0
+            before = said.get(record.id)
+            if before is not None and before[0] is kind and (kind is not Status.RUNNING or epoch < before[1] + 5):
+                continue
+            said[record.id] = (kind, epoch)
+            words = reason(record, sweep.metric) if kind is not Status.OK else ""
+            progress = f"epoch {epoch:.0f}" if epoch else "started"
+            line = f"{record.label}: {kind.value}, {progress}, {_value(record, sweep.metric)} {words}"
+            console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
+
+    return _poll_until_done(sweep, agents, show)
+
+
+def _poll_until_done(sweep: Sweep, agents: Agents, show: Callable[[Sequence[RunRecord]], None]) -> list[RunRecord]:
+    while True:
+        alive = agents.alive  # before the poll, so that the last poll sees everything
+        records = poll(sweep)
+        show(records)
+        if not alive:
+            return records
+        time.sleep(POLL_SECONDS)
