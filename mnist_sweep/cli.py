@@ -50,6 +50,16 @@ def parser() -> argparse.ArgumentParser:
     sub = add("train", "train one configuration and report it to W&B")
     flags.add(sub)
 
+    sub = add(
+        "confirm", "retrain a configuration with many seeds on all training images and judge it on the test images"
+    )
+    sub.add_argument("--seeds", type=_positive, default=10, metavar="N", help="seeds 0 to N-1 [10]")
+    sub.add_argument("--agents", type=_positive, default=1, metavar="N", help="seeds side by side [1]")
+    sub.add_argument(
+        "--file", type=Path, default=Path("out/confirm.jsonl"), help="results, kept as they come [out/confirm.jsonl]"
+    )
+    flags.add(sub)
+
     sub = add("show", "print the layers of a configuration: output shape, parameters, receptive field")
     flags.add(sub)
 

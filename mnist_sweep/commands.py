@@ -86,6 +86,35 @@ def train(arguments: argparse.Namespace) -> int:
         return training.run(overrides)
 
 
+def confirm(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from mnist_sweep import confirm as confirming
+    from mnist_sweep.display import percent
+
+    config = parse(flags.given(arguments))
+    from mnist_sweep import mnist
+
+    mnist.fetch(_say)
+    console = Console(highlight=False, soft_wrap=True)
+
+    def say(result: confirming.Confirmed) -> None:
+        best = f"best epoch {result.best_epoch}: {percent(result.best_accuracy)}"
+        words = "diverged" if result.diverged else f"test {percent(result.accuracy)}  ({best})"
+        console.print(f"seed {result.seed:2}  {words}  {result.seconds:.0f} s")
+
+    seeds = range(arguments.seeds)
+    results = confirming.confirm(config, seeds, processes=arguments.agents, file=arguments.file, on_result=say)
+    told = confirming.summarise(results)
+    console.print(
+        f"{config.parameters:,} parameters, {told.seeds} seeds: test {percent(told.mean)} "
+        f"± {100 * told.interval:.2f} (95 % interval of the mean), deviation {100 * told.deviation:.2f}, "
+        f"from {percent(told.lowest)} to {percent(told.highest)}, "
+        f"{told.at_target} of {told.seeds} at {percent(confirming.TARGET)} or over"
+    )
+    return 0
+
+
 def show(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table

@@ -1,0 +1,130 @@
+"""Confirming a chosen configuration: many seeds on all 60,000 training images, each judged once on the test images."""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import os
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mnist_sweep.config import RunConfig, parse
+
+TARGET = 0.994
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """One seed. Accuracies on the 10,000 test images, fractions."""
+
+    seed: int
+    accuracy: float
+    """After the last epoch: the result."""
+    best_accuracy: float
+    """Of the best epoch: chosen on the test images, shown only because the study reports it."""
+    best_epoch: int
+    seconds: float
+    diverged: bool = False
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Test accuracy over seeds."""
+
+    seeds: int
+    mean: float
+    deviation: float
+    """Sample standard deviation over the seeds."""
+    interval: float
+    """Half the width of the 95 % interval of the mean (Student's t)."""
+    lowest: float
+    highest: float
+    at_target: int
+    """Seeds with at least TARGET."""
+
+
+def confirm(
+    config: RunConfig, seeds: Sequence[int], *, processes: int = 1, file: Path, on_result: Callable[[Confirmed], None]
+) -> list[Confirmed]:
+    """Train `config` once per seed, `processes` at a time; results are appended to `file` (JSON lines) as they come.
+
+    Seeds that `file` already holds for this configuration are not trained again; `on_result` is told those too.
+    """
+    done = {result.seed: result for result in _read(file, config) if result.seed in seeds}
+    for result in done.values():
+        on_result(result)
+    todo = [seed for seed in seeds if seed not in done]
+    threads = config.threads or max(1, (os.cpu_count() or 1) // processes)
+    jobs = [config.model_copy(update={"seed": seed, "threads": threads}).model_dump() for seed in todo]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        for future in as_completed([pool.submit(_train, job) for job in jobs]):
+            result = future.result()
+            done[result.seed] = result
+            _append(file, config, result)
+            on_result(result)
+    return [done[seed] for seed in seeds]
+
+
+def summarise(results: Sequence[Confirmed]) -> Statistics:
+    """Statistics of the seeds that did not diverge. Raises ValueError where all did."""
+    accuracies = [result.accuracy for result in results if not result.diverged]
+    if not accuracies:
+        raise ValueError("every seed diverged")
+    count = len(accuracies)
+    deviation = statistics.stdev(accuracies) if count > 1 else math.nan
+    return Statistics(
+        count,
+        statistics.fmean(accuracies),
+        deviation,
+        _student(count - 1) * deviation / math.sqrt(count) if count > 1 else math.nan,
+        min(accuracies),
+        max(accuracies),
+        sum(accuracy >= TARGET for accuracy in accuracies),
+    )
+
+
+def _student(freedom: int) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, freedom))
+
+
+def _train(values: dict[str, Any]) -> Confirmed:
+    """Runs in a process of its own."""
+    import time
+
+    from mnist_sweep import engine, mnist
+
+    config = parse(values)
+    started = time.perf_counter()
+    fit = engine.fit(config, mnist.confirmation_split())
+    seconds = time.perf_counter() - started
+    if fit.diverged:
+        return Confirmed(config.seed, math.nan, math.nan, 0, seconds, diverged=True)
+    return Confirmed(config.seed, fit.history[-1].accuracy, fit.best.accuracy, fit.best.epoch, seconds)
+
+
+def _key(config: RunConfig) -> dict[str, Any]:
+    """What makes two results comparable: everything but the seed and how the machine was shared."""
+    return config.model_dump(exclude={"seed", "threads"})
+
+
+def _read(file: Path, config: RunConfig) -> Iterator[Confirmed]:
+    if not file.exists():
+        return
+    for line in file.read_text().splitlines():
+        row = json.loads(line)
+        if row["config"] == _key(config):
+            yield Confirmed(**row["result"])
+
+
+def _append(file: Path, config: RunConfig, result: Confirmed) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as out:
+        out.write(json.dumps({"config": _key(config), "result": asdict(result)}) + "\n")
