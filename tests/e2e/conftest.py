@@ -1,0 +1,93 @@
+"""A local server and a clean home for every end-to-end test; the programs are the real ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mnist_sweep import mnist
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+@dataclass
+class House:
+    """A home folder of its own, the environment of a new user in it, and the programs."""
+
+    home: Path
+    env: dict[str, str]
+
+    def run(self, *command: str, timeout: float = 240, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `mnist-sweep`, `wandb` or `python` of this environment, in the home folder."""
+        done = subprocess.run(
+            [str(BIN / command[0]), *command[1:]],
+            cwd=self.home,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+        assert not check or done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def python(self, code: str, timeout: float = 120) -> str:
+        return self.run("python", "-c", code, timeout=timeout).stdout
+
+
+@pytest.fixture(scope="session")
+def mnist_folder() -> Path:
+    return mnist.fetch()
+
+
+@pytest.fixture
+def house(tmp_path: Path, mnist_folder: Path) -> House:
+    """A new user: no login, no network to W&B, an empty home; MNIST is where it is."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB_", "XDG_", "MNIST_SWEEP"))}
+    env |= {
+        "HOME": str(tmp_path),
+        "PATH": f"{BIN}{os.pathsep}{env['PATH']}",
+        "MNIST_SWEEP_DATA": str(mnist_folder),
+        "PYTHONPATH": str(ROOT),
+        "COLUMNS": "160",
+    }
+    return House(tmp_path, env)
+
+
+@pytest.fixture
+def served(house: House) -> Iterator[House]:
+    """A house in which `mnist-sweep server` runs and the wandb client is pointed to it, as README.md says."""
+    data = house.home / "server"
+    with (house.home / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(BIN / "mnist-sweep"), "server", "--port", "0", "--data", str(data)],
+            env=house.env,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while not (data / "server.json").exists():
+            assert process.poll() is None and time.monotonic() < deadline, (house.home / "server.log").read_text()
+            time.sleep(0.1)
+        ready = json.loads((data / "server.json").read_text())
+        house.env |= {
+            "WANDB_BASE_URL": ready["url"],
+            "WANDB_API_KEY": ready["key"],
+            "WANDB_ERROR_REPORTING": "false",
+            "MNIST_SWEEP_SERVER": str(data),
+        }
+        yield house
+    finally:
+        process.terminate()
+        process.wait(30)
