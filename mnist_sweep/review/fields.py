@@ -1,0 +1,77 @@
+"""Reading a sweep's configuration: which names are searched, over which range, on which scale.
+
+The distributions and their bounds are W&B's, https://docs.wandb.ai/guides/sweeps/sweep-config-keys/.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from mnist_sweep.review.records import Goal, RunRecord, SweepField, SweepInfo, number
+
+
+def sweep_info(config: Mapping[str, Any], **about: Any) -> SweepInfo:
+    """A `SweepInfo` from a sweep's configuration; `about` gives id, name, entity, project, state, url."""
+    metric = config.get("metric") or {}
+    goal: Goal = "maximize" if metric.get("goal", "minimize") == "maximize" else "minimize"
+    return SweepInfo(
+        method=str(config.get("method", "")),
+        metric=str(metric.get("name", "")),
+        goal=goal,
+        fields=searched_fields(config.get("parameters") or {}),
+        config=config,
+        **about,
+    )
+
+
+def searched_fields(parameters: Mapping[str, Any], prefix: str = "") -> tuple[SweepField, ...]:
+    """The searched names of a sweep's `parameters`, nested ones joined with dots; constants are left out."""
+    fields: list[SweepField] = []
+    for key, spec in parameters.items():
+        if not isinstance(spec, Mapping):
+            continue
+        if isinstance(spec.get("parameters"), Mapping):
+            fields.extend(searched_fields(spec["parameters"], f"{prefix}{key}."))
+        elif field := _field(f"{prefix}{key}", spec):
+            fields.append(field)
+    return tuple(fields)
+
+
+def observed_fields(records: Sequence[RunRecord]) -> tuple[SweepField, ...]:
+    """Without a sweep configuration: every config key that differs between runs, in the order of first sight."""
+    names = dict.fromkeys(key for record in records for key in record.config if not key.startswith("_"))
+    fields: list[SweepField] = []
+    for name in names:
+        values = [record.config[name] for record in records if name in record.config]
+        distinct = list(dict.fromkeys(map(str, values)))
+        if len(distinct) < 2:
+            continue
+        numbers = [number(value) for value in values]
+        if all(value is not None for value in numbers):
+            known = [value for value in numbers if value is not None]
+            kind: Literal["int", "float"] = "int" if all(isinstance(v, int) for v in values) else "float"
+            fields.append(SweepField(name, kind, min(known), max(known)))
+        else:
+            fields.append(SweepField(name, "categorical", choices=tuple(distinct)))
+    return tuple(fields)
+
+
+def _field(name: str, spec: Mapping[str, Any]) -> SweepField | None:
+    if "value" in spec:
+        return None
+    if values := spec.get("values"):
+        return SweepField(name, "categorical", choices=tuple(values)) if len(values) > 1 else None
+    distribution = str(spec.get("distribution", ""))
+    low, high = number(spec.get("min")), number(spec.get("max"))
+    log = "log" in distribution
+    if distribution in ("log_uniform", "q_log_uniform", "inv_log_uniform"):  # the bounds are exponents of e
+        low, high = (None if bound is None else math.exp(bound) for bound in (low, high))
+        if distribution == "inv_log_uniform" and low and high:
+            low, high = 1 / high, 1 / low
+    if distribution == "constant" or (low is not None and low == high):
+        return None
+    whole = isinstance(spec.get("min"), int) and isinstance(spec.get("max"), int)
+    integer = distribution == "int_uniform" or (not distribution and whole)
+    return SweepField(name, "int" if integer else "float", low, high, log)

@@ -1,0 +1,96 @@
+// Small things every part of a page uses: elements, numbers for people, colours of the theme.
+"use strict";
+window.Review = window.Review || {};
+
+Object.assign(Review, {
+  element(tag, className = "", text = null) {
+    const node = document.createElement(tag);
+    if (className) node.className = className;
+    if (text !== null) node.textContent = text;
+    return node;
+  },
+
+  button(parent, text, action, className = "button") {
+    const node = parent.appendChild(Review.element("button", className, text));
+    node.type = "button";
+    node.addEventListener("click", action);
+    return node;
+  },
+
+  dot(status) {
+    return Review.element("span", `dot ${status}`);
+  },
+
+  css(name) {
+    return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  },
+
+  dark() {
+    const chosen = document.documentElement.dataset.theme;
+    return chosen ? chosen === "dark" : window.matchMedia("(prefers-color-scheme: dark)").matches;
+  },
+
+  // Run pages are http(s) addresses or paths; anything else (javascript:) stays text.
+  safeUrl(url) {
+    return typeof url === "string" && /^(https?:\/\/|\/(?!\/))/.test(url);
+  },
+
+  extent(values) {
+    let [low, high] = [Infinity, -Infinity];
+    for (const v of values) if (v !== null) [low, high] = [Math.min(low, v), Math.max(high, v)];
+    return low > high ? [0, 1] : low === high ? [low - 0.5, high + 0.5] : [low, high];
+  },
+
+  number(value) {
+    if (Number.isInteger(value)) return value.toLocaleString("en-US");
+    const size = Math.abs(value);
+    return size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : String(+value.toPrecision(4));
+  },
+
+  duration(seconds) {
+    if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
+    const [m, s] = [Math.floor(seconds / 60), Math.round(seconds % 60)];
+    return m < 60 ? `${m} min ${s} s` : `${Math.floor(m / 60)} h ${m % 60} min`;
+  },
+
+  cell(value, kind) {
+    if (value === undefined || value === null) return "";
+    if (typeof value !== "number") return kind === "time" ? String(value).replace("T", " ").slice(0, 19) : String(value);
+    if (kind === "percent") return `${(100 * value).toFixed(2)} %`;
+    if (kind === "seconds") return Review.duration(value);
+    return Review.number(value);
+  },
+
+  unescape(text) {
+    return String(text).replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+  },
+
+  save(name, text) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  },
+
+  // One hue from faint to strong: the best value is the one that stands out on either background.
+  scale() {
+    return Review.dark()
+      ? [[0, "#333b4d"], [0.45, "#3b6ba8"], [0.75, "#49b8b0"], [1, "#f6e05e"]]
+      : [[0, "#d5dae3"], [0.45, "#8fb0dd"], [0.75, "#3f6fc4"], [1, "#3b1e77"]];
+  },
+
+  colours(axis) {
+    const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+    const stops = Review.scale().map(([at, hex]) => [at, rgb(hex)]);
+    const [low, high] = [axis.cmin ?? 0, axis.cmax ?? 1];
+    return (value) => {
+      let t = Math.min(Math.max((value - low) / (high - low || 1), 0), 1);
+      if (axis.reversescale) t = 1 - t;
+      const k = Math.max(stops.findIndex(([at]) => at >= t), 1);
+      const [[a, from], [b, to]] = [stops[k - 1], stops[k]];
+      const mix = from.map((c, i) => Math.round(c + ((t - a) / (b - a)) * (to[i] - c)));
+      return `rgb(${mix.join(",")})`;
+    };
+  },
+});

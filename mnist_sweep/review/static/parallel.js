@@ -1,0 +1,175 @@
+// Parallel coordinates on a 2D canvas, from a figure in Plotly's `parcoords` form.
+// Plotly's own drawing of that form needs WebGL and `eval`: it stays blank on a remote desktop or under a strict
+// content policy, and takes over a second in software. A drag along an axis brushes it, a click on it clears the brush.
+"use strict";
+window.Review = window.Review || {};
+
+Review.Parallel = class {
+  constructor(root, onBrush) {
+    this.root = root;
+    this.onBrush = onBrush;
+    this.canvas = root.appendChild(document.createElement("canvas"));
+    this.axes = root.appendChild(document.createElement("div"));
+    this.axes.className = "axes";
+    this.brushes = new Map(); // dimension label -> [from, to] in the dimension's values
+    this.marked = new Set();
+    new ResizeObserver(() => this.draw()).observe(root);
+  }
+
+  show(figure) {
+    const trace = figure.data[0];
+    this.ids = trace.ids || [];
+    this.colours = trace.line.color;
+    this.scale = figure.layout.coloraxis;
+    this.dimensions = trace.dimensions.map((d) => ({ ...d, span: d.range || Review.extent(d.values) }));
+    for (const label of this.brushes.keys()) {
+      if (!this.dimensions.some((d) => d.label === label)) this.brushes.delete(label);
+    }
+    this.draw();
+  }
+
+  // The ids inside every brush, or null when nothing is brushed.
+  selected() {
+    if (!this.brushes.size) return null;
+    return new Set(this.ids.filter((_, i) => this.inside(i)));
+  }
+
+  inside(i) {
+    return this.dimensions.every((d) => {
+      const brush = this.brushes.get(d.label);
+      return !brush || (d.values[i] !== null && d.values[i] >= brush[0] && d.values[i] <= brush[1]);
+    });
+  }
+
+  clear() {
+    this.brushes.clear();
+    this.changed();
+  }
+
+  mark(ids) {
+    this.marked = new Set(ids);
+    this.lines();
+  }
+
+  changed() {
+    this.draw();
+    this.onBrush(this.selected());
+  }
+
+  draw() {
+    if (!this.dimensions) return;
+    this.width = this.root.clientWidth;
+    this.height = this.root.clientHeight;
+    this.top = 44;
+    this.bottom = this.height - 16;
+    this.lines();
+    this.axes.replaceChildren(...this.dimensions.map((d, k) => this.axis(d, k)));
+  }
+
+  x(k) {
+    const margin = Math.min(80, this.width / 12);
+    return margin + (k * (this.width - 2 * margin)) / Math.max(this.dimensions.length - 1, 1);
+  }
+
+  y(d, value) {
+    const [low, high] = d.span;
+    return this.bottom - ((value - low) / (high - low || 1)) * (this.bottom - this.top);
+  }
+
+  value(d, y) {
+    const [low, high] = d.span;
+    return low + ((this.bottom - y) / (this.bottom - this.top)) * (high - low);
+  }
+
+  lines() {
+    if (!this.dimensions) return;
+    const ratio = window.devicePixelRatio || 1;
+    this.canvas.width = this.width * ratio;
+    this.canvas.height = this.height * ratio;
+    const pen = this.canvas.getContext("2d");
+    pen.scale(ratio, ratio);
+    const colour = Review.colours(this.scale);
+    const alpha = this.ids.length > 300 ? 0.35 : this.ids.length > 80 ? 0.6 : 0.85;
+    const stroke = (i, style, width, strength) => {
+      pen.beginPath();
+      this.dimensions.forEach((d, k) => {
+        if (d.values[i] === null) return;
+        const [x, y] = [this.x(k), this.y(d, d.values[i])];
+        if (k === 0) return pen.moveTo(x, y);
+        const half = (x - this.x(k - 1)) / 2; // a gentle curve tells crossing lines apart
+        const before = this.dimensions[k - 1].values[i];
+        const from = before === null ? y : this.y(this.dimensions[k - 1], before);
+        pen.bezierCurveTo(x - half, from, x - half, y, x, y);
+      });
+      pen.globalAlpha = strength;
+      pen.strokeStyle = style;
+      pen.lineWidth = width;
+      pen.stroke();
+    };
+    const brushed = this.brushes.size > 0;
+    const faint = Review.css("--line");
+    if (brushed) this.ids.forEach((_, i) => this.inside(i) || stroke(i, faint, 1, 0.5));
+    this.ids.forEach((_, i) => {
+      if (!brushed || this.inside(i)) stroke(i, colour(this.colours[i]), 1.4, brushed ? 0.9 : alpha);
+    });
+    this.ids.forEach((id, i) => this.marked.has(id) && stroke(i, Review.css("--best"), 3, 1));
+  }
+
+  axis(d, k) {
+    const axis = Review.element("div", "axis");
+    axis.style.left = `${this.x(k)}px`;
+    axis.style.height = `${this.height}px`;
+    const label = axis.appendChild(Review.element("div", "axis-label", Review.unescape(d.label)));
+    label.title = label.textContent;
+    label.style.maxWidth = `${Math.max(56, (this.x(1) || this.width) - this.x(0) - 6)}px`;
+    const rail = axis.appendChild(Review.element("div", "rail"));
+    rail.style.top = `${this.top}px`;
+    rail.style.height = `${this.bottom - this.top}px`;
+    for (const [value, text] of this.ticks(d)) {
+      const tick = axis.appendChild(Review.element("div", "tick", text));
+      tick.style.top = `${this.y(d, value)}px`;
+    }
+    const brush = this.brushes.get(d.label);
+    if (brush) {
+      const band = axis.appendChild(Review.element("div", "brush"));
+      band.style.top = `${this.y(d, brush[1])}px`;
+      band.style.height = `${Math.max(this.y(d, brush[0]) - this.y(d, brush[1]), 2)}px`;
+    }
+    axis.addEventListener("pointerdown", (event) => this.drag(event, d));
+    return axis;
+  }
+
+  drag(event, d) {
+    event.preventDefault();
+    const top = this.root.getBoundingClientRect().top;
+    const clip = (e) => Math.min(Math.max(e.clientY - top, this.top), this.bottom);
+    const start = clip(event);
+    let band = null;
+    const move = (e) => {
+      const [a, b] = [this.value(d, start), this.value(d, clip(e))];
+      band = Math.abs(start - clip(e)) < 4 ? null : [Math.min(a, b), Math.max(a, b)];
+      if (band) this.brushes.set(d.label, band);
+      else this.brushes.delete(d.label);
+      this.draw();
+    };
+    const up = () => {
+      window.removeEventListener("pointermove", move);
+      if (!band) this.brushes.delete(d.label);
+      this.changed();
+    };
+    window.addEventListener("pointermove", move);
+    window.addEventListener("pointerup", up, { once: true });
+  }
+
+  ticks(d) {
+    if (d.tickvals) return d.tickvals.map((value, i) => [value, Review.unescape(d.ticktext[i])]);
+    const [low, high] = d.span;
+    const show = (v) => (d.tickformat ? `${(100 * v).toFixed(2)} %` : Review.number(v));
+    const raw = (high - low) / 5 || 1;
+    const power = 10 ** Math.floor(Math.log10(raw));
+    const step = [1, 2, 5, 10].find((s) => s * power >= raw) * power;
+    const ticks = [];
+    for (let v = Math.ceil(low / step - 1e-9) * step + 0; v <= high + step * 1e-9; v += step) ticks.push([v, show(+v.toPrecision(12) + 0)]);
+    return ticks;
+  }
+};

@@ -1,0 +1,300 @@
+// A page of a sweep: data in `#review-data`, places for it marked with `data-…`. What is missing is not shown.
+// A page with `live` in its data asks for what is new, with the cursor of the last answer.
+"use strict";
+(() => {
+  const R = window.Review;
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const data = JSON.parse($("#review-data").textContent);
+  let plotly = null;
+  let parallel = null;
+  let table = null;
+
+  // --- theme ---------------------------------------------------------------------------------------------------
+  const remember = (key, value) => {
+    try {
+      if (value !== undefined) localStorage.setItem(key, value);
+      return localStorage.getItem(key);
+    } catch {
+      return null; // a page from disk may have no storage
+    }
+  };
+
+  function themed(figure) {
+    const [ink, grid, card] = [R.css("--ink-soft"), R.css("--grid"), R.css("--card")];
+    const layout = structuredClone(figure.layout);
+    layout.font = { ...layout.font, color: ink, family: R.css("--sans") };
+    layout.hoverlabel = { ...layout.hoverlabel, bgcolor: card, bordercolor: grid, font: { color: R.css("--ink") } };
+    layout.autosize = true;
+    if (layout.coloraxis) layout.coloraxis.colorscale = R.scale();
+    for (const shape of layout.shapes || []) if (shape.label) shape.label.font = { color: ink, size: 11 };
+    for (const key of Object.keys(layout).filter((k) => /^[xy]axis/.test(k))) {
+      layout[key] = { gridcolor: grid, linecolor: grid, tickcolor: grid, ...layout[key] };
+    }
+    return layout;
+  }
+
+  function setTheme(theme) {
+    document.documentElement.dataset.theme = theme;
+    remember("review-theme", theme);
+    repaint();
+  }
+
+  function repaint() {
+    $$("[data-figure]").forEach((place) => place.dataset.drawn && draw(place));
+    if (parallel) parallel.draw();
+  }
+
+  // --- figures -------------------------------------------------------------------------------------------------
+  function filled(figure) {
+    const traces = figure.data.map((trace) => {
+      const { runs, column } = trace.meta || {};
+      if (!runs || trace.x) return trace;
+      const join = (name) => runs.flatMap((id) => [...((data.curves[id] || {})[name] || []), null]);
+      return { ...trace, x: join("x"), y: join(column) };
+    });
+    return traces;
+  }
+
+  function draw(place) {
+    const figure = data.figures[place.dataset.figure];
+    if (!figure || !plotly) return;
+    place.dataset.drawn = "yes";
+    if (figure.layout.height) place.style.height = `${figure.layout.height}px`;
+    return plotly.react(place, filled(figure), themed(figure), {
+      responsive: true,
+      displaylogo: false,
+      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+    });
+  }
+
+  const near = new IntersectionObserver(
+    (entries) => entries.filter((e) => e.isIntersecting).forEach((e) => e.target.dataset.drawn || draw(e.target)),
+    { rootMargin: "300px" },
+  );
+
+  // Plotly's bundle is large: it is read after the first paint, from the page itself or from the server.
+  function loadPlotly() {
+    const script = document.createElement("script");
+    const inline = $("#plotly-source");
+    const ready = () => {
+      plotly = window.Plotly;
+      $$("[data-figure]").forEach((place) => near.observe(place));
+    };
+    if (inline) script.textContent = inline.textContent;
+    else {
+      script.src = document.body.dataset.plotly;
+      script.onload = ready;
+    }
+    document.head.appendChild(script);
+    if (inline) ready();
+  }
+
+  // --- the parts -----------------------------------------------------------------------------------------------
+  function texts() {
+    $$("[data-text]").forEach((node) => (node.textContent = data.texts[node.dataset.text] ?? ""));
+    $$("[data-note]").forEach((node) => {
+      node.textContent = data.notes[node.dataset.note] ?? "";
+      node.hidden = !node.textContent;
+    });
+    $$("[data-stats]").forEach((node) =>
+      node.replaceChildren(
+        ...data.stats.map(({ label, value, hint }) => {
+          const tile = R.element("div", "tile");
+          tile.append(R.element("div", "tile-label", label), R.element("div", "tile-value", value));
+          tile.appendChild(R.element("div", "tile-hint", hint || ""));
+          return tile;
+        }),
+      ),
+    );
+    $$("[data-list]").forEach((node) =>
+      node.replaceChildren(...(data[node.dataset.list] || []).map((text) => R.element(node.dataset.item || "li", "", text))),
+    );
+  }
+
+  // A section is shown when the data it needs (`data-needs`, one of several) is there.
+  function sections() {
+    const has = (name) => {
+      const value = name.split(".").reduce((part, key) => part?.[key], data);
+      return Array.isArray(value) ? value.length > 0 : value && (typeof value !== "object" || Object.keys(value).length > 0);
+    };
+    $$("[data-needs]").forEach((node) => (node.hidden = !node.dataset.needs.split(" ").some(has)));
+    $$("nav a[href^='#']").forEach((link) => {
+      const target = $(link.getAttribute("href"));
+      link.hidden = !target || target.hidden;
+    });
+  }
+
+  function compare(ids) {
+    const place = $("[data-compare]");
+    if (!place || !data.table) return;
+    const rows = ids.map((id) => data.table.rows.find((row) => row.id === id)).filter(Boolean);
+    if (rows.length < 2) {
+      place.replaceChildren(R.element("p", "quiet", "Tick two or more runs in the table to see what differs between them."));
+      return;
+    }
+    const grid = document.createElement("table");
+    const head = grid.createTHead().insertRow();
+    head.append(R.element("th", "text", ""), ...rows.map((row) => R.element("th", "number", row.name)));
+    const body = grid.createTBody();
+    let same = 0;
+    for (const { key, label, kind } of data.table.columns) {
+      const values = rows.map((row) => row[key]);
+      if (key === "name" || values.every((v) => v === undefined)) continue;
+      if (values.every((v) => v === values[0])) {
+        same += 1;
+        continue;
+      }
+      const line = body.insertRow();
+      line.appendChild(R.element("th", "text", label)).setAttribute("scope", "row");
+      values.forEach((value) => line.appendChild(R.element("td", "number", R.cell(value, kind) || "–")));
+    }
+    const frame = R.element("div", "table-frame");
+    frame.appendChild(grid);
+    place.replaceChildren(frame, R.element("p", "quiet", `${same} fields are the same in all ${rows.length} and not shown.`));
+  }
+
+  function mistakes(id) {
+    const found = data.mistakes[id];
+    if (!found) return;
+    data.figures.confusion = found.confusion;
+    const place = $("[data-figure=confusion]");
+    if (place) {
+      place.hidden = !found.confusion;
+      if (found.confusion && plotly) draw(place);
+    }
+    const grid = $("[data-images]");
+    grid.replaceChildren(
+      ...found.images.map(({ src, label, prediction, confidence, index }) => {
+        const card = R.element("figure", "mistake");
+        card.appendChild(Object.assign(document.createElement("img"), { src, alt: `a ${label} read as ${prediction}`, loading: "lazy" }));
+        const sure = confidence === null ? "" : `, ${Math.round(100 * confidence)} % sure`;
+        card.title = `image ${index}: a ${label} read as ${prediction}${sure}`;
+        const words = card.appendChild(R.element("figcaption"));
+        words.append(R.element("b", "", label), R.element("span", "arrow", " → "), R.element("b", "wrong", prediction));
+        return card;
+      }),
+    );
+  }
+
+  function mistakeChoice() {
+    const choice = $("[data-mistake-run]");
+    const ids = Object.keys(data.mistakes || {});
+    if (!choice || !ids.length) return;
+    choice.replaceChildren(
+      ...ids.map((id) => Object.assign(document.createElement("option"), { value: id, textContent: data.mistakes[id].name })),
+    );
+    choice.hidden = ids.length < 2;
+    choice.onchange = () => mistakes(choice.value);
+    mistakes(ids[0]);
+  }
+
+  function digits() {
+    const place = $("[data-digits]");
+    if (!place || !data.digits) return;
+    place.replaceChildren(
+      ...data.digits.map(({ label, images }) => {
+        const row = R.element("div", "strip");
+        row.appendChild(R.element("span", "strip-label", label));
+        images.forEach((src) => row.appendChild(Object.assign(document.createElement("img"), { src, alt: "" })));
+        return row;
+      }),
+    );
+  }
+
+  function runs() {
+    const place = $("[data-table]");
+    if (!place || !data.table) return;
+    table ||= new R.Table(place, {
+      onSelect: (ids) => {
+        compare(ids);
+        if (parallel) parallel.mark(ids);
+      },
+      onHover: (ids) => parallel && parallel.mark(ids.length ? ids : [...table.selected]),
+    });
+    table.onClear = () => parallel.clear();
+    if (!table.rows) data.table.rows.filter((row) => row.rank).slice(0, 3).forEach((row) => table.selected.add(row.id));
+    table.show(data.table);
+    compare([...table.selected]);
+  }
+
+  function coordinates() {
+    const place = $("[data-parallel]");
+    if (!place || !data.figures.parallel) return;
+    parallel ||= new R.Parallel(place, (ids) => table && table.update({ brush: ids }));
+    parallel.show(data.figures.parallel);
+  }
+
+  function showAll() {
+    texts();
+    sections();
+    runs();
+    coordinates();
+    mistakeChoice();
+    digits();
+  }
+
+  // --- live ----------------------------------------------------------------------------------------------------
+  function merge(news) {
+    for (const [id, points] of Object.entries(news.curves || {})) {
+      const known = (data.curves[id] ||= { x: [], y: [], lr: [] });
+      for (const column of ["x", "y", "lr"]) known[column].push(...points[column]);
+    }
+    if (news.table) {
+      const rows = new Map(data.table.rows.map((row) => [row.id, row]));
+      news.table.rows.forEach((row) => rows.set(row.id, row));
+      const order = new Map((news.order || []).map((id, i) => [id, i]));
+      const rank = (row) => order.get(row.id) ?? Infinity;
+      data.table = { columns: news.table.columns, rows: [...rows.values()].sort((a, b) => rank(a) - rank(b)) };
+      data.table.rows.forEach((row) => (row.rank = news.ranks[row.id]));
+    }
+    Object.assign(data.figures, news.figures || {});
+    for (const key of ["texts", "notes", "stats", "findings"]) if (news[key]) data[key] = news[key];
+  }
+
+  async function poll() {
+    const { url, every } = data.live;
+    let wait = every;
+    try {
+      if (!document.hidden) {
+        const answer = await fetch(`${url}${url.includes("?") ? "&" : "?"}cursor=${encodeURIComponent(data.live.cursor)}`);
+        if (!answer.ok) throw new Error(answer.statusText);
+        const news = await answer.json();
+        if (news.cursor !== data.live.cursor) {
+          data.live.cursor = news.cursor;
+          merge(news);
+          texts();
+          sections();
+          runs();
+          coordinates();
+          $$("[data-figure]").forEach((place) => place.dataset.drawn && place.dataset.figure !== "confusion" && draw(place));
+        }
+        document.body.classList.remove("offline");
+        if (news.done) return;
+      }
+    } catch {
+      document.body.classList.add("offline"); // the server is away: keep what is shown and try again
+      wait = every * 3;
+    }
+    setTimeout(poll, wait * 1000);
+  }
+
+  // --- go ------------------------------------------------------------------------------------------------------
+  const stored = remember("review-theme");
+  if (stored) document.documentElement.dataset.theme = stored;
+  $$("[data-theme-toggle]").forEach((node) =>
+    node.addEventListener("click", () => setTheme(R.dark() ? "light" : "dark")),
+  );
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    if (!document.documentElement.dataset.theme) repaint();
+  });
+  data.figures ||= {};
+  data.curves ||= {};
+  data.texts ||= {};
+  data.notes ||= {};
+  data.stats ||= [];
+  showAll();
+  performance.mark("review-shown");
+  if ($("[data-figure]")) requestAnimationFrame(() => setTimeout(() => (loadPlotly(), performance.mark("review-drawn")), 0));
+  if (data.live) setTimeout(poll, data.live.every * 1000);
+})();
