@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mnist_sweep.server.search import grid
+from mnist_sweep.server.search.distributions import Levels, key
 from mnist_sweep.server.search.hyperband import stop
-from mnist_sweep.server.search.space import Levels, Space, key, read
+from mnist_sweep.server.search.space import Space, read
 from mnist_sweep.server.search.trial import Trial
 from mnist_sweep.server.search.validate import check, warn
 

@@ -9,7 +9,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mnist_sweep.server.search.space import Levels, Parameter, Real, Space, value_at
+from mnist_sweep.server.search.distributions import Levels, Parameter
+from mnist_sweep.server.search.space import Space, value_at
 from mnist_sweep.server.search.trial import (
     STOPPED_STATES,
     Trial,
@@ -21,8 +22,6 @@ from mnist_sweep.server.search.trial import (
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
-
-Coordinate = float | int
 
 
 def score(trial: Trial, metric: Mapping[str, Any], worst: float) -> float | None:
@@ -56,11 +55,6 @@ def _best(metric: Mapping[str, Any]) -> Any:
     return max if metric.get("goal") == "maximize" else min
 
 
-def coordinate(parameter: Parameter, value: object) -> Coordinate | None:
-    """Where the optimiser sees a value: its index among levels or its quantile; None if it is not in the space."""
-    return parameter.index(value) if isinstance(parameter, Levels) else parameter.locate(value)
-
-
 def suggest(config: Mapping[str, Any], space: Space, trials: Sequence[Trial], seed: int) -> list[Any]:
     """Values for the parameters of `space`, in their order, chosen by the optimiser."""
     import optuna
@@ -75,17 +69,15 @@ def suggest(config: Mapping[str, Any], space: Space, trials: Sequence[Trial], se
         study = optuna.create_study(direction=metric.get("goal", "minimize"), sampler=sampler)
         study.add_trials(_observations(space, names, distributions, trials, metric))
         asked = study.ask(distributions).params
-    return [p.at(asked[name]) for name, p in zip(names, space.parameters, strict=True)]
+    return [p.pick(asked[name]) for name, p in zip(names, space.parameters, strict=True)]
 
 
 def _distribution(parameter: Parameter) -> "BaseDistribution":
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-    if isinstance(parameter, Real):
-        return FloatDistribution(0.0, 1.0)
-    if parameter.ordered:
-        return IntDistribution(0, parameter.count - 1)
-    return CategoricalDistribution(range(parameter.count))
+    if isinstance(parameter, Levels) and not parameter.ordered:
+        return CategoricalDistribution(range(parameter.count))
+    return FloatDistribution(0.0, 1.0)
 
 
 def _observations(
@@ -102,7 +94,7 @@ def _observations(
     constrained = sorted({name for values in constraints for name in values})
     observations = []
     for trial, known in zip(trials, constraints, strict=True):
-        located = [coordinate(p, value_at(trial.params, p.path)) for p in space.parameters]
+        located = [p.place(value_at(trial.params, p.path)) for p in space.parameters]
         if None in located:  # a run of another space: it says nothing about this one
             continue
         value = score(trial, metric, worst)

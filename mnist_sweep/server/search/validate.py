@@ -8,34 +8,16 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mnist_sweep.server.search.distributions import DISTRIBUTIONS, LARGEST_EXPONENT, distribution
 from mnist_sweep.server.search.grid import GRID_DISTRIBUTIONS
-from mnist_sweep.server.search.space import DISTRIBUTIONS, distribution, leaves
+from mnist_sweep.server.search.space import leaves
 from mnist_sweep.server.search.trial import finite
 
 METHODS = ("grid", "random", "bayes", "custom")
-TOP_LEVEL = frozenset(
-    [
-        "apiVersion",
-        "command",
-        "controller",
-        "description",
-        "early_terminate",
-        "entity",
-        "image_uri",
-        "job",
-        "kind",
-        "method",
-        "metric",
-        "metrics",
-        "name",
-        "parameters",
-        "prior_runs",
-        "program",
-        "project",
-        "run_cap",
-        "scheduler",
-    ]
-)
+_ABOUT = ("apiVersion", "kind", "name", "description", "entity", "project", "prior_runs", "run_cap")
+_SEARCH = ("method", "metric", "metrics", "parameters", "early_terminate", "scheduler", "controller")
+_PROGRAM = ("program", "command", "job", "image_uri")
+TOP_LEVEL = (*_ABOUT, *_SEARCH, *_PROGRAM)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _EXPONENTS = {name: f"{name}_values" for name in ("log_uniform", "inv_log_uniform", "q_log_uniform")}
 
@@ -212,7 +194,7 @@ def _numbers(where: str, name: str, spec: Mapping[str, Any]) -> Iterator[str]:
         yield f"{where}: min {_show(spec['min'])} is not less than max {_show(spec['max'])}"
     if name.endswith("_values") and "min" in spec and spec["min"] <= 0:
         yield f"{where}: min {_show(spec['min'])} of {name} is not above 0"
-    if name in _EXPONENTS and any(abs(spec.get(key, 0)) > 700 for key in _BOUNDS):
+    if name in _EXPONENTS and any(abs(spec.get(key, 0)) > LARGEST_EXPONENT for key in _BOUNDS):
         yield f"{where}: min and max of {name} are exponents of e, and {_show(dict(spec))} leaves all number ranges"
     for key in ("a", "b", "q"):
         if key in spec and spec[key] <= 0:

@@ -1,0 +1,270 @@
+"""Parameters of a sweep: what values they have, how likely, and where an optimiser sees each value.
+
+Every parameter is one of two kinds, whatever W&B distribution it was written as:
+
+- `Levels`: finitely many values, addressed by index (categorical, int_uniform, q_uniform);
+- `Real`: a quantile function, rounded to multiples of `q` if it has one (all others).
+
+Random search draws quantiles, and an optimiser sees quantiles, too: a space in which the distribution the user asked
+for is flat. Distributions and their meaning: https://docs.wandb.ai/models/sweeps/sweep-config-keys
+"""
+
+import json
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import accumulate
+from statistics import NormalDist
+from typing import Any
+
+from mnist_sweep.server.search.trial import finite
+
+Path = tuple[str, ...]
+Quantile = tuple[Callable[[float], float], Callable[[float], float]]
+"""A quantile function and its inverse."""
+
+LARGEST_EXPONENT = 600.0  # of e: larger powers leave no room for arithmetic
+
+
+def key(value: object) -> str:
+    """A hashable stand-in for any parameter value; 1 and 1.0 are the same value, 1 and true are not."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A parameter with finitely many values. `ordered` ones lie on a line, the others are mere names."""
+
+    path: Path
+    count: int
+    at: Callable[[int], Any]
+    index: Callable[[Any], int | None]
+    ordered: bool
+    quantile: Callable[[float], int]
+
+    def draw(self, u: float) -> Any:
+        """The value at quantile `u`, 0 <= u <= 1."""
+        return self.at(self.quantile(u))
+
+    def place(self, value: object) -> float | None:
+        """Where an optimiser sees `value`: the middle of its share of [0, 1], or its index if it is a mere name.
+
+        None if there is no such level.
+        """
+        index = self.index(value)
+        return index if index is None or not self.ordered else (index + 0.5) / self.count
+
+    def pick(self, place: float) -> Any:
+        """The value nearest to a place, the inverse of `place`."""
+        return self.at(min(int(place * self.count), self.count - 1) if self.ordered else int(place))
+
+
+@dataclass(frozen=True)
+class Real:
+    """A parameter on a continuous distribution, given by its quantile function and that function's inverse."""
+
+    path: Path
+    at: Callable[[float], Any]
+    position: Callable[[float], float]
+
+    def draw(self, u: float) -> Any:
+        """The value at quantile `u`, 0 <= u <= 1."""
+        return self.at(u)
+
+    pick = draw
+
+    def place(self, value: Any) -> float | None:
+        """The quantile of `value`, or None where the distribution has no such value."""
+        if not finite(value):
+            return None
+        u = self.position(float(value))
+        return min(max(u, 0.0), 1.0) if -1e-6 <= u <= 1 + 1e-6 else None
+
+
+Parameter = Levels | Real
+
+
+def distribution(spec: Mapping[str, Any]) -> str | None:
+    """The distribution of one parameter, inferred from its keys as W&B does where it is not named."""
+    if "distribution" in spec:
+        return str(spec["distribution"])
+    if "values" in spec:
+        return "categorical_w_probabilities" if "probabilities" in spec else "categorical"
+    if "value" in spec:
+        return "constant"
+    if "min" in spec and "max" in spec:
+        return "int_uniform" if all(isinstance(spec[bound], int) for bound in ("min", "max")) else "uniform"
+    return None
+
+
+def parameter(path: Path, spec: Mapping[str, Any]) -> Parameter:
+    """One searched parameter. Raises ValueError for a distribution that W&B does not know."""
+    name = distribution(spec)
+    if name in ("categorical", "categorical_w_probabilities"):
+        return choices(path, spec["values"], spec.get("probabilities"))
+    if name == "int_uniform":
+        return steps(path, spec["min"], 1, spec["max"] - spec["min"] + 1)
+    if name == "q_uniform":
+        return _multiples(path, spec["min"], spec["max"], spec.get("q", 1))
+    if name in _REAL:
+        base, low, high = _REAL[name](spec)
+        return _real(path, base, low, high, spec.get("q", 1) if name.startswith("q_") else None)
+    raise ValueError(f"{'.'.join(path)}: {name!r} is not a distribution")
+
+
+def choices(
+    path: Path, values: Sequence[Any], probabilities: Sequence[float] | None = None, *, keep_order: bool = False
+) -> Levels:
+    """Listed values, duplicates merged, equally likely or with `probabilities`; impossible ones are dropped.
+
+    Numbers are sorted, so that an optimiser can tell near from far, unless the order of the list is to be kept.
+    """
+    merged: dict[str, tuple[Any, float]] = {}
+    for value, weight in zip(values, probabilities or [1.0] * len(values), strict=True):
+        first, sum_so_far = merged.get(key(value), (value, 0.0))
+        merged[key(value)] = (first, sum_so_far + weight)
+    items = [item for item in merged.values() if item[1] > 0]
+    ordered = all(finite(value) for value, _ in items)
+    if ordered and not keep_order:
+        items.sort(key=lambda item: float(item[0]))
+    kept = [value for value, _ in items]
+    upper = list(accumulate(weight for _, weight in items))
+    indices = {key(value): i for i, value in enumerate(kept)}
+    return Levels(
+        path,
+        len(kept),
+        kept.__getitem__,
+        lambda value: indices.get(key(value)),
+        ordered,
+        lambda u: min(bisect_right(upper, u * upper[-1]), len(kept) - 1),
+    )
+
+
+def exact(value: float) -> int | Decimal:
+    """A number as people wrote it, so that three steps of 0.1 are 0.3."""
+    return value if isinstance(value, int) else Decimal(str(value))
+
+
+def steps(
+    path: Path, start: int | Decimal, step: float, count: int, quantile: Callable[[float], int] | None = None
+) -> Levels:
+    """`count` numbers from `start` in steps of `step`, equally likely unless a quantile function says otherwise.
+
+    Integers where start and step are.
+    """
+
+    def at(i: int) -> int | float:
+        value = start + i * exact(step)
+        return value if isinstance(value, int) else float(value)
+
+    def index(value: Any) -> int | None:
+        if not finite(value):
+            return None
+        i = round((value - float(start)) / step)
+        return i if 0 <= i < count and math.isclose(at(i), value, rel_tol=1e-9, abs_tol=1e-6 * step) else None
+
+    return Levels(path, count, at, index, True, quantile or (lambda u: min(int(u * count), count - 1)))
+
+
+def _inner(low: float, high: float, q: float) -> tuple[int, int]:
+    """The first and the last multiple of `q` inside the bounds, in steps; those nearest to them if none is inside."""
+    first, last = math.ceil(exact(low) / exact(q)), math.floor(exact(high) / exact(q))
+    return (first, last) if first <= last else (round(low / q), round(high / q))
+
+
+def _multiples(path: Path, low: float, high: float, q: float) -> Levels:
+    """A uniform distribution rounded to multiples of `q` inside the bounds."""
+    first, last = _inner(low, high, q)
+
+    def quantile(u: float) -> int:
+        return min(max(round((low + (high - low) * u) / q), first), last) - first
+
+    return steps(path, first * exact(q), q, last - first + 1, quantile)
+
+
+def _real(path: Path, base: Quantile, low: float, high: float, q: float | None) -> Real:
+    """A continuous distribution inside the bounds, rounded to multiples of `q` if there is one."""
+    at, position = base
+    if q is None:
+        return Real(path, lambda u: min(max(at(u), low), high), position)
+    bounds = _inner(low, high, q) if math.isfinite(high) else (-math.inf, math.inf)
+    multiple = steps(path, 0, q, 1).at
+    return Real(path, lambda u: multiple(int(min(max(round(at(u) / q), bounds[0]), bounds[1]))), position)
+
+
+def _inside(u: float) -> float:
+    """`u` away from 0 and 1, where the quantiles of unbounded distributions are infinite and scipy's beta is NaN."""
+    return min(max(u, 1e-12), 1 - 1e-12)
+
+
+def _flat(low: float, high: float) -> Quantile:
+    return (lambda u: low + (high - low) * u), (lambda x: (x - low) / (high - low))
+
+
+def _normal(spec: Mapping[str, Any]) -> Quantile:
+    mu, sigma = float(spec.get("mu", 0.0)), float(spec.get("sigma", 1.0))
+    if sigma == 0:
+        return (lambda u: mu), (lambda x: 0.5)
+    normal = NormalDist(mu, sigma)
+    return (lambda u: normal.inv_cdf(_inside(u))), normal.cdf
+
+
+def _beta(spec: Mapping[str, Any]) -> Quantile:
+    from scipy.special import betainc, betaincinv
+
+    a, b = float(spec.get("a", 1.0)), float(spec.get("b", 1.0))
+    return (lambda u: float(betaincinv(a, b, _inside(u)))), (lambda x: float(betainc(a, b, min(max(x, 0.0), 1.0))))
+
+
+def _exp(base: Quantile) -> Quantile:
+    at, position = base
+    return (lambda u: math.exp(min(at(u), LARGEST_EXPONENT))), (lambda x: position(math.log(x)) if x > 0 else -1.0)
+
+
+Bounded = tuple[Quantile, float, float]
+
+
+def _uniform(spec: Mapping[str, Any]) -> Bounded:
+    return _flat(spec["min"], spec["max"]), spec["min"], spec["max"]
+
+
+def _log(low: float, high: float) -> Bounded:
+    return _exp(_flat(low, high)), math.exp(low), math.exp(high)
+
+
+def _log_values(spec: Mapping[str, Any]) -> Bounded:
+    return _exp(_flat(math.log(spec["min"]), math.log(spec["max"]))), spec["min"], spec["max"]
+
+
+def _log_exponents(spec: Mapping[str, Any]) -> Bounded:
+    return _log(spec["min"], spec["max"])
+
+
+def _unbounded(quantile: Callable[[Mapping[str, Any]], Quantile]) -> Callable[[Mapping[str, Any]], Bounded]:
+    return lambda spec: (quantile(spec), -math.inf, math.inf)
+
+
+# 1/x is log-uniform exactly where x is, so the inverse distributions differ in how their bounds are written, if at all.
+_REAL: dict[str, Callable[[Mapping[str, Any]], Bounded]] = {
+    "uniform": _uniform,
+    "log_uniform": _log_exponents,
+    "log_uniform_values": _log_values,
+    "inv_log_uniform": lambda spec: _log(-spec["max"], -spec["min"]),
+    "inv_log_uniform_values": _log_values,
+    "q_log_uniform": _log_exponents,
+    "q_log_uniform_values": _log_values,
+    "normal": _unbounded(_normal),
+    "q_normal": _unbounded(_normal),
+    "log_normal": _unbounded(lambda spec: _exp(_normal(spec))),
+    "q_log_normal": _unbounded(lambda spec: _exp(_normal(spec))),
+    "beta": _unbounded(_beta),
+    "q_beta": _unbounded(_beta),
+}
+
+DISTRIBUTIONS = frozenset(
+    {*_REAL, "constant", "categorical", "categorical_w_probabilities", "int_uniform", "q_uniform"}
+)
