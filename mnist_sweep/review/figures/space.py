@@ -145,8 +145,8 @@ def _dimension(field: SweepField, runs: Sequence[RunRecord]) -> dict[str, Any]:
     span = ends if len(ends) == 2 else [v for v in values if v is not None] or [0.0]
     low, high = min(span), max(span)
     dimension |= {"values": values, "range": [low, high]}
-    ticks = log_ticks(10**low, 10**high, steps=(1, 2, 5))
-    return dimension | ticks | {"tickvals": [math.log10(mark) for mark in ticks["tickvals"]]}
+    marks = log_ticks(10**low, 10**high, steps=(1, 2, 5))
+    return dimension | marks | {"tickvals": [math.log10(mark) for mark in marks["tickvals"]]}
 
 
 def _plain(field: SweepField, value: Any) -> Any:

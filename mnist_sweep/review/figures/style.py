@@ -49,7 +49,7 @@ def layout(**more: Any) -> dict[str, Any]:
 def metric_axis(info: SweepInfo, values: Sequence[float], **more: Any) -> dict[str, Any]:
     """The axis of the metric: per cent for accuracies, and a range that a few bad runs do not squash."""
     axis: dict[str, Any] = {
-        "title": {"text": metric_title(info), "standoff": 14},
+        "title": {"text": escape(info.metric), "standoff": 14},
         "zeroline": False,
         "automargin": True,
     }
@@ -58,10 +58,6 @@ def metric_axis(info: SweepInfo, values: Sequence[float], **more: Any) -> dict[s
     if span := robust_range(values, info.sign):
         axis["range"] = list(span)
     return axis | more
-
-
-def metric_title(info: SweepInfo) -> str:
-    return escape(info.metric)
 
 
 def robust_range(values: Sequence[float], sign: float) -> tuple[float, float] | None:
@@ -107,7 +103,7 @@ def field_axis(field: SweepField) -> dict[str, Any]:
     return axis
 
 
-def log_ticks(low: float, high: float, steps: Sequence[int] = (1, 3)) -> dict[str, Any]:
+def log_ticks(low: float, high: float, steps: Sequence[int] = (1, 3)) -> dict[str, list[Any]]:
     """Ticks at 1 and 3 (or `steps`) × 10ⁿ between two positive bounds; at the powers only over many decades."""
     if high / low > 1e3:
         steps = (1,)

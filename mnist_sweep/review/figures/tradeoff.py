@@ -78,6 +78,7 @@ def tradeoff(records: Sequence[RunRecord], info: SweepInfo) -> Figure | None:
         },
     ]
     shape = layout(
+        margin={"l": 64, "r": 16, "t": 26, "b": 48},
         xaxis={"title": {"text": "parameters"}, "zeroline": False, "tickformat": ","},
         yaxis=metric_axis(info, values),
         coloraxis=colour_range(values, info.sign),
