@@ -1,0 +1,284 @@
+"""The server as an ASGI application: `create_app(store)`."""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any, cast
+
+import anyio.to_thread
+from graphql import ExecutionResult, GraphQLError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from mnist_sweep.server import filestream, gql, http, pages
+from mnist_sweep.server.auth import Keys
+from mnist_sweep.server.http import Json
+from mnist_sweep.server.storage import KINDS, Links
+from mnist_sweep.server.store import Store, StoreError, artifacts, files, projects, runs
+from mnist_sweep.server.store.blobs import Blob
+from mnist_sweep.server.store.clock import now
+from mnist_sweep.server.store.errors import BadRequest, NotFound
+from mnist_sweep.server.sweeps import Sweeper
+
+_log = logging.getLogger("mnist_sweep.server")
+_LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"]
+_THREADS = 64
+_FILL = {"file": files.fill, "manifest": artifacts.fill_manifest, "artifact-file": artifacts.fill_file}
+_TABLE = {"file": "files", "manifest": "manifests", "artifact-file": "artifact_files"}
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(
+    store: Store,
+    *,
+    key: str | None = None,
+    entity: str = "local",
+    crash_after: float = 300.0,
+    upload_limit: int = 20 * 1024**3,
+) -> Starlette:
+    """The server for one data folder.
+
+    Args:
+        store: where everything is kept.
+        key: the only key that is let in. Without one, any key that the client would send is, and requests must name
+            this machine as their host, so that no web page can reach the server through a name of its own.
+        entity: whose things are meant where a client names nobody.
+        crash_after: seconds without a sign of life after which a running run counts as crashed.
+        upload_limit: bytes of the largest file.
+    """
+    server = Server(store, Keys(key), entity, crash_after, upload_limit)
+    hosts = ["*"] if key is not None else _LOOPBACK_NAMES
+    return Starlette(
+        routes=[*server.routes(), *pages.routes(store, server.keys)],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
+        exception_handlers=cast(
+            Any,
+            {
+                HTTPException: _http_error,
+                BadRequest: partial(_error, 400),
+                ValueError: partial(_error, 400),
+                NotFound: partial(_error, 404),
+                StoreError: _store_error,
+                OSError: _store_error,
+                Exception: _unexpected,
+            },
+        ),
+        lifespan=server.lifespan,
+    )
+
+
+class Server:
+    """The endpoints that the client talks to."""
+
+    def __init__(self, store: Store, keys: Keys, entity: str, crash_after: float, upload_limit: int) -> None:
+        self.keys = keys
+        self._store = store
+        self._sweeper = Sweeper(store)
+        self._entity = entity
+        self._crash_after = crash_after
+        self._upload_limit = upload_limit
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/graphql", self.graphql, methods=["POST"]),
+            Route("/files/{entity}/{project}/{run}/file_stream", self.file_stream, methods=["POST"]),
+            Route("/files/{entity}/{project}/{run}/{name:path}", self.run_file, methods=["GET"]),
+            Route("/storage/{kind}/{key:int}/{name:path}", self.storage, methods=["GET", "PUT", "OPTIONS"]),
+        ]
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        watch = asyncio.create_task(self._watch())
+        yield
+        watch.cancel()
+
+    async def _watch(self) -> None:
+        """Look for runs that fell silent. The first look waits: clients may have had nobody to talk to."""
+        pause = min(5.0, self._crash_after / 4)
+        await asyncio.sleep(self._crash_after)
+        while True:
+            try:
+                await anyio.to_thread.run_sync(self._sweeper.crash_silent, now(seconds_ago=self._crash_after))
+            except StoreError as error:
+                _log.error("%s", error)
+            await asyncio.sleep(pause)
+
+    # GraphQL
+
+    async def graphql(self, request: Request) -> Response:
+        self._require_key(request)
+        body = await http.json_body(request)
+        query = body.get("query") if isinstance(body, dict) else None
+        variables = body.get("variables") or {} if isinstance(body, dict) else None
+        operation = body.get("operationName") or None if isinstance(body, dict) else None
+        if not isinstance(query, str) or not isinstance(variables, dict) or not isinstance(operation, str | None):
+            raise HTTPException(400, "a GraphQL request is a JSON object with query and variables")
+        links = Links(str(request.base_url).rstrip("/"), self._store.secret)
+        result = await anyio.to_thread.run_sync(self._execute, query, variables, operation, links)
+        answer: dict[str, Any] = {"data": result.data}
+        if result.errors:
+            answer["errors"] = [_describe(error) for error in result.errors]
+        return Json(answer)
+
+    def _execute(self, query: str, variables: dict[str, Any], operation: str | None, links: Links) -> ExecutionResult:
+        def run(db: sqlite3.Connection) -> ExecutionResult:
+            context = gql.Context(self._store, db, links, self._sweeper, self._entity)
+            result = gql.execute(query, variables, operation, context)
+            for error in result.errors or ():
+                if isinstance(error.original_error, StoreError | OSError):
+                    raise error.original_error
+            return result
+
+        kind = gql.transaction(query, operation)
+        if kind == "read":
+            with self._store.read() as db:
+                return run(db)
+        if kind == "own":
+            result = run(cast(sqlite3.Connection, None))
+            for error in result.errors or ():
+                if isinstance(error.original_error, NotFound):
+                    raise error.original_error
+            return result
+        try:
+            with self._store.write() as db:
+                result = run(db)
+                if result.errors:
+                    raise _Undo(result)
+                return result
+        except _Undo as undo:
+            return undo.result
+
+    # The file stream
+
+    async def file_stream(self, request: Request) -> Response:
+        self._require_key(request)
+        body = await http.json_body(request)
+        return Json(await anyio.to_thread.run_sync(self._stream, request.path_params, body))
+
+    def _stream(self, address: dict[str, str], body: Any) -> dict[str, Any]:
+        with self._store.write() as db:
+            run = _run(db, address)
+            return filestream.apply(db, self._sweeper, run, body)
+
+    # Files
+
+    async def run_file(self, request: Request) -> Response:
+        """A run's file by its name, for people and for clients that have no signed address."""
+        self._require_key(request)
+
+        def look() -> sqlite3.Row | None:
+            with self._store.read() as db:
+                return files.find(db, _run(db, request.path_params)["id"], request.path_params["name"])
+
+        return self._send(await anyio.to_thread.run_sync(look))
+
+    async def storage(self, request: Request) -> Response:
+        """PUT and GET of contents under signed addresses."""
+        kind, key = request.path_params["kind"], request.path_params["key"]
+        if kind not in KINDS or key >= 2**63:
+            raise HTTPException(404, "no such file")
+        origin = str(request.base_url).rstrip("/")
+        headers = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+        if request.method == "OPTIONS":
+            return Response(headers={**headers, "Access-Control-Allow-Methods": "GET, PUT"})
+        method = "PUT" if request.method == "PUT" else "GET"
+        expires, signature = (request.query_params.get(name, "") for name in ("expires", "signature"))
+        if not Links("", self._store.secret).valid(method, kind, key, expires, signature):
+            raise HTTPException(403, "this address is not valid, or not any more; ask the server for a new one")
+        if method == "PUT":
+            await self._receive(request, kind, key)
+            return Response(headers=headers)
+
+        def look() -> sqlite3.Row | None:
+            with self._store.read() as db:
+                row: sqlite3.Row | None = db.execute(
+                    f"SELECT * FROM {_TABLE[kind]} WHERE id = ? AND blob IS NOT NULL", (key,)
+                ).fetchone()
+                return row
+
+        return self._send(await anyio.to_thread.run_sync(look), headers)
+
+    async def _receive(self, request: Request, kind: str, key: int) -> None:
+        with self._store.blobs.receive() as upload:
+            async for piece in http.chunks(request, self._upload_limit):
+                await anyio.to_thread.run_sync(upload.write, piece)
+            blob = await anyio.to_thread.run_sync(upload.keep)
+        if not await anyio.to_thread.run_sync(self._fill, kind, key, blob):
+            raise HTTPException(404, "no such file; it may have been deleted")
+
+    def _fill(self, kind: str, key: int, blob: Blob) -> bool:
+        with self._store.write() as db:
+            return _FILL[kind](db, key, blob)
+
+    def _send(self, row: sqlite3.Row | None, headers: dict[str, str] | None = None) -> Response:
+        """The contents as a download that no browser runs or shows."""
+        if row is None:
+            raise HTTPException(404, "no such file")
+        safe = {
+            "Content-Disposition": "attachment",
+            "Content-Security-Policy": "sandbox; default-src 'none'",
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "no-store",
+        }
+        path = self._store.blobs.path(row["blob"])
+        return FileResponse(path, media_type="application/octet-stream", headers={**(headers or {}), **safe})
+
+    def _require_key(self, request: Request) -> None:
+        if not self.keys.admit(request.headers.get("authorization")):
+            raise HTTPException(401, "the API key is missing, shorter than 40 characters, or not this server's")
+
+
+class _Undo(Exception):
+    """Carries the result of a failed change out of its transaction, which undoes it."""
+
+    def __init__(self, result: ExecutionResult) -> None:
+        self.result = result
+
+
+def _run(db: sqlite3.Connection, address: dict[str, str]) -> sqlite3.Row:
+    project = projects.find(db, address["entity"], address["project"])
+    run = None if project is None else runs.find(db, project["id"], address["run"])
+    if run is None:
+        raise NotFound(f"no run {address['run'][:100]!r} in {address['entity']}/{address['project']}"[:400])
+    return run
+
+
+def _describe(error: Any) -> dict[str, Any]:
+    cause = error.original_error
+    if cause is not None and not isinstance(cause, ValueError | NotFound | OverflowError | GraphQLError):
+        _log.error("unexpected %s", type(cause).__name__, exc_info=cause)
+        return {"message": f"internal error: {type(cause).__name__}", "path": error.path}
+    return {"message": error.message[:10_000], "path": error.path}
+
+
+def _error(status: int, _: Request, error: Exception) -> Response:
+    return Json({"error": str(error), "errors": [{"message": str(error)}]}, status)
+
+
+def _http_error(request: Request, error: HTTPException) -> Response:
+    headers = {"WWW-Authenticate": 'Basic realm="mnist-sweep", charset="UTF-8"'} if error.status_code == 401 else {}
+    answer = _error(error.status_code, request, Exception(error.detail))
+    answer.headers.update(headers)
+    return answer
+
+
+def _store_error(request: Request, error: Exception) -> Response:
+    """Full or read-only: the client's business is sound and it should try again later."""
+    _log.error("%s", error)
+    return _error(507, request, error)
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    """A bug. Trying again would not help, so the answer is a refusal, and the log has the details."""
+    _log.error("unexpected %s", type(error).__name__, exc_info=error)
+    return _error(400, request, Exception(f"internal error: {type(error).__name__}"))

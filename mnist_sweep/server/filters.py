@@ -1,0 +1,199 @@
+"""W&B's filters and orders for runs and sweeps, as SQL.
+
+Filters are written like MongoDB's: `{"$and": [{"state": "finished"}, {"summary_metrics.loss": {"$lt": 0.1}}]}`
+(https://docs.wandb.ai/models/ref/python/public-api/api, method `runs`). Names and values reach the database as bound
+parameters only.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from mnist_sweep.server import jsonedge
+from mnist_sweep.server.store.errors import BadRequest
+
+Sql = tuple[str, list[Any]]
+
+RUN_FIELDS: dict[str, str] = {
+    "name": "runs.name",
+    "display_name": "coalesce(runs.display_name, runs.name)",
+    "state": "runs.state",
+    "sweep": "sweeps.name",
+    "sweep_name": "sweeps.name",
+    "group": "runs.run_group",
+    "job_type": "runs.job_type",
+    "created_at": "runs.created_at",
+    "updated_at": "runs.updated_at",
+    "heartbeat_at": "runs.heartbeat_at",
+    "description": "runs.description",
+    "notes": "runs.notes",
+    "host": "runs.host",
+    "commit": "runs.commit_hash",
+    "agent": "agents.name",
+    "username": "projects.entity",
+    "user": "projects.entity",
+    "tags": "runs.tags",
+}
+SWEEP_FIELDS: dict[str, str] = {
+    "name": "sweeps.name",
+    "display_name": "sweeps.display_name",
+    "state": "sweeps.state",
+    "description": "sweeps.description",
+    "created_at": "sweeps.created_at",
+    "updated_at": "sweeps.updated_at",
+}
+_COMPARE = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
+_DEPTH = 20
+_CLAUSES = 500
+_NUMERIC = "typeof({0}) IN ('integer', 'real')"
+
+
+def where(text: str | None, fields: Mapping[str, str] = RUN_FIELDS) -> Sql:
+    """The SQL condition for a filter in JSON, with its values; `1` for none.
+
+    Raises:
+        BadRequest: not a filter, or about a field that does not exist.
+    """
+    try:
+        condition = jsonedge.as_object(text, "the filter")
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
+    sql, values = _all(condition, fields, 0)
+    if len(values) > _CLAUSES:
+        raise BadRequest(f"the filter holds {len(values)} values, over {_CLAUSES}")
+    return sql, values
+
+
+def order(text: str | None) -> Sql:
+    """The SQL order for `-summary_metrics.loss`, `+created_at`, several with commas between them.
+
+    Runs without the value, or with one that is not a number beside numbers, come last either way.
+    """
+    parts, values = [], []
+    for part in (text or "-created_at").split(",")[:8]:
+        key = part.strip()
+        direction = "DESC" if key.startswith("-") else "ASC"
+        expression, bound = _expression(key.lstrip("+- "), RUN_FIELDS)
+        kind = f"CASE WHEN {_NUMERIC.format(expression)} THEN 0 WHEN {expression} IS NOT NULL THEN 1 ELSE 2 END"
+        parts += [kind, f"{expression} {direction}"]
+        values += bound * 3
+        last = direction
+    return f"{', '.join(parts)}, runs.id {last}", values
+
+
+def _all(condition: Any, fields: Mapping[str, str], depth: int) -> Sql:
+    if not isinstance(condition, dict) or depth > _DEPTH:
+        raise BadRequest(f"a filter is an object nested at most {_DEPTH} deep, not {str(condition)[:100]!r}")
+    return _join(" AND ", [_one(key, value, fields, depth) for key, value in condition.items()])
+
+
+def _join(word: str, parts: list[Sql]) -> Sql:
+    if not parts:
+        return ("1", []) if word == " AND " else ("0", [])
+    return f"({word.join(sql for sql, _ in parts)})", [value for _, values in parts for value in values]
+
+
+def _one(key: str, value: Any, fields: Mapping[str, str], depth: int) -> Sql:
+    if key in ("$and", "$or", "$nor"):
+        if not isinstance(value, list):
+            raise BadRequest(f"{key} takes a list")
+        parts = [_all(item, fields, depth + 1) for item in value]
+        sql, values = _join(" AND " if key == "$and" else " OR ", parts)
+        return (f"NOT {sql}" if key == "$nor" else sql), values
+    if key == "$not":
+        sql, values = _all(value, fields, depth + 1)
+        return f"NOT {sql}", values
+    if key.startswith("$"):
+        raise BadRequest(f"filters have no operator {key[:50]!r}")
+    operators = value if isinstance(value, dict) and value else {"$eq": value}
+    return _join(" AND ", [_compare(key, name, operand, fields, depth) for name, operand in operators.items()])
+
+
+def _compare(key: str, operator: str, operand: Any, fields: Mapping[str, str], depth: int) -> Sql:
+    if operator == "$not":
+        sql, values = _one(key, operand, fields, depth + 1)
+        return f"NOT {sql}", values
+    if _plain(key) == "tags" and "tags" in fields:
+        return _compare_tags(operator, operand)
+    expression, bound = _expression(key, fields)
+    if operator in ("$eq", "$ne"):
+        word = "IS" if operator == "$eq" else "IS NOT"
+        return f"{expression} {word} ?", [*bound, _value(operand)]
+    if operator in ("$in", "$nin"):
+        if not isinstance(operand, list):
+            raise BadRequest(f"{operator} takes a list")
+        word = "IN" if operator == "$in" else "NOT IN"
+        marks = ", ".join("?" * len(operand))
+        return f"coalesce({expression}, '') {word} ({marks})", [*bound, *map(_value, operand)]
+    if operator == "$exists":
+        return f"{expression} IS {'NOT ' if operand else ''}NULL", bound
+    if operator in _COMPARE:
+        compared = f"{expression} {_COMPARE[operator]} ?"
+        if isinstance(operand, int | float):
+            return f"({_NUMERIC.format(expression)} AND {compared})", [*bound, *bound, operand]
+        return compared, [*bound, _value(operand)]
+    if operator == "$regex":
+        return f"regexp(?, {expression})", [_pattern(operand), *bound]
+    raise BadRequest(f"filters have no operator {operator[:50]!r}")
+
+
+def _compare_tags(operator: str, operand: Any) -> Sql:
+    tagged = "EXISTS (SELECT 1 FROM json_each(runs.tags) WHERE value IN ({0}))"
+    wanted = operand if isinstance(operand, list) else [operand]
+    sql = tagged.format(", ".join("?" * len(wanted)))
+    if operator in ("$eq", "$in"):
+        return sql, [_value(item) for item in wanted]
+    if operator in ("$ne", "$nin"):
+        return f"NOT {sql}", [_value(item) for item in wanted]
+    raise BadRequest(f"tags cannot be compared with {operator[:50]!r}")
+
+
+def _plain(key: str) -> str:
+    """`displayName` and `display_name` are the same field."""
+    return re.sub(r"(?<=[a-z])([A-Z])", lambda match: "_" + match[1].lower(), key)
+
+
+def _expression(key: str, fields: Mapping[str, str]) -> Sql:
+    """The value of a field as SQL. A dot in a name may be part of it or a step into an object; both are tried."""
+    if (column := fields.get(_plain(key))) is not None:
+        return column, []
+    head, _, rest = key.partition(".")
+    if rest and fields is RUN_FIELDS:
+        if _plain(head) in ("summary_metrics", "summary"):
+            steps = rest.split(".")
+            return _extract("runs.summary", [[rest], steps])
+        if head == "config":
+            steps = rest.removesuffix(".value").replace(".value.", ".").split(".")
+            return _extract("runs.config", [[".".join(steps), "value"], [steps[0], "value", *steps[1:]]])
+    raise BadRequest(
+        f"no field {key[:100]!r} to filter or order by; known are {', '.join(fields)}"
+        + (", config.NAME and summary_metrics.NAME" if fields is RUN_FIELDS else "")
+    )
+
+
+def _extract(column: str, paths: list[list[str]]) -> Sql:
+    texts = ["$" + "".join(f".{json.dumps(step)}" for step in path) for path in paths]
+    return f"coalesce(json_extract({column}, ?), json_extract({column}, ?))", texts
+
+
+def _value(operand: Any) -> Any:
+    if operand is None or isinstance(operand, str | int | float):
+        return operand
+    raise BadRequest(f"a filter compares with a text, a number, true, false or null, not {str(operand)[:100]!r}")
+
+
+def _pattern(operand: Any) -> str:
+    """A regular expression that cannot run away: short, and no repetition of a group."""
+    if not isinstance(operand, str) or len(operand) > 200 or re.search(r"\)\s*[*+{?]|([*+}].*){4}", operand):
+        raise BadRequest("$regex takes up to 200 characters with at most three repetitions, none of a group")
+    try:
+        re.compile(operand)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise BadRequest(f"$regex: {error}") from None
+    return operand
+
+
+def matches(pattern: str, text: Any) -> bool:
+    """SQL's `regexp(pattern, text)`."""
+    return text is not None and re.search(pattern, str(text)[:500]) is not None

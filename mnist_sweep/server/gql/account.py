@@ -1,0 +1,84 @@
+"""Who is asking and what this server can do. There is one user; entities exist by being named in an address."""
+
+from typing import Any
+
+from mnist_sweep.server.gql import ids
+from mnist_sweep.server.gql.registry import Context, field
+from mnist_sweep.server.store import projects
+
+FEATURES = (
+    "ARTIFACT_TAGS",
+    "CLIENT_IDS",
+    "LARGE_FILENAMES",
+    "MARK_RUN_FILES_UPLOADED",
+    "PROJECT_ARTIFACT_COLLECTION_MEMBERSHIP",
+    "SWEEPS_LOCAL_SCHEDULER",
+    "SWEEPS_QUERY_FILTERING",
+    "TOTAL_COUNT_IN_FILE_CONNECTION",
+    "USE_ARTIFACT_WITH_ENTITY_AND_PROJECT_INFORMATION",
+)
+MIN_CLIENT, MAX_CLIENT = "0.28.0", "0.999.0"
+
+
+def user(entity: str) -> dict[str, Any]:
+    """The server's one user, under the name of an entity."""
+    return {
+        "id": ids.encode("User", 1),
+        "name": entity,
+        "username": entity,
+        "email": "",
+        "admin": True,
+        "flags": "{}",
+        "entity": entity,
+        "apiKeys": {"edges": []},
+        "teams": {"edges": []},
+        "organizations": [],
+    }
+
+
+def entity(name: str) -> dict[str, Any]:
+    """An entity; it belongs to no organisation, which is how the client knows a personal one."""
+    return {
+        "id": ids.encode("Entity", 1),
+        "name": name,
+        "available": False,
+        "readOnly": False,
+        "isTeam": False,
+        "entityType": "user",
+        "organization": None,
+        "user": user(name),
+        "defaultAccess": "PRIVATE",
+        "members": [],
+        "limits": "{}",
+        "codeSavingEnabled": True,
+        "xxhashDigestsEnabled": False,
+    }
+
+
+@field("Query", "viewer")
+def viewer(_: None, context: Context) -> dict[str, Any]:
+    return user(context.entity)
+
+
+@field("Query", "users")
+def users(_: None, context: Context, query: str | None = None) -> dict[str, Any]:
+    return {"edges": [{"node": user(context.entity)}] if query in (None, "", context.entity) else []}
+
+
+@field("Query", "entity")
+def entity_named(_: None, context: Context, name: str | None = None) -> dict[str, Any]:
+    return entity(name or context.entity)
+
+
+@field("Entity", "project")
+def entity_project(source: dict[str, Any], context: Context, name: str | None = None) -> Any:
+    return projects.find(context.db, source["name"], name or "")
+
+
+@field("Query", "serverInfo")
+def server_info(_: None, context: Context) -> dict[str, Any]:
+    return {
+        "features": [{"name": name, "isEnabled": True} for name in FEATURES],
+        "cliVersionInfo": {"min_cli_version": MIN_CLIENT, "max_cli_version": MAX_CLIENT},
+        "latestLocalVersionInfo": None,
+    }

@@ -1,0 +1,166 @@
+"""Parse, bound and run one GraphQL request."""
+
+import functools
+from importlib import resources
+from typing import Any, Literal
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    build_schema,
+    get_nullable_type,
+    parse,
+    type_from_ast,
+)
+from graphql import execute as run_document
+
+from mnist_sweep.server.gql import account, artifacts, collections, projects, reports, runs, sweeps  # noqa: F401
+from mnist_sweep.server.gql.registry import RESOLVERS, Context, default
+from mnist_sweep.server.store.errors import BadRequest
+
+_TOKEN_LIMIT = 20_000
+_SELECTION_LIMIT = 20_000
+_DEPTH_LIMIT = 30
+_OWN_TRANSACTION = ("agentHeartbeat",)
+
+
+@functools.cache
+def schema() -> GraphQLSchema:
+    """The schema in `schema.graphql` with every registered resolver in place."""
+    text = resources.files(__package__).joinpath("schema.graphql").read_text("utf-8")
+    built = build_schema(text)
+    for (type_name, name), resolver in RESOLVERS.items():
+        owner = built.type_map[type_name]
+        assert isinstance(owner, GraphQLObjectType | GraphQLInterfaceType)
+        owner.fields[name].resolve = resolver
+    for type_ in built.type_map.values():
+        if isinstance(type_, GraphQLInterfaceType | GraphQLUnionType):
+            type_.resolve_type = _type_name
+    return built
+
+
+def _type_name(value: Any, *_: Any) -> str:
+    return artifacts.type_name(value)
+
+
+def execute(query: str, variables: dict[str, Any], operation: str | None, context: Context) -> ExecutionResult:
+    """Run a request inside the kind of transaction that `transaction` says it needs.
+
+    It is run without validation: fields that this server does not know are left out of the answer, as an older W&B
+    server does. Types of arguments and variables are checked all the same.
+    """
+    tree = document(query)
+    result = run_document(
+        schema(),
+        tree,
+        context_value=context,
+        variable_values=_known_variables(tree, variables),
+        operation_name=operation,
+        field_resolver=default,
+    )
+    assert isinstance(result, ExecutionResult)
+    return result
+
+
+def _known_variables(tree: DocumentNode, variables: dict[str, Any]) -> dict[str, Any]:
+    """The variables without the input fields that the schema does not have: a newer client may send more."""
+    known = dict(variables)
+    for node in tree.definitions:
+        for definition in node.variable_definitions or () if isinstance(node, OperationDefinitionNode) else ():
+            name = definition.variable.name.value
+            if name in known:
+                known[name] = _known_fields(type_from_ast(schema(), definition.type), known[name])
+    return known
+
+
+def _known_fields(type_: Any, value: Any) -> Any:
+    type_ = get_nullable_type(type_)
+    if isinstance(type_, GraphQLList) and isinstance(value, list):
+        return [_known_fields(type_.of_type, item) for item in value]
+    if isinstance(type_, GraphQLInputObjectType) and isinstance(value, dict):
+        fields = type_.fields
+        return {key: _known_fields(fields[key].type, item) for key, item in value.items() if key in fields}
+    return value
+
+
+def transaction(query: str, operation: str | None) -> Literal["read", "write", "own"]:
+    """What the request needs around it: `own` if its one field makes its own transactions.
+
+    Raises:
+        BadRequest: not GraphQL, too large, or without that operation.
+    """
+    found = [node for node in document(query).definitions if isinstance(node, OperationDefinitionNode)]
+    if operation:
+        found = [node for node in found if node.name and node.name.value == operation]
+    if len(found) != 1:
+        raise BadRequest("the request must hold one operation, or name one of those it holds")
+    if found[0].operation is not OperationType.MUTATION:
+        return "read"
+    fields = found[0].selection_set.selections
+    own = [isinstance(node, FieldNode) and node.name.value in _OWN_TRANSACTION for node in fields]
+    if any(own) and len(own) > 1:
+        raise BadRequest(f"{' or '.join(_OWN_TRANSACTION)} must be the only field of its request")
+    return "own" if any(own) else "write"
+
+
+@functools.lru_cache(maxsize=512)
+def document(query: str) -> DocumentNode:
+    """The request's syntax tree, known to be of bounded size once its fragments are filled in.
+
+    Raises:
+        BadRequest: not GraphQL, or too large.
+    """
+    try:
+        tree = parse(query, no_location=True, max_tokens=_TOKEN_LIMIT)
+        _check_size(tree)
+    except GraphQLError as error:
+        raise BadRequest(f"not GraphQL: {error.message}") from None
+    except RecursionError:
+        raise BadRequest("the request is nested too deeply") from None
+    return tree
+
+
+def _check_size(tree: DocumentNode) -> None:
+    fragments = {node.name.value: node for node in tree.definitions if isinstance(node, FragmentDefinitionNode)}
+    sizes: dict[str, tuple[int, int]] = {}
+    open_fragments: set[str] = set()
+
+    def measure(selections: SelectionSetNode | None) -> tuple[int, int]:
+        """How many fields a selection stands for, and how deep they go."""
+        size = depth = 0
+        for node in selections.selections if selections else ():
+            if isinstance(node, FragmentSpreadNode):
+                inner_size, inner_depth = fragment(node.name.value)
+            else:
+                inner_size, inner_depth = measure(getattr(node, "selection_set", None))
+                inner_size, inner_depth = inner_size + 1, inner_depth + 1
+            size, depth = size + inner_size, max(depth, inner_depth)
+        if size > _SELECTION_LIMIT or depth > _DEPTH_LIMIT:
+            raise BadRequest(f"the request asks for over {_SELECTION_LIMIT} fields or nests over {_DEPTH_LIMIT} deep")
+        return size, depth
+
+    def fragment(name: str) -> tuple[int, int]:
+        if name in open_fragments:
+            raise BadRequest(f"fragment {name[:100]!r} contains itself")
+        if name not in sizes:
+            open_fragments.add(name)
+            sizes[name] = measure(fragments[name].selection_set) if name in fragments else (0, 0)
+            open_fragments.remove(name)
+        return sizes[name]
+
+    for node in tree.definitions:
+        if isinstance(node, OperationDefinitionNode):
+            measure(node.selection_set)

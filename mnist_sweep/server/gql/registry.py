@@ -1,0 +1,84 @@
+"""How resolvers are declared: `@field("Run", "state")` and `@mutation("upsertBucket")`."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from graphql import GraphQLResolveInfo
+
+from mnist_sweep.server.store.store import Store
+
+if TYPE_CHECKING:
+    from mnist_sweep.server.storage import Links
+    from mnist_sweep.server.sweeps import Sweeper
+
+Resolver = Callable[..., Any]
+RESOLVERS: dict[tuple[str, str], Resolver] = {}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What resolvers work with during one request."""
+
+    store: Store
+    db: sqlite3.Connection
+    """Inside one transaction: a writing one for mutations, a reading one otherwise.
+
+    Closed to fields that make their own transactions, see `execute.transaction`.
+    """
+    links: "Links"
+    sweeper: "Sweeper"
+    entity: str
+    """Whose things are meant where a request names nobody."""
+
+
+def field(type_name: str, name: str) -> Callable[[Resolver], Resolver]:
+    """Register `resolver(source, context, **arguments)` for a field."""
+
+    def register(resolver: Resolver) -> Resolver:
+        def call(source: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
+            return resolver(source, info.context, **arguments)
+
+        RESOLVERS[type_name, name] = call
+        return resolver
+
+    return register
+
+
+def mutation(name: str) -> Callable[[Resolver], Resolver]:
+    """Register `resolver(context, input)` for a mutation."""
+
+    def register(resolver: Resolver) -> Resolver:
+        def call(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> Any:
+            return resolver(info.context, input)
+
+        RESOLVERS["Mutation", name] = call
+        return resolver
+
+    return register
+
+
+def columns(type_name: str, **names: str) -> None:
+    """Answer fields from columns of a row: `columns("Run", displayName="display_name")`."""
+
+    def reader(column: str) -> Resolver:
+        return lambda source, _: source[column]
+
+    for name, column in names.items():
+        RESOLVERS[type_name, name] = reader(column)
+
+
+def constants(type_name: str, **values: Any) -> None:
+    """Answer fields with a fixed value."""
+
+    def teller(value: Any) -> Resolver:
+        return lambda source, _: value
+
+    for name, value in values.items():
+        RESOLVERS[type_name, name] = teller(value)
+
+
+def default(source: Any, info: GraphQLResolveInfo, **_: Any) -> Any:
+    """A field that nobody registered: from a mapping by name, else absent."""
+    return source.get(info.field_name) if isinstance(source, Mapping) else None

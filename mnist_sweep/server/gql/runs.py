@@ -1,0 +1,376 @@
+"""Runs, their history, console output and files."""
+
+import json
+import mimetypes
+import sqlite3
+from typing import Any
+
+from mnist_sweep.server import history
+from mnist_sweep.server.gql import account, ids
+from mnist_sweep.server.gql.connection import slice_page
+from mnist_sweep.server.gql.projects import UNNAMED, wanted_run
+from mnist_sweep.server.gql.registry import Context, columns, constants, field, mutation
+from mnist_sweep.server.jsonedge import as_object, dumps
+from mnist_sweep.server.store import files, lines, projects, runs, sweeps
+from mnist_sweep.server.store.clock import now
+from mnist_sweep.server.store.errors import BadRequest, NotFound
+
+columns(
+    "Run",
+    projectId="project_id",
+    name="name",
+    description="description",
+    notes="notes",
+    state="state",
+    config="config",
+    summaryMetrics="summary",
+    sweepName="sweep",
+    group="run_group",
+    jobType="job_type",
+    host="host",
+    program="program",
+    commit="commit_hash",
+    repo="repo",
+    createdAt="created_at",
+    updatedAt="updated_at",
+    heartbeatAt="heartbeat_at",
+    exitcode="exit_code",
+    stopReason="stop_reason",
+)
+constants("Run", readOnly=False)
+columns("File", sizeBytes="size", updatedAt="updated_at")
+
+_INPUT_COLUMNS = {
+    "displayName": "display_name",
+    "description": "description",
+    "notes": "notes",
+    "groupName": "run_group",
+    "jobType": "job_type",
+    "host": "host",
+    "jobProgram": "program",
+    "jobRepo": "repo",
+    "commit": "commit_hash",
+    "tags": "tags",
+}
+
+
+@field("Run", "id")
+def run_id(source: sqlite3.Row, _: Context) -> str:
+    return ids.encode("Run", source["id"])
+
+
+@field("Run", "project")
+def project(source: sqlite3.Row, context: Context) -> sqlite3.Row:
+    return projects.by_id(context.db, source["project_id"])
+
+
+@field("Run", "sweep")
+def sweep(source: sqlite3.Row, context: Context) -> sqlite3.Row | None:
+    return None if source["sweep_id"] is None else sweeps.by_id(context.db, source["sweep_id"])
+
+
+@field("Run", "user")
+def user(source: sqlite3.Row, _: Context) -> dict[str, Any]:
+    return account.user(source["entity"])
+
+
+@field("Run", "displayName")
+def display_name(source: sqlite3.Row, _: Context) -> str:
+    return str(source["display_name"] or source["name"])
+
+
+@field("Run", "tags")
+def tags(source: sqlite3.Row, _: Context) -> Any:
+    return json.loads(source["tags"])
+
+
+@field("Run", "wandbConfig")
+def wandb_config(source: sqlite3.Row, _: Context, keys: list[str] | None = None) -> str:
+    entry = json.loads(source["config"]).get("_wandb")
+    value = entry.get("value") if isinstance(entry, dict) else None
+    known = value if isinstance(value, dict) else {}
+    return dumps({key: known[key] for key in keys or known if key in known})
+
+
+@field("Run", "shouldStop")
+@field("Run", "stopped")
+def stopped(source: sqlite3.Row, _: Context) -> bool:
+    return bool(source["stop_requested"])
+
+
+@field("Run", "failed")
+def failed(source: sqlite3.Row, _: Context) -> bool:
+    return bool(source["state"] == "failed")
+
+
+@field("Run", "running")
+def running(source: sqlite3.Row, _: Context) -> bool:
+    return bool(source["state"] == "running")
+
+
+@field("Run", "systemMetrics")
+def system_metrics(source: sqlite3.Row, context: Context) -> str:
+    last = lines.tail(context.db, source["id"], lines.EVENTS, 1)
+    return str(last[0]["data"]) if last else "{}"
+
+
+@field("Run", "historyLineCount")
+def history_line_count(source: sqlite3.Row, context: Context) -> int:
+    return lines.count(context.db, source["id"], lines.HISTORY)
+
+
+@field("Run", "eventsLineCount")
+def events_line_count(source: sqlite3.Row, context: Context) -> int:
+    return lines.count(context.db, source["id"], lines.EVENTS)
+
+
+@field("Run", "logLineCount")
+def log_line_count(source: sqlite3.Row, context: Context) -> int:
+    return lines.count(context.db, source["id"], lines.CONSOLE)
+
+
+@field("Run", "historyTail")
+def history_tail(source: sqlite3.Row, context: Context) -> str:
+    return dumps([row["data"] for row in lines.tail(context.db, source["id"], lines.HISTORY, 1)])
+
+
+@field("Run", "eventsTail")
+def events_tail(source: sqlite3.Row, context: Context) -> str:
+    return dumps([row["data"] for row in lines.tail(context.db, source["id"], lines.EVENTS, 1)])
+
+
+@field("Run", "historyKeys")
+def history_keys(source: sqlite3.Row, context: Context) -> dict[str, Any]:
+    return history.keys(context.db, source["id"], source["version"])
+
+
+@field("Run", "history")
+def run_history(
+    source: sqlite3.Row,
+    context: Context,
+    minStep: int | None = None,
+    maxStep: int | None = None,
+    samples: int | None = None,
+) -> list[str]:
+    found = lines.texts(context.db, source["id"], lines.HISTORY, min_step=minStep, max_step=maxStep)
+    if minStep is None and maxStep is None:
+        return lines.sample(found, samples or 0)
+    return found[:samples] if samples else found
+
+
+@field("Run", "events")
+def run_events(source: sqlite3.Row, context: Context, samples: int | None = None) -> list[str]:
+    return lines.sample(lines.texts(context.db, source["id"], lines.EVENTS), samples or 0)
+
+
+@field("Run", "sampledHistory")
+def sampled_history(source: sqlite3.Row, context: Context, specs: list[str]) -> list[Any]:
+    return [history.sampled(context.db, source["id"], as_object(spec, "the history spec")) for spec in specs]
+
+
+@field("Run", "parquetHistory")
+def parquet_history(_: sqlite3.Row, context: Context, liveKeys: list[str] | None = None) -> dict[str, Any]:
+    return {"parquetUrls": [], "liveData": []}
+
+
+@field("Run", "logLines")
+def log_lines(
+    source: sqlite3.Row,
+    context: Context,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    useImprovedPagination: bool | None = None,
+) -> dict[str, Any]:
+    if last is not None:
+        rows = lines.tail(context.db, source["id"], lines.CONSOLE, max(0, min(last, 10_000)))
+    else:
+        number = int(after) if after and after.isdigit() else -1
+        limit = max(0, min(10_000 if first is None else first, 10_000))
+        rows = lines.page(context.db, source["id"], lines.CONSOLE, number, limit)
+    total = lines.count(context.db, source["id"], lines.CONSOLE)
+    end = rows[-1]["line"] if rows else None
+    return {
+        "edges": [{"node": history.console_line(row["line"], row["data"]), "cursor": str(row["line"])} for row in rows],
+        "pageInfo": {
+            "endCursor": None if end is None else str(end),
+            "hasNextPage": end is not None and end + 1 < total,
+        },
+    }
+
+
+@field("Run", "fileCount")
+def file_count(source: sqlite3.Row, context: Context) -> int:
+    return len(files.listing(context.db, source["id"]))
+
+
+@field("Run", "files")
+def run_files(
+    source: sqlite3.Row,
+    context: Context,
+    names: list[str] | None = None,
+    after: str | None = None,
+    first: int | None = None,
+    pattern: str | None = None,
+) -> dict[str, Any]:
+    return slice_page(files.listing(context.db, source["id"], names=names, pattern=pattern), after, first)
+
+
+@field("Run", "group")
+def group(source: sqlite3.Row, _: Context) -> Any:
+    return source["run_group"]
+
+
+# Files: either a row of `files`, or a mapping that an artifact's resolvers made.
+
+
+@field("File", "id")
+def file_id(source: sqlite3.Row | dict[str, Any], _: Context) -> str:
+    return ids.encode("File", source["id"])
+
+
+@field("File", "name")
+@field("File", "displayName")
+def file_name(source: sqlite3.Row | dict[str, Any], _: Context) -> Any:
+    return source["name"]
+
+
+@field("File", "url")
+def file_url(source: sqlite3.Row | dict[str, Any], context: Context, upload: bool | None = None) -> str | None:
+    if isinstance(source, dict):
+        return source.get("directUrl")
+    if upload:
+        return context.links.upload("file", source["id"], source["name"])
+    return context.links.download("file", source["id"], source["name"]) if source["blob"] else None
+
+
+@field("File", "directUrl")
+def direct_url(source: sqlite3.Row | dict[str, Any], context: Context) -> str | None:
+    return file_url(source, context)
+
+
+@field("File", "uploadUrl")
+def upload_url(source: sqlite3.Row | dict[str, Any], context: Context) -> str | None:
+    return source.get("uploadUrl") if isinstance(source, dict) else file_url(source, context, upload=True)
+
+
+@field("File", "mimetype")
+def mimetype(source: sqlite3.Row | dict[str, Any], _: Context) -> str:
+    return mimetypes.guess_type(source["name"])[0] or "application/octet-stream"
+
+
+@field("File", "md5")
+@field("File", "digest")
+def md5(source: sqlite3.Row | dict[str, Any], _: Context) -> Any:
+    return source["digest"] if isinstance(source, dict) else source["md5"]
+
+
+# Changes
+
+
+@mutation("upsertBucket")
+def upsert_bucket(context: Context, input: dict[str, Any]) -> dict[str, Any]:
+    fields = {column: input[name] for name, column in _INPUT_COLUMNS.items() if input.get(name) is not None}
+    for name, column in (("config", "config"), ("summaryMetrics", "summary")):
+        if input.get(name) is not None:
+            fields[column] = as_object(input[name], name)
+    db, inserted = context.db, False
+    if input.get("id") and not input.get("name"):
+        row = runs.by_id(db, ids.decode("Run", input["id"]))
+        key = row["id"]
+        runs.update(db, key, **fields)
+    else:
+        project = projects.ensure(db, input.get("entityName") or context.entity, input.get("modelName") or UNNAMED)
+        name = input.get("name") or runs.random_name()
+        sweep_row = sweeps.find(db, project["id"], input["sweep"]) if input.get("sweep") else None
+        if input.get("sweep") and sweep_row is None:
+            raise NotFound(f"no sweep {input['sweep'][:100]!r} in {project['entity']}/{project['name']}")
+        if sweep_row is not None:
+            fields["sweep_id"] = sweep_row["id"]
+        state = input.get("state") or "running"
+        known = runs.find(db, project["id"], name)
+        if known is None:
+            inserted = True
+            key = runs.create(db, project["id"], name, state, started=1, **fields)
+        else:
+            key = known["id"]
+            if input.get("state") or known["state"] != "finished" or input.get("config"):
+                fields.update(state=state, heartbeat_at=now(), started=1, exit_code=None)
+            runs.update(db, key, **fields)
+    return {"bucket": runs.by_id(db, key), "inserted": inserted}
+
+
+@mutation("deleteRun")
+def delete_run(context: Context, input: dict[str, Any]) -> dict[str, Any]:
+    key = ids.decode("Run", input["id"])
+    if input.get("deleteArtifacts"):
+        context.db.execute("DELETE FROM artifacts WHERE run_id = ?", (key,))
+    runs.delete(context.db, key)
+    return {"clientMutationId": input.get("clientMutationId")}
+
+
+_REQUEUE = {
+    "pending": ("running", "failed", "crashed", "preempted"),
+    "failed": ("pending", "running"),
+}
+
+
+@mutation("updateRunState")
+def update_run_state(context: Context, input: dict[str, Any]) -> dict[str, Any]:
+    row = runs.by_id(context.db, ids.decode("Run", input["id"]))
+    if row["sweep_id"] is not None:
+        raise BadRequest("the state of a sweep's run cannot be set")
+    if row["state"] not in _REQUEUE.get(input["state"], ()):
+        raise BadRequest(f"a {row['state']} run cannot become {input['state'][:100]!r}")
+    runs.update(context.db, row["id"], state=input["state"])
+    return {"success": True}
+
+
+@mutation("stopRun")
+def stop_run(context: Context, input: dict[str, Any]) -> dict[str, Any]:
+    row = runs.by_id(context.db, ids.decode("Run", input["id"]))
+    if row["state"] in runs.ALIVE and not row["stop_requested"]:
+        runs.request_stop(context.db, row["id"], "stopped by request")
+    return {"success": True, "clientMutationId": input.get("clientMutationId")}
+
+
+@mutation("rewindRun")
+def rewind_run(context: Context, input: dict[str, Any]) -> dict[str, Any]:
+    if input["metricName"] != "_step":
+        raise BadRequest("a run can be rewound to a _step only")
+    row = wanted_run(context, input.get("entityName"), input.get("projectName"), input["runName"])
+    lines.cut(context.db, row["id"], int(input["metricValue"]))
+    runs.update(context.db, row["id"], state="running", heartbeat_at=now(), exit_code=None)
+    return {"rewoundRun": runs.by_id(context.db, row["id"])}
+
+
+@mutation("notifyScriptableRunAlert")
+def alert(context: Context, input: dict[str, Any]) -> dict[str, Any]:
+    row = wanted_run(context, input["entityName"], input["projectName"], input["runName"])
+    number = lines.count(context.db, row["id"], lines.CONSOLE)
+    text = f"{now()} ALERT {input['title']}: {input['text']}"
+    lines.put(context.db, row["id"], lines.CONSOLE, number, [text], runs.update(context.db, row["id"]))
+    return {"success": True}
+
+
+@mutation("createRunFiles")
+def create_run_files(context: Context, input: dict[str, Any]) -> dict[str, Any]:
+    row = wanted_run(context, input["entityName"], input["projectName"], input["runName"])
+    made = []
+    for name in input["files"]:
+        number = files.announce(context.db, row["id"], name)
+        link = context.links.upload("file", number, files.normal_name(name))
+        made.append({"id": number, "name": name, "uploadUrl": link})
+    return {"runID": ids.encode("Run", row["id"]), "uploadHeaders": [], "files": made}
+
+
+@mutation("markRunFilesUploaded")
+def mark_run_files_uploaded(context: Context, input: dict[str, Any]) -> dict[str, Any]:
+    wanted_run(context, input["entityName"], input["projectName"], input["runName"])
+    return {"success": True}
+
+
+@mutation("deleteFiles")
+def delete_files(context: Context, input: dict[str, Any]) -> dict[str, Any]:
+    files.delete(context.db, [ids.decode("File", file) for file in input["files"]])
+    return {"success": True}

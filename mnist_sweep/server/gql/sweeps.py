@@ -1,0 +1,227 @@
+"""Sweeps and agents."""
+
+import json
+import sqlite3
+from typing import Any
+
+from mnist_sweep.server.gql import account, ids
+from mnist_sweep.server.gql.connection import slice_page
+from mnist_sweep.server.gql.projects import UNNAMED, run_page
+from mnist_sweep.server.gql.registry import Context, columns, constants, field, mutation
+from mnist_sweep.server.jsonedge import as_object
+from mnist_sweep.server.store import projects, runs, sweeps
+from mnist_sweep.server.store.clock import now
+from mnist_sweep.server.store.errors import BadRequest, NotFound
+
+_AGENT_SILENCE = 60.0
+
+columns(
+    "Sweep",
+    name="name",
+    description="description",
+    state="state",
+    config="config",
+    createdAt="created_at",
+    updatedAt="updated_at",
+    heartbeatAt="updated_at",
+    controller="controller",
+    scheduler="scheduler",
+)
+constants("Sweep", earlyStopJobRunning=False, controllerRunName=None)
+columns("Agent", name="name", host="host", createdAt="created_at", heartbeatAt="heartbeat_at")
+
+
+@field("Sweep", "id")
+def sweep_id(source: sqlite3.Row, _: Context) -> str:
+    return ids.encode("Sweep", source["id"])
+
+
+@field("Sweep", "displayName")
+def display_name(source: sqlite3.Row, _: Context) -> Any:
+    return source["display_name"] or sweeps.parse_config(source["config"]).get("name")
+
+
+@field("Sweep", "method")
+def method(source: sqlite3.Row, _: Context) -> Any:
+    return sweeps.parse_config(source["config"]).get("method")
+
+
+@field("Sweep", "project")
+def project(source: sqlite3.Row, context: Context) -> sqlite3.Row:
+    return projects.by_id(context.db, source["project_id"])
+
+
+@field("Sweep", "user")
+def user(source: sqlite3.Row, _: Context) -> dict[str, Any]:
+    return account.user(source["entity"])
+
+
+@field("Sweep", "runCount")
+def run_count(source: sqlite3.Row, context: Context) -> int:
+    return sweeps.run_count(context.db, source["id"])
+
+
+@field("Sweep", "runCountExpected")
+def run_count_expected(source: sqlite3.Row, context: Context) -> int | None:
+    return context.sweeper.expected_runs(source)
+
+
+@field("Sweep", "bestLoss")
+def best_loss(source: sqlite3.Row, context: Context) -> float | None:
+    best = context.sweeper.best_run(context.db, source)
+    return None if best is None else best[1]
+
+
+@field("Sweep", "runs")
+def sweep_runs(
+    source: sqlite3.Row,
+    context: Context,
+    filters: str | None = None,
+    after: str | None = None,
+    first: int | None = None,
+    order: str | None = None,
+) -> dict[str, Any]:
+    return run_page(
+        context,
+        project_id=source["project_id"],
+        sweep_id=source["id"],
+        filters_json=filters,
+        after=after,
+        first=10_000 if first is None else first,
+        order=order or "+created_at",
+    )
+
+
+@field("Sweep", "agents")
+def agents(source: sqlite3.Row, context: Context, first: int | None = None) -> dict[str, Any]:
+    return slice_page(sweeps.agents(context.db, source["id"]), None, 10_000)
+
+
+@field("Sweep", "agent")
+def agent(source: sqlite3.Row, context: Context, agentName: str | None = None) -> sqlite3.Row | None:
+    found = sweeps.agents(context.db, source["id"])
+    return next((row for row in found if agentName in (row["name"], ids.encode("Agent", row["id"]))), None)
+
+
+@field("Agent", "id")
+def agent_id(source: sqlite3.Row, _: Context) -> str:
+    return ids.encode("Agent", source["id"])
+
+
+@field("Agent", "state")
+def agent_state(source: sqlite3.Row, _: Context) -> str:
+    return "RUNNING" if source["heartbeat_at"] > now(seconds_ago=_AGENT_SILENCE) else "FINISHED"
+
+
+@field("Agent", "totalRuns")
+def total_runs(source: sqlite3.Row, _: Context) -> Any:
+    return source["total_runs"]
+
+
+@field("Agent", "runs")
+def agent_runs(
+    source: sqlite3.Row,
+    context: Context,
+    after: str | None = None,
+    before: str | None = None,
+    first: int | None = None,
+    last: int | None = None,
+    order: str | None = None,
+) -> dict[str, Any]:
+    sweep = sweeps.by_id(context.db, source["sweep_id"])
+    return run_page(
+        context, project_id=sweep["project_id"], agent_id=source["id"], after=after, first=first, order=order
+    )
+
+
+# Changes
+
+
+@mutation("upsertSweep")
+def upsert_sweep(context: Context, input: dict[str, Any]) -> dict[str, Any]:
+    known = _known(context, input)
+    fields = {
+        column: input[name]
+        for name, column in (
+            ("state", "state"),
+            ("description", "description"),
+            ("displayName", "display_name"),
+            ("controller", "controller"),
+            ("scheduler", "scheduler"),
+        )
+        if input.get(name) is not None
+    }
+    if (text := input.get("config")) is not None:
+        context.sweeper.check(sweeps.parse_config(text))
+    if known is None:
+        if text is None:
+            raise BadRequest("a new sweep needs a configuration")
+        project = projects.ensure(
+            context.db, input.get("entityName") or context.entity, input.get("projectName") or UNNAMED
+        )
+        fields["prior_runs"] = json.dumps(_prior_runs(context, project["id"], input.get("priorRunsFilters")))
+        key = sweeps.create(context.db, project["id"], text, **fields)
+    else:
+        key = known["id"]
+        if text is not None and text != known["config"]:
+            if sweeps.run_count(context.db, key):
+                raise BadRequest("the configuration of a sweep that has runs cannot change; create a new sweep")
+            fields["config"] = text
+        sweeps.update(context.db, key, **fields)
+        if "state" in fields:
+            context.sweeper.state_was_set(context.db, key, fields["state"])
+    return {"sweep": sweeps.by_id(context.db, key), "configValidationWarnings": []}
+
+
+def _known(context: Context, input: dict[str, Any]) -> sqlite3.Row | None:
+    """The sweep that a change names, by its global id or by its short one."""
+    if not input.get("id"):
+        return None
+    project = projects.find(context.db, input.get("entityName") or context.entity, input.get("projectName") or UNNAMED)
+    if project is not None and (row := sweeps.find(context.db, project["id"], input["id"])) is not None:
+        return row
+    return sweeps.by_id(context.db, ids.decode("Sweep", input["id"]))
+
+
+def _prior_runs(context: Context, project_id: int, filters_json: str | None) -> list[int]:
+    if not as_object(filters_json, "priorRunsFilters"):
+        return []
+    page = run_page(context, project_id=project_id, filters_json=filters_json, first=10_000, order="+created_at")
+    return [edge["node"]["id"] for edge in page["edges"]]
+
+
+@field("Sweep", "priorRuns")
+def prior_runs(source: sqlite3.Row, context: Context) -> dict[str, Any]:
+    return slice_page([runs.by_id(context.db, key) for key in json.loads(source["prior_runs"])], None, 10_000)
+
+
+@mutation("deleteSweep")
+def delete_sweep(context: Context, input: dict[str, Any]) -> dict[str, Any]:
+    sweeps.delete(context.db, ids.decode("Sweep", input["id"]))
+    return {"success": True}
+
+
+@mutation("enqueueSweepRun")
+def enqueue_sweep_run(context: Context, input: dict[str, Any]) -> dict[str, Any]:
+    sweep = sweeps.by_id(context.db, ids.decode("Sweep", input["id"]))
+    key = context.sweeper.enqueue(context.db, sweep, as_object(input["config"], "config"), input.get("displayName"))
+    return {"id": ids.encode("Run", key), "runQueueItemId": ids.encode("RunQueueItem", key)}
+
+
+@mutation("createAgent")
+def create_agent(context: Context, input: dict[str, Any]) -> dict[str, Any]:
+    project = projects.find(context.db, input.get("entityName") or context.entity, input.get("projectName") or UNNAMED)
+    sweep = None if project is None else sweeps.find(context.db, project["id"], input["sweep"])
+    if sweep is None:
+        raise NotFound(f"no sweep {input['sweep'][:100]!r}")
+    key = sweeps.create_agent(context.db, sweep["id"], input["host"])
+    if sweep["state"] == "PENDING":
+        sweeps.update(context.db, sweep["id"], state="RUNNING")
+    return {"agent": next(row for row in sweeps.agents(context.db, sweep["id"]) if row["id"] == key)}
+
+
+@mutation("agentHeartbeat")
+def agent_heartbeat(context: Context, input: dict[str, Any]) -> dict[str, Any]:
+    key = ids.decode("Agent", input["id"])
+    commands = context.sweeper.heartbeat(key, as_object(input.get("runState"), "runState"))
+    return {"agent": {"id": key}, "commands": json.dumps(commands)}

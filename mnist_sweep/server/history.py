@@ -1,0 +1,120 @@
+"""What readers ask of a run's history: which keys it has, samples of it, and console lines taken apart."""
+
+import functools
+import json
+import re
+import sqlite3
+from typing import Any
+
+from mnist_sweep.server.store import lines
+
+_CONSOLE = re.compile(r"(?:(ERROR) )?(\d{4}-\d\d-\d\dT[\d:.]+Z?) (.*)", re.DOTALL)
+_SAMPLES = 500
+_cache: dict[int, tuple[int, dict[str, Any]]] = {}
+_CACHE_SIZE = 4096
+
+
+def keys(db: sqlite3.Connection, run_id: int, version: int) -> dict[str, Any]:
+    """W&B's `historyKeys`: per key its types and last value (nested keys with dots), and the last step."""
+    known = _cache.get(run_id)
+    if known is not None and known[0] == version:
+        return known[1]
+    found: dict[str, dict[str, Any]] = {}
+    last_step = -1
+    for row in lines.rows(db, run_id, lines.HISTORY):
+        if isinstance(step := row.get("_step"), int):
+            last_step = max(last_step, step)
+        for key, value in _flat("", row):
+            entry = found.setdefault(key, {"types": {}, "monotonic": True, "previousValue": -1})
+            kind = _kind(value)
+            entry["types"][kind] = entry["types"].get(kind, 0) + 1
+            if kind == "number":
+                entry["monotonic"] = entry["monotonic"] and value >= entry["previousValue"]
+                entry["previousValue"] = value
+    answer = {
+        "step": "_step",
+        "lastStep": last_step,
+        "sets": [],
+        "keys": {
+            key: {
+                "typeCounts": [{"type": kind, "count": count} for kind, count in entry["types"].items()],
+                "monotonic": entry["monotonic"],
+                "previousValue": entry["previousValue"],
+            }
+            for key, entry in found.items()
+        },
+    }
+    if len(_cache) >= _CACHE_SIZE:
+        _cache.clear()
+    _cache[run_id] = (version, answer)
+    return answer
+
+
+def _flat(prefix: str, row: dict[str, Any]) -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for key, value in row.items():
+        if isinstance(value, dict) and "_type" not in value:
+            pairs += _flat(f"{prefix}{key}.", value)
+        else:
+            pairs.append((prefix + key, value))
+    return pairs
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("_type"))
+    if isinstance(value, bool) or value is None:
+        return "boolean" if value is not None else "nil"
+    if isinstance(value, int | float):
+        return "number"
+    return "string" if isinstance(value, str) else "list"
+
+
+def sampled(db: sqlite3.Connection, run_id: int, spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows for one spec: `{"keys": […], "samples": 500, "minStep": …, "maxStep": …}`.
+
+    With keys, only rows that have them all, and only those keys of them.
+    """
+    low, high, number = spec.get("minStep"), spec.get("maxStep"), spec.get("samples")
+    found = [
+        json.loads(text)
+        for text in lines.texts(
+            db,
+            run_id,
+            lines.HISTORY,
+            min_step=low if isinstance(low, int) else None,
+            max_step=high if isinstance(high, int) else None,
+        )
+    ]
+    if isinstance(names := spec.get("keys"), list) and names:
+        read = functools.partial(_pick, names=[name for name in names if isinstance(name, str)])
+        found = [row for row in map(read, found) if row is not None]
+    return lines.sample(found, number if isinstance(number, int) and number > 0 else _SAMPLES)
+
+
+def _pick(row: dict[str, Any], names: list[str]) -> dict[str, Any] | None:
+    picked = {}
+    for name in names:
+        if name in row:
+            picked[name] = row[name]
+            continue
+        value: Any = row
+        for step in name.split("."):
+            value = value.get(step) if isinstance(value, dict) else None
+        if value is None:
+            return None
+        picked[name] = value
+    return picked
+
+
+def console_line(number: int, text: str) -> dict[str, Any]:
+    """A line of `output.log`, which the client writes as `[ERROR ]time text`."""
+    match = _CONSOLE.fullmatch(text)
+    level, moment, line = match.groups() if match else (None, None, text)
+    return {
+        "number": number,
+        "timestamp": moment,
+        "level": "error" if level else "info",
+        "label": "",
+        "line": line,
+    }

@@ -1,0 +1,12 @@
+"""What the server keeps: a SQLite database and a folder of file contents, together in one data folder.
+
+The modules beside this one hold plain functions over an open connection (`runs`, `lines`, `sweeps`, `files`,
+`artifacts`, `projects`, `views`); `Store` hands out those connections. Reads run side by side; writes run one after
+the other, each in one transaction that is on disk before it is acknowledged.
+"""
+
+from mnist_sweep.server.store.blobs import Blobs
+from mnist_sweep.server.store.db import Database, StoreError
+from mnist_sweep.server.store.store import Store
+
+__all__ = ["Blobs", "Database", "Store", "StoreError"]

@@ -1,0 +1,70 @@
+"""A run's files: names here, contents in the blobs."""
+
+import posixpath
+import sqlite3
+
+from mnist_sweep.server.store.blobs import Blob
+from mnist_sweep.server.store.clock import now
+from mnist_sweep.server.store.errors import BadRequest
+
+
+def normal_name(name: str) -> str:
+    """A file's name inside its run: relative, with forward slashes, `./name` as `name`.
+
+    Raises:
+        BadRequest: empty, absolute, leading out of the run, or with control characters.
+    """
+    plain = posixpath.normpath(name.replace("\\", "/")) if name else ""
+    if (
+        plain in ("", ".", "..")
+        or plain.startswith(("/", "../"))
+        or plain[1:2] == ":"
+        or len(plain) > 1024
+        or any(ord(character) < 32 for character in plain)
+    ):
+        raise BadRequest(f"{name[:200]!r} is not a usable file name: it must stay inside its run")
+    return plain
+
+
+def announce(db: sqlite3.Connection, run_id: int, name: str) -> int:
+    """Make room for a file that will be uploaded; returns its row id."""
+    db.execute(
+        "INSERT OR IGNORE INTO files (run_id, name, updated_at) VALUES (?, ?, ?)",
+        (run_id, normal_name(name), now()),
+    )
+    row = db.execute("SELECT id FROM files WHERE run_id = ? AND name = ?", (run_id, normal_name(name))).fetchone()
+    return int(row[0])
+
+
+def fill(db: sqlite3.Connection, file_id: int, blob: Blob) -> bool:
+    """Give a file its contents; False if there is no such file any more."""
+    done = db.execute(
+        "UPDATE files SET blob = ?, size = ?, md5 = ?, updated_at = ? WHERE id = ?",
+        (blob.key, blob.size, blob.md5, now(), file_id),
+    )
+    return done.rowcount == 1
+
+
+def listing(
+    db: sqlite3.Connection, run_id: int, *, names: list[str] | None = None, pattern: str | None = None
+) -> list[sqlite3.Row]:
+    """A run's files by name: all, those of these names, or those an SQL LIKE pattern matches."""
+    rows = db.execute(
+        "SELECT * FROM files WHERE run_id = ?1 AND (?2 IS NULL OR name LIKE ?2 ESCAPE '\\') ORDER BY name",
+        (run_id, pattern),
+    ).fetchall()
+    if names:
+        wanted = {posixpath.normpath(name) for name in names}
+        rows = [row for row in rows if row["name"] in wanted]
+    return rows
+
+
+def find(db: sqlite3.Connection, run_id: int, name: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM files WHERE run_id = ? AND name = ? AND blob IS NOT NULL", (run_id, normal_name(name))
+    ).fetchone()
+    return row
+
+
+def delete(db: sqlite3.Connection, file_ids: list[int]) -> None:
+    db.executemany("DELETE FROM files WHERE id = ?", [(file_id,) for file_id in file_ids])

@@ -1,0 +1,52 @@
+"""Projects: an entity and a name."""
+
+import re
+import sqlite3
+
+from mnist_sweep.server.store.clock import now
+from mnist_sweep.server.store.errors import BadRequest
+
+_UNFIT = re.compile(r"[/\\#?%:\x00-\x1f]")
+
+
+def check_name(value: str, what: str, limit: int = 128) -> str:
+    """The name itself, if it may appear in an address.
+
+    Raises:
+        BadRequest: empty, too long, or with a character that addresses give a meaning to.
+    """
+    if not value or len(value) > limit or _UNFIT.search(value) or value in {".", ".."}:
+        raise BadRequest(f"{what} {value[:200]!r} is not usable: 1 to {limit} characters, none of / \\ # ? % : ")
+    return value
+
+
+def find(db: sqlite3.Connection, entity: str, name: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM projects WHERE entity = ? AND name = ?", (entity, name)
+    ).fetchone()
+    return row
+
+
+def by_id(db: sqlite3.Connection, project_id: int) -> sqlite3.Row:
+    row: sqlite3.Row = db.execute("SELECT * FROM projects WHERE id = ?", (project_id,)).fetchone()
+    return row
+
+
+def ensure(db: sqlite3.Connection, entity: str, name: str, description: str | None = None) -> sqlite3.Row:
+    """The project of that name, created if it is new."""
+    if (row := find(db, entity, name)) is None:
+        check_name(entity, "the entity")
+        check_name(name, "the project name")
+        db.execute(
+            "INSERT INTO projects (entity, name, description, created_at) VALUES (?, ?, ?, ?)",
+            (entity, name, description, now()),
+        )
+        row = find(db, entity, name)
+        assert row is not None
+    return row
+
+
+def listing(db: sqlite3.Connection, entity: str | None = None) -> list[sqlite3.Row]:
+    """All projects, or an entity's, the newest first."""
+    where, values = ("WHERE entity = ?", (entity,)) if entity else ("", ())
+    return db.execute(f"SELECT * FROM projects {where} ORDER BY id DESC", values).fetchall()

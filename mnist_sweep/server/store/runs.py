@@ -1,0 +1,195 @@
+"""Runs: what they are, what state they are in, how they end."""
+
+import json
+import secrets
+import sqlite3
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mnist_sweep.server import jsonedge
+from mnist_sweep.server.store import lines
+from mnist_sweep.server.store.clock import now
+from mnist_sweep.server.store.errors import BadRequest, NotFound
+from mnist_sweep.server.store.projects import check_name
+
+ALIVE = ("pending", "running", "preempting")
+NO_HISTORY = 2**62
+"""As `since`: a change that no line is newer than."""
+STATES = frozenset({*ALIVE, "finished", "failed", "crashed", "killed", "preempted"})
+
+SELECT = """
+SELECT runs.*, projects.entity, projects.name AS project, sweeps.name AS sweep, agents.name AS agent
+FROM runs JOIN projects ON projects.id = runs.project_id
+LEFT JOIN sweeps ON sweeps.id = runs.sweep_id LEFT JOIN agents ON agents.id = runs.agent_id
+"""
+
+_JSON_COLUMNS = ("config", "summary", "tags")
+_COLUMNS = frozenset(
+    "display_name state config summary description notes run_group job_type tags host program repo commit_hash"
+    " exit_code heartbeat_at sweep_id started stop_requested stop_reason".split()
+)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run as pages and reports read it; `config` holds plain values, without W&B's own `_wandb` entry."""
+
+    name: str
+    display_name: str
+    state: str
+    config: dict[str, Any]
+    summary: dict[str, Any]
+    history: list[dict[str, Any]]
+    created_at: str
+    updated_at: str
+    host: str | None
+    sweep: str | None
+    agent: str | None
+    stop_reason: str | None
+    exit_code: int | None
+
+
+def random_name(length: int = 8) -> str:
+    """A fresh id of the kind W&B gives to runs and sweeps."""
+    return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(length))
+
+
+def next_version(db: sqlite3.Connection) -> int:
+    """The number of the change being written: later changes have greater numbers."""
+    return int(db.execute("UPDATE meta SET value = value + 1 WHERE key = 'version' RETURNING value").fetchone()[0])
+
+
+def version(db: sqlite3.Connection) -> int:
+    """The number of the last change."""
+    return int(db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()[0])
+
+
+def find(db: sqlite3.Connection, project_id: int, name: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = db.execute(
+        f"{SELECT} WHERE runs.project_id = ? AND runs.name = ?", (project_id, name)
+    ).fetchone()
+    return row
+
+
+def by_id(db: sqlite3.Connection, run_id: int) -> sqlite3.Row:
+    row: sqlite3.Row | None = db.execute(f"{SELECT} WHERE runs.id = ?", (run_id,)).fetchone()
+    if row is None:
+        raise NotFound("no such run")
+    return row
+
+
+def create(db: sqlite3.Connection, project_id: int, name: str, state: str, **fields: Any) -> int:
+    """A new run; returns its row id. `fields` may also set `agent_id`, `trial` and `params`."""
+    check_name(name, "the run id", limit=256)
+    moment = now()
+    origin = {key: fields.pop(key) for key in ("agent_id", "trial", "params") if key in fields}
+    cursor = db.execute(
+        "INSERT INTO runs (project_id, name, state, created_at, updated_at, heartbeat_at, version,"
+        " agent_id, trial, params) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
+        (project_id, name, _state(state), moment, moment, moment)
+        + tuple(origin.get(key) for key in ("agent_id", "trial", "params")),
+    )
+    assert cursor.lastrowid is not None
+    update(db, cursor.lastrowid, **fields)
+    return cursor.lastrowid
+
+
+def update(db: sqlite3.Connection, run_id: int, **fields: Any) -> int:
+    """Set columns of a run (JSON columns take values), mark it changed; returns the change's number."""
+    version = next_version(db)
+    assert fields.keys() <= _COLUMNS, fields.keys() - _COLUMNS
+    if "state" in fields:
+        _state(fields["state"])
+    for column in _JSON_COLUMNS:
+        if column in fields:
+            fields[column] = jsonedge.dumps(fields[column])
+    columns = ["version = ?", "updated_at = ?", *(f"{column} = ?" for column in fields)]
+    db.execute(f"UPDATE runs SET {', '.join(columns)} WHERE id = ?", (version, now(), *fields.values(), run_id))
+    return version
+
+
+def delete(db: sqlite3.Connection, run_id: int) -> None:
+    db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
+
+
+def end(db: sqlite3.Connection, run: Mapping[str, Any] | sqlite3.Row, exit_code: int) -> None:
+    """Record how a run's process ended: a stopped one that did not end well was killed, not at fault."""
+    if exit_code == 0:
+        state = "finished"
+    elif run["stop_requested"]:
+        state = "killed"
+    elif run["state"] == "preempting":
+        state = "preempted"
+    else:
+        state = "failed"
+    update(db, run["id"], state=state, exit_code=exit_code, heartbeat_at=now())
+
+
+def request_stop(db: sqlite3.Connection, run_id: int, reason: str) -> None:
+    """Ask a run to stop; its client learns of it with the next lines it sends."""
+    update(db, run_id, stop_requested=1, stop_reason=reason)
+
+
+def crash_silent(db: sqlite3.Connection, silent_since: str) -> list[int]:
+    """Mark running runs without a sign of life since then as crashed; returns their row ids."""
+    found = [
+        row[0]
+        for row in db.execute(
+            "SELECT id FROM runs WHERE state IN ('running', 'preempting') AND heartbeat_at < ?",
+            (silent_since,),
+        )
+    ]
+    for run_id in found:
+        update(db, run_id, state="crashed")
+    return found
+
+
+def record(db: sqlite3.Connection, row: sqlite3.Row, *, since: int = 0) -> RunRecord:
+    """A row of `SELECT` with its history, or with the part of it that is newer than a change."""
+    return RunRecord(
+        name=row["name"],
+        display_name=row["display_name"] or row["name"],
+        state=row["state"],
+        config=plain_config(row["config"]),
+        summary=json.loads(row["summary"]),
+        history=lines.rows(db, row["id"], lines.HISTORY, since=since),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        host=row["host"],
+        sweep=row["sweep"],
+        agent=row["agent"],
+        stop_reason=row["stop_reason"],
+        exit_code=row["exit_code"],
+    )
+
+
+def plain_config(text: str) -> dict[str, Any]:
+    """W&B's `{"lr": {"value": 0.1}, "_wandb": …}` as `{"lr": 0.1}`."""
+    config = json.loads(text)
+    return {
+        key: value["value"] if isinstance(value, dict) and "value" in value else value
+        for key, value in config.items()
+        if key not in ("_wandb", "wandb_version")
+    }
+
+
+def of_sweep(db: sqlite3.Connection, sweep_id: int, *, since: int = 0) -> list[sqlite3.Row]:
+    """A sweep's runs in the order of their creation, or those changed since."""
+    return db.execute(
+        f"{SELECT} WHERE runs.sweep_id = ? AND runs.version > ? ORDER BY runs.id", (sweep_id, since)
+    ).fetchall()
+
+
+def of_project(db: sqlite3.Connection, project_id: int, *, limit: int = 1000) -> list[sqlite3.Row]:
+    """A project's runs, the newest first."""
+    return db.execute(
+        f"{SELECT} WHERE runs.project_id = ? ORDER BY runs.id DESC LIMIT ?", (project_id, limit)
+    ).fetchall()
+
+
+def _state(state: str) -> str:
+    if state not in STATES:
+        raise BadRequest(f"no such run state: {state[:100]!r}; known are {', '.join(sorted(STATES))}")
+    return state

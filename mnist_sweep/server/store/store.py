@@ -1,0 +1,52 @@
+"""The open data folder."""
+
+import secrets
+import sqlite3
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from mnist_sweep.server.store.blobs import Blobs
+from mnist_sweep.server.store.db import Database, StoreError
+
+
+class Store:
+    """The data folder, opened: `read()` and `write()` give connections, `blobs` holds file contents.
+
+    Args:
+        folder: where everything is kept; created where missing.
+
+    Raises:
+        StoreError: the folder cannot be used; the message is one line for a person.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.blobs = Blobs(folder / "files")
+        except OSError as error:
+            raise StoreError(f"cannot use the data folder {folder}: {error.strerror}") from error
+        self.folder = folder
+        self.db = Database(folder / "server.sqlite3")
+        with self.write() as db:
+            db.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('secret', ?)", (secrets.token_hex(32),))
+            self.secret = str(db.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone()[0])
+            used = {row[0] for row in db.execute(_USED_BLOBS)}
+        self.blobs.sweep(used)
+
+    def read(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A connection that sees one consistent state and cannot write."""
+        return self.db.read()
+
+    def write(self) -> AbstractContextManager[sqlite3.Connection]:
+        """The writing connection, inside one transaction: durable on leaving, undone on an exception."""
+        return self.db.write()
+
+    def close(self) -> None:
+        self.db.close()
+
+
+_USED_BLOBS = """
+SELECT blob FROM files WHERE blob IS NOT NULL
+UNION SELECT blob FROM artifact_files WHERE blob IS NOT NULL
+UNION SELECT blob FROM manifests WHERE blob IS NOT NULL
+"""

@@ -1,0 +1,121 @@
+"""Sweeps and their agents."""
+
+import functools
+import json
+import secrets
+import sqlite3
+from typing import Any
+
+import yaml
+
+from mnist_sweep.server.store import runs
+from mnist_sweep.server.store.clock import now
+from mnist_sweep.server.store.errors import BadRequest, NotFound
+
+STATES = frozenset({"PENDING", "RUNNING", "PAUSED", "FINISHED", "CANCELED"})
+OPEN = ("PENDING", "RUNNING")
+
+SELECT = """
+SELECT sweeps.*, projects.entity, projects.name AS project
+FROM sweeps JOIN projects ON projects.id = sweeps.project_id
+"""
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_YAML_LIMIT = 1_000_000
+
+
+def find(db: sqlite3.Connection, project_id: int, name: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = db.execute(
+        f"{SELECT} WHERE sweeps.project_id = ? AND sweeps.name = ?", (project_id, name)
+    ).fetchone()
+    return row
+
+
+def by_id(db: sqlite3.Connection, sweep_id: int) -> sqlite3.Row:
+    row: sqlite3.Row | None = db.execute(f"{SELECT} WHERE sweeps.id = ?", (sweep_id,)).fetchone()
+    if row is None:
+        raise NotFound("no such sweep; it may have been deleted")
+    return row
+
+
+def listing(db: sqlite3.Connection, project_id: int) -> list[sqlite3.Row]:
+    """A project's sweeps, the newest first."""
+    return db.execute(f"{SELECT} WHERE sweeps.project_id = ? ORDER BY sweeps.id DESC", (project_id,)).fetchall()
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(text: str) -> str:
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_LOADER)):
+            raise BadRequest("the sweep configuration must not use YAML aliases")  # they can unfold to gigabytes
+        config = yaml.load(text, Loader=_LOADER)
+    except BadRequest:
+        raise
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise BadRequest(f"the sweep configuration is not YAML: {error}") from None
+    if not isinstance(config, dict):
+        raise BadRequest("the sweep configuration must be a mapping with at least method and parameters")
+    try:
+        return json.dumps(config, default=str)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadRequest(f"the sweep configuration is not plain data: {error}") from None
+
+
+def parse_config(text: str) -> dict[str, Any]:
+    """The configuration in a sweep's YAML text.
+
+    Raises:
+        BadRequest: too long, not YAML, not a mapping, or not plain data.
+    """
+    if len(text) > _YAML_LIMIT:
+        raise BadRequest(f"the sweep configuration has {len(text)} characters, over {_YAML_LIMIT}")
+    config: dict[str, Any] = json.loads(_parsed(text))
+    return config
+
+
+def create(db: sqlite3.Connection, project_id: int, config: str, **fields: Any) -> int:
+    """A new sweep; returns its row id."""
+    moment = now()
+    cursor = db.execute(
+        "INSERT INTO sweeps (project_id, name, config, state, created_at, updated_at)"
+        " VALUES (?, ?, ?, 'PENDING', ?, ?)",
+        (project_id, runs.random_name(), config, moment, moment),
+    )
+    assert cursor.lastrowid is not None
+    update(db, cursor.lastrowid, **fields)
+    return cursor.lastrowid
+
+
+def update(db: sqlite3.Connection, sweep_id: int, **fields: Any) -> None:
+    """Set columns: display_name, description, config, state, controller, scheduler, prior_runs."""
+    if (state := fields.get("state")) is not None and state not in STATES:
+        raise BadRequest(f"no such sweep state: {state[:100]!r}; known are {', '.join(sorted(STATES))}")
+    columns = ["updated_at = ?", *(f"{column} = ?" for column in fields)]
+    db.execute(f"UPDATE sweeps SET {', '.join(columns)} WHERE id = ?", (now(), *fields.values(), sweep_id))
+
+
+def delete(db: sqlite3.Connection, sweep_id: int) -> None:
+    db.execute("DELETE FROM sweeps WHERE id = ?", (sweep_id,))
+
+
+def run_count(db: sqlite3.Connection, sweep_id: int) -> int:
+    return int(db.execute("SELECT count(*) FROM runs WHERE sweep_id = ?", (sweep_id,)).fetchone()[0])
+
+
+def create_agent(db: sqlite3.Connection, sweep_id: int, host: str) -> int:
+    """A new agent; returns its row id."""
+    moment = now()
+    cursor = db.execute(
+        "INSERT INTO agents (sweep_id, name, host, created_at, heartbeat_at) VALUES (?, ?, ?, ?, ?)",
+        (sweep_id, secrets.token_hex(4), host, moment, moment),
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def agents(db: sqlite3.Connection, sweep_id: int) -> list[sqlite3.Row]:
+    """A sweep's agents with `total_runs`, the oldest first."""
+    return db.execute(
+        "SELECT agents.*, (SELECT count(*) FROM runs WHERE agent_id = agents.id) AS total_runs"
+        " FROM agents WHERE sweep_id = ? ORDER BY id",
+        (sweep_id,),
+    ).fetchall()

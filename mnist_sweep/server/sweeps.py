@@ -1,0 +1,291 @@
+"""How a sweep runs: agents ask, and are told what to run, what to stop and when to leave.
+
+The answers are W&B's: `docs.wandb.ai/models/sweeps`; the client's side of it is `wandb/wandb_agent.py` and
+`wandb/agents/pyagent.py`.
+"""
+
+import hashlib
+import json
+import sqlite3
+import threading
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from mnist_sweep.server import search
+from mnist_sweep.server.jsonedge import dumps
+from mnist_sweep.server.store import Store, runs, sweeps
+from mnist_sweep.server.store.clock import now
+from mnist_sweep.server.store.errors import BadRequest, NotFound
+from mnist_sweep.server.trials import Trials
+
+Command = dict[str, Any]
+EXIT: Command = {"type": "exit"}
+CANCELED = "the sweep was canceled"
+
+
+class Sweeper:
+    """Hands out trials. One per store and process.
+
+    A suggestion can take longer than a write may block the others, so it is computed between two transactions; the
+    second one reserves the trial's number, and only if no other trial has it yet (`UNIQUE (sweep_id, trial)`, and a
+    lock per sweep so that this is the exception). No two agents can get the same trial.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._trials = Trials()
+        self._locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
+        self._handed_out: set[int] = set()
+
+    # Facts
+
+    def check(self, config: Mapping[str, Any]) -> list[str]:
+        """Warnings about a sweep's configuration.
+
+        Raises:
+            BadRequest: it is not valid; the message lists everything that is wrong.
+        """
+        if problems := search.check(config):
+            raise BadRequest("Invalid sweep config: " + "; ".join(problems))
+        return search.warn(config)
+
+    def expected_runs(self, sweep: sqlite3.Row) -> int | None:
+        """How many runs the sweep will have, where that is known."""
+        config = sweeps.parse_config(sweep["config"])
+        size = search.grid_size(config)
+        bounds = [bound for bound in (size, config.get("run_cap")) if isinstance(bound, int)]
+        return min(bounds, default=None)
+
+    def best_run(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> tuple[str, float] | None:
+        """The name and the metric of the sweep's best run by its summary, or None."""
+        metric = sweeps.parse_config(sweep["config"]).get("metric")
+        if not isinstance(metric, dict) or not isinstance(metric.get("name"), str):
+            return None
+        values = [
+            (row["name"], value)
+            for row in db.execute("SELECT name, summary FROM runs WHERE sweep_id = ?", (sweep["id"],))
+            if isinstance(value := json.loads(row["summary"]).get(metric["name"]), int | float)
+        ]
+        choose = max if metric.get("goal") == "maximize" else min
+        return choose(values, key=lambda pair: pair[1], default=None)
+
+    # Agents
+
+    def heartbeat(self, agent_id: int, alive: Mapping[str, Any]) -> list[Command]:
+        """An agent's sign of life with the runs it is executing; returns what it shall do.
+
+        Raises:
+            NotFound: the agent or its sweep does not exist any more.
+        """
+        with self._store.write() as db:
+            sweep = self._touch(db, agent_id)
+            commands, busy = self._settle(db, sweep, agent_id, alive)
+            if commands or busy:
+                return commands
+            if sweep["state"] in ("FINISHED", "CANCELED"):
+                return [EXIT]
+            if sweep["state"] == "PAUSED":
+                return []
+            if (queued := self._take_queued(db, sweep, agent_id)) is not None:
+                return [queued]
+            config = sweeps.parse_config(sweep["config"])
+            if not _suggests(config):
+                return []
+        with self._locks[sweep["id"]]:
+            return self._hand_out(sweep["id"], agent_id, config)
+
+    def _touch(self, db: sqlite3.Connection, agent_id: int) -> sqlite3.Row:
+        row = db.execute(
+            "UPDATE agents SET heartbeat_at = ? WHERE id = ? RETURNING sweep_id", (now(), agent_id)
+        ).fetchone()
+        if row is None:
+            raise NotFound("no such agent; its sweep may have been deleted")
+        sweep = sweeps.by_id(db, row["sweep_id"])
+        if sweep["state"] == "PENDING":
+            sweeps.update(db, sweep["id"], state="RUNNING")
+            sweep = sweeps.by_id(db, sweep["id"])
+        return sweep
+
+    def _settle(
+        self, db: sqlite3.Connection, sweep: sqlite3.Row, agent_id: int, alive: Mapping[str, Any]
+    ) -> tuple[list[Command], bool]:
+        """Compare what the agent says it executes with what it was given; returns orders, and if it is busy."""
+        commands: list[Command] = []
+        busy = False
+        for run in db.execute(
+            "SELECT * FROM runs WHERE agent_id = ? AND state IN ('pending', 'running', 'preempting')", (agent_id,)
+        ).fetchall():
+            if run["name"] in alive:
+                busy = True
+                runs.update(db, run["id"], heartbeat_at=now())
+                if run["stop_requested"] == 1:
+                    runs.update(db, run["id"], stop_requested=2)
+                    commands.append({"type": "stop", "run_id": run["name"]})
+            elif run["started"]:
+                runs.update(db, run["id"], state=_lost(run))
+            elif run["id"] in self._handed_out:
+                # The command reached the agent, and its process ended before it could start a run.
+                reason = "the program ended before it started its run"
+                runs.update(db, run["id"], state="failed", stop_reason=reason)
+            else:
+                # Handed out by a server that was killed meanwhile: the agent may never have heard of it.
+                return [self._command(db, sweep, run, "run")], True
+        if sweep["state"] == "CANCELED" and busy:
+            return [EXIT], True
+        return commands, busy
+
+    def _take_queued(self, db: sqlite3.Connection, sweep: sqlite3.Row, agent_id: int) -> Command | None:
+        """A run that waits for an agent: queued by a scheduler, or preempted and to be resumed."""
+        run = db.execute(
+            "SELECT * FROM runs WHERE sweep_id = ? AND (state = 'preempted' OR state = 'pending' AND agent_id IS NULL)"
+            " ORDER BY id LIMIT 1",
+            (sweep["id"],),
+        ).fetchone()
+        if run is None:
+            return None
+        db.execute("UPDATE runs SET agent_id = ? WHERE id = ?", (agent_id, run["id"]))
+        kind = "resume" if run["started"] else "run"
+        runs.update(db, run["id"], state="pending", started=0, stop_requested=0, heartbeat_at=now())
+        return self._command(db, sweep, run, kind)
+
+    def _hand_out(self, sweep_id: int, agent_id: int, config: Mapping[str, Any]) -> list[Command]:
+        while True:
+            with self._store.read() as db:
+                sweep = sweeps.by_id(db, sweep_id)
+                trials = self._trials.of(db, sweep, config)
+            number = sweep["trials"]
+            cap = config.get("run_cap")
+            full = isinstance(cap, int) and number >= cap
+            params = None if full else search.suggest(config, trials, seed=_seed(sweep["name"]))
+            with self._store.write() as db:
+                sweep = sweeps.by_id(db, sweep_id)
+                if sweep["state"] not in sweeps.OPEN:
+                    return [] if sweep["state"] == "PAUSED" else [EXIT]
+                if sweep["trials"] != number:
+                    continue
+                if params is None:
+                    self.finish_if_done(db, sweep_id, exhausted=True)
+                    return [EXIT]
+                return [self._reserve(db, sweep, agent_id, params)]
+
+    def _reserve(
+        self, db: sqlite3.Connection, sweep: sqlite3.Row, agent_id: int | None, params: Mapping[str, Any]
+    ) -> Command:
+        run_id = runs.create(
+            db,
+            sweep["project_id"],
+            runs.random_name(),
+            "pending",
+            agent_id=agent_id,
+            trial=sweep["trials"],
+            params=dumps(params),
+            sweep_id=sweep["id"],
+            config={name: {"value": value} for name, value in params.items()},
+        )
+        db.execute("UPDATE sweeps SET trials = trials + 1 WHERE id = ?", (sweep["id"],))
+        return self._command(db, sweep, runs.by_id(db, run_id), "run")
+
+    def _command(self, db: sqlite3.Connection, sweep: sqlite3.Row, run: sqlite3.Row, kind: str) -> Command:
+        self._handed_out.add(run["id"])
+        params = json.loads(run["params"])
+        return {
+            "id": f"{run['id']}",
+            "type": kind,
+            "run_id": run["name"],
+            "program": sweeps.parse_config(sweep["config"]).get("program"),
+            "args": {name: {"value": value} for name, value in params.items()},
+            "logs": [],
+        }
+
+    # What changes a sweep from outside its agents
+
+    def enqueue(
+        self, db: sqlite3.Connection, sweep: sqlite3.Row, params: dict[str, Any], display_name: str | None
+    ) -> int:
+        """Queue a run that a scheduler chose; returns its row id.
+
+        Raises:
+            BadRequest: the sweep has ended, or its `run_cap` is reached.
+        """
+        config = sweeps.parse_config(sweep["config"])
+        if sweep["state"] not in (*sweeps.OPEN, "PAUSED"):
+            raise BadRequest(f"the sweep is {sweep['state'].lower()}")
+        if isinstance(cap := config.get("run_cap"), int) and sweep["trials"] >= cap:
+            raise BadRequest(f"the sweep has reached its run_cap of {cap}")
+        plain = {
+            name: value["value"] if isinstance(value, dict) and "value" in value else value
+            for name, value in params.items()
+        }
+        self._reserve(db, sweep, None, plain)
+        row = db.execute(
+            "SELECT id FROM runs WHERE sweep_id = ? AND trial = ?", (sweep["id"], sweep["trials"])
+        ).fetchone()
+        if display_name:
+            runs.update(db, row["id"], display_name=display_name)
+        return int(row["id"])
+
+    def state_was_set(self, db: sqlite3.Connection, sweep_id: int, state: str) -> None:
+        """Canceling a sweep stops what runs of it; nothing waits for an agent in a sweep that has ended."""
+        if state not in ("CANCELED", "FINISHED"):
+            return
+        db.execute(
+            "UPDATE runs SET state = 'killed' WHERE sweep_id = ? AND state = 'pending' AND agent_id IS NULL",
+            (sweep_id,),
+        )
+        if state == "CANCELED":
+            for run in runs.of_sweep(db, sweep_id):
+                if run["state"] in runs.ALIVE and not run["stop_requested"]:
+                    runs.request_stop(db, run["id"], CANCELED)
+
+    def run_changed(self, db: sqlite3.Connection, run: sqlite3.Row, *, ended: bool) -> None:
+        """A run of a sweep logged something or ended: stop those that early termination says to stop."""
+        sweep = sweeps.by_id(db, run["sweep_id"])
+        config = sweeps.parse_config(sweep["config"])
+        if config.get("early_terminate") and sweep["state"] == "RUNNING":
+            trials = self._trials.of(db, sweep, config)
+            reasons = search.stop(config, trials)
+            for row in runs.of_sweep(db, sweep["id"]) if reasons else ():
+                if row["name"] in reasons and row["state"] == "running" and not row["stop_requested"]:
+                    runs.request_stop(db, row["id"], reasons[row["name"]])
+        if ended:
+            self.finish_if_done(db, sweep["id"])
+
+    def finish_if_done(self, db: sqlite3.Connection, sweep_id: int, *, exhausted: bool = False) -> None:
+        """Finish a sweep whose runs have all ended once no further ones can come."""
+        sweep = sweeps.by_id(db, sweep_id)
+        expected = self.expected_runs(sweep)
+        exhausted = exhausted or (expected is not None and sweep["trials"] >= expected)
+        waiting = db.execute(
+            "SELECT 1 FROM runs WHERE sweep_id = ?"
+            " AND state IN ('pending', 'running', 'preempting', 'preempted') LIMIT 1",
+            (sweep_id,),
+        ).fetchone()
+        if exhausted and waiting is None and sweep["state"] in sweeps.OPEN:
+            sweeps.update(db, sweep_id, state="FINISHED")
+
+    def crash_silent(self, silent_since: str) -> None:
+        """Mark runs without a sign of life since then as crashed (see `runs.crash_silent`)."""
+        with self._store.write() as db:
+            for run_id in runs.crash_silent(db, silent_since):
+                run = runs.by_id(db, run_id)
+                if run["sweep_id"] is not None:
+                    self.finish_if_done(db, run["sweep_id"])
+
+
+def _suggests(config: Mapping[str, Any]) -> bool:
+    """Whether this server searches for the sweep; a scheduler or the user's own controller may do instead."""
+    controller = config.get("controller")
+    local = isinstance(controller, dict) and controller.get("type") == "local"
+    return config.get("method") in ("grid", "random", "bayes") and not local and "scheduler" not in config
+
+
+def _lost(run: sqlite3.Row) -> str:
+    """The state of a run whose process is gone and never said how it ended."""
+    if run["stop_requested"]:
+        return "killed"
+    return "preempted" if run["state"] == "preempting" else "crashed"
+
+
+def _seed(sweep_name: str) -> int:
+    return int.from_bytes(hashlib.sha256(sweep_name.encode()).digest()[:6])
