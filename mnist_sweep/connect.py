@@ -81,7 +81,8 @@ def _remote(say: Callable[[str], None]) -> Server | None:
     import requests
     import wandb
 
-    url = os.environ.get("WANDB_BASE_URL") or wandb.setup().settings.base_url
+    url = wandb.setup().settings.base_url
+    wandb.teardown()  # it would keep this address
     if not (os.environ.get("WANDB_API_KEY") or requests.utils.get_netrc_auth(url)):
         return None
     if _get(f"{url}/healthz") is None:

@@ -7,6 +7,7 @@ trial. Several agents share a count of trials, and a suggestion over budget give
 from __future__ import annotations
 
 import contextlib
+import io
 import multiprocessing
 import os
 import signal
@@ -70,7 +71,7 @@ def create(config: Mapping[str, Any], project: str) -> Sweep:
     import wandb
 
     try:
-        with contextlib.redirect_stdout(sys.stderr), _quiet():
+        with contextlib.redirect_stdout(io.StringIO()), _environment({"WANDB_SILENT": "true"}):
             identifier = wandb.sweep(dict(config), project=str(config.get("project", project)))
             return find(identifier, str(config.get("project", project)))
     except (wandb.errors.Error, ValueError) as error:
@@ -151,11 +152,12 @@ class Agents:
         `log` says where the output of agent 1, 2, … goes.
         """
         context = multiprocessing.get_context("spawn")
-        tickets: Tickets = Endless() if count is None else context.Semaphore(count)
+        # kept: the semaphore ends with its last reference in this process
+        self.tickets: Tickets = Endless() if count is None else context.Semaphore(count)
         self.processes: list[SpawnProcess] = []
         for number in range(1, agents + 1):
             with _environment(_share(number, agents)):
-                process = context.Process(target=_agent_process, args=(path, number, tickets, log(number)))
+                process = context.Process(target=_agent_process, args=(path, number, self.tickets, log(number)))
                 process.start()
             self.processes.append(process)
 
@@ -227,12 +229,6 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    with _environment({"WANDB_SILENT": "true"}):
-        yield
 
 
 def _first_line(error: BaseException) -> str:

@@ -41,7 +41,9 @@ class Tracker:
         """Start a run whose config is what an agent suggests and then `overrides`, as `wandb.init` merges them."""
         # An agent, or a scheduler that requeues a job, names the run: then the same run goes on.
         resume: Literal["allow"] | None = "allow" if os.environ.get("WANDB_RUN_ID") else None
-        options: dict[str, Any] = {"project": os.environ.get("WANDB_PROJECT") or project, "config": dict(overrides)}
+        options: dict[str, Any] = {"config": dict(overrides)}
+        if not (os.environ.get("WANDB_PROJECT") or os.environ.get("WANDB_SWEEP_ID")):
+            options["project"] = project
         try:
             self.run = wandb.init(**options, resume=resume, settings=_settings())
         except wandb.errors.CommError:
