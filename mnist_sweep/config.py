@@ -120,9 +120,8 @@ class RunConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _fill_from_preset(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and data.get("preset") in PRESETS:
-            return PRESETS[data["preset"]] | dict(data)
-        return data
+        preset = data.get("preset") if isinstance(data, Mapping) else None
+        return PRESETS[preset] | dict(data) if isinstance(preset, str) and preset in PRESETS else data
 
     @model_validator(mode="after")
     def _fits_budget(self) -> Self:
@@ -160,11 +159,9 @@ class RunConfig(BaseModel):
     def command(self) -> str:
         """The command line that repeats this run: every field that is not the default."""
         # A preset fills fields by itself, so only what differs from it has to be said.
-        given = {"preset": self.preset, "over_budget": self.over_budget} if self.preset else {}
-        base = RunConfig.model_validate(given)
-        chosen = {k: v for k, v in self.model_dump().items() if v != getattr(base, k) or (k == "preset" and v)}
-        if self.over_budget:
-            chosen["over_budget"] = True
+        base = RunConfig.model_validate({"preset": self.preset, "over_budget": True})
+        base = base.model_copy(update={"preset": None, "over_budget": False})
+        chosen = {k: v for k, v in self.model_dump().items() if v != getattr(base, k)}
         return " ".join(["mnist-sweep train", *(f"--{k}={v}" for k, v in chosen.items())])
 
 

@@ -46,7 +46,7 @@ def allowed(field: FieldInfo) -> str:
         return "true or false"
     limits = [item for item in field.metadata if type(item) in _SYMBOLS]
     limits.sort(key=lambda item: list(_SYMBOLS).index(type(item)))
-    words = [_SYMBOLS[type(item)].format(f"{_bound(item):g}") for item in limits]
+    words = [_SYMBOLS[type(item)].format(f"{_bound(item):,.10g}") for item in limits]
     kind = "whole number" if field.annotation is int else ""
     return " ".join([kind, *words]).strip() or "text"
 
