@@ -175,7 +175,7 @@ def _intact(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == FILES[path.name]
-    except FileNotFoundError:
+    except OSError:  # not there, or not to be read: it has to be fetched
         return False
 
 
