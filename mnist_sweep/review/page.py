@@ -24,6 +24,7 @@ from mnist_sweep.review.importance import importance
 from mnist_sweep.review.media import png_uri
 from mnist_sweep.review.records import RunRecord, Status, SweepInfo, number, ranked, status, value_of
 from mnist_sweep.review.table import runs_table
+from mnist_sweep.review.words import duration
 
 STATIC = Path(__file__).parent / "static"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -182,14 +183,6 @@ def notes(records: Sequence[RunRecord], info: SweepInfo, baseline: Sequence[RunR
 
 def _crosses(refused: int) -> str:
     return f"; the crosses are {refused} proposals over the limit, refused before training" if refused else ""
-
-
-def duration(seconds: float) -> str:
-    """`42 s`, `12 min`, `3 h 20 min`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def script_json(data: Mapping[str, Any]) -> Markup:
