@@ -113,7 +113,7 @@ class _Server(uvicorn.Server):
         temporary.write_text(facts)
         temporary.replace(self._args.data / "server.json")
         print(f"W&B server at {self._url}, data in {self._args.data}", flush=True)
-        print(f"  export WANDB_BASE_URL={self._url} WANDB_API_KEY={self._args.key and '…' or key}", flush=True)
+        print(f"  export WANDB_BASE_URL={self._url} WANDB_API_KEY={(self._args.key and '…') or key}", flush=True)
 
 
 def _listen(host: str, port: int) -> socket.socket:

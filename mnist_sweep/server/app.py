@@ -108,7 +108,7 @@ class Server:
         await asyncio.sleep(self._crash_after)
         while True:
             try:
-                await anyio.to_thread.run_sync(self._sweeper.crash_silent, now(seconds_ago=self._crash_after))
+                await anyio.to_thread.run_sync(self._sweeper.lose_silent, now(seconds_ago=self._crash_after))
             except StoreError as error:
                 _log.error("%s", error)
             await asyncio.sleep(pause)

@@ -27,20 +27,27 @@ def apply(db: sqlite3.Connection, sweeper: Sweeper, run: sqlite3.Row, body: Any)
         raise BadRequest("a file stream request is a JSON object")
     changes: dict[str, Any] = {"heartbeat_at": now(), "started": 1}
     version = runs.update(db, run["id"])
+    fresh = run["fresh"]
     files = body.get("files") or {}
     if not isinstance(files, dict):
         raise BadRequest("files must be an object")
     for name, chunk in files.items():
         offset, content = _chunk(name, chunk)
         if (stream := _STREAMS.get(name)) is not None:
+            bit = 1 << lines.STREAMS.index(stream)
+            if fresh & bit and offset == 0:
+                lines.clear(db, run["id"], stream)
+            fresh &= ~bit
             lines.put(db, run["id"], stream, offset, content, version)
         elif name == _SUMMARY and content:
             try:
                 changes["summary"] = jsonedge.as_object(content[-1], _SUMMARY)
             except ValueError as error:
                 raise BadRequest(str(error)) from None
+    if fresh != run["fresh"]:
+        changes["fresh"] = fresh
     ended = body.get("complete") is True
-    if run["state"] in ("pending", "crashed", "preempted", "preempting") or run["state"] == "running":
+    if run["state"] in (*runs.ALIVE, "crashed", "preempted"):
         changes["state"] = "preempting" if body.get("preempting") is True else "running"
     runs.update(db, run["id"], **changes)
     if ended:

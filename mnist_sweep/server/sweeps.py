@@ -22,6 +22,8 @@ from mnist_sweep.server.trials import Trials
 Command = dict[str, Any]
 EXIT: Command = {"type": "exit"}
 CANCELED = "the sweep was canceled"
+RETRY = "retry_crashed"
+"""This server's own key of a sweep's configuration: how often a trial whose process vanished is handed out again."""
 
 
 class Sweeper:
@@ -48,7 +50,10 @@ class Sweeper:
         """
         if problems := search.check(config):
             raise BadRequest("Invalid sweep config: " + "; ".join(problems))
-        return search.warn(config)
+        retries = config.get(RETRY, 0)
+        if not isinstance(retries, int) or not 0 <= retries <= 100:
+            raise BadRequest(f"Invalid sweep config: '{RETRY}' must be a whole number from 0 to 100, not {retries!r}")
+        return search.warn({key: value for key, value in config.items() if key != RETRY})
 
     def expected_runs(self, sweep: sqlite3.Row) -> int | None:
         """How many runs the sweep will have, where that is known."""
@@ -116,14 +121,18 @@ class Sweeper:
         for run in db.execute(
             "SELECT * FROM runs WHERE agent_id = ? AND state IN ('pending', 'running', 'preempting')", (agent_id,)
         ).fetchall():
-            if run["name"] in alive:
+            if sweep["state"] == "CANCELED":
+                # The order to leave kills the runs' programs, which then have no chance to say that they ended.
+                runs.update(db, run["id"], state="killed")
+                commands = [EXIT]
+            elif run["name"] in alive:
                 busy = True
                 runs.update(db, run["id"], heartbeat_at=now())
                 if run["stop_requested"] == 1:
                     runs.update(db, run["id"], stop_requested=2)
                     commands.append({"type": "stop", "run_id": run["name"]})
             elif run["started"]:
-                runs.update(db, run["id"], state=_lost(run))
+                self._lose(db, run)
             elif run["id"] in self._handed_out:
                 # The command reached the agent, and its process ended before it could start a run.
                 reason = "the program ended before it started its run"
@@ -131,8 +140,6 @@ class Sweeper:
             else:
                 # Handed out by a server that was killed meanwhile: the agent may never have heard of it.
                 return [self._command(db, sweep, run, "run")], True
-        if sweep["state"] == "CANCELED" and busy:
-            return [EXIT], True
         return commands, busy
 
     def _take_queued(self, db: sqlite3.Connection, sweep: sqlite3.Row, agent_id: int) -> Command | None:
@@ -144,9 +151,8 @@ class Sweeper:
         ).fetchone()
         if run is None:
             return None
-        db.execute("UPDATE runs SET agent_id = ? WHERE id = ?", (agent_id, run["id"]))
         kind = "resume" if run["started"] else "run"
-        runs.update(db, run["id"], state="pending", started=0, stop_requested=0, heartbeat_at=now())
+        runs.update(db, run["id"], state="pending", agent_id=agent_id, started=0, stop_requested=0)
         return self._command(db, sweep, run, kind)
 
     def _hand_out(self, sweep_id: int, agent_id: int, config: Mapping[str, Any]) -> list[Command]:
@@ -264,13 +270,28 @@ class Sweeper:
         if exhausted and waiting is None and sweep["state"] in sweeps.OPEN:
             sweeps.update(db, sweep_id, state="FINISHED")
 
-    def crash_silent(self, silent_since: str) -> None:
-        """Mark runs without a sign of life since then as crashed (see `runs.crash_silent`)."""
+    def lose_silent(self, silent_since: str) -> None:
+        """Give up runs that were running and have given no sign of life since then."""
         with self._store.write() as db:
-            for run_id in runs.crash_silent(db, silent_since):
-                run = runs.by_id(db, run_id)
-                if run["sweep_id"] is not None:
-                    self.finish_if_done(db, run["sweep_id"])
+            for run in runs.silent(db, silent_since):
+                self._lose(db, run)
+
+    def _lose(self, db: sqlite3.Connection, run: sqlite3.Row) -> None:
+        """A run's process is gone and never said how it ended."""
+        if run["stop_requested"]:
+            runs.update(db, run["id"], state="killed")
+        elif run["state"] == "preempting":
+            runs.update(db, run["id"], state="preempted")
+        elif run["sweep_id"] is not None and run["retries"] < self._retries(db, run["sweep_id"]):
+            runs.update(db, run["id"], state="pending", agent_id=None, started=0, retries=run["retries"] + 1)
+        else:
+            runs.update(db, run["id"], state="crashed")
+        if run["sweep_id"] is not None:
+            self.finish_if_done(db, run["sweep_id"])
+
+    def _retries(self, db: sqlite3.Connection, sweep_id: int) -> int:
+        retries = sweeps.parse_config(sweeps.by_id(db, sweep_id)["config"]).get(RETRY)
+        return retries if isinstance(retries, int) else 0
 
 
 def _suggests(config: Mapping[str, Any]) -> bool:
@@ -278,13 +299,6 @@ def _suggests(config: Mapping[str, Any]) -> bool:
     controller = config.get("controller")
     local = isinstance(controller, dict) and controller.get("type") == "local"
     return config.get("method") in ("grid", "random", "bayes") and not local and "scheduler" not in config
-
-
-def _lost(run: sqlite3.Row) -> str:
-    """The state of a run whose process is gone and never said how it ended."""
-    if run["stop_requested"]:
-        return "killed"
-    return "preempted" if run["state"] == "preempting" else "crashed"
 
 
 def _seed(sweep_name: str) -> int:

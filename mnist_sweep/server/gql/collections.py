@@ -2,12 +2,13 @@
 
 import json
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.gql.artifacts import collection_of, file_page
 from mnist_sweep.server.gql.connection import slice_page
-from mnist_sweep.server.gql.registry import Context, columns, constants, field, mutation
+from mnist_sweep.server.gql.registry import AnyResolver, Context, columns, constants, field, mutation
 from mnist_sweep.server.jsonedge import dumps
 from mnist_sweep.server.store import artifacts, projects
 from mnist_sweep.server.store.clock import now
@@ -32,8 +33,10 @@ def type_node(collection: sqlite3.Row) -> dict[str, Any]:
     }
 
 
-def _both(name: str) -> Any:
-    def register(resolver: Any) -> Any:
+def _both(name: str) -> Callable[[AnyResolver], AnyResolver]:
+    """Register a resolver for a field of both kinds of collection."""
+
+    def register(resolver: AnyResolver) -> AnyResolver:
         for kind in KINDS:
             field(kind, name)(resolver)
         return resolver

@@ -27,7 +27,7 @@ from graphql import (
 )
 from graphql import execute as run_document
 
-from mnist_sweep.server.gql import account, artifacts, collections, projects, reports, runs, sweeps  # noqa: F401
+from mnist_sweep.server.gql import account, artifacts, collections, files, projects, reports, runs, sweeps  # noqa: F401
 from mnist_sweep.server.gql.registry import RESOLVERS, Context, default
 from mnist_sweep.server.store.errors import BadRequest
 

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphql import GraphQLResolveInfo
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mnist_sweep.server.sweeps import Sweeper
 
 Resolver = Callable[..., Any]
+AnyResolver = TypeVar("AnyResolver", bound=Resolver)
 RESOLVERS: dict[tuple[str, str], Resolver] = {}
 
 
@@ -33,11 +34,11 @@ class Context:
     """Whose things are meant where a request names nobody."""
 
 
-def field(type_name: str, name: str) -> Callable[[Resolver], Resolver]:
+def field(type_name: str, name: str) -> Callable[[AnyResolver], AnyResolver]:
     """Register `resolver(source, context, **arguments)` for a field."""
 
-    def register(resolver: Resolver) -> Resolver:
-        def call(source: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
+    def register(resolver: AnyResolver) -> AnyResolver:
+        def call(source: Any, info: "GraphQLResolveInfo[Any]", **arguments: Any) -> Any:
             return resolver(source, info.context, **arguments)
 
         RESOLVERS[type_name, name] = call
@@ -46,11 +47,11 @@ def field(type_name: str, name: str) -> Callable[[Resolver], Resolver]:
     return register
 
 
-def mutation(name: str) -> Callable[[Resolver], Resolver]:
+def mutation(name: str) -> Callable[[AnyResolver], AnyResolver]:
     """Register `resolver(context, input)` for a mutation."""
 
-    def register(resolver: Resolver) -> Resolver:
-        def call(_: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> Any:
+    def register(resolver: AnyResolver) -> AnyResolver:
+        def call(_: Any, info: "GraphQLResolveInfo[Any]", input: dict[str, Any]) -> Any:
             return resolver(info.context, input)
 
         RESOLVERS["Mutation", name] = call
@@ -79,6 +80,6 @@ def constants(type_name: str, **values: Any) -> None:
         RESOLVERS[type_name, name] = teller(value)
 
 
-def default(source: Any, info: GraphQLResolveInfo, **_: Any) -> Any:
+def default(source: Any, info: "GraphQLResolveInfo[Any]", **_: Any) -> Any:
     """A field that nobody registered: from a mapping by name, else absent."""
     return source.get(info.field_name) if isinstance(source, Mapping) else None

@@ -13,6 +13,7 @@ from mnist_sweep.server import jsonedge
 from mnist_sweep.server.store.errors import BadRequest
 
 HISTORY, EVENTS, CONSOLE = "history", "events", "console"
+STREAMS = (HISTORY, EVENTS, CONSOLE)
 _INTEGER_LIMIT = 2**63
 
 
@@ -89,6 +90,11 @@ def page(db: sqlite3.Connection, run_id: int, stream: str, after: int, limit: in
         "SELECT line, data FROM lines WHERE run_id = ? AND stream = ? AND line > ? ORDER BY line LIMIT ?",
         (run_id, stream, after, limit),
     ).fetchall()
+
+
+def clear(db: sqlite3.Connection, run_id: int, stream: str) -> None:
+    """Forget a stream's lines."""
+    db.execute("DELETE FROM lines WHERE run_id = ? AND stream = ?", (run_id, stream))
 
 
 def cut(db: sqlite3.Connection, run_id: int, last_step: int) -> None:

@@ -67,6 +67,8 @@ CREATE TABLE runs (
     trial INTEGER,
     params TEXT,
     started INTEGER NOT NULL DEFAULT 0,
+    fresh INTEGER NOT NULL DEFAULT 0,
+    retries INTEGER NOT NULL DEFAULT 0,
     stop_requested INTEGER NOT NULL DEFAULT 0,
     stop_reason TEXT,
     version INTEGER NOT NULL,

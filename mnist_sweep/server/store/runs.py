@@ -27,9 +27,17 @@ LEFT JOIN sweeps ON sweeps.id = runs.sweep_id LEFT JOIN agents ON agents.id = ru
 
 _JSON_COLUMNS = ("config", "summary", "tags")
 _COLUMNS = frozenset(
-    "display_name state config summary description notes run_group job_type tags host program repo commit_hash"
-    " exit_code heartbeat_at sweep_id started stop_requested stop_reason".split()
+    {"display_name", "state", "config", "summary", "description", "notes", "run_group", "job_type", "tags", "host"}
+    | {"program", "repo", "commit_hash", "exit_code", "heartbeat_at", "sweep_id", "started", "fresh"}
+    | {"stop_requested", "stop_reason", "agent_id", "retries"}
 )
+
+
+FRESH = 7
+"""Bits for history, events and console: set when a client begins with a run, cleared with its first lines.
+
+If those start at zero, the client is not resuming but starting over, and the lines from before go.
+"""
 
 
 @dataclass(frozen=True)
@@ -84,12 +92,11 @@ def create(db: sqlite3.Connection, project_id: int, name: str, state: str, **fie
     """A new run; returns its row id. `fields` may also set `agent_id`, `trial` and `params`."""
     check_name(name, "the run id", limit=256)
     moment = now()
-    origin = {key: fields.pop(key) for key in ("agent_id", "trial", "params") if key in fields}
+    origin = [fields.pop(column, None) for column in ("agent_id", "trial", "params")]
     cursor = db.execute(
         "INSERT INTO runs (project_id, name, state, created_at, updated_at, heartbeat_at, version,"
         " agent_id, trial, params) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
-        (project_id, name, _state(state), moment, moment, moment)
-        + tuple(origin.get(key) for key in ("agent_id", "trial", "params")),
+        (project_id, name, _state(state), moment, moment, moment, *origin),
     )
     assert cursor.lastrowid is not None
     update(db, cursor.lastrowid, **fields)
@@ -114,6 +121,13 @@ def delete(db: sqlite3.Connection, run_id: int) -> None:
     db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
 
 
+def restart(db: sqlite3.Connection, run: sqlite3.Row, state: str, **fields: Any) -> None:
+    """A client begins (or goes on with) a run that is already known; see `FRESH`."""
+    if run["state"] not in ALIVE:
+        fields.update(stop_requested=0, stop_reason=None, exit_code=None)
+    update(db, run["id"], state=state, heartbeat_at=now(), started=1, fresh=FRESH, **fields)
+
+
 def end(db: sqlite3.Connection, run: Mapping[str, Any] | sqlite3.Row, exit_code: int) -> None:
     """Record how a run's process ended: a stopped one that did not end well was killed, not at fault."""
     if exit_code == 0:
@@ -132,18 +146,13 @@ def request_stop(db: sqlite3.Connection, run_id: int, reason: str) -> None:
     update(db, run_id, stop_requested=1, stop_reason=reason)
 
 
-def crash_silent(db: sqlite3.Connection, silent_since: str) -> list[int]:
-    """Mark running runs without a sign of life since then as crashed; returns their row ids."""
-    found = [
-        row[0]
-        for row in db.execute(
-            "SELECT id FROM runs WHERE state IN ('running', 'preempting') AND heartbeat_at < ?",
-            (silent_since,),
-        )
-    ]
-    for run_id in found:
-        update(db, run_id, state="crashed")
-    return found
+def silent(db: sqlite3.Connection, since: str) -> list[sqlite3.Row]:
+    """The runs that should be running, or starting at an agent, but have given no sign of life since then."""
+    return db.execute(
+        f"{SELECT} WHERE runs.state IN ('running', 'preempting') AND runs.heartbeat_at < ?1"
+        " OR runs.state = 'pending' AND agents.heartbeat_at < ?1",
+        (since,),
+    ).fetchall()
 
 
 def record(db: sqlite3.Connection, row: sqlite3.Row, *, since: int = 0) -> RunRecord:
