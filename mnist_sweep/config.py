@@ -103,7 +103,7 @@ class RunConfig(BaseModel):
     seed: int = Field(0, ge=0, lt=2**31, description="seed of weights, data order, augmentation and dropout")
     device: str = Field(
         "auto",
-        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$",
         description="auto (a GPU if there is one), cpu, cuda, cuda:N, mps",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
