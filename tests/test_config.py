@@ -99,7 +99,7 @@ def test_the_defaults_are_a_valid_run_under_the_limit() -> None:
         ("epochs", (1, 15), (0, 16, 1.5)),
         ("seed", (0, 2**31 - 1), (-1, 2**31)),
         ("threads", (0, 256), (-1, 257)),
-        ("device", ("auto", "cpu", "mps", "cuda", "cuda:3"), ("gpu", "cuda:", "cpu ", "")),
+        ("device", ("auto", "cpu", "mps", "cuda", "cuda:3"), ("gpu", "cuda:", "cuda:999", "cpu ", "")),
         ("precision", ("auto", "float32", "bfloat16"), ("float16",)),
         ("lr_schedule", ("onecycle", "constant"), ("cosine",)),
         ("model", ("tiny", "step2"), ("step9", "resnet")),
