@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import wandb
@@ -177,7 +177,7 @@ def _curve_panels(info: SweepInfo, records: Sequence[RunRecord]) -> list[Any]:
 def _media_keys(records: Sequence[RunRecord]) -> list[str]:
     """Summary keys that hold a table or an image."""
     return sorted(
-        {key for r in records for key, value in r.summary.items() if isinstance(value, dict) and "_type" in value}
+        {key for r in records for key, value in r.summary.items() if isinstance(value, Mapping) and "_type" in value}
     )
 
 

@@ -124,15 +124,15 @@ def _run(i: int, dice: random.Random, start: datetime, agent: str) -> RunRecord:
 def with_media(record: RunRecord) -> RunRecord:
     digits = [str(d) for d in range(10)]
     counts = tuple(tuple(480 if i == j else (i * 7 + j * 3) % 11 // 8 for j in range(10)) for i in range(10))
-    mistakes = tuple(
-        Mistake(100 + k, png(k), str(k % 10), str((k + 3) % 10), 0.99 - 0.01 * k) for k in range(18)
-    )
+    mistakes = tuple(Mistake(100 + k, png(k), str(k % 10), str((k + 3) % 10), 0.99 - 0.01 * k) for k in range(18))
     return RunRecord(**(_fields(record) | {"confusion": Confusion(tuple(digits), counts), "mistakes": mistakes}))
 
 
 def png(seed: int = 0) -> bytes:
     image = Image.new("L", (28, 28))
-    image.putdata([255 if (x * (seed + 3) + y * 5) % 11 < 3 and 6 < x < 22 else 0 for y in range(28) for x in range(28)])
+    image.putdata(
+        [255 if (x * (seed + 3) + y * 5) % 11 < 3 and 6 < x < 22 else 0 for y in range(28) for x in range(28)]
+    )
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()

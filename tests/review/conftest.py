@@ -1,0 +1,168 @@
+"""A real browser for the review's pages, and a real local server with a real sweep of real (tiny) runs in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--metrics-recording-only",
+]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+Opener = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Opener]:
+    """`open_page(url)` opens a page; the test fails if it wrote an error to its console or asked for another host."""
+    complaints: list[str] = []
+    pages: list[Page] = []
+
+    def opened(url: str, **options: object) -> Page:
+        page = browser.new_page(viewport={"width": 1360, "height": 900}, **options)  # type: ignore[arg-type]
+        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        origin = url.split("/", 3)[:3]
+
+        def watch(request: object) -> None:
+            address = request.url  # type: ignore[attr-defined]
+            if not address.startswith(("data:", "blob:")) and address.split("/", 3)[:3] != origin:
+                complaints.append(f"asked for {address}")
+
+        page.on("request", watch)
+        page.goto(url)
+        pages.append(page)
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
+    assert not complaints, complaints
+
+
+@dataclass(frozen=True)
+class Served:
+    """A local server in a process of its own, and the environment of a client that talks to it."""
+
+    url: str
+    env: dict[str, str]
+    folder: Path
+
+    def python(self, code: str, timeout: float = 120) -> str:
+        """Run code in a new interpreter that is a client of this server; returns what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=self.env, cwd=self.folder, capture_output=True, text=True, timeout=timeout
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    env = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+    env |= {"HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[2])}
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mnist_sweep.server", "--port", "0", "--data", str(folder / "data")],
+            env=env,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        ready = folder / "data" / "server.json"
+        deadline = time.monotonic() + 60
+        while not ready.exists():
+            alive = process.poll() is None and time.monotonic() < deadline
+            assert alive, (folder / "server.log").read_text()
+            time.sleep(0.05)
+        said = json.loads(ready.read_text())
+        env |= {
+            "WANDB_BASE_URL": said["url"],
+            "WANDB_API_KEY": said["key"],
+            "WANDB_ERROR_REPORTING": "false",
+            "WANDB_SILENT": "true",
+        }
+        yield Served(said["url"], env, folder)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+RUN_SWEEP = """
+import math
+import numpy as np
+import wandb
+from wandb.agents import pyagent
+
+pyagent.Agent.HEARTBEAT_SLEEP_SECONDS = 0.2
+CONFIG = {
+    "name": "A tiny sweep",
+    "method": "random",
+    "metric": {"name": "val/accuracy", "goal": "maximize"},
+    "parameters": {
+        "max_lr": {"distribution": "log_uniform_values", "min": 0.01, "max": 0.3},
+        "c1": {"values": [4, 8]},
+        "epochs": {"value": 3},
+    },
+}
+made = []
+
+def train():
+    with wandb.init() as run:
+        lr, place = run.config.max_lr, len(made)
+        made.append(run.id)
+        run.name = ["<script>document.title='broken'</script>", "good", "refused", "plain"][place]
+        run.summary.update({"parameters": 4000 + place, "constraint/parameters": 4000 + place - 9999, "feasible": True})
+        if place == 2:
+            run.summary.update({"parameters": 12000, "constraint/parameters": 2001, "feasible": False,
+                                "reason": "12,000 parameters, the limit is 10,000"})
+            return
+        for epoch in range(1, 4):
+            run.log({"epoch": epoch, "val/accuracy": 0.9 + 0.03 * epoch - 0.01 * place, "lr": lr / epoch})
+        labels = [str(digit) for digit in range(10)]
+        rows = [[a, b, 50 if a == b else 1] for a in labels for b in labels]
+        image = np.eye(28, dtype=np.uint8) * 255
+        table = wandb.Table(["index", "image", "label", "prediction", "confidence"],
+                            [[7, wandb.Image(image), "3", "5", 0.9], [9, wandb.Image(image), "4", "9", 0.97]])
+        run.summary.update({"best/val/accuracy": 0.99 - 0.01 * place, "best/epoch": 3,
+                            "val/confusion": wandb.Table(["label", "prediction", "count"], rows),
+                            "val/misclassified": table})
+
+sweep = wandb.sweep(CONFIG, project="review")
+wandb.agent(sweep, function=train, count=4, project="review")
+print(sweep)
+"""
+
+
+@pytest.fixture(scope="session")
+def sweep_path(served: Served) -> str:
+    """entity/project/id of a finished sweep of four runs; one has a script for its name, one is infeasible."""
+    return "local/review/" + served.python(RUN_SWEEP, timeout=240).split()[-1]

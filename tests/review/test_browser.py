@@ -1,0 +1,168 @@
+"""The self-contained page in a real browser, opened from disk."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from mnist_sweep.review.page import DigitRow, html_page
+from mnist_sweep.review.records import ranked, value_of
+from tests.review import synthetic
+from tests.review.conftest import Opener
+
+INFO = synthetic.info()
+EVIL = "<script>document.title='broken'</script><img src=x onerror=document.title='broken'>"
+RUNS = synthetic.sweep(40, media=2)
+BEST = ranked(RUNS, INFO)[0]
+RANKED = ranked(RUNS, INFO)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    records = [replace(run, name=EVIL) if run.id == BEST.id else run for run in RUNS]
+    digits = [DigitRow(f"strength {s}", [synthetic.png(k) for k in range(6)]) for s in (0, 0.5, 1, 1.5)]
+    page = html_page(
+        INFO,
+        records,
+        baseline=synthetic.sweep(30, seed=7),
+        digits=digits,
+        commands=["mnist-sweep train --max_lr 0.1"],
+        evaluated_on=5000,
+    )
+    file = tmp_path_factory.mktemp("page") / "review.html"
+    file.write_text(page, "utf-8")
+    return file.as_uri()
+
+
+DRAWN = "[...document.querySelectorAll('[data-figure]')].every(p => p.hidden || p.querySelector('.main-svg'))"
+
+
+def draw_everything(page: Page) -> None:
+    """Scroll past every figure, as they are drawn only when they come near, and wait for them."""
+    deadline = time.monotonic() + 30
+    while not page.evaluate(DRAWN):  # the page's policy forbids what wait_for_function does
+        assert time.monotonic() < deadline
+        for place in page.locator("[data-figure]:visible").all():
+            place.scroll_into_view_if_needed()
+
+
+def row_ids(page: Page) -> list[str]:
+    return page.locator("[data-table] tbody tr").evaluate_all("rows => rows.map(r => r.dataset.id)")
+
+
+def test_the_page_shows_the_sweep_and_draws_every_figure(open_page: Opener, address: str) -> None:
+    page = open_page(address)
+    draw_everything(page)
+    expect(page.locator(".tile-value").first).to_have_text(INFO.show(value_of(BEST, INFO.metric)))
+    names = page.locator("[data-figure]").evaluate_all("all => all.map(p => p.dataset.figure)")
+    assert names == ["importance", "tradeoff", "best", "curves", "slices", "timeline", "confusion"]
+    assert page.locator("section:visible h2").count() == 13
+    assert page.locator(".mistake img").count() == 18
+    assert page.locator(".strip").count() == 4
+    assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth === 28)")
+    assert row_ids(page)[: len(RANKED)] == [run.id for run in RANKED]
+
+
+def test_a_name_that_is_a_script_stays_text(open_page: Opener, address: str) -> None:
+    page = open_page(address)
+    draw_everything(page)
+    expect(page.locator("[data-table] tbody tr").first).to_contain_text(EVIL)
+    assert page.title() == "Synthetic sweep – sweep review"
+    assert page.locator("img[src=x]").count() == 0
+
+
+def brush(page: Page, label: str, start: float, end: float) -> None:
+    """Drag along the axis `label`, from one to another share of its height (0 is the bottom)."""
+    axis = page.locator(".axis", has=page.locator(f"text='{label}'"))
+    axis.scroll_into_view_if_needed()
+    rail = axis.locator(".rail").bounding_box()
+    assert rail is not None
+    x = rail["x"]
+    page.mouse.move(x, rail["y"] + rail["height"] * (1 - start))
+    page.mouse.down()
+    page.mouse.move(x, rail["y"] + rail["height"] * (1 - end), steps=5)
+    page.mouse.up()
+
+
+def test_brushing_an_axis_filters_the_table(open_page: Opener, address: str) -> None:
+    page = open_page(address)
+    brush(page, "dropout", 0.0, 0.5)
+    inside = [run.id for run in RANKED if run.config["dropout"] <= 0.075]
+    assert 0 < len(inside) < len(RANKED)
+    assert row_ids(page) == inside
+    brush(page, "augment_strength", 0.5, 1.0)
+    both = [run.id for run in RANKED if run.id in inside and run.config["augment_strength"] >= 0.75]
+    assert row_ids(page) == both
+    page.get_by_text("Clear the brush").click()
+    assert len(row_ids(page)) == len(RUNS)
+
+
+def test_the_table_sorts_filters_chooses_columns_and_saves_csv(open_page: Opener, address: str) -> None:
+    page = open_page(address)
+    page.get_by_role("button", name="parameters", exact=True).click()
+    counts = [r.summary["parameters"] for r in RUNS if "parameters" in r.summary]
+    first = page.locator("[data-table] tbody tr").first
+    expect(first.locator("td").nth(7)).to_have_text(f"{min(counts):,}")
+    page.get_by_role("button", name="parameters", exact=True).click()
+    expect(first.locator("td").nth(7)).to_have_text(f"{max(counts):,}")
+
+    search = page.get_by_role("searchbox")
+    search.fill("parameters < 7000, status = ok")
+    small = {r.id for r in RANKED if r.summary["parameters"] < 7000}
+    assert set(row_ids(page)) == small
+    expect(page.locator(".table-foot .count")).to_have_text(f"{len(small)} of {len(RUNS)} runs")
+
+    page.get_by_text("Columns", exact=True).click()
+    page.get_by_label("batch_size").uncheck()
+    page.get_by_label("model", exact=True).check()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    lines = Path(download.value.path()).read_bytes().decode().split("\r\n")
+    header = lines[0].split(",")
+    assert "model" in header
+    assert "batch_size" not in header
+    assert len(lines) == len(small) + 2  # a header, and nothing after the last line's end
+    assert lines[1].split(",")[header.index("model")] == "tiny"
+
+
+def test_the_comparison_shows_only_what_differs(open_page: Opener, address: str) -> None:
+    page = open_page(address)
+    rows = page.locator("[data-compare] tbody tr")
+    heads = page.locator("[data-compare] thead th")
+    assert heads.count() == 4  # at first, the three best
+    page.locator("[data-table] tbody tr").nth(2).locator("input").uncheck()
+    assert heads.count() == 3
+    labels = rows.locator("th").all_inner_texts()
+    assert "max_lr" in labels
+    assert "epochs" not in labels
+    assert "status" not in labels
+
+
+def test_light_and_dark(open_page: Opener, address: str) -> None:
+    page = open_page(address, color_scheme="dark")
+    background = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(background)
+    page.get_by_label("Light or dark").click()
+    light = page.evaluate(background)
+    assert dark == "rgb(15, 18, 24)"
+    assert light == "rgb(246, 247, 249)"
+    draw_everything(page)
+
+
+def test_mistakes_of_another_run_can_be_chosen(open_page: Opener, address: str) -> None:
+    page = open_page(address)
+    choice = page.get_by_label("Run", exact=True)
+    assert choice.locator("option").count() == 2
+    choice.select_option(index=1)
+    assert page.locator(".mistake").count() == 18
+
+
+def test_a_sweep_without_runs(open_page: Opener, tmp_path: Path) -> None:
+    file = tmp_path / "empty.html"
+    file.write_text(html_page(INFO, []), "utf-8")
+    page = open_page(file.as_uri())
+    expect(page.locator(".findings li")).to_have_text("No run has reported val/accuracy yet. 0 trials: none.")
