@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ def load(sweep: Any, *, media: int = 3, histories: bool = True) -> tuple[SweepIn
     """A sweep of `wandb.Api().sweep(path)`: what it is, and its runs, oldest first.
 
     `media` is the number of best runs whose confusion matrix and misclassified images are fetched as well (one request
-    an image). A run that was deleted meanwhile is left out.
+    a file). A run that was deleted meanwhile is left out.
     """
     records = records_from_api(sweep, histories=histories)
     info = info_from_api(sweep)
@@ -41,32 +41,36 @@ def info_from_api(sweep: Any) -> SweepInfo:
 def records_from_api(sweep: Any, *, histories: bool = True) -> list[RunRecord]:
     """The sweep's runs as records, oldest first; one request a run for its history."""
     lanes = _lanes(sweep)
-    return [_record(run, lanes.get(run.id, ""), histories) for run in _runs(sweep)]
+    # an agent that serves one trial at a time signs up anew for each; its runs then name it as their job type
+    return [_record(run, run.job_type or lanes.get(run.id, ""), histories) for run in _runs(sweep)]
 
 
 def with_media(record: RunRecord, run: Any) -> RunRecord:
-    """The record with the confusion matrix and the misclassified images that its run has logged, if any."""
+    """The record with the confusion matrix and the misclassified images that its run has logged, if any.
+
+    They are read from the artifacts in which the client keeps logged tables: the copy among the run's files has no
+    images.
+    """
     confusion: Confusion | None = None
     mistakes: tuple[Mistake, ...] = ()
-    with tempfile.TemporaryDirectory() as folder:
-
-        def read(path: str) -> bytes:
-            try:
-                with run.file(path).download(root=folder, replace=True) as file:
-                    return Path(file.name).read_bytes()
-            except Exception as error:  # the client raises a dozen kinds, and a missing image is no reason to fail
-                raise OSError(f"{path}: {error}") from error
-
-        for value in record.summary.values():
-            if not (isinstance(value, Mapping) and value.get("_type") == "table-file"):
-                continue
-            try:
-                table = json.loads(read(str(value.get("path"))))
-            except (OSError, ValueError):
-                continue
-            confusion = confusion or confusion_from_table(table)
-            mistakes = mistakes or mistakes_from_table(table, read)
+    for artifact in run.logged_artifacts():
+        if artifact.type != "run_table":
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(artifact.download(root=folder, skip_cache=True)).resolve()
+            for file in sorted(root.rglob("*.table.json")):
+                table = json.loads(file.read_text("utf-8"))
+                confusion = confusion or confusion_from_table(table)
+                mistakes = mistakes or mistakes_from_table(table, partial(_read, root))
     return replace(record, confusion=confusion, mistakes=mistakes)
+
+
+def _read(root: Path, name: str) -> bytes:
+    """A file below `root`; a table may name anything, so nothing outside is read."""
+    file = (root / name).resolve()
+    if not file.is_relative_to(root):
+        raise OSError(f"{name} is outside its artifact")
+    return file.read_bytes()
 
 
 def _runs(sweep: Any) -> list[Any]:
@@ -80,7 +84,7 @@ def _runs(sweep: Any) -> list[Any]:
 def _record(run: Any, lane: str, histories: bool) -> RunRecord:
     attributes = run._attrs  # timestamps have no public name in every client version
     state = str(run.state)
-    summary = flatten(dict(run.summary))
+    summary = flatten(dict(run.summary_metrics))
     created = _moment(attributes.get("createdAt"))
     ended = None if state.lower() in LIVE_STATES else _moment(attributes.get("heartbeatAt"))
     return RunRecord(
