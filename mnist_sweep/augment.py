@@ -7,10 +7,12 @@ every one of these ranges by s. The two geometric steps are composed and resampl
 
 from __future__ import annotations
 
+import io
 import math
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 MEAN, STD = 0.1307, 0.3081
 
@@ -53,6 +55,18 @@ def augment(images: torch.Tensor, strength: float, generator: torch.Generator) -
     mean = pixels.mean((2, 3), keepdim=True)
     pixels = (gain * (mean + blend * (pixels - mean))).clamp(0, 1)
     return (pixels - MEAN) / STD
+
+
+def strip(images: torch.Tensor, strength: float, seed: int = 0) -> list[bytes]:
+    """What the network is shown at `strength`: one PNG for each of `images` (uint8, N x 28 x 28)."""
+    shown = augment(images, strength, torch.Generator().manual_seed(seed)).squeeze(1) * STD + MEAN
+    pixels = (shown * 255).round().clamp(0, 255).byte().numpy()
+    pngs = []
+    for image in pixels:
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "PNG")
+        pngs.append(file.getvalue())
+    return pngs
 
 
 def _inverse_affine(

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(
+    top = flags.Parser(
         prog="mnist-sweep",
         description="Constrained hyperparameter sweeps with Weights & Biases: MNIST, under 10,000 parameters.",
     )
@@ -42,6 +42,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("file", type=Path, metavar="FILE", help="a sweep file, for example sweeps/onecycle.yaml")
     sub.add_argument("--count", type=_positive, metavar="N", help="trials to train, those over budget not counted")
     sub.add_argument("--agents", type=_positive, default=1, metavar="N", help="trials side by side [1]")
+
+    sub = add("report", "review a sweep: a W&B report, an HTML page, a summary here")
+    sub.add_argument("sweep", metavar="SWEEP", help="id, project/id or entity/project/id")
+    sub.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page that opens from disk")
+    sub.add_argument("--random", metavar="SWEEP", help="a random search over the same space, to compare with")
 
     sub = add("agent", "work on an existing sweep in one warm process")
     sub.add_argument("sweep", metavar="SWEEP", help="id, project/id or entity/project/id")

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnist_sweep import flags
 from mnist_sweep.config import PARAMETER_LIMIT, ConfigError, parse
@@ -46,13 +46,13 @@ def sweep(arguments: argparse.Namespace) -> int:
         )
         code = 0
         try:
-            records = live.follow(created, agents, count, console)
+            live.follow(created, agents, count, console)
         except KeyboardInterrupt:
             console.print("Stopping: the running trials finish their upload …")
             agents.stop()
             agents.join()
-            records, code = sweeps.poll(created), 130
-        live.summary(created, records, console)
+            code = 130
+        live.conclude(created, console)
         if agents.failed:
             console.print(f"An agent gave up; its output is in {logs}", style="red", highlight=False, soft_wrap=True)
             code = code or 1
@@ -71,6 +71,39 @@ def agent(arguments: argparse.Namespace) -> int:
         found = sweeps.find(arguments.sweep, PROJECT)
         tickets = threading.Semaphore(arguments.count) if arguments.count else sweeps.Endless()
         return sweeps.work(found.path, tickets)
+
+
+def report(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from mnist_sweep import augment, connect, live, mnist
+    from mnist_sweep import sweep as sweeps
+    from mnist_sweep.review import page, records, terminal, wandb_report
+
+    console = Console(highlight=False, soft_wrap=True)
+    with connect.server(_say) as server:
+        found = sweeps.find(arguments.sweep, PROJECT)
+        info, runs = sweeps.read(found, media=3)
+        other = sweeps.read(sweeps.find(arguments.random, PROJECT))[1] if arguments.random else []
+        best = [live.best_command(run) for run in records.ranked(runs, info)[:1]]
+        commands = [*best, *(line.replace("mnist-sweep train", "mnist-sweep confirm --seeds=10") for line in best)]
+        told: dict[str, Any] = {"baseline": other, "evaluated_on": mnist.VALIDATION_IMAGES}
+        console.print(terminal.summary(info, runs, **told))
+        if arguments.html is not None:
+            strips = [
+                page.DigitRow(
+                    f"strength {strength:g}", augment.strip(mnist.selection_split().train.images[:10], strength)
+                )
+                for strength in (0.0, 0.5, 1.0, 1.5)
+            ]
+            arguments.html.parent.mkdir(parents=True, exist_ok=True)
+            arguments.html.write_text(page.html_page(info, runs, digits=strips, commands=commands, **told), "utf-8")
+            console.print(f"Page:    {arguments.html}")
+        url = wandb_report.publish(info, runs, commands=commands, **told)
+        console.print(f"Report:  {url}")
+        if server.local:
+            console.print(f"Sweep:   {found.url}  (the local server draws it on its own page)")
+    return 0
 
 
 def train(arguments: argparse.Namespace) -> int:

@@ -12,8 +12,10 @@ from rich.table import Table
 
 from mnist_sweep.config import RunConfig, parse
 from mnist_sweep.display import percent
-from mnist_sweep.review.records import RunRecord, Status, SweepInfo, best_of, number, ranked, reason, status
-from mnist_sweep.sweep import Agents, Sweep, poll
+from mnist_sweep.mnist import VALIDATION_IMAGES
+from mnist_sweep.review import terminal
+from mnist_sweep.review.records import RunRecord, Status, number, ranked, reason, status
+from mnist_sweep.sweep import Agents, Sweep, poll, read
 
 POLL_SECONDS = 1.0
 STYLES = {
@@ -73,36 +75,19 @@ def trial_table(records: Sequence[RunRecord], sweep: Sweep, count: int | None = 
     return table
 
 
-def summary(sweep: Sweep, records: Sequence[RunRecord], console: Console) -> None:
-    """The ranking, the best configuration as a ready command, and the link."""
-    goal = (sweep.config.get("metric") or {}).get("goal", "maximize")
-    info = SweepInfo(id=sweep.path.split("/")[-1], metric=sweep.metric, goal=goal)
+def conclude(sweep: Sweep, console: Console) -> None:
+    """What the sweep came to, the best configuration as a ready command, and the link."""
+    info, records = read(sweep)
+    console.print(terminal.summary(info, records, evaluated_on=VALIDATION_IMAGES))
     order = ranked(records, info)
-    table = Table(title="Ranking", title_style="bold")
-    for heading in ("rank", "trial", "parameters", sweep.metric, "best epoch", "time"):
-        table.add_column(heading, justify="left" if heading == "trial" else "right", no_wrap=heading != "trial")
-    for rank, record in enumerate(order, 1):
-        best, epoch = best_of(record, info)
-        seconds = round(record.seconds or 0)
-        table.add_row(
-            str(rank),
-            record.label,
-            f"{int(number(record.summary.get('parameters')) or 0):,}",
-            _value(record, sweep.metric),
-            f"{info.show(best)} ({epoch:.0f})" if epoch else info.show(best),
-            f"{seconds // 60}:{seconds % 60:02}",
-        )
-    console.print(table)
-    for record in records:
-        if record not in order:
-            kind = status(record, sweep.metric)
-            console.print(
-                f"{record.label}: {kind.value}, {reason(record, sweep.metric)}", highlight=False, soft_wrap=True
-            )
     if order:
-        best_config = {k: v for k, v in order[0].config.items() if k in RunConfig.model_fields}
-        console.print(f"\nBest, again:  {parse(best_config).command()}", highlight=False, soft_wrap=True)
+        console.print(f"Best, again:  {best_command(order[0])}", highlight=False, soft_wrap=True)
     console.print(f"Review:       {sweep.url}", highlight=False, soft_wrap=True)
+
+
+def best_command(record: RunRecord) -> str:
+    """The command line that repeats a run."""
+    return parse({k: v for k, v in record.config.items() if k in RunConfig.model_fields}).command()
 
 
 def _value(record: RunRecord, metric: str) -> str:

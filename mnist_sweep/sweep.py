@@ -11,7 +11,6 @@ import io
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +20,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from mnist_sweep.review.records import RunRecord
+from mnist_sweep.review import api as review
+from mnist_sweep.review.records import RunRecord, SweepInfo
 
 INVALID_LIMIT = 3
 """An agent gives up after this many failed runs in a row."""
@@ -185,27 +185,20 @@ def poll(sweep: Sweep) -> list[RunRecord]:
     """The sweep's runs as they are now, oldest first, without their histories."""
     import wandb
 
-    api = wandb.Api()
-    entity, project, identifier = sweep.path.split("/")
-    runs = api.runs(f"{entity}/{project}", filters={"sweep": identifier}, order="+created_at", per_page=500, lazy=False)
-    return [
-        RunRecord(
-            id=run.id,
-            name=run.name,
-            state=run.state,
-            config=dict(run.config),
-            summary=dict(run.summary),
-            tags=tuple(run.tags or ()),
-            url=run.url,
-        )
-        for run in runs
-    ]
+    return review.records_from_api(wandb.Api().sweep(sweep.path), histories=False)
+
+
+def read(sweep: Sweep, *, media: int = 0) -> tuple[SweepInfo, list[RunRecord]]:
+    """The sweep with everything its runs logged, and the misclassified images of the best `media` runs."""
+    import wandb
+
+    return review.load(wandb.Api().sweep(sweep.path), media=media)
 
 
 def _share(number: int, agents: int) -> dict[str, str]:
     """Environment of agent `number`: its part of the machine, and a name by which reviews tell agents apart."""
     threads = max(1, (os.cpu_count() or 1) // agents)
-    return {"OMP_NUM_THREADS": str(threads), "WANDB_HOST": f"{socket.gethostname()}/agent-{number}"}
+    return {"OMP_NUM_THREADS": str(threads), "WANDB_JOB_TYPE": f"agent-{number}"}
 
 
 def _agent_process(path: str, number: int, tickets: Tickets, log: Path) -> None:

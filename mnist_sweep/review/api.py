@@ -40,7 +40,7 @@ def info_from_api(sweep: Any) -> SweepInfo:
 
 def records_from_api(sweep: Any, *, histories: bool = True) -> list[RunRecord]:
     """The sweep's runs as records, oldest first; one request a run for its history."""
-    lanes = _lanes(sweep)
+    lanes = _lanes(sweep) if histories else {}
     # an agent that serves one trial at a time signs up anew for each; its runs then name it as their job type
     return [_record(run, run.job_type or lanes.get(run.id, ""), histories) for run in _runs(sweep)]
 
