@@ -10,7 +10,9 @@ above the line; `docs/review.md` has the measurement behind these rules.
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +23,9 @@ from mnist_sweep.review.records import RunRecord, SweepField, SweepInfo, number,
 
 TARGET_QUANTILE = 1 / 3
 SHUFFLES = 40
+FEWER_SHUFFLES = 20  # for more than `MANY` trials, where one takes 20 ms
+MANY = 300
+KEPT = 32
 FEWEST = 8
 ENOUGH = 20
 ENOUGH_PER_FIELD = 5
@@ -50,7 +55,7 @@ def importance(records: Sequence[RunRecord], info: SweepInfo) -> Importance:
         return Importance({}, {}, n, f"{n} ranked trials: too few to say which field matters (at least {FEWEST}).")
 
     values = np.array([value_of(run, info.metric) for run in runs], dtype=float) * -info.sign
-    raw, noise = _measure(runs, fields, values)
+    raw, noise = _remembered(info, runs, fields, values)
     total = sum(raw.values()) or 1.0
     order = sorted(raw, key=lambda name: -raw[name])
     shares = {name: raw[name] / total for name in order}
@@ -66,6 +71,26 @@ def _warning(n: int, fields: int, info: SweepInfo) -> str:
     if info.method == "bayes":
         return "The search chose these trials itself: a field it settled early looks smaller than it is."
     return ""
+
+
+_memory: OrderedDict[tuple[object, ...], tuple[dict[str, float], dict[str, float]]] = OrderedDict()
+_memory_lock = threading.Lock()
+
+
+def _remembered(
+    info: SweepInfo, runs: Sequence[RunRecord], fields: Sequence[SweepField], losses: np.ndarray
+) -> tuple[dict[str, float], dict[str, float]]:
+    """`_measure`, kept for the last few samples: a page that is open asks again and again while nothing has ended."""
+    key = (info.entity, info.project, info.id, tuple(f.name for f in fields), tuple(r.id for r in runs), tuple(losses))
+    with _memory_lock:
+        if key in _memory:
+            return _memory[key]
+    found = _measure(runs, fields, losses)
+    with _memory_lock:
+        _memory[key] = found
+        while len(_memory) > KEPT:
+            _memory.popitem(last=False)
+    return found
 
 
 def _measure(
@@ -94,7 +119,8 @@ def _measure(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it reminds that a target is minimised, on every call
         raw = evaluate(losses)
-        shuffled = [evaluate(rng.permutation(losses)) for _ in range(SHUFFLES)]
+        times = SHUFFLES if len(runs) <= MANY else FEWER_SHUFFLES
+        shuffled = [evaluate(rng.permutation(losses)) for _ in range(times)]
     return raw, {name: float(np.quantile([one[name] for one in shuffled], 0.95)) for name in raw}
 
 
