@@ -222,7 +222,7 @@ class _Trainer:
             seen += len(index)
             if step % self.report_every == 0 or step == self.steps_per_epoch:
                 mean = loss_sum.item() / seen
-                if not math.isfinite(mean):
+                if not (math.isfinite(mean) and _finite(self.network)):
                     return None
                 if on_step is not None:
                     on_step(Step(number, step, self.steps_per_epoch, mean))
@@ -272,6 +272,10 @@ class _Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict() if self.scheduler is not None else None,
         }
+
+
+def _finite(network: nn.Module) -> bool:
+    return all(bool(parameter.isfinite().all()) for parameter in network.parameters())
 
 
 def _scheduler(

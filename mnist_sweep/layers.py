@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -40,14 +40,14 @@ def fused(network: nn.Sequential) -> nn.Sequential:
             case [nn.BatchNorm2d() as norm, nn.ReLU(), *waiting]:
                 modules.append(NormAct(norm, relu_first=False))
             case [nn.Dropout(p=p), *waiting] if modules and isinstance(modules[-1], NormAct):
-                modules[-1].p = p
+                modules[-1].drops = Drops(p)
             case [nn.Dropout(p=p), *waiting]:
                 modules.append(Dropout(p))
             case [nn.Conv2d() as convolution, *waiting]:
                 modules.append(Conv(convolution))
             case [other, *waiting]:
                 modules.append(other)
-    return nn.Sequential(*modules)
+    return nn.Sequential(*modules).train(network.training)
 
 
 class Conv(nn.Module):
@@ -71,12 +71,12 @@ class NormAct(nn.Module):
 
     def __init__(self, norm: nn.BatchNorm2d, *, relu_first: bool, p: float = 0.0) -> None:
         super().__init__()
-        self.norm, self.relu_first, self.p = norm, relu_first, p
+        self.norm, self.relu_first, self.drops = norm, relu_first, Drops(p)
 
     def forward(self, x: Tensor) -> Tensor:
         norm = self.norm
         if self.training:
-            y: Tensor = _NormAct.apply(x, norm.weight, norm.bias, norm, self.relu_first, self.p)
+            y: Tensor = _NormAct.apply(x, norm.weight, norm.bias, norm, self.relu_first, self.drops)
             return y
         return norm(F.relu(x)) if self.relu_first else F.relu(norm(x))
 
@@ -86,33 +86,49 @@ class Dropout(nn.Module):
 
     def __init__(self, p: float) -> None:
         super().__init__()
-        self.p = p
+        self.drops = Drops(p)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.p == 0:
+        if not self.training or self.drops.p == 0:
             return x
-        keep = torch.full_like(x, 1 / (1 - self.p))
-        _flat(keep).index_fill_(0, dropped(x.numel(), self.p), 0)
+        keep = torch.full_like(x, self.drops.scale)
+        _flat(keep).index_fill_(0, self.drops.draw(x.numel()), 0)
         return x * keep
 
 
-def dropped(count: int, p: float) -> Tensor:
-    """Which of `count` elements a Bernoulli dropout drops: int64, ascending; each with probability `p`, independently.
+class Drops(nn.Module):
+    """Draws which elements a Bernoulli dropout with probability `p` drops.
 
     The gaps between drops are geometric, so drawing those takes p * count numbers instead of count. They come from
-    NumPy's SFC64 (a fifth of the time of PyTorch's serial generator), seeded by a draw from PyTorch's global one: the
-    result follows `torch.manual_seed` and a restored generator state as `nn.Dropout` does.
+    NumPy's SFC64 (a fifth of the time of PyTorch's serial generator), which draws its seed from PyTorch's global
+    generator when the module is put in training mode: what is dropped follows `torch.manual_seed`.
     """
-    random = np.random.Generator(np.random.SFC64(int(torch.randint(2**62, ()))))
-    draws = int(count * p + 6 * math.sqrt(count * p) + 16)
-    last, parts = -1, []
-    while last < count:
-        # The floor of an exponential is geometric (Devroye 1986, Non-Uniform Random Variate Generation, X.2).
-        gaps = torch.from_numpy(random.standard_exponential(draws)).mul_(-1 / math.log1p(-p)).long().add_(1)
-        parts.append(gaps.cumsum_(0).add_(last))
-        last = int(parts[-1][-1])
-    positions = torch.cat(parts) if len(parts) > 1 else parts[0]
-    return positions[: int(torch.searchsorted(positions, count))]
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p, self.scale = p, 1 / (1 - p)
+        self.random: np.random.Generator
+
+    def train(self, mode: bool = True) -> Self:
+        if mode:
+            self.random = np.random.Generator(np.random.SFC64(int(torch.randint(2**62, ()))))
+        return super().train(mode)
+
+    def draw(self, count: int) -> Tensor:
+        """Ascending positions in 0 … count - 1, int64: each is there with probability p, independently."""
+        expected = count * self.p
+        draws = int(expected + 6 * math.sqrt(expected) + 16)
+        last, parts = -1, []
+        while last < count:
+            # The floor of an exponential is geometric (Devroye 1986, Non-Uniform Random Variate Generation, X.2).
+            gaps = self.random.standard_exponential(draws)
+            gaps *= -1 / math.log1p(-self.p)
+            gaps += 1
+            positions = torch.from_numpy(gaps).long().cumsum_(0)
+            parts.append(positions.add_(last))
+            last = int(positions[-1])
+        positions = torch.cat(parts) if len(parts) > 1 else positions
+        return positions[: int(torch.searchsorted(positions, count))]
 
 
 class _NormAct(torch.autograd.Function):
@@ -124,10 +140,13 @@ class _NormAct(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d, relu_first: bool, p: float
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d, relu_first: bool, drops: Drops
     ) -> Tensor:
-        (n, c, h, w), scale = x.shape, 1 / (1 - p)
-        rows = _rows(x).relu() if relu_first else _rows(x)
+        (n, c, h, w), scale = x.shape, drops.scale
+        rows = _rows(x.detach())
+        if relu_first:
+            # In place: in a Sequential nobody else holds what a convolution put out, and it does not look at it again.
+            _relu_(rows)
         # One mean and variance for each place in a row; those of a channel's w places combine exactly.
         zeros = torch.zeros(w * c, dtype=weight.dtype)
         means, variances = torch.batch_norm_update_stats(rows, zeros, zeros, 0.0)
@@ -138,12 +157,12 @@ class _NormAct(torch.autograd.Function):
         tiled = _tile(torch.stack((weight * scale, bias * scale, mean, variance)), w)
         y = _affine(rows, tiled, norm.eps)
         if not relu_first:
-            y.relu_()
-        drops = dropped(y.numel(), p) if p else None
-        if drops is not None:
-            y.view(-1).index_fill_(0, drops, 0)
+            _relu_(y)
+        dropped = drops.draw(y.numel()) if drops.p else None
+        if dropped is not None:
+            y.view(-1).index_fill_(0, dropped, 0)
         # With ReLU last, y is 0 wherever the gradient stops, dropped elements included.
-        ctx.save_for_backward(rows, weight, tiled[2], tiled[3], *((drops,) if relu_first else (y,)))
+        ctx.save_for_backward(rows, weight, tiled[2], tiled[3], dropped if relu_first else y)
         ctx.relu_first, ctx.scale, ctx.eps, ctx.shape = relu_first, scale, norm.eps, x.shape
         return _image(y, x.shape)
 
@@ -152,11 +171,10 @@ class _NormAct(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         rows, weight, mean, variance, stops = ctx.saved_tensors
         n, c, h, w = ctx.shape
-        dy = _rows(grad)
+        dy = _rows(grad)  # changed in place below: in a Sequential nobody else holds this gradient
         if not ctx.relu_first:
-            dy = aten.threshold_backward(dy, stops, 0)
+            dy = _where_positive(dy, stops)
         elif stops is not None:
-            # In place: in a Sequential nobody else holds this gradient.
             dy.view(-1).index_fill_(0, stops, 0)
         # sums over each place's column of dy * normalised input, and of dy
         _, dots, sums = aten.native_batch_norm_backward(
@@ -168,8 +186,26 @@ class _NormAct(torch.autograd.Function):
         slope, offset, k = _tile(torch.cat((totals * (-k / (n * h * w)), k.unsqueeze(0))), w)
         dx = _affine(rows, (slope, offset, mean, variance), ctx.eps).addcmul_(dy, k.to(dy.dtype))
         if ctx.relu_first:
-            dx = aten.threshold_backward(dx, rows, 0)
+            dx = _where_positive(dx, rows)
         return _image(dx, ctx.shape), totals[0] * ctx.scale, totals[1] * ctx.scale, None, None, None
+
+
+def _relu_(x: Tensor) -> None:
+    """ReLU in place. A bfloat16 is negative where its bits, read as an int16, are, and integers clamp faster.
+
+    (A NaN whose sign is set becomes 0 that way, so a caller who looks for divergence has to look at the parameters too.)
+    """
+    (x.view(torch.int16) if x.dtype == torch.bfloat16 else x).clamp_min_(0)
+
+
+def _where_positive(x: Tensor, y: Tensor) -> Tensor:
+    """`x`, overwritten with 0 wherever `y`, which `_relu_` left, is 0; `y` is overwritten too."""
+    if x.dtype == torch.bfloat16:
+        # The bits of 0 are 0, those of a positive number at least 1; times 1 or 0 as integers keeps or clears x's bits.
+        x.view(torch.int16).mul_(y.view(torch.int16).clamp_(0, 1))
+    else:
+        aten.threshold_backward(x, y, 0, grad_input=x)
+    return x
 
 
 def _track(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
@@ -209,5 +245,5 @@ def _flat(x: Tensor) -> Tensor:
 
 def _tile(vectors: Tensor, times: int) -> tuple[Tensor, ...]:
     """K x C -> K vectors, each `times` copies of one row."""
-    count, channels = vectors.shape
-    return vectors.unsqueeze(1).expand(count, times, channels).reshape(count, -1).unbind(0)
+    # A real copy: of one channel, expand and reshape would make a view that does not move, and kernels read past it.
+    return vectors.repeat(1, times).unbind(0)

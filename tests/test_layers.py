@@ -51,7 +51,7 @@ def test_norm_act_gradient_is_the_derivative(relu_first: bool) -> None:
 
     def run(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         torch.manual_seed(2)  # the same elements dropped every time
-        return layers._NormAct.apply(x, weight, bias, norm, relu_first, block.p)
+        return layers._NormAct.apply(x.clone(), weight, bias, norm, relu_first, block.drops.train())
 
     assert torch.autograd.gradcheck(run, (x, norm.weight, norm.bias), eps=1e-6, atol=1e-5)
 
@@ -61,8 +61,8 @@ def test_norm_act_with_dropout(relu_first: bool) -> None:
     """Dropped elements are 0, the others are 1 / (1 - p) times what they would be."""
     torch.manual_seed(3)
     x = torch.randn(16, 8, 10, 10).contiguous(memory_format=torch.channels_last)
-    plain = layers.NormAct(nn.BatchNorm2d(8), relu_first=relu_first)(x)
-    y = layers.NormAct(nn.BatchNorm2d(8), relu_first=relu_first, p=0.25)(x)
+    plain = layers.NormAct(nn.BatchNorm2d(8), relu_first=relu_first)(x.clone())
+    y = layers.NormAct(nn.BatchNorm2d(8), relu_first=relu_first, p=0.25).train()(x)
     kept = y != 0
     torch.testing.assert_close(y[kept], plain[kept] / 0.75, rtol=1e-4, atol=1e-6)
     assert abs((~kept & (plain != 0)).sum().item() / (plain != 0).sum().item() - 0.25) < 0.02
@@ -89,13 +89,14 @@ def test_bfloat16_rounds_but_does_not_drift() -> None:
 
 
 @pytest.mark.parametrize("p", [0.004, 0.03, 0.1, 0.5])
-def test_dropped_is_bernoulli(p: float) -> None:
+def test_drops_are_bernoulli(p: float) -> None:
     """Positions are distinct, ascending, in range; every position, every pair of neighbours and the total fit p."""
     torch.manual_seed(4)
     count, rounds = 400, 1_000
     mask = torch.zeros(rounds, count)
+    drops = layers.Drops(p).train()
     for row in mask:
-        positions = layers.dropped(count, p)
+        positions = drops.draw(count)
         assert (positions.diff() > 0).all()
         row[positions] = 1
     tolerance = 5 * (p * (1 - p) / rounds) ** 0.5
@@ -106,11 +107,12 @@ def test_dropped_is_bernoulli(p: float) -> None:
     assert abs(totals.var() / (count * p * (1 - p)) - 1) < 0.3
 
 
-def test_dropped_follows_the_global_seed() -> None:
+def test_drops_follow_the_global_seed() -> None:
     torch.manual_seed(5)
-    first, second = layers.dropped(10_000, 0.1), layers.dropped(10_000, 0.1)
+    drops = layers.Drops(0.1).train()
+    first, second = drops.draw(10_000), drops.draw(10_000)
     torch.manual_seed(5)
-    assert torch.equal(layers.dropped(10_000, 0.1), first)
+    assert torch.equal(drops.train().draw(10_000), first)
     assert not torch.equal(first, second)
 
 
@@ -118,7 +120,7 @@ def test_dropout_alone() -> None:
     """After an activation without batch norm: scaled, zeroed, same mask backward; the identity in eval mode."""
     torch.manual_seed(6)
     x = torch.rand(8, 4, 6, 6).add(1).contiguous(memory_format=torch.channels_last).requires_grad_()
-    layer = layers.Dropout(0.2)
+    layer = layers.Dropout(0.2).train()
     y = layer(x)
     y.sum().backward()
     torch.testing.assert_close(y, x * x.grad)
