@@ -203,21 +203,29 @@ def _step6(dropout: float) -> Iterator[Layer]:
     yield Conv(16, CLASSES, 1)
 
 
-def tiny(*, c1: int, c2: int, squeeze: int, c3: int, c4: int, c5: int, head: int, dropout: float) -> Network:
-    """The searchable network; at the widths 8, 16, 8, 10, 16, 18, 16 it is step 8 of the study.
+def tiny(
+    *, c1: int, c2: int, squeeze: int, c3: int, c4: int, c5: int, head: int, pools: int, dropout: float
+) -> Network:
+    """The searchable network; at the widths 8, 16, 8, 10, 16, 18, 16 with one pooling it is step 8 of the study.
 
-    Two 3x3 blocks (24 x 24), max-pool (12), a bare 1x1 `squeeze`, three 3x3 blocks (6 x 6), average pooling (1), a
-    1x1 block of `head` channels, ten logits. A block is convolution, ReLU, batch norm, dropout.
+    Two 3x3 blocks (24 x 24), max-pool (12), a bare 1x1 `squeeze`, three 3x3 blocks (6 x 6), average pooling (1), a 1x1
+    block of `head` channels, ten logits. A block is convolution, ReLU, batch norm, dropout. With two `pools` a second
+    max-pool (4) stands before the last 3x3 block, which is padded. A width of 0 leaves `squeeze` or `head` out.
     """
 
     def layers() -> Iterator[Layer]:
         yield from _chain((1, c1, c2), "relu-bn", dropout)
         yield Pool("max", 2)
-        yield Conv(c2, squeeze, 1)
-        yield from _chain((squeeze, c3, c4, c5), "relu-bn", dropout)
-        yield Pool("avg", 6)
-        yield from _block(Conv(c5, head, 1), "relu-bn", dropout)
-        yield Conv(head, CLASSES, 1)
+        if squeeze:
+            yield Conv(c2, squeeze, 1)
+        yield from _chain((squeeze or c2, c3, c4), "relu-bn", dropout)
+        if pools == 2:
+            yield Pool("max", 2)
+        yield from _block(Conv(c4, c5, 3, padding=pools - 1), "relu-bn", dropout)
+        yield Pool("avg", 6 if pools == 1 else 4)
+        if head:
+            yield from _block(Conv(c5, head, 1), "relu-bn", dropout)
+        yield Conv(head or c5, CLASSES, 1)
 
     return tuple(layers())
 
@@ -236,5 +244,5 @@ def ladder(step: int, dropout: float) -> Network:
         case 6 | 7:
             return tuple(_step6(dropout))
         case 8:
-            return tiny(c1=8, c2=16, squeeze=8, c3=10, c4=16, c5=18, head=16, dropout=dropout)
+            return tiny(c1=8, c2=16, squeeze=8, c3=10, c4=16, c5=18, head=16, pools=1, dropout=dropout)
     raise ValueError(f"no ladder step {step}: choose 1 to 8")

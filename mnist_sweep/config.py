@@ -21,6 +21,7 @@ PARAMETER_LIMIT = 10_000
 EPOCH_LIMIT = 15
 
 Width = Annotated[int, Field(ge=1, le=128)]
+OptionalWidth = Annotated[int, Field(ge=0, le=128)]
 _COMMON = {"weight_decay": 0.0, "label_smoothing": 0.0, "batch_size": 128, "epochs": 15, "nesterov": False}
 _CONSTANT = _COMMON | {"lr_schedule": "constant", "max_lr": 0.01, "momentum": 0.9, "cycle_momentum": False}
 _ONECYCLE = _COMMON | {
@@ -75,11 +76,14 @@ class RunConfig(BaseModel):
     )
     c1: Width = Field(8, description="channels of the 1st 3x3 convolution (tiny)")
     c2: Width = Field(16, description="channels of the 2nd 3x3 convolution, before the max-pool (tiny)")
-    squeeze: Width = Field(8, description="channels of the 1x1 convolution after the max-pool (tiny)")
+    squeeze: OptionalWidth = Field(8, description="channels of the 1x1 convolution after the max-pool, 0 = none (tiny)")
     c3: Width = Field(10, description="channels of the 3rd 3x3 convolution (tiny)")
     c4: Width = Field(16, description="channels of the 4th 3x3 convolution (tiny)")
     c5: Width = Field(18, description="channels of the 5th 3x3 convolution (tiny)")
-    head: Width = Field(16, description="channels of the 1x1 convolution after average pooling (tiny)")
+    head: OptionalWidth = Field(
+        16, description="channels of the 1x1 convolution after average pooling, 0 = none (tiny)"
+    )
+    pools: int = Field(1, ge=1, le=2, description="max-poolings; 2 has one more before the 5th convolution (tiny)")
     dropout: float = Field(0.03, ge=0, le=0.5, description="dropout after every activation, probability")
     augment_strength: float = Field(
         1.0, ge=0, le=1.5, description="augmentation: 0 is none, 1 the study's policy A, scales its ranges"
@@ -143,7 +147,7 @@ class RunConfig(BaseModel):
     def network(self) -> architecture.Network:
         """Layers of this run's network."""
         if self.model == "tiny":
-            return architecture.tiny(**{name: getattr(self, name) for name in WIDTHS}, dropout=self.dropout)
+            return architecture.tiny(**{name: getattr(self, name) for name in (*WIDTHS, "pools")}, dropout=self.dropout)
         return architecture.ladder(int(self.model.removeprefix("step")), self.dropout)
 
     @property
