@@ -193,7 +193,7 @@ class _NormAct(torch.autograd.Function):
 def _relu_(x: Tensor) -> None:
     """ReLU in place. A bfloat16 is negative where its bits, read as an int16, are, and integers clamp faster.
 
-    (A NaN whose sign is set becomes 0 that way, so a caller who looks for divergence has to look at the parameters too.)
+    (A NaN whose sign is set becomes 0 that way: whoever looks for divergence has to look at the parameters too.)
     """
     (x.view(torch.int16) if x.dtype == torch.bfloat16 else x).clamp_min_(0)
 
