@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, Literal, get_args, get_origin
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
@@ -11,6 +13,25 @@ from pydantic.fields import FieldInfo
 from mnist_sweep.config import RunConfig
 
 _SYMBOLS = {Ge: "from {}", Gt: "above {}", Le: "to {}", Lt: "below {}"}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that takes no abbreviation for a flag, and whose errors are one line."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
+
+    def parse_known_args(  # type: ignore[override]  # also called for a sub-command, whose flags only it knows
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            near = get_close_matches(unknown[0].split("=")[0], self._option_string_actions, n=1)
+            self.error(f"unknown argument {unknown[0]}" + (f": did you mean {near[0]}?" if near else ""))
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message} (see {self.prog} --help)\n")
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,6 @@ A tiny one, for a first look:                python -m mnist_sweep.train --epoch
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 import threading
@@ -137,9 +136,7 @@ def handled_signals() -> Iterator[None]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program `wandb agent` starts; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m mnist_sweep.train", description="Train one network, report to W&B."
-    )
+    parser = flags.Parser(prog="python -m mnist_sweep.train", description="Train one network, report to W&B.")
     flags.add(parser)
     return run(flags.given(parser.parse_args(argv)))
 
