@@ -17,7 +17,7 @@ from mnist_sweep.architecture import (
 )
 
 LADDER = {1: 6_379_786, 2: 8_172, 3: 8_328, 4: 4_708, 5: 4_708, 6: 6_124, 7: 6_124, 8: 6_720}
-STEP8 = {"c1": 8, "c2": 16, "squeeze": 8, "c3": 10, "c4": 16, "c5": 18, "head": 16}
+STEP8 = {"c1": 8, "c2": 16, "squeeze": 8, "c3": 10, "c4": 16, "c5": 18, "head": 16, "pools": 1}
 
 
 @pytest.mark.parametrize(("step", "parameters"), LADDER.items())

@@ -85,7 +85,8 @@ def test_the_defaults_are_a_valid_run_under_the_limit() -> None:
     ("name", "inside", "outside"),
     [
         ("c1", (1, 128), (0, 129, 8.5)),
-        ("head", (1, 128), (0, 129)),
+        ("head", (0, 128), (-1, 129)),
+        ("pools", (1, 2), (0, 3)),
         ("dropout", (0, 0.5), (-0.01, 0.51)),
         ("augment_strength", (0, 1.5), (-0.1, 1.51)),
         ("max_lr", (1e-9, 5), (0, -1, 5.1)),
