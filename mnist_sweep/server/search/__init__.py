@@ -8,16 +8,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mnist_sweep.server.search import grid
+from mnist_sweep.server.search import bayes, grid
+from mnist_sweep.server.search.bayes import warm_up
 from mnist_sweep.server.search.distributions import Levels, key
 from mnist_sweep.server.search.hyperband import stop
 from mnist_sweep.server.search.space import Space, read
 from mnist_sweep.server.search.trial import Trial
 from mnist_sweep.server.search.validate import check, warn
 
-__all__ = ["Trial", "check", "grid_size", "stop", "suggest", "warn"]
+__all__ = ["Trial", "check", "grid_size", "stop", "suggest", "warm_up", "warn"]
 
 _ATTEMPTS = 64
+_MODEL_ATTEMPTS = 2
 _ENUMERABLE = 100_000
 
 
@@ -45,10 +47,8 @@ def suggest(config: Mapping[str, Any], trials: Sequence[Trial], *, seed: int) ->
 
     for attempt in range(_ATTEMPTS):
         values = draw()
-        if method == "bayes" and space.parameters and attempt < 3:
-            from mnist_sweep.server.search import bayes
-
-            values = bayes.suggest(config, space, trials, int(rng.integers(2**31)))
+        if method == "bayes" and space.parameters and attempt < _MODEL_ATTEMPTS:
+            values = bayes.suggest(space, trials, config["metric"], int(rng.integers(2**31))) or values
         if tuple(map(key, values)) not in taken:
             return space.nest(values)
     return space.nest(_untaken(space, taken, rng) or values)

@@ -1,110 +1,92 @@
-"""Bayesian search: Optuna's optimisers on the quantiles of the search space.
+"""Bayesian search with Optuna's optimisers.
 
-The study is rebuilt from the trials at every call, so that a suggestion depends on nothing but its arguments. Scores
-follow W&B: the best value over a run's history counts, and runs that ended without one get an imputed score.
-Constraints (`constraint/…`, above zero is infeasible) are learned by the sampler apart from the score.
+A Gaussian process per metric and per constraint, and the point where feasible improvement is most likely
+(`optuna.samplers.GPSampler`; docs/search.md has the measurements that chose it). The study is rebuilt from the runs at
+every call, so that a suggestion depends on nothing but its arguments.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mnist_sweep.server.search.distributions import Levels, Parameter
-from mnist_sweep.server.search.space import Space, value_at
-from mnist_sweep.server.search.trial import (
-    STOPPED_STATES,
-    Trial,
-    constraint_values,
-    metric_history,
-    metric_values,
-)
+from mnist_sweep.server.search.distributions import Levels, Parameter, parameter
+from mnist_sweep.server.search.observations import Observation, observe
+from mnist_sweep.server.search.space import Space
+from mnist_sweep.server.search.trial import Trial
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial
+    from optuna.samplers import BaseSampler
+
+STARTUP = 5
+"""Runs with an outcome before a model is fitted; until then points are drawn from the distributions."""
+
+_MODELLED = 100  # the cost of a Gaussian process grows with the cube of this; W&B's own search takes as many
+UNDER_WAY = 8  # with more runs under way than this, agents ask too often for a Gaussian process
 
 
-def score(trial: Trial, metric: Mapping[str, Any], worst: float) -> float | None:
-    """What a trial is worth to the model, or None while it is still under way.
-
-    A finished run counts with its best value. One that failed, crashed or was killed counts as `metric.impute` says:
-    `worst` (the default, whatever it logged), its own `best`, or its `latest` value. Without any value it is `worst`.
-    """
-    name, pick = metric["name"], _best(metric)
-    values = metric_values(trial, name)
-    how = "best"
-    if trial.state in STOPPED_STATES:
-        how = metric.get("impute", "worst")
-    elif trial.state != "finished":
-        how = metric.get("impute_while_running", "false")
-        if trial.state != "running" or how in ("false", False):
-            return None
-    if how == "latest":
-        values = metric_history(trial, name)[-1:]
-    return pick(values) if values and how != "worst" else worst
+def suggest(space: Space, trials: Sequence[Trial], metric: Mapping[str, Any], seed: int) -> list[Any] | None:
+    """Values for the parameters of `space`, in their order, or None while there are too few runs to learn from."""
+    observations = observe(space, trials, metric)
+    ended = [o for o in observations if o.loss is not None]
+    under_way = [o for o in observations if o.loss is None]
+    if len(ended) < STARTUP:
+        return None
+    return _ask(space, _representative(ended), under_way, seed)
 
 
-def worst_seen(trials: Sequence[Trial], metric: Mapping[str, Any]) -> float:
-    """The worst finite value that any ended run ever logged; 0 if none did."""
-    ended = [t for t in trials if t.state == "finished" or t.state in STOPPED_STATES]
-    values = [value for trial in ended for value in metric_values(trial, metric["name"])]
-    return (min if metric.get("goal") == "maximize" else max)(values, default=0.0)
+def warm_up() -> None:
+    """Load what the first modelled suggestion needs, seconds of it, so that no agent waits for that."""
+    line = Space((parameter(("x",), {"min": 0.0, "max": 1.0}),), {})
+    _ask(line, [Observation((x,), x, {}) for x in (0.2, 0.7)], [], seed=0)
 
 
-def _best(metric: Mapping[str, Any]) -> Any:
-    return max if metric.get("goal") == "maximize" else min
+def _representative(ended: list[Observation]) -> list[Observation]:
+    """All of the runs, or, of many, the best half of what a model can hold and an even selection of the others."""
+    if len(ended) <= _MODELLED:
+        return ended
+    ranked = sorted(ended, key=lambda o: (not o.feasible, o.loss))
+    best, rest = ranked[: _MODELLED // 2], ranked[_MODELLED // 2 :]
+    stride = len(rest) / (_MODELLED - len(best))
+    return best + [rest[int(i * stride)] for i in range(_MODELLED - len(best))]
 
 
-def suggest(config: Mapping[str, Any], space: Space, trials: Sequence[Trial], seed: int) -> list[Any]:
-    """Values for the parameters of `space`, in their order, chosen by the optimiser."""
+def _ask(space: Space, ended: list[Observation], under_way: list[Observation], seed: int) -> list[Any]:
     import optuna
+    from optuna.trial import TrialState, create_trial
+    from threadpoolctl import threadpool_limits
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    names = ["/".join(p.path) for p in space.parameters]
-    distributions = {name: _distribution(p) for name, p in zip(names, space.parameters, strict=True)}
-    metric = config["metric"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
-        study = optuna.create_study(direction=metric.get("goal", "minimize"), sampler=sampler)
-        study.add_trials(_observations(space, names, distributions, trials, metric))
+    distributions = {"/".join(p.path): _distribution(p) for p in space.parameters}
+    study = optuna.create_study(sampler=_sampler(seed, busy=len(under_way) > UNDER_WAY))
+    for o in (*ended, *under_way):
+        done = o.loss is not None
+        trial = create_trial(
+            state=TrialState.COMPLETE if done else TrialState.RUNNING,
+            value=o.loss,
+            params=dict(zip(distributions, o.places, strict=True)),
+            distributions=distributions,
+            constraints=o.constraints if done else None,
+        )
+        study.add_trial(trial)
+    with threadpool_limits(
+        1
+    ):  # its matrices are small: more threads wait for each other ten times as long as they work
         asked = study.ask(distributions).params
-    return [p.pick(asked[name]) for name, p in zip(names, space.parameters, strict=True)]
+    return [p.pick(place) for p, place in zip(space.parameters, asked.values(), strict=True)]
 
 
-def _distribution(parameter: Parameter) -> "BaseDistribution":
+def _sampler(seed: int, *, busy: bool) -> "BaseSampler":
+    from optuna.samplers import GPSampler, TPESampler
+
+    if busy:
+        return TPESampler(seed=seed, n_startup_trials=0, multivariate=True, constant_liar=True)
+    return GPSampler(seed=seed, n_startup_trials=0)
+
+
+def _distribution(searched: Parameter) -> "BaseDistribution":
+    """A line for everything that has an order: Optuna's search over integers is exact, but ten times slower."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-    if isinstance(parameter, Levels) and not parameter.ordered:
-        return CategoricalDistribution(range(parameter.count))
+    if isinstance(searched, Levels) and not searched.ordered:
+        return CategoricalDistribution(range(searched.count))
     return FloatDistribution(0.0, 1.0)
-
-
-def _observations(
-    space: Space,
-    names: Sequence[str],
-    distributions: "Mapping[str, BaseDistribution]",
-    trials: Sequence[Trial],
-    metric: Mapping[str, Any],
-) -> "list[FrozenTrial]":
-    from optuna.trial import TrialState, create_trial
-
-    worst = worst_seen(trials, metric)
-    constraints = [constraint_values(trial) for trial in trials]
-    constrained = sorted({name for values in constraints for name in values})
-    observations = []
-    for trial, known in zip(trials, constraints, strict=True):
-        located = [p.place(value_at(trial.params, p.path)) for p in space.parameters]
-        if None in located:  # a run of another space: it says nothing about this one
-            continue
-        value = score(trial, metric, worst)
-        observations.append(
-            create_trial(
-                state=TrialState.RUNNING if value is None else TrialState.COMPLETE,
-                value=value,
-                params=dict(zip(names, located, strict=True)),
-                distributions=dict(distributions),
-                constraints={name: known.get(name, 0.0) for name in constrained} if value is not None else None,
-            )
-        )
-    return observations

@@ -65,24 +65,32 @@ class Levels:
 
 @dataclass(frozen=True)
 class Real:
-    """A parameter on a continuous distribution, given by its quantile function and that function's inverse."""
+    """A parameter on a continuous distribution, given by its quantile function and that function's inverse.
+
+    `tail` is the probability at either end that an optimiser leaves out: its favourite guess is an end of the line, and
+    the end of a normal distribution is seven sigmas out.
+    """
 
     path: Path
     at: Callable[[float], Any]
     position: Callable[[float], float]
+    tail: float = 0.0
 
     def draw(self, u: float) -> Any:
         """The value at quantile `u`, 0 <= u <= 1."""
         return self.at(u)
 
-    pick = draw
-
     def place(self, value: Any) -> float | None:
-        """The quantile of `value`, or None where the distribution has no such value."""
+        """Where an optimiser sees `value` on [0, 1]: its quantile. None where the distribution has no such value."""
         if not finite(value):
             return None
         u = self.position(float(value))
-        return min(max(u, 0.0), 1.0) if -1e-6 <= u <= 1 + 1e-6 else None
+        inside = -1e-6 <= u <= 1 + 1e-6
+        return min(max((u - self.tail) / (1 - 2 * self.tail), 0.0), 1.0) if inside else None
+
+    def pick(self, place: float) -> Any:
+        """The value at a place, the inverse of `place`."""
+        return self.at(self.tail + (1 - 2 * self.tail) * place)
 
 
 Parameter = Levels | Real
@@ -189,11 +197,12 @@ def _multiples(path: Path, low: float, high: float, q: float) -> Levels:
 def _real(path: Path, base: Quantile, low: float, high: float, q: float | None) -> Real:
     """A continuous distribution inside the bounds, rounded to multiples of `q` if there is one."""
     at, position = base
+    tail = 0.0 if math.isfinite(high) else 0.001
     if q is None:
-        return Real(path, lambda u: min(max(at(u), low), high), position)
+        return Real(path, lambda u: min(max(at(u), low), high), position, tail)
     bounds = _inner(low, high, q) if math.isfinite(high) else (-math.inf, math.inf)
     multiple = steps(path, 0, q, 1).at
-    return Real(path, lambda u: multiple(int(min(max(round(at(u) / q), bounds[0]), bounds[1]))), position)
+    return Real(path, lambda u: multiple(int(min(max(round(at(u) / q), bounds[0]), bounds[1]))), position, tail)
 
 
 def _inside(u: float) -> float:

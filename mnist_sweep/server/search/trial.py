@@ -8,9 +8,6 @@ from typing import Any
 CONSTRAINT_PREFIX = "constraint/"
 """Numbers logged under this prefix are constraints: above zero means infeasible."""
 
-STOPPED_STATES = frozenset({"failed", "crashed", "killed"})
-"""States of runs that ended without finishing."""
-
 
 @dataclass(frozen=True)
 class Trial:

@@ -124,10 +124,17 @@ def test_a_drawn_value_is_found_again(name: str, u: float) -> None:
     assert isinstance(drawn, Real)
     place = drawn.place(drawn.draw(u))
     assert place is not None
-    if name in CONTINUOUS:
+    assert drawn.pick(place) == pytest.approx(drawn.draw(u), abs=1e-9)
+    if not drawn.tail and name in CONTINUOUS:
         assert place == pytest.approx(u, abs=1e-6)
-    else:
-        assert drawn.draw(min(place, 1 - 1e-9)) == pytest.approx(drawn.draw(u))
+
+
+def test_an_optimiser_stays_within_what_is_likely() -> None:
+    drawn = parameter(("x",), {"distribution": "normal", "mu": 10, "sigma": 2})
+    assert drawn.pick(0.0) == pytest.approx(10 - 2 * 3.09, abs=0.01)
+    assert drawn.pick(1.0) == pytest.approx(10 + 2 * 3.09, abs=0.01)
+    assert drawn.pick(0.5) == 10
+    assert drawn.place(50) == 1.0
 
 
 @pytest.mark.parametrize("value", [None, "0.5", True, math.nan, math.inf, 2.0, -1, [0.5]])
