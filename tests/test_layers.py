@@ -11,7 +11,8 @@ from torch import nn
 from mnist_sweep import architecture, layers, model
 
 NETWORKS = {f"step{n}": architecture.ladder(n, 0.0) for n in range(2, 9)} | {
-    "odd widths": architecture.tiny(c1=3, c2=7, squeeze=1, c3=5, c4=9, c5=2, head=11, dropout=0.0)
+    "odd widths": architecture.tiny(c1=3, c2=7, squeeze=1, c3=5, c4=9, c5=2, head=11, pools=1, dropout=0.0),
+    "two pools": architecture.tiny(c1=8, c2=9, squeeze=0, c3=5, c4=6, c5=7, head=0, pools=2, dropout=0.0),
 }
 
 
