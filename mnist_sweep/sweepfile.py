@@ -1,8 +1,11 @@
-"""Sweep files: read, checked against RunConfig before anything is created, and sampled for their feasible share."""
+"""Sweep files: read, checked against RunConfig before anything is created, and sampled for their feasible share.
+
+What a sweep file means (distributions, grids, what is allowed where) is the server's search to say; only what is
+special about RunConfig is checked here.
+"""
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 from collections.abc import Iterator, Mapping
@@ -14,20 +17,12 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from mnist_sweep.config import ConfigError, OverBudgetError, RunConfig, parse, unknown_field
+from mnist_sweep.server import search
+from mnist_sweep.server.search import grid
+from mnist_sweep.server.search.space import Space, read
 
 SAMPLES = 4_000
 METHODS = ("grid", "random", "bayes")
-_INTEGER = ("int_uniform", "q_uniform")
-_EXPONENTS = ("log_uniform", "inv_log_uniform")
-_BOUNDED = (
-    *_INTEGER,
-    *_EXPONENTS,
-    "uniform",
-    "log_uniform_values",
-    "inv_log_uniform_values",
-    "q_log_uniform_values",
-    "beta",
-)
 
 
 class SweepFileError(ConfigError):
@@ -60,137 +55,77 @@ def load(path: Path) -> dict[str, Any]:
 
 def check(config: Mapping[str, Any], *, seed: int = 0) -> Check:
     """Every problem of a sweep's configuration, and the share of its search space that fits the budget."""
-    problems = [*_check_sweep(config)]
-    parameters = config.get("parameters")
-    if not isinstance(parameters, Mapping) or not parameters:
-        return Check([*problems, "parameters: name at least one field of RunConfig and its range"])
-    for name, spec in parameters.items():
-        problems += _check_parameter(str(name), spec)
+    problems = [*_check_use(config), *search.check(config)]
     if problems:
         return Check(problems)
-    points = _grid(parameters) if config["method"] == "grid" else None
+    space = read(config)
+    problems = [problem for name, spec in config["parameters"].items() for problem in _check_values(name, spec, space)]
+    if problems:
+        return Check(problems)
+    size = search.grid_size(config)
+    drawn = [*_points(config, space, size, random.Random(seed))]
     fits = broken = 0
-    rng = random.Random(seed)
-    drawn = points or [draw(parameters, rng) for _ in range(SAMPLES)]
     for values in drawn:
         try:
             fits += not parse(values).baseline
         except OverBudgetError:
             pass
-        except ConfigError as error:  # fields that are fine alone but not together
+        except ConfigError as error:  # fields that are fine alone but not together, or not between their bounds
             broken += 1
             if broken == 1:
                 problems.append(f"some points are invalid, for example: {error}")
-    return Check(problems, fits / len(drawn), len(points) if points is not None else None)
+    return Check(problems, fits / len(drawn), size)
 
 
-def draw(parameters: Mapping[str, Any], rng: random.Random) -> dict[str, Any]:
-    """One point of a (checked) search space, at random."""
-    return {name: _draw(spec, rng) for name, spec in parameters.items()}
+def _points(config: Mapping[str, Any], space: Space, size: int | None, rng: random.Random) -> Iterator[dict[str, Any]]:
+    """A small grid whole, else SAMPLES points at random."""
+    if size is None:
+        for _ in range(SAMPLES if space.parameters else 1):
+            yield space.nest([parameter.draw(rng.random()) for parameter in space.parameters])
+    else:
+        axes = grid.axes_of(config)
+        for number in range(size) if size <= SAMPLES else (rng.randrange(size) for _ in range(SAMPLES)):
+            yield space.nest(grid.point(axes, number))
 
 
-def _check_sweep(config: Mapping[str, Any]) -> Iterator[str]:
-    if config.get("method") not in METHODS:
-        yield f"method: {config.get('method')!r} is not one of {', '.join(METHODS)}"
+def _check_use(config: Mapping[str, Any]) -> Iterator[str]:
+    """What W&B would allow and this project has no use for."""
+    if config.get("method") == "custom":
+        yield f"method: 'custom' is not one of {', '.join(METHODS)}"
     metric = config.get("metric")
     name = metric.get("name") if isinstance(metric, Mapping) else None
-    if name is None and config.get("method") == "bayes":
-        yield "metric: bayes needs a name and a goal"
     if isinstance(name, str) and name.startswith("test/"):
         yield f"metric: {name} is measured on the test images; select by val/accuracy"
-    goal = metric.get("goal") if isinstance(metric, Mapping) else None
-    if goal not in (None, "minimize", "maximize"):
-        yield f"metric: goal {goal!r} is not minimize or maximize"
+    parameters = config.get("parameters")
+    for name, spec in parameters.items() if isinstance(parameters, Mapping) else ():
+        if name not in RunConfig.model_fields:
+            yield f"parameters: {unknown_field(str(name))}"
+        elif isinstance(spec, Mapping):
+            if "parameters" in spec:
+                yield f"{name}: nested parameters; RunConfig is flat"
+            yield from _check_text(name, spec)
 
 
-def _check_parameter(name: str, spec: Any) -> Iterator[str]:
-    if name not in RunConfig.model_fields:
-        yield f"parameters: {unknown_field(name)}"
+def _check_text(name: str, spec: Mapping[str, Any]) -> Iterator[str]:
+    if RunConfig.model_fields[name].annotation not in (int, float):
         return
-    if not isinstance(spec, Mapping):
-        yield f"{name}: {spec!r} is not a range; write value:, values: or min: and max:"
-        return
-    if "parameters" in spec:
-        yield f"{name}: nested parameters; RunConfig is flat"
-        return
-    if not {"value", "values", "min", "mu", "distribution"} & set(spec):
-        yield f"{name}: no value:, values: or min: and max:"
-        return
-    distribution = _distribution(spec)
-    if distribution not in ("constant", "categorical", "categorical_w_probabilities", *_BOUNDED):
-        yield f"{name}: {distribution} has no bounds and can leave the field's range; use uniform or log_uniform_values"
-        return
-    values = list(_extremes(spec, distribution))
-    adapter = _adapter(name)
-    for value in values:
-        if isinstance(value, str) and RunConfig.model_fields[name].annotation in (int, float):
+    listed = spec.get("values")
+    for value in (spec.get("value"), spec.get("min"), spec.get("max"), *(listed if isinstance(listed, list) else ())):
+        if isinstance(value, str):
             yield f"{name}: {value!r} is text to YAML, not a number (1e-4 needs a point: 1.0e-4)"
-            continue
+
+
+def _check_values(name: str, spec: Mapping[str, Any], space: Space) -> Iterator[str]:
+    """Listed values one by one; of a range, the ends: all others lie between them."""
+    if "value" in spec or "values" in spec:
+        values = spec["values"] if "values" in spec else [spec["value"]]
+    else:
+        parameter = next(parameter for parameter in space.parameters if parameter.path == (name,))
+        values = [parameter.draw(0.0), parameter.draw(1.0)]
+    info = RunConfig.model_fields[name]
+    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[info.annotation, info])  # type: ignore[arg-type]
+    for value in values:
         try:
             adapter.validate_python(value)
         except ValidationError as error:
             yield f"{name}: {value!r} {error.errors()[0]['msg'].removeprefix('Input ')}"
-    if "min" in spec and all(isinstance(value, int | float) for value in values) and spec["min"] >= spec.get("max", 1):
-        yield f"{name}: min {spec['min']} is not below max {spec.get('max')}"
-
-
-def _adapter(name: str) -> TypeAdapter[Any]:
-    info = RunConfig.model_fields[name]
-    return TypeAdapter(Annotated[info.annotation, info])  # type: ignore[arg-type]
-
-
-def _distribution(spec: Mapping[str, Any]) -> str:
-    """The distribution of a parameter, inferred as W&B infers it."""
-    if "distribution" in spec:
-        return str(spec["distribution"])
-    if "value" in spec:
-        return "constant"
-    if "values" in spec:
-        return "categorical"
-    return "int_uniform" if isinstance(spec.get("min"), int) and isinstance(spec.get("max"), int) else "uniform"
-
-
-def _extremes(spec: Mapping[str, Any], distribution: str) -> Iterator[Any]:
-    """Values that a parameter can take and between which all others lie."""
-    if distribution == "constant":
-        yield spec.get("value")
-    elif "values" in spec:
-        yield from spec["values"]
-    elif distribution == "beta":
-        yield from (0.0, 1.0)
-    else:
-        for bound in (spec.get("min"), spec.get("max")):
-            yield math.exp(bound) if distribution in _EXPONENTS and isinstance(bound, int | float) else bound
-
-
-def _draw(spec: Mapping[str, Any], rng: random.Random) -> Any:
-    distribution = _distribution(spec)
-    if distribution == "constant":
-        return spec["value"]
-    if "values" in spec:
-        return rng.choices(spec["values"], spec.get("probabilities"))[0]
-    if distribution == "beta":
-        return rng.betavariate(spec.get("a", 1), spec.get("b", 1))
-    low, high = spec["min"], spec["max"]
-    if distribution == "int_uniform":
-        return rng.randint(low, high)
-    if distribution == "q_uniform":
-        step = spec.get("q", 1)
-        return min(max(round(rng.uniform(low, high) / step) * step, low), high)
-    if distribution in _EXPONENTS:
-        return math.exp(rng.uniform(low, high))
-    if "log" in distribution:
-        return min(max(math.exp(rng.uniform(math.log(low), math.log(high))), low), high)
-    return rng.uniform(low, high)
-
-
-def _grid(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-    axes = [spec["values"] if "values" in spec else _steps(spec) for spec in parameters.values()]
-    return [dict(zip(parameters, point, strict=True)) for point in itertools.product(*axes)]
-
-
-def _steps(spec: Mapping[str, Any]) -> list[Any]:
-    if "min" not in spec:
-        return [spec["value"]]
-    step = spec.get("q", 1)
-    return [spec["min"] + step * i for i in range(int((spec["max"] - spec["min"]) / step) + 1)]
