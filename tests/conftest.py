@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 settings.register_profile("repository", derandomize=True, deadline=None, database=None)
 settings.load_profile("repository")
 
-TINIEST = {"c1": 1, "c2": 1, "squeeze": 1, "c3": 1, "c4": 1, "c5": 1, "head": 1}
-"""The smallest network there is: 69 parameters."""
-
 
 @pytest.fixture(scope="session")
 def mnist_folder() -> Path:

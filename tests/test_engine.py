@@ -234,6 +234,13 @@ def test_a_tiny_network_learns_real_digits(small: Split) -> None:
     assert all(epoch.images_per_second > 0 for epoch in fit.history)
 
 
+def test_every_width_may_be_one(handful: Split) -> None:
+    ones = dict.fromkeys(TINY, 1)
+    fit = engine.fit(config(**ones, batch_size=50, dropout=0, augment_strength=0, epochs=3), handful)
+    assert not fit.diverged
+    assert fit.history[-1].train_loss < fit.history[0].train_loss
+
+
 def test_bfloat16_learns_too(small: Split) -> None:
     fit = engine.fit(config(precision="bfloat16", batch_size=50, dropout=0, augment_strength=0), small)
     assert fit.history[-1].accuracy > 0.4
