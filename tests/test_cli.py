@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mnist_sweep import cli
+from mnist_sweep.config import RunConfig
+
+ROOT = Path(__file__).parents[1]
+FIELDS = {f"--{name}" for name in RunConfig.model_fields}
+
+# The command line people and scripts rely on. A change here is a change for users: it belongs in CHANGELOG.md.
+SURFACE: dict[str, set[str]] = {
+    "sweep": {"FILE", "--count", "--agents"},
+    "report": {"SWEEP", "--html", "--random"},
+    "agent": {"SWEEP", "--count"},
+    "train": FIELDS,
+    "confirm": {"--seeds", "--agents", "--file"} | FIELDS,
+    "show": FIELDS,
+    "check": {"FILE"},
+    "data": set(),
+    "server": {"--host", "--port", "--data", "--key"},
+}
+
+
+def subcommands() -> dict[str, argparse.ArgumentParser]:
+    actions = cli.parser()._actions
+    (choices,) = (action.choices for action in actions if isinstance(action, argparse._SubParsersAction))
+    return dict(choices)
+
+
+def arguments_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    return [action for action in parser._actions if not isinstance(action, argparse._HelpAction)]
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in this process: exit code, output, errors."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        try:
+            code = cli.main(arguments)
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+# --- the surface ------------------------------------------------------------------------------------------------------
+
+
+def test_the_commands_and_their_arguments() -> None:
+    found = {
+        name: {(action.option_strings or [action.metavar])[0] for action in arguments_of(parser)}
+        for name, parser in subcommands().items()
+    }
+    assert found == SURFACE
+
+
+@pytest.mark.parametrize("command", SURFACE)
+def test_every_argument_says_what_it_is(command: str) -> None:
+    for action in arguments_of(subcommands()[command]):
+        assert action.help, action
+
+
+@pytest.mark.parametrize("command", SURFACE)
+def test_help(command: str, run: Run) -> None:
+    code, out, err = run(command, "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"usage: mnist-sweep {command} ")
+    for argument in SURFACE[command]:
+        assert argument in out
+
+
+def test_the_help_of_a_field_has_its_range_and_default(run: Run) -> None:
+    _, out, _ = run("train", "--help")
+    words = " ".join(out.split())
+    assert "dropout after every activation, probability (from 0 to 0.5) [0.03]" in words
+    for name, field in RunConfig.model_fields.items():
+        assert " ".join(str(field.description).split()) in words, name
+
+
+def test_help_lists_every_command(run: Run) -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    for command in SURFACE:
+        assert re.search(rf"^ +{command} +\w", out, re.MULTILINE)
+
+
+def test_the_program_is_installed() -> None:
+    program = Path(sys.executable).parent / "mnist-sweep"
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("usage: mnist-sweep ")
+
+
+def test_help_needs_no_torch() -> None:
+    code = (
+        "import sys; from mnist_sweep import cli\n"
+        "try: cli.main(['train', '--help'])\n"
+        "except SystemExit: print({'torch', 'wandb'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "set()"
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ((), "the following arguments are required: COMMAND (see mnist-sweep --help)"),
+        (
+            ("train", "--drpout=0.1"),
+            "unknown argument --drpout=0.1: did you mean --dropout? (see mnist-sweep train --help)",
+        ),
+        (("show", "--drop=0.1"), "unknown argument --drop=0.1: did you mean --dropout? (see mnist-sweep show --help)"),
+        (
+            ("sweep", "a.yaml", "--cuont", "3"),
+            "unknown argument --cuont: did you mean --count? (see mnist-sweep sweep --help)",
+        ),
+        (
+            ("sweep", "a.yaml", "--count=0"),
+            "argument --count: '0' is not a whole number from 1 (see mnist-sweep sweep --help)",
+        ),
+        (("sweep",), "the following arguments are required: FILE (see mnist-sweep sweep --help)"),
+        (("data", "more"), "unknown argument more (see mnist-sweep data --help)"),
+    ],
+    ids=str,
+)
+def test_a_mistyped_command_is_one_line(arguments: tuple[str, ...], line: str, run: Run) -> None:
+    assert run(*arguments) == (2, "", f"error: {line}\n")
+
+
+@pytest.mark.parametrize("command", ["train", "show", "confirm"])
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--dropout=2"], "dropout=2.0 should be less than or equal to 0.5"),
+        (["--epochs=16"], "epochs=16 should be less than or equal to 15"),
+        (["--max_lr=fast"], "max_lr='fast' should be a valid number, unable to parse string as a number"),
+    ],
+    ids=str,
+)
+def test_an_invalid_configuration_is_one_line(command: str, arguments: list[str], line: str, run: Run) -> None:
+    assert run(command, *arguments) == (1, "", f"error: {line}\n")
+
+
+@pytest.mark.parametrize("command", ["train", "confirm"])
+def test_over_budget_is_one_line_and_nothing_is_trained(command: str, run: Run) -> None:
+    code, out, err = run(command, "--preset=step1")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"error: 6,379,786 parameters, the limit is fewer than 10,000; most are in .*\n", err)
+
+
+# --- show -------------------------------------------------------------------------------------------------------------
+
+
+def test_show_prints_the_layers(run: Run) -> None:
+    code, out, err = run("show", "--preset=step8")
+    assert (code, err) == (0, "")
+    assert "step8: 6,720 parameters" in out
+    rows = [[cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in out.splitlines() if "│" in line]
+    assert rows[0] == ["conv3x3 1->8", "8 x 26 x 26", "72", "3"]
+    assert rows[-1] == ["conv1x1 16->10", "10 x 1 x 1", "160", "28"]
+
+
+def test_show_shows_what_is_over_budget_and_fails(run: Run) -> None:
+    code, out, _ = run("show", "--preset=step1")
+    assert code == 1
+    assert "step1: 6,379,786 parameters" in out
+    assert out.splitlines()[-1] == "over the limit of fewer than 10,000 parameters"
+
+
+# --- check ------------------------------------------------------------------------------------------------------------
+
+
+def test_check_says_the_feasible_share(run: Run) -> None:
+    files = [str(path) for path in sorted((ROOT / "sweeps").glob("*.yaml"))]
+    code, out, err = run("check", *files)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert len(lines) == len(files)
+    for file, line in zip(files, lines, strict=True):
+        assert re.fullmatch(
+            rf"{re.escape(file)}: valid; \d+% of its (search space|grid of \d+ points) is under 10,000 parameters", line
+        )
+    assert f"{ROOT}/sweeps/ladder.yaml: valid; 88% of its grid of 8 points is under 10,000 parameters" in lines
+
+
+def test_check_names_every_problem_of_every_file(run: Run, tmp_path: Path) -> None:
+    wrong, missing = tmp_path / "wrong.yaml", tmp_path / "missing.yaml"
+    wrong.write_text("method: random\nparameters: {dropout: {value: 2}, epochs: {value: 16}}\n")
+    code, out, err = run("check", str(wrong), str(ROOT / "sweeps/smoke.yaml"), str(missing))
+    assert code == 1
+    assert len(out.splitlines()) == 1
+    assert err.splitlines() == [
+        f"error: {wrong}: dropout: 2 should be less than or equal to 0.5",
+        f"       {wrong}: epochs: 16 should be less than or equal to 15",
+        f"error: {missing}: No such file or directory",
+    ]
+
+
+def test_sweep_refuses_a_wrong_file_before_anything_starts(run: Run, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("method: random\nparameters: {dropout: {value: 2}}\n")
+    assert run("sweep", str(wrong)) == (1, "", f"error: {wrong}: dropout: 2 should be less than or equal to 0.5\n")
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+def test_data_says_where_it_is(run: Run, mnist_folder: Path) -> None:
+    assert run("data") == (0, f"MNIST is in {mnist_folder}: four files, checked by SHA-256\n", "")
+
+
+def test_data_that_cannot_be_had_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MNIST_SWEEP_DATA", str(tmp_path / "file" / "data"))
+    code, out, err = run("data")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"error: cannot write MNIST to .*: set MNIST_SWEEP_DATA to a folder you own\n", err)
