@@ -40,7 +40,8 @@ def sweep(arguments: argparse.Namespace) -> int:
         created = sweeps.create(config, PROJECT)
         logs = Path(os.environ.get("WANDB_DIR", ".")) / "wandb" / f"agents-{created.path.split('/')[-1]}"
         console.print(f"Sweep {created.path}: {created.url}", highlight=False, soft_wrap=True)
-        count = arguments.count or config.get("run_cap")
+        limits = [limit for limit in (arguments.count, config.get("run_cap")) if limit]
+        count = min(limits, default=None)
         agents = sweeps.Agents(
             created.path, agents=arguments.agents, count=count, log=lambda number: logs / f"agent-{number}.log"
         )

@@ -141,7 +141,7 @@ def run_name(suggestion: Mapping[str, Any], config: RunConfig) -> str:
 
 def _settings() -> wandb.Settings:
     """A server that stays away must not hold a run for hours (older clients do not know every setting)."""
-    wanted = {"init_timeout": 60, "finish_timeout": 120}
+    wanted = {"init_timeout": 30, "finish_timeout": 120}
     return wandb.Settings(**{k: v for k, v in wanted.items() if k in wandb.Settings.model_fields})
 
 
