@@ -22,7 +22,17 @@ from mnist_sweep.review import figures
 from mnist_sweep.review.findings import findings
 from mnist_sweep.review.importance import importance
 from mnist_sweep.review.media import png_uri
-from mnist_sweep.review.records import RunRecord, Status, SweepInfo, number, ranked, status, value_of
+from mnist_sweep.review.records import (
+    RunRecord,
+    Status,
+    SweepInfo,
+    best_of,
+    number,
+    ranked,
+    reason,
+    status,
+    value_of,
+)
 from mnist_sweep.review.table import runs_table
 from mnist_sweep.review.words import duration
 
@@ -120,6 +130,32 @@ def payload(
     }
 
 
+def run_payload(info: SweepInfo, record: RunRecord) -> dict[str, Any]:
+    """Everything a page of one run shows; `info` says which metric it was after."""
+    curves = figures.run_curves(record)
+    value, (best, epoch) = value_of(record, info.metric), best_of(record, info)
+    count = number(record.summary.get("parameters"))
+    limit = figures.parameter_limit([record])
+    kind = status(record, info.metric) if info.metric else None
+    tiles = [
+        {"label": "state", "value": record.state, "hint": reason(record, info.metric) if kind else ""},
+        {"label": "time", "value": duration(record.seconds) if record.seconds is not None else "–", "hint": ""},
+    ]
+    if info.metric:
+        at = f" at epoch {epoch:g}" if epoch is not None else ""
+        hint = f"best {info.show(best)}{at}" if best is not None else ""
+        tiles.insert(0, {"label": info.metric, "value": info.show(value), "hint": hint})
+    if count is not None:
+        share = f"{count / limit:.0%} of {limit:,}" if limit else ""
+        tiles.insert(1, {"label": "parameters", "value": f"{count:,.0f}", "hint": share})
+    return {
+        "stats": tiles,
+        "figures": {"run": _without_points(curves)} if curves else {},
+        "curves": {record.id: figures.logged_points(record)},
+        "mistakes": mistakes([record], info),
+    }
+
+
 def mistakes(records: Sequence[RunRecord], info: SweepInfo) -> dict[str, Any]:
     """Confusion matrix and misclassified images of every run that has them, the best run first."""
     order = {run.id: i for i, run in enumerate(ranked(records, info))}
@@ -182,7 +218,8 @@ def notes(records: Sequence[RunRecord], info: SweepInfo, baseline: Sequence[RunR
 
 
 def _crosses(refused: int) -> str:
-    return f"; the crosses are {refused} proposals over the limit, refused before training" if refused else ""
+    what = "the cross is a proposal" if refused == 1 else f"the crosses are {refused} proposals"
+    return f"; {what} over the limit, refused before training" if refused else ""
 
 
 def script_json(data: Mapping[str, Any]) -> Markup:

@@ -58,7 +58,7 @@ def create_app(
     server = Server(store, Keys(key), entity, crash_after, upload_limit)
     hosts = ["*"] if key is not None else _LOOPBACK_NAMES
     return Starlette(
-        routes=[*server.routes(), *pages.routes(store, server.keys)],
+        routes=[*server.routes(), *pages.routes(store, server.keys, server._sweeper)],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
         exception_handlers=cast(
             Any,

@@ -1,9 +1,12 @@
 """Pages for people, at the addresses the client prints, and the same facts as JSON.
 
-They show tables and run no script: what a run logged is text here, escaped, under a policy that forbids the rest.
+What a run logged is text here, escaped, under a policy that runs no script but this server's own files. The charts are
+the review's (`mnist_sweep.review`); Plotly's bundle comes out of its Python package.
 """
 
 import dataclasses
+import json
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -15,14 +18,20 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
+from mnist_sweep.review import page as review
+from mnist_sweep.server import actions, reports, reviewing
 from mnist_sweep.server.auth import LOCAL_KEY, Keys
+from mnist_sweep.server.charts import Charts
+from mnist_sweep.server.gql import ids
 from mnist_sweep.server.http import Json
-from mnist_sweep.server.store import Store, files, projects, runs, sweeps
+from mnist_sweep.server.storage import Links
+from mnist_sweep.server.store import Store, files, projects, runs, sweeps, views
+from mnist_sweep.server.sweeps import Sweeper
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none';"
-    " frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
+    " connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
@@ -30,17 +39,20 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_COMPARED = 20
 Shown = dict[str, Any]
 View = Callable[[sqlite3.Connection, Request], Shown]
 
 
-def routes(store: Store, keys: Keys) -> list[Route]:
+def routes(store: Store, keys: Keys, sweeper: Sweeper) -> list[Route]:
     """The pages' routes; where the server has a key, a browser must send it."""
+    pages = Pages(store, sweeper)
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        loader=FileSystemLoader([_TEMPLATES, review.TEMPLATES]), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["short"] = short
+    environment.filters |= {"short": short, "moment": moment, "script_json": review.script_json}
+    environment.globals |= {"scripts": review.SCRIPTS, "sections": review.SECTIONS}
 
     def read(view: View, request: Request) -> Shown:
         if keys.required and not keys.admit(request.headers.get("authorization")):
@@ -59,28 +71,160 @@ def routes(store: Store, keys: Keys) -> list[Route]:
         return Route(address, lambda request: Json(read(view, request), headers=_HEADERS), methods=["GET"])
 
     return [
-        page("/", "projects.html", _projects),
+        page("/", "projects.html", pages.projects),
         page("/authorize", "authorize.html", lambda db, request: {"key": None if keys.required else LOCAL_KEY}),
-        Route("/style.css", lambda request: FileResponse(_TEMPLATES / "style.css"), methods=["GET"]),
+        Route("/-/{name}", asset, methods=["GET"]),
         data("/api/{entity}/{project}/sweeps/{sweep}", _sweep_changes),
         data("/api/{entity}/{project}/runs/{run}", _run_changes),
-        page("/{entity}", "projects.html", _projects),
-        page("/{entity}/{project}", "project.html", _project),
-        page("/{entity}/{project}/sweeps/{sweep}", "sweep.html", _sweep),
-        page("/{entity}/{project}/runs/{run}", "run.html", _run),
+        data("/api/{entity}/{project}/sweeps/{sweep}/review", pages.sweep_news),
+        data("/api/{entity}/{project}/runs/{run}/review", pages.run_news),
+        page("/{entity}", "projects.html", pages.projects),
+        page("/{entity}/{project}", "project.html", pages.project),
+        page("/{entity}/{project}/compare", "compare.html", pages.compare),
+        page("/{entity}/{project}/sweeps/{sweep}", "sweep.html", pages.sweep),
+        page("/{entity}/{project}/runs/{run}", "run.html", pages.run),
+        page("/{entity}/{project}/reports/{report}", "report.html", pages.report),
+        *actions.routes(store, keys, sweeper),
     ]
+
+
+def asset(request: Request) -> Response:
+    """The pages' own scripts and styles. A browser asks every time whether they changed."""
+    name = request.path_params["name"]
+    if name == "plotly.min.js":
+        path = review.plotly_bundle()
+    elif name in (*review.SCRIPTS, "review.css"):
+        path = review.STATIC / name
+    else:
+        raise HTTPException(404, "no such file")
+    return FileResponse(path, headers={"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"})
+
+
+class Pages:
+    """What each page shows."""
+
+    def __init__(self, store: Store, sweeper: Sweeper) -> None:
+        self._store = store
+        self._sweeper = sweeper
+        self._charts = Charts(store)
+
+    def projects(self, db: sqlite3.Connection, request: Request) -> Shown:
+        found = projects.listing(db, request.path_params.get("entity"))
+        return {"projects": [dict(row) | _activity(db, "project_id", row["id"]) for row in found]}
+
+    def project(self, db: sqlite3.Connection, request: Request) -> Shown:
+        project = _found(db, request)
+        return {
+            "project": project,
+            "sweeps": [self._sweep_row(db, row) for row in sweeps.listing(db, project["id"])],
+            "runs": runs.of_project(db, project["id"]),
+            "reports": [dict(row) | {"link": _report_link(row)} for row in views.listing(db, project["id"], "runs")],
+        }
+
+    def _sweep_row(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> Shown:
+        info = reviewing.info(sweep)
+        best = self._sweeper.best_run(db, sweep)
+        about = {"title": info.title, "method": info.method, "metric": info.metric}
+        row = dict(sweep) | about | {"best": info.show(best[1] if best else None)}
+        activity = _activity(db, "sweep_id", sweep["id"])
+        return row | activity | {"active": activity["active"] or sweep["updated_at"]}
+
+    def sweep(self, db: sqlite3.Connection, request: Request) -> Shown:
+        sweep, _ = _found_sweep(db, request)
+        return {
+            "info": reviewing.info(sweep),
+            "address": reviewing.project_address(sweep),
+            "config": sweep["config"],
+            "actions": actions.offered(sweep),
+            "token": actions.token(self._store),
+            "data": self._charts.sweep(db, sweep),
+        }
+
+    def sweep_news(self, db: sqlite3.Connection, request: Request) -> Shown:
+        sweep, _ = _found_sweep(db, request)
+        return review.finite(self._charts.sweep_news(db, sweep, _since(request, "cursor")))  # type: ignore[no-any-return]
+
+    def run(self, db: sqlite3.Connection, request: Request) -> Shown:
+        row = _found_run(db, request)
+        record = reviewing.record(db, row)
+        links = Links("", self._store.secret)
+        listing = [
+            dict(file) | {"href": links.download("file", file["id"], file["name"])}
+            for file in files.listing(db, row["id"])
+        ]
+        return {
+            "row": row,
+            "run": record,
+            "summary": {key: record.summary[key] for key in sorted(record.summary) if not key.startswith("_")},
+            "address": reviewing.project_address(row),
+            "files": listing,
+            "again": actions.can_run_again(row),
+            "token": actions.token(self._store),
+            "data": self._charts.run(db, row, _sweep_of(db, row)),
+        }
+
+    def run_news(self, db: sqlite3.Connection, request: Request) -> Shown:
+        row = _found_run(db, request)
+        news = self._charts.run_news(db, row, _sweep_of(db, row), _since(request, "cursor"))
+        return review.finite(news)  # type: ignore[no-any-return]
+
+    def compare(self, db: sqlite3.Connection, request: Request) -> Shown:
+        project = _found(db, request)
+        names = [name for name in request.query_params.get("runs", "").split(",") if name][:_COMPARED]
+        found = [row for name in names if (row := runs.find(db, project["id"], name)) is not None]
+        sweep = next((one for row in found if (one := _sweep_of(db, row)) is not None), None)
+        return {
+            "project": project,
+            "address": f"/{project['entity']}/{project['name']}",
+            "count": len(found),
+            "data": self._charts.compare(db, found, sweep),
+        }
+
+    def report(self, db: sqlite3.Connection, request: Request) -> Shown:
+        project = _found(db, request)
+        text = request.path_params["report"].rsplit("--", 1)[-1]
+        view = views.by_id(db, ids.decode("View", text))
+        if view["project_id"] != project["id"]:
+            raise HTTPException(404, "no such report")
+        wanted = re.search(r"review of sweep (\S+)$", view["description"] or "")
+        return {
+            "project": project,
+            "address": f"/{project['entity']}/{project['name']}",
+            "report": view,
+            "blocks": reports.blocks(view["spec"]),
+            "sweep": wanted.group(1) if wanted else None,
+        }
 
 
 def short(value: Any) -> str:
     """A value for a table cell."""
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, dict) and "_type" in value:
+        value = f"{value['_type']}, {value.get('nrows', '?')} rows"
+    elif isinstance(value, dict | list):
+        value = json.dumps(value)
     text = "" if value is None else str(value)
     return text if len(text) <= 80 else text[:79] + "…"
 
 
-def _projects(db: sqlite3.Connection, request: Request) -> Shown:
-    return {"projects": projects.listing(db, request.path_params.get("entity"))}
+def moment(text: str | None) -> str:
+    """A stored time for people, to the second."""
+    return (text or "").replace("T", " ")[:19]
+
+
+def _activity(db: sqlite3.Connection, column: str, key: int) -> Shown:
+    """How many runs a project or a sweep has, and when one of them last changed."""
+    count, active = db.execute(f"SELECT count(*), max(updated_at) FROM runs WHERE {column} = ?", (key,)).fetchone()
+    known = {"runs": count, "active": active}
+    if column == "project_id":
+        known["sweeps"] = db.execute("SELECT count(*) FROM sweeps WHERE project_id = ?", (key,)).fetchone()[0]
+    return known
+
+
+def _report_link(view: sqlite3.Row) -> str:
+    title = re.sub(r"[^\w-]+", "-", view["display_name"] or view["name"] or "report")
+    return f"{title}--{ids.encode('View', view['id']).rstrip('=')}"
 
 
 def _found(db: sqlite3.Connection, request: Request) -> sqlite3.Row:
@@ -90,32 +234,11 @@ def _found(db: sqlite3.Connection, request: Request) -> sqlite3.Row:
     return row
 
 
-def _project(db: sqlite3.Connection, request: Request) -> Shown:
-    project = _found(db, request)
-    return {
-        "project": project,
-        "sweeps": sweeps.listing(db, project["id"]),
-        "runs": runs.of_project(db, project["id"]),
-    }
-
-
 def _found_sweep(db: sqlite3.Connection, request: Request) -> tuple[sqlite3.Row, dict[str, Any]]:
     sweep = sweeps.find(db, _found(db, request)["id"], request.path_params["sweep"])
     if sweep is None:
         raise HTTPException(404, "no such sweep")
     return sweep, sweeps.parse_config(sweep["config"])
-
-
-def _sweep(db: sqlite3.Connection, request: Request) -> Shown:
-    sweep, config = _found_sweep(db, request)
-    metric = config.get("metric")
-    return {
-        "sweep": sweep,
-        "config": config,
-        "metric": metric.get("name") if isinstance(metric, dict) else None,
-        "runs": [runs.record(db, row, since=runs.NO_HISTORY) for row in runs.of_sweep(db, sweep["id"])],
-        "agents": sweeps.agents(db, sweep["id"]),
-    }
 
 
 def _found_run(db: sqlite3.Connection, request: Request) -> sqlite3.Row:
@@ -125,23 +248,14 @@ def _found_run(db: sqlite3.Connection, request: Request) -> sqlite3.Row:
     return row
 
 
-def _run(db: sqlite3.Connection, request: Request) -> Shown:
-    row = _found_run(db, request)
-    record = runs.record(db, row)
-    logged = [key for line in record.history for key in line if not key.startswith("_")]
-    return {
-        "project": _found(db, request),
-        "run": record,
-        "keys": list(dict.fromkeys(logged))[:20],
-        "rows": record.history[-200:],
-        "files": files.listing(db, row["id"]),
-    }
+def _sweep_of(db: sqlite3.Connection, run: sqlite3.Row) -> sqlite3.Row | None:
+    return sweeps.by_id(db, run["sweep_id"]) if run["sweep_id"] is not None else None
 
 
-def _since(request: Request) -> int:
-    text = request.query_params.get("since", "0")
+def _since(request: Request, name: str = "since") -> int:
+    text = request.query_params.get(name, "0")
     if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise HTTPException(400, "since must be a cursor from an earlier answer")
+        raise HTTPException(400, f"{name} must be a cursor from an earlier answer")
     return int(text)
 
 

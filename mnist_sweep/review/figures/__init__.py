@@ -7,6 +7,7 @@ milliseconds; the tests pass every figure through Plotly's own validation.
 
 from mnist_sweep.review.figures.mistakes import confusion_matrix
 from mnist_sweep.review.figures.progress import best_so_far, curve_points, learning_curves, timeline
+from mnist_sweep.review.figures.run import logged_points, run_curves
 from mnist_sweep.review.figures.space import importance_bars, parallel_coordinates, slices
 from mnist_sweep.review.figures.style import Figure
 from mnist_sweep.review.figures.tradeoff import parameter_limit, tradeoff
@@ -18,8 +19,10 @@ __all__ = [
     "curve_points",
     "importance_bars",
     "learning_curves",
+    "logged_points",
     "parallel_coordinates",
     "parameter_limit",
+    "run_curves",
     "slices",
     "timeline",
     "tradeoff",

@@ -16,6 +16,7 @@ from mnist_sweep.review.figures.style import (
     SERIES,
     STATUS,
     Figure,
+    epoch_axis,
     escape,
     layout,
     metric_axis,
@@ -153,9 +154,15 @@ def learning_curves(records: Sequence[RunRecord], info: SweepInfo) -> Figure:
     finals = [value for run in (*top, *rest) if (value := value_of(run, info.metric)) is not None]
     curve_axis = metric_axis(info, finals, domain=[0.36, 1.0])
     shape = layout(
-        xaxis={"title": {"text": "epoch"}, "zeroline": False, "anchor": "y2"},
+        xaxis=epoch_axis(max((x or 0.0 for p in points.values() for x in p["x"]), default=0.0), anchor="y2"),
         yaxis=curve_axis,
-        yaxis2={"title": {"text": "learning rate"}, "domain": [0.0, 0.26], "rangemode": "tozero", "zeroline": False},
+        yaxis2={
+            "title": {"text": "learning rate", "standoff": 14},
+            "domain": [0.0, 0.26],
+            "rangemode": "tozero",
+            "zeroline": False,
+            "automargin": True,
+        },
         showlegend=bool(top),
         legend={"orientation": "v", "x": 1.01, "y": 1, "traceorder": "reversed"},
         height=520,

@@ -60,6 +60,12 @@ def metric_axis(info: SweepInfo, values: Sequence[float], **more: Any) -> dict[s
     return axis | more
 
 
+def epoch_axis(last: float, **more: Any) -> dict[str, Any]:
+    """An axis of epochs: whole numbers, each of them as long as they are few."""
+    axis: dict[str, Any] = {"title": {"text": "epoch"}, "zeroline": False, "tickformat": "d"}
+    return axis | ({"dtick": 1} if last <= 20 else {}) | more
+
+
 def robust_range(values: Sequence[float], sign: float) -> tuple[float, float] | None:
     """From the far whisker (Tukey's fence) on the bad side to the best value, with a margin; None for < 2 values."""
     if len(values) < 2:

@@ -5,7 +5,7 @@
   const R = window.Review;
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
-  const data = JSON.parse($("#review-data").textContent);
+  const data = JSON.parse($("#review-data")?.textContent || "{}");
   let plotly = null;
   let parallel = null;
   let table = null;
@@ -60,7 +60,7 @@
     const figure = data.figures[place.dataset.figure];
     if (!figure || !plotly) return;
     place.dataset.drawn = "yes";
-    if (figure.layout.height) place.style.height = `${figure.layout.height}px`;
+    if (figure.layout.height) place.style.height = place.style.minHeight = `${figure.layout.height}px`;
     return plotly.react(place, filled(figure), themed(figure), {
       responsive: true,
       displaylogo: false,
@@ -102,7 +102,7 @@
         ...data.stats.map(({ label, value, hint }) => {
           const tile = R.element("div", "tile");
           tile.append(R.element("div", "tile-label", label), R.element("div", "tile-value", value));
-          tile.appendChild(R.element("div", "tile-hint", hint || ""));
+          tile.appendChild(R.element("div", "tile-hint", hint || "")).title = hint || "";
           return tile;
         }),
       ),
@@ -151,7 +151,12 @@
     }
     const frame = R.element("div", "table-frame");
     frame.appendChild(grid);
-    place.replaceChildren(frame, R.element("p", "quiet", `${same} fields are the same in all ${rows.length} and not shown.`));
+    const foot = R.element("p", "quiet", `${same} fields are the same in all ${rows.length} and not shown.`);
+    if (data.compare_url) {
+      const href = `${data.compare_url}?runs=${rows.map((row) => encodeURIComponent(row.id)).join(",")}`;
+      foot.append(" ", Object.assign(document.createElement("a"), { href, textContent: "Their curves, on a page of their own" }));
+    }
+    place.replaceChildren(frame, foot);
   }
 
   function mistakes(id) {
@@ -213,7 +218,8 @@
       onHover: (ids) => parallel && parallel.mark(ids.length ? ids : [...table.selected]),
     });
     table.onClear = () => parallel.clear();
-    if (!table.rows) data.table.rows.filter((row) => row.rank).slice(0, 3).forEach((row) => table.selected.add(row.id));
+    const first = data.selected || data.table.rows.filter((row) => row.rank).slice(0, 3).map((row) => row.id);
+    if (!table.rows) first.forEach((id) => table.selected.add(id));
     table.show(data.table);
     compare([...table.selected]);
   }
@@ -225,6 +231,15 @@
     parallel.show(data.figures.parallel);
   }
 
+  function log() {
+    const place = $("[data-log]");
+    if (!place) return;
+    const atEnd = place.scrollTop + place.clientHeight >= place.scrollHeight - 8;
+    const lines = Object.keys(data.log).map(Number).sort((a, b) => a - b);
+    place.textContent = lines.map((line) => data.log[line]).join("\n");
+    if (atEnd) place.scrollTop = place.scrollHeight;
+  }
+
   function showAll() {
     texts();
     sections();
@@ -232,14 +247,12 @@
     coordinates();
     mistakeChoice();
     digits();
+    log();
   }
 
   // --- live ----------------------------------------------------------------------------------------------------
   function merge(news) {
-    for (const [id, points] of Object.entries(news.curves || {})) {
-      const known = (data.curves[id] ||= { x: [], y: [], lr: [] });
-      for (const column of ["x", "y", "lr"]) known[column].push(...points[column]);
-    }
+    for (const [id, points] of Object.entries(news.curves || {})) append((data.curves[id] ||= { x: [] }), points);
     if (news.table) {
       const rows = new Map(data.table.rows.map((row) => [row.id, row]));
       news.table.rows.forEach((row) => rows.set(row.id, row));
@@ -249,7 +262,17 @@
       data.table.rows.forEach((row) => (row.rank = news.ranks[row.id]));
     }
     Object.assign(data.figures, news.figures || {});
+    for (const [line, text] of news.log || []) data.log[line] = text;
     for (const key of ["texts", "notes", "stats", "findings"]) if (news[key]) data[key] = news[key];
+  }
+
+  // New points of a curve; a point that was sent before is written anew.
+  function append(known, points) {
+    const keep = known.x.filter((x) => x < points.x[0]).length;
+    for (const name of new Set([...Object.keys(known), ...Object.keys(points)])) {
+      const old = (known[name] || Array(keep).fill(null)).slice(0, keep);
+      known[name] = [...old, ...(points[name] || points.x.map(() => null))];
+    }
   }
 
   async function poll() {
@@ -267,10 +290,12 @@
           sections();
           runs();
           coordinates();
+          log();
           $$("[data-figure]").forEach((place) => place.dataset.drawn && place.dataset.figure !== "confusion" && draw(place));
         }
         document.body.classList.remove("offline");
         if (news.done) return;
+        wait = data.live.every = news.every || every;
       }
     } catch {
       document.body.classList.add("offline"); // the server is away: keep what is shown and try again
@@ -293,6 +318,7 @@
   data.texts ||= {};
   data.notes ||= {};
   data.stats ||= [];
+  data.log ||= {};
   showAll();
   performance.mark("review-shown");
   if ($("[data-figure]")) requestAnimationFrame(() => setTimeout(() => (loadPlotly(), performance.mark("review-drawn")), 0));

@@ -1,0 +1,106 @@
+"""The buttons of the pages: what people change from a browser.
+
+A form must bring the token that only this server's own pages contain, and a browser must not say that another site
+sent it: a page elsewhere can neither read the token nor make the browser lie.
+"""
+
+import hashlib
+import hmac
+import sqlite3
+from collections.abc import Callable
+from urllib.parse import parse_qs
+
+import anyio.to_thread
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from mnist_sweep.server import http
+from mnist_sweep.server.auth import Keys
+from mnist_sweep.server.reviewing import project_address
+from mnist_sweep.server.store import Store, projects, runs, sweeps
+from mnist_sweep.server.store.errors import BadRequest, NotFound
+from mnist_sweep.server.sweeps import Sweeper
+
+FORM_LIMIT = 10_000
+STATES = {"pause": "PAUSED", "resume": "RUNNING", "stop": "FINISHED", "cancel": "CANCELED"}
+AGAIN = ("failed", "crashed", "killed")
+
+
+def token(store: Store) -> str:
+    """What a form of this server's own pages carries."""
+    return hmac.new(store.secret.encode(), b"forms of the pages", hashlib.sha256).hexdigest()
+
+
+def offered(sweep: sqlite3.Row) -> list[str]:
+    """The buttons that make sense in the sweep's state."""
+    if sweep["state"] in sweeps.OPEN:
+        return ["pause", "stop", "cancel"]
+    return ["resume", "stop", "cancel"] if sweep["state"] == "PAUSED" else ["resume"]
+
+
+def can_run_again(run: sqlite3.Row) -> bool:
+    """Whether a run's trial can be handed out once more: it failed, and a sweep had suggested it."""
+    return run["state"] in AGAIN and run["sweep_id"] is not None and run["params"] is not None
+
+
+def routes(store: Store, keys: Keys, sweeper: Sweeper) -> list[Route]:
+    def action(change: Callable[[sqlite3.Connection, Request, dict[str, str]], str]) -> Callable[..., object]:
+        async def act(request: Request) -> Response:
+            if keys.required and not keys.admit(request.headers.get("authorization")):
+                raise HTTPException(401, "the API key is needed here: user api, the key as the password")
+            body = b"".join([piece async for piece in http.chunks(request, FORM_LIMIT)])
+            form = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+            _own_page(request, form, store)
+
+            def write() -> str:
+                with store.write() as db:
+                    return change(db, request, form)
+
+            return RedirectResponse(await anyio.to_thread.run_sync(write), status_code=303)
+
+        return act
+
+    def set_state(db: sqlite3.Connection, request: Request, form: dict[str, str]) -> str:
+        sweep = sweeps.find(db, _project(db, request), request.path_params["sweep"])
+        if sweep is None:
+            raise NotFound("no such sweep")
+        wanted = form.get("action", "")
+        if wanted not in STATES:
+            raise BadRequest(f"no such action: {wanted[:50]!r}; known are {', '.join(STATES)}")
+        sweeps.update(db, sweep["id"], state=STATES[wanted])
+        sweeper.state_was_set(db, sweep["id"], STATES[wanted])
+        return f"{project_address(sweep)}/sweeps/{sweep['name']}"
+
+    def again(db: sqlite3.Connection, request: Request, form: dict[str, str]) -> str:
+        run = runs.find(db, _project(db, request), request.path_params["run"])
+        if run is None:
+            raise NotFound("no such run")
+        if not can_run_again(run):
+            raise BadRequest(f"run {run['name']} is {run['state']}: only a failed trial of a sweep is handed out again")
+        state = sweeps.by_id(db, run["sweep_id"])["state"]
+        if state in ("FINISHED", "CANCELED"):
+            raise BadRequest(f"the sweep is {state.lower()}: resume it first, then hand the run out again")
+        fresh = {"agent_id": None, "started": 0, "stop_requested": 0, "stop_reason": None}
+        runs.update(db, run["id"], state="pending", **fresh)
+        return f"{project_address(run)}/runs/{run['name']}"
+
+    base = "/{entity}/{project}"
+    return [
+        Route(base + "/sweeps/{sweep}", action(set_state), methods=["POST"]),
+        Route(base + "/runs/{run}", action(again), methods=["POST"]),
+    ]
+
+
+def _own_page(request: Request, form: dict[str, str], store: Store) -> None:
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    if site not in ("same-origin", "none") or not hmac.compare_digest(form.get("token", ""), token(store)):
+        raise HTTPException(403, "this did not come from a page of this server; open the page and try again")
+
+
+def _project(db: sqlite3.Connection, request: Request) -> int:
+    row = projects.find(db, request.path_params["entity"], request.path_params["project"])
+    if row is None:
+        raise NotFound("no such project")
+    return int(row["id"])

@@ -1,0 +1,127 @@
+"""The store's sweeps and runs as the review reads them, kept parsed between questions."""
+
+import json
+import sqlite3
+import threading
+from collections import OrderedDict
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from mnist_sweep.review.fields import observed_fields, sweep_info
+from mnist_sweep.review.media import Confusion, Mistake, confusion_from_table, mistakes_from_table
+from mnist_sweep.review.records import LIVE_STATES, RunRecord, SweepInfo, flatten
+from mnist_sweep.server.store import Store, runs, sweeps
+
+_SWEEPS_KEPT = 16
+_TABLE_LIMIT = 20_000_000
+
+
+class Records:
+    """Reads a sweep's runs as records; only those that changed since the last question are read again."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[int, dict[int, tuple[int, RunRecord]]] = OrderedDict()
+
+    def of(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> tuple[SweepInfo, list[RunRecord]]:
+        """What the sweep is, and its runs with their histories, oldest first."""
+        with self._lock:
+            known = self._known.pop(sweep["id"], {})
+            self._known[sweep["id"]] = known
+            while len(self._known) > _SWEEPS_KEPT:
+                self._known.popitem(last=False)
+            rows = db.execute("SELECT id, version FROM runs WHERE sweep_id = ? ORDER BY id", (sweep["id"],)).fetchall()
+            lanes = _lanes(db, sweep)
+            for key, version in rows:
+                if key not in known or known[key][0] != version:
+                    known[key] = (version, record(db, runs.by_id(db, key), lanes))
+            for key in known.keys() - {row[0] for row in rows}:
+                del known[key]
+            records = [known[key][1] for key, _ in rows]
+        about = info(sweep)
+        return (about if about.fields else replace(about, fields=observed_fields(records))), records
+
+
+def info(sweep: sqlite3.Row) -> SweepInfo:
+    config = sweeps.parse_config(sweep["config"])
+    return sweep_info(
+        config,
+        id=sweep["name"],
+        name=str(sweep["display_name"] or config.get("name") or ""),
+        entity=sweep["entity"],
+        project=sweep["project"],
+        state=sweep["state"],
+        url=f"{project_address(sweep)}/sweeps/{quote(sweep['name'])}",
+    )
+
+
+def record(
+    db: sqlite3.Connection, row: sqlite3.Row, lanes: dict[str, str] | None = None, *, since: int = 0
+) -> RunRecord:
+    """A run, or with `since` only the history that is newer than that change."""
+    found = runs.record(db, row, since=since)
+    lane = (lanes or {}).get(found.agent or "", found.agent or found.host or "")
+    return RunRecord(
+        id=found.name,
+        name=found.display_name,
+        state=found.state,
+        config=flatten(found.config),
+        summary=flatten(found.summary),
+        history=found.history,
+        created_at=datetime.fromisoformat(found.created_at),
+        finished_at=None if found.state in LIVE_STATES else datetime.fromisoformat(row["heartbeat_at"]),
+        agent=lane,
+        tags=tuple(json.loads(row["tags"])),
+        url=f"{project_address(row)}/runs/{quote(found.name)}",
+        stop_reason=found.stop_reason or "",
+    )
+
+
+def with_media(store: Store, db: sqlite3.Connection, key: int, found: RunRecord) -> RunRecord:
+    """The record with the confusion matrix and the misclassified images that the run (by row id) has logged."""
+    confusion: Confusion | None = None
+    mistakes: tuple[Mistake, ...] = ()
+    for artifact in db.execute(_TABLES, (key,)).fetchall():
+        rows = db.execute("SELECT name, blob FROM artifact_files WHERE artifact_id = ? AND blob IS NOT NULL", artifact)
+        blobs = {name: store.blobs.path(blob) for name, blob in rows}
+        for name, path in blobs.items():
+            if name.endswith(".table.json") and (table := _table(path)) is not None:
+                confusion = confusion or confusion_from_table(table)
+                mistakes = mistakes or mistakes_from_table(table, lambda image: blobs[image].read_bytes())  # noqa: B023
+    return replace(found, confusion=confusion, mistakes=mistakes)
+
+
+def project_address(row: sqlite3.Row) -> str:
+    """The path of the project's page."""
+    return f"/{quote(row['entity'])}/{quote(row['project'])}"
+
+
+_TABLES = """
+SELECT artifacts.id FROM artifacts JOIN collections ON collections.id = artifacts.collection_id
+WHERE artifacts.run_id = ? AND collections.type = 'run_table' AND artifacts.state = 'COMMITTED'
+ORDER BY artifacts.id DESC
+"""
+
+
+def _table(path: Path) -> dict[str, Any] | None:
+    """A logged table; None for what is too large to be one of ours, or no table."""
+    if path.stat().st_size > _TABLE_LIMIT:
+        return None
+    try:
+        table = json.loads(path.read_bytes())
+    except ValueError:
+        return None
+    return table if isinstance(table, dict) else None
+
+
+def _lanes(db: sqlite3.Connection, sweep: sqlite3.Row) -> dict[str, str]:
+    """An agent's name to the words of its lane: its host, and a number where a host has several."""
+    agents = sweeps.agents(db, sweep["id"])
+    hosts = [agent["host"] or "agent" for agent in agents]
+    return {
+        agent["name"]: host if hosts.count(host) == 1 else f"{host} {i}"
+        for i, (agent, host) in enumerate(zip(agents, hosts, strict=True), start=1)
+    }

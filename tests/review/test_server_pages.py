@@ -1,0 +1,216 @@
+"""The local server's pages in a real browser, with real runs behind them."""
+
+from __future__ import annotations
+
+import re
+import urllib.error
+import urllib.request
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.review.conftest import Opener, Served
+from tests.review.test_browser import brush, draw_everything, row_ids
+
+SCRIPT = "<script>document.title='broken'</script>"
+
+
+@pytest.fixture
+def sweep_url(served: Served, sweep_path: str) -> str:
+    return f"{served.url}/local/review/sweeps/{sweep_path.split('/')[-1]}"
+
+
+def test_from_the_projects_to_a_run(served: Served, sweep_path: str, open_page: Opener) -> None:
+    page = open_page(served.url + "/")
+    page.get_by_role("link", name="local / review").click()
+    row = page.locator("#sweeps tbody tr", has_text="A tiny sweep")
+    expect(row).to_contain_text("random")
+    expect(row).to_contain_text("99.00 %")
+    row.get_by_role("link").click()
+    expect(page.locator("h1")).to_have_text("A tiny sweep")
+    draw_everything(page)
+    expect(page.locator(".tile-value").first).to_have_text("99.00 %")
+    page.get_by_role("link", name="good", exact=True).click()
+    expect(page.locator("h1")).to_have_text("good")
+    expect(page.locator(".tile-value").first).to_have_text("98.00 %")
+    draw_everything(page)
+    assert page.locator(".mistake img").count() == 2
+    with page.expect_download() as download:
+        page.get_by_role("link", name="wandb-summary.json").click()
+    assert b"best/val/accuracy" in download.value.path().read_bytes()
+
+
+def test_a_run_named_like_a_script_stays_text_on_every_page(served: Served, sweep_url: str, open_page: Opener) -> None:
+    page = open_page(sweep_url)
+    draw_everything(page)
+    link = page.get_by_role("link", name=SCRIPT)
+    expect(link).to_be_visible()
+    link.click()
+    expect(page.locator("h1")).to_have_text(SCRIPT)
+    draw_everything(page)
+    assert page.title().startswith(SCRIPT)
+    page.goto(f"{served.url}/local/review")
+    expect(page.get_by_role("link", name=SCRIPT).first).to_be_visible()
+    assert "broken" not in page.title()
+
+
+def test_brushing_the_server_page_filters_its_table(sweep_url: str, open_page: Opener) -> None:
+    page = open_page(sweep_url)
+    assert len(row_ids(page)) >= 4  # those that ran, and perhaps one that was handed out next
+    brush(page, "val/accuracy", 0.5, 1.0)
+    assert len(row_ids(page)) == 2
+
+
+def test_the_comparison_has_a_page_of_its_own(sweep_url: str, open_page: Opener) -> None:
+    page = open_page(sweep_url)
+    page.get_by_role("link", name="on a page of their own").click()
+    expect(page.locator("h1")).to_have_text("3 runs side by side")
+    draw_everything(page)
+    assert page.locator("[data-compare] thead th").count() == 4
+
+
+CONTINUE = """
+import time, wandb
+from pathlib import Path
+run = wandb.init(project="review", id="liverun", settings=wandb.Settings(
+    sweep_id={sweep!r}, x_file_stream_transmit_interval=0.2))
+run.name = "a late one"
+run.summary.update({{"parameters": 5000, "feasible": True}})
+for epoch in (1, 2, 3):
+    run.log({{"epoch": epoch, "val/accuracy": 0.99 + 0.002 * epoch, "lr": 0.1}})
+    print("working on epoch", epoch)
+    if epoch == 1:
+        deadline = time.monotonic() + 60
+        while not Path("go").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+run.finish()
+"""
+
+
+def test_a_running_sweep_updates_by_itself_and_fetches_only_what_is_new(
+    served: Served, sweep_path: str, sweep_url: str, open_page: Opener
+) -> None:
+    import subprocess
+    import sys
+
+    page = open_page(sweep_url)
+    draw_everything(page)
+    answers: list[dict[str, object]] = []
+    page.on("response", lambda r: answers.append(r.json()) if "/review?cursor=" in r.url else None)
+    code = CONTINUE.format(sweep=sweep_path.split("/")[-1])
+    process = subprocess.Popen([sys.executable, "-c", code], env=served.env, cwd=served.folder)
+    try:
+        late = page.locator("[data-table] tbody tr[data-id=liverun]")
+        expect(late).to_contain_text("running", timeout=30_000)
+        expect(late).to_contain_text("99.20 %", timeout=30_000)
+        seen = len(answers)
+        (served.folder / "go").touch()
+        expect(late).to_contain_text("99.60 %", timeout=30_000)
+        expect(page.locator(".tile-value").first).to_have_text("99.60 %", timeout=30_000)
+        assert row_ids(page)[0] == "liverun"
+    finally:
+        process.wait(60)
+    curves = [points for answer in answers[seen:] for points in (answer.get("curves") or {}).values()]  # type: ignore[attr-defined]
+    assert curves
+    assert [x for points in curves for x in points["x"]] == [2.0, 3.0]  # not the first epoch again
+    late_rows = [row for answer in answers[seen:] for row in (answer.get("table") or {}).get("rows", [])]  # type: ignore[attr-defined]
+    assert {row["id"] for row in late_rows} == {"liverun"}
+
+    run_page = open_page(f"{served.url}/local/review/runs/liverun")
+    expect(run_page.locator("[data-log]")).to_contain_text("working on epoch 3")
+
+
+def post(url: str, **form: str) -> tuple[int, str]:
+    headers = {"Sec-Fetch-Site": form.pop("site")} if "site" in form else {}
+    request = urllib.request.Request(url, urlencode(form).encode(), headers)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, answer.url
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_buttons_change_the_sweep_but_only_from_the_servers_own_pages(
+    served: Served, sweep_url: str, open_page: Opener
+) -> None:
+    page = open_page(sweep_url)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    expect(page.locator(".tile", has_text="state")).to_contain_text("paused")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+    token = page.locator("input[name=token]").first.get_attribute("value") or ""
+    assert post(sweep_url, action="cancel")[0] == 403
+    assert post(sweep_url, action="cancel", token="guess")[0] == 403
+    assert post(sweep_url, action="cancel", token=token, site="cross-site")[0] == 403
+    assert post(sweep_url, action="explode", token=token)[0] == 400
+    page.reload()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+
+FAIL = """
+import wandb
+from wandb.agents import pyagent
+pyagent.Agent.HEARTBEAT_SLEEP_SECONDS = 0.2
+tries = []
+def train():
+    with wandb.init() as run:
+        tries.append(run.id)
+        run.log({{"val/accuracy": 0.5, "epoch": 1}})
+        if {fail}:
+            raise RuntimeError("as the test wants it")
+wandb.agent({sweep!r}, function=train, count=1, project="again")
+print(tries[0])
+"""
+CREATE = """
+import wandb
+print(wandb.sweep({"method": "random", "metric": {"name": "val/accuracy", "goal": "maximize"},
+                   "parameters": {"lr": {"min": 0.0, "max": 1.0}}}, project="again"))
+"""
+
+
+def test_a_failed_run_is_handed_out_again(served: Served, open_page: Opener) -> None:
+    sweep = served.python(CREATE).split()[-1]
+    failed = served.python(FAIL.format(fail=True, sweep=sweep)).split()[-1]
+    page = open_page(f"{served.url}/local/again/runs/{failed}")
+    expect(page.locator(".tile", has_text="state")).to_contain_text("failed")
+    page.get_by_role("button", name="Hand out again").click()
+    expect(page.locator(".tile", has_text="state")).to_contain_text("pending")
+    assert page.get_by_role("button", name="Hand out again").count() == 0
+    assert served.python(FAIL.format(fail=False, sweep=sweep)).split()[-1] == failed
+    page.reload()
+    expect(page.locator(".tile", has_text="state")).to_contain_text("finished")
+
+
+def test_the_link_of_a_stored_report_leads_to_its_page(served: Served, sweep_path: str, open_page: Opener) -> None:
+    code = f"""
+import wandb
+from mnist_sweep.review.api import load
+from mnist_sweep.review.wandb_report import publish
+print(publish(*load(wandb.Api().sweep({sweep_path!r}), media=0), question="Which <b>rate</b>?"))
+"""
+    url = served.python(code).split()[-1]
+    page = open_page(url)
+    expect(page.locator("h1")).to_have_text("Review of A tiny sweep")
+    expect(page.locator(".report")).to_contain_text("Which <b>rate</b>?")
+    expect(page.locator(".report table td", has_text="99.00 %").first).to_be_visible()
+    assert page.locator(".report script").count() == 0
+    page.get_by_role("link", name=re.compile("sweep's page")).first.click()
+    expect(page.locator("h1")).to_have_text("A tiny sweep")
+
+
+def test_unknown_addresses_are_404_and_bad_cursors_400(served: Served, sweep_path: str) -> None:
+    base = f"{served.url}/local/review"
+    for address, expected in (
+        (f"{base}/sweeps/nope", 404),
+        (f"{base}/runs/nope", 404),
+        (f"{base}/reports/nope", 400),
+        (f"{served.url}/-/../app.py", 404),
+        (f"{served.url}/-/secrets.txt", 404),
+        (f"{served.url}/api/{sweep_path.replace('/review/', '/review/sweeps/')}/review?cursor=x", 400),
+    ):
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.urlopen(address)
+        assert error.value.code == expected, address
