@@ -92,6 +92,8 @@ class Server:
             Route("/graphql", self.graphql, methods=["POST"]),
             Route("/files/{entity}/{project}/{run}/file_stream", self.file_stream, methods=["POST"]),
             Route("/files/{entity}/{project}/{run}/{name:path}", self.run_file, methods=["GET"]),
+            Route("/artifacts/{entity}/{digest}", self.artifact_file, methods=["GET"]),
+            Route("/artifactsV2/{region}/{entity}/{where:path}/{digest}/{name}", self.artifact_file, methods=["GET"]),
             Route("/storage/{kind}/{key:int}/{name:path}", self.storage, methods=["GET", "PUT", "OPTIONS"]),
         ]
 
@@ -168,7 +170,12 @@ class Server:
     def _stream(self, address: dict[str, str], body: Any) -> dict[str, Any]:
         with self._store.write() as db:
             run = _run(db, address)
-            return filestream.apply(db, self._sweeper, run, body)
+            filestream.apply(db, self._sweeper, run, body)
+        if run["sweep_id"] is not None:
+            self._sweeper.stop_early(run["sweep_id"])
+        with self._store.read() as db:
+            stopped = bool(runs.by_id(db, run["id"])["stop_requested"])
+        return {"exitcode": None, "limits": {}, "stopped": stopped}
 
     # Files
 
@@ -179,6 +186,16 @@ class Server:
         def look() -> sqlite3.Row | None:
             with self._store.read() as db:
                 return files.find(db, _run(db, request.path_params)["id"], request.path_params["name"])
+
+        return self._send(await anyio.to_thread.run_sync(look))
+
+    async def artifact_file(self, request: Request) -> Response:
+        """An artifact's file by its MD5 in hexadecimal, for clients that have no signed address of it."""
+        self._require_key(request)
+
+        def look() -> sqlite3.Row | None:
+            with self._store.read() as db:
+                return artifacts.file_by_digest(db, request.path_params["entity"], request.path_params["digest"])
 
         return self._send(await anyio.to_thread.run_sync(look))
 

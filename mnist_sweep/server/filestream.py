@@ -17,8 +17,8 @@ _STREAMS = {
 _SUMMARY = "wandb-summary.json"
 
 
-def apply(db: sqlite3.Connection, sweeper: Sweeper, run: sqlite3.Row, body: Any) -> dict[str, Any]:
-    """Take in one request of a run's file stream; returns the answer.
+def apply(db: sqlite3.Connection, sweeper: Sweeper, run: sqlite3.Row, body: Any) -> None:
+    """Take in one request of a run's file stream.
 
     Raises:
         BadRequest: the request is not of the expected form; nothing of it is kept.
@@ -27,36 +27,29 @@ def apply(db: sqlite3.Connection, sweeper: Sweeper, run: sqlite3.Row, body: Any)
         raise BadRequest("a file stream request is a JSON object")
     changes: dict[str, Any] = {"heartbeat_at": now(), "started": 1}
     version = runs.update(db, run["id"])
-    fresh = run["fresh"]
     files = body.get("files") or {}
     if not isinstance(files, dict):
         raise BadRequest("files must be an object")
     for name, chunk in files.items():
         offset, content = _chunk(name, chunk)
         if (stream := _STREAMS.get(name)) is not None:
-            bit = 1 << lines.STREAMS.index(stream)
-            if fresh & bit and offset == 0:
-                lines.clear(db, run["id"], stream)
-            fresh &= ~bit
             lines.put(db, run["id"], stream, offset, content, version)
         elif name == _SUMMARY and content:
             try:
                 changes["summary"] = jsonedge.as_object(content[-1], _SUMMARY)
             except ValueError as error:
                 raise BadRequest(str(error)) from None
-    if fresh != run["fresh"]:
-        changes["fresh"] = fresh
     ended = body.get("complete") is True
     if run["state"] in (*runs.ALIVE, "crashed", "preempted"):
-        changes["state"] = "preempting" if body.get("preempting") is True else "running"
+        preempting = body.get("preempting") is True or run["state"] == "preempting"
+        changes["state"] = "preempting" if preempting else "running"
     runs.update(db, run["id"], **changes)
     if ended:
         exit_code = body.get("exitcode")
         valid = isinstance(exit_code, int) and abs(exit_code) < 2**31
         runs.end(db, runs.by_id(db, run["id"]), int(exit_code) if valid else 1)  # type: ignore[arg-type]
-    if run["sweep_id"] is not None and (ended or "wandb-history.jsonl" in files):
-        sweeper.run_changed(db, run, ended=ended)
-    return {"exitcode": None, "limits": {}, "stopped": bool(runs.by_id(db, run["id"])["stop_requested"])}
+        if run["sweep_id"] is not None:
+            sweeper.finish_if_done(db, run["sweep_id"])
 
 
 def _chunk(name: Any, chunk: Any) -> tuple[int, list[str]]:

@@ -50,6 +50,8 @@ class Sweeper:
         """
         if problems := search.check(config):
             raise BadRequest("Invalid sweep config: " + "; ".join(problems))
+        if config.get("method") == "bayes":
+            threading.Thread(target=search.warm_up, daemon=True).start()  # agents follow soon
         retries = config.get(RETRY, 0)
         if not isinstance(retries, int) or not 0 <= retries <= 100:
             raise BadRequest(f"Invalid sweep config: '{RETRY}' must be a whole number from 0 to 100, not {retries!r}")
@@ -244,18 +246,22 @@ class Sweeper:
                 if run["state"] in runs.ALIVE and not run["stop_requested"]:
                     runs.request_stop(db, run["id"], CANCELED)
 
-    def run_changed(self, db: sqlite3.Connection, run: sqlite3.Row, *, ended: bool) -> None:
-        """A run of a sweep logged something or ended: stop those that early termination says to stop."""
-        sweep = sweeps.by_id(db, run["sweep_id"])
-        config = sweeps.parse_config(sweep["config"])
-        if config.get("early_terminate") and sweep["state"] == "RUNNING":
-            trials = self._trials.of(db, sweep, config)
-            reasons = search.stop(config, trials)
-            for row in runs.of_sweep(db, sweep["id"]) if reasons else ():
-                if row["name"] in reasons and row["state"] == "running" and not row["stop_requested"]:
-                    runs.request_stop(db, row["id"], reasons[row["name"]])
-        if ended:
-            self.finish_if_done(db, sweep["id"])
+    def stop_early(self, sweep_id: int) -> None:
+        """Ask those runs to stop that early termination says to stop, after one of them has logged something."""
+        with self._store.read() as db:
+            sweep = sweeps.by_id(db, sweep_id)
+            config = sweeps.parse_config(sweep["config"])
+            if not config.get("early_terminate") or sweep["state"] != "RUNNING":
+                return
+            reasons = search.stop(config, self._trials.of(db, sweep, config))
+            known = {row["name"]: row for row in runs.of_sweep(db, sweep_id) if not row["stop_requested"]}
+        wanted = [(known[name], reason) for name, reason in reasons.items() if name in known]
+        if not wanted:
+            return
+        with self._store.write() as db:
+            for row, reason in wanted:
+                if runs.by_id(db, row["id"])["state"] == "running":
+                    runs.request_stop(db, row["id"], reason)
 
     def finish_if_done(self, db: sqlite3.Connection, sweep_id: int, *, exhausted: bool = False) -> None:
         """Finish a sweep whose runs have all ended once no further ones can come."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.gql.connection import slice_page
-from mnist_sweep.server.gql.projects import wanted_run
+from mnist_sweep.server.gql.projects import UNNAMED, wanted_run
 from mnist_sweep.server.gql.registry import Context, columns, constants, field, mutation
 from mnist_sweep.server.jsonedge import as_object, dumps
 from mnist_sweep.server.store import artifacts, projects, runs
@@ -218,7 +218,7 @@ def manifest_file(source: sqlite3.Row, context: Context) -> dict[str, Any]:
 @mutation("createArtifact")
 def create_artifact(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     db = context.db
-    project = projects.ensure(db, input["entityName"], input["projectName"])
+    project = projects.ensure(db, input["entityName"] or context.entity, input["projectName"] or UNNAMED)
     name = input.get("artifactCollectionName") or next(iter(input.get("artifactCollectionNames") or []), None)
     if not name:
         raise BadRequest("an artifact needs the name of its collection")

@@ -260,17 +260,20 @@ def link_artifact(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     target = artifacts.ensure_collection(
         db, project_row["id"], source["type"], input["artifactPortfolioName"], portfolio=True
     )
-    db.execute(
-        "INSERT OR IGNORE INTO memberships (collection_id, artifact_id, version, created_at) VALUES (?1, ?2,"
-        " (SELECT coalesce(max(version) + 1, 0) FROM memberships WHERE collection_id = ?1), ?3)",
-        (target["id"], artifact["id"], now()),
-    )
+    if _link(db, target["id"], artifact["id"]) is None:
+        artifacts.join(db, target["id"], artifact["id"])
     names = [alias["alias"] for alias in input.get("aliases") or []]
     artifacts.set_aliases(db, target["id"], artifact["id"], [artifacts.LATEST, *names])
-    row = db.execute(
-        "SELECT * FROM memberships WHERE collection_id = ? AND artifact_id = ?", (target["id"], artifact["id"])
-    ).fetchone()
+    row = _link(db, target["id"], artifact["id"])
+    assert row is not None
     return {"versionIndex": row["version"], "artifactMembership": row}
+
+
+def _link(db: sqlite3.Connection, collection_id: int, artifact_id: int) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM memberships WHERE collection_id = ? AND artifact_id = ?", (collection_id, artifact_id)
+    ).fetchone()
+    return row
 
 
 @mutation("unlinkArtifact")
@@ -307,6 +310,14 @@ def update_sequence(context: Context, input: dict[str, Any]) -> dict[str, Any]:
 @mutation("updateArtifactPortfolio")
 def update_portfolio(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     return _update(context, ids.decode("ArtifactCollection", input["artifactPortfolioID"]), input)
+
+
+@mutation("moveArtifactSequence")
+def move_sequence(context: Context, input: dict[str, Any]) -> dict[str, Any]:
+    key = ids.decode("ArtifactCollection", input["artifactSequenceID"])
+    name = projects.check_name(input["destinationArtifactTypeName"], "the artifact type")
+    context.db.execute("UPDATE collections SET type = ?, updated_at = ? WHERE id = ?", (name, now(), key))
+    return {"artifactCollection": collection_of(context.db, key)}
 
 
 @mutation("deleteArtifactSequence")

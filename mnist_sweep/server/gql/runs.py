@@ -225,7 +225,7 @@ def upsert_bucket(context: Context, input: dict[str, Any]) -> dict[str, Any]:
             key = runs.create(db, project["id"], name, state, started=1, **fields)
         else:
             key = known["id"]
-            runs.restart(db, known, state, **fields)
+            runs.restart(db, known, state, resume=bool(input.get("id")), **fields)
     return {"bucket": runs.by_id(db, key), "inserted": inserted}
 
 

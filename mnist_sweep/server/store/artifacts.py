@@ -4,6 +4,7 @@ An artifact is PENDING while its files arrive and COMMITTED once its manifest an
 does it get a version number and its aliases.
 """
 
+import base64
 import json
 import re
 import sqlite3
@@ -169,18 +170,24 @@ def commit(db: sqlite3.Connection, blobs: Blobs, artifact_id: int) -> None:
     for name, entry in contents.items():
         size += _settle(db, artifact_id, name, entry)
     collection_id = artifact["collection_id"]
-    version = db.execute(
-        "SELECT coalesce(max(version) + 1, 0) FROM memberships WHERE collection_id = ?", (collection_id,)
-    ).fetchone()[0]
     db.execute(
         "UPDATE artifacts SET state = 'COMMITTED', size = ?, file_count = ?, updated_at = ? WHERE id = ?",
         (size, len(contents), now(), artifact_id),
     )
+    join(db, collection_id, artifact_id)
+    set_aliases(db, collection_id, artifact_id, [LATEST, *json.loads(artifact["aliases"])])
+
+
+def join(db: sqlite3.Connection, collection_id: int, artifact_id: int) -> None:
+    """Make an artifact the next version of a collection; version numbers are never used twice."""
+    version = db.execute(
+        "UPDATE collections SET versions = versions + 1, updated_at = ? WHERE id = ? RETURNING versions - 1",
+        (now(), collection_id),
+    ).fetchone()[0]
     db.execute(
         "INSERT INTO memberships (collection_id, artifact_id, version, created_at) VALUES (?, ?, ?, ?)",
         (collection_id, artifact_id, version, now()),
     )
-    set_aliases(db, collection_id, artifact_id, [LATEST, *json.loads(artifact["aliases"])])
 
 
 def _contents(db: sqlite3.Connection, blobs: Blobs, artifact_id: int) -> dict[str, Any]:
@@ -278,6 +285,25 @@ def files(db: sqlite3.Connection, artifact_id: int, names: list[str] | None = No
         found = {row["name"]: row for row in rows}
         rows = [found[name] for name in names if name in found]
     return rows
+
+
+def file_by_digest(db: sqlite3.Connection, entity: str, digest: str) -> sqlite3.Row | None:
+    """A file with contents of an entity's artifacts, by the hexadecimal form of its digest.
+
+    Raises:
+        BadRequest: not hexadecimal.
+    """
+    try:
+        wanted = base64.b64encode(bytes.fromhex(digest)).decode()
+    except ValueError:
+        raise BadRequest(f"{digest[:100]!r} is not a digest") from None
+    row: sqlite3.Row | None = db.execute(
+        "SELECT artifact_files.* FROM artifact_files JOIN artifacts ON artifacts.id = artifact_id"
+        " JOIN collections ON collections.id = collection_id JOIN projects ON projects.id = project_id"
+        " WHERE artifact_files.digest = ? AND artifact_files.blob IS NOT NULL AND projects.entity = ?",
+        (wanted, entity),
+    ).fetchone()
+    return row
 
 
 def delete(db: sqlite3.Connection, artifact_id: int, *, with_aliases: bool) -> None:

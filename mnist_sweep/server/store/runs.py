@@ -28,16 +28,9 @@ LEFT JOIN sweeps ON sweeps.id = runs.sweep_id LEFT JOIN agents ON agents.id = ru
 _JSON_COLUMNS = ("config", "summary", "tags")
 _COLUMNS = frozenset(
     {"display_name", "state", "config", "summary", "description", "notes", "run_group", "job_type", "tags", "host"}
-    | {"program", "repo", "commit_hash", "exit_code", "heartbeat_at", "sweep_id", "started", "fresh"}
+    | {"program", "repo", "commit_hash", "exit_code", "heartbeat_at", "sweep_id", "started"}
     | {"stop_requested", "stop_reason", "agent_id", "retries"}
 )
-
-
-FRESH = 7
-"""Bits for history, events and console: set when a client begins with a run, cleared with its first lines.
-
-If those start at zero, the client is not resuming but starting over, and the lines from before go.
-"""
 
 
 @dataclass(frozen=True)
@@ -121,11 +114,29 @@ def delete(db: sqlite3.Connection, run_id: int) -> None:
     db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
 
 
-def restart(db: sqlite3.Connection, run: sqlite3.Row, state: str, **fields: Any) -> None:
-    """A client begins (or goes on with) a run that is already known; see `FRESH`."""
-    if run["state"] not in ALIVE:
+def restart(db: sqlite3.Connection, run: sqlite3.Row, state: str, *, resume: bool, **fields: Any) -> None:
+    """A client begins a run that is already known, or goes on with it, or changes it on the way.
+
+    Beginning anew without resuming drops what was logged before, as W&B does. A change on the way looks the same, but
+    for two things: the run has not ended, and the configuration has the entry `e` (for the environment) that a client
+    adds once it runs.
+    """
+    under_way = run["state"] in ALIVE and run["started"]
+    if under_way and not _has_environment(fields.get("config")):
+        under_way = not _has_environment(json.loads(run["config"]))
+    if not under_way:
         fields.update(stop_requested=0, stop_reason=None, exit_code=None)
-    update(db, run["id"], state=state, heartbeat_at=now(), started=1, fresh=FRESH, **fields)
+        if not resume:
+            fields.setdefault("summary", {})
+            for stream in lines.STREAMS:
+                lines.clear(db, run["id"], stream)
+    update(db, run["id"], state=state, heartbeat_at=now(), started=1, **fields)
+
+
+def _has_environment(config: Any) -> bool:
+    entry = config.get("_wandb") if isinstance(config, dict) else None
+    value = entry.get("value") if isinstance(entry, dict) else None
+    return isinstance(value, dict) and "e" in value
 
 
 def end(db: sqlite3.Connection, run: Mapping[str, Any] | sqlite3.Row, exit_code: int) -> None:

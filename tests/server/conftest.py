@@ -1,0 +1,164 @@
+"""A server process for the tests that need the real client, and an application in this process for the rest."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+
+from mnist_sweep.server import LOCAL_KEY, Store, create_app
+
+BIN = Path(sys.executable).parent
+AUTHORIZATION = "Basic " + base64.b64encode(f"api:{LOCAL_KEY}".encode()).decode()
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """A user without a login, whose W&B files all end up in `home`."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB_", "MNIST_SWEEP_", "XDG_", "GIT_"))}
+    return kept | {
+        "HOME": str(home),
+        "PATH": f"{BIN}{os.pathsep}{kept.get('PATH', '')}",
+        "WANDB_DIR": str(home),
+        "WANDB_SILENT": "true",
+        "WANDB_ERROR_REPORTING": "false",
+        "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "0.3",
+    }
+
+
+@dataclass
+class Running:
+    """A server process, and programs that talk to it."""
+
+    data: Path
+    home: Path
+    arguments: tuple[str, ...] = ()
+    process: subprocess.Popen[str] | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Start the server and wait until it serves; started again, it serves at the same address."""
+        port = self.facts["url"].rpartition(":")[2] if self.facts else "0"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mnist_sweep.server", "--port", port, "--data", str(self.data), *self.arguments],
+            env=clean_environment(self.home),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        told = self.data / "server.json"
+        deadline = time.monotonic() + 60
+        while not (told.exists() and json.loads(told.read_text())["pid"] == self.process.pid):
+            assert self.process.poll() is None, self.process.stdout and self.process.stdout.read()
+            assert time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.02)
+        self.facts = json.loads(told.read_text())
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Stop the server by a signal; returns its exit code."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        code = self.process.wait(timeout=60)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return code
+
+    @property
+    def url(self) -> str:
+        return str(self.facts["url"])
+
+    @property
+    def env(self) -> dict[str, str]:
+        return clean_environment(self.home) | {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": self.facts["key"]}
+
+    def run(self, *command: str, timeout: float = 90, **env: str) -> str:
+        """Run a program of this environment (`wandb`, `python`) to its end, which must be good."""
+        done = subprocess.run(
+            [str(BIN / command[0]), *command[1:]],
+            cwd=self.home,
+            env=self.env | env,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+        assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def python(self, code: str, **env: str) -> Any:
+        """Run a Python program with the real client; its last line of output is JSON and is returned."""
+        return json.loads(self.run("python", "-c", code, **env).splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server for the tests of a module."""
+    server = Running(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("home"))
+    server.start()
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An open data folder."""
+    opened = Store(tmp_path / "data")
+    yield opened
+    opened.close()
+
+
+@contextlib.contextmanager
+def served(app: Starlette) -> Iterator[httpx.Client]:
+    """A client with the key, of an application on a port of this process."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.005)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        headers = {"Authorization": AUTHORIZATION}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def client(store: Store) -> Iterator[httpx.Client]:
+    """A client of the default application over `store`."""
+    with served(create_app(store)) as made:
+        yield made
+
+
+Ask = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def ask(client: httpx.Client) -> Ask:
+    """`ask(query, **variables)`: the data of a GraphQL answer without errors."""
+
+    def send(query: str, **variables: Any) -> dict[str, Any]:
+        answer = client.post("/graphql", json={"query": query, "variables": variables})
+        body = answer.json()
+        assert "errors" not in body, body
+        data: dict[str, Any] = body["data"]
+        return data
+
+    return send

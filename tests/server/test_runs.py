@@ -1,0 +1,253 @@
+"""The life of a run, with the real client."""
+
+from .conftest import Running
+
+LOG = """
+import json, math, wandb, numpy as np
+with wandb.init(project="life", id="whole", config={"a": 1, "nested": {"b": 2}}, tags=["t"], notes="n") as run:
+    for step in range(3):
+        run.log({"loss": 1 / (step + 1), "nan": math.nan, "inf": math.inf})
+    run.log({
+        "table": wandb.Table(columns=["x", "y"], data=[[1, "<b>"], [3, "d"]]),
+        "image": wandb.Image(np.zeros((4, 4, 3), dtype=np.uint8)),
+    })
+    run.summary["best"] = 7
+    model = wandb.Artifact("net", "model", metadata={"k": 1})
+    with model.new_file("weights.txt") as file:
+        file.write("weights")
+    run.log_artifact(model, aliases=["good"])
+    print("said on the console")
+with wandb.init(project="life", id="user") as run:
+    used = run.use_artifact("net:good")
+    folder = used.download()
+    text = open(folder + "/weights.txt").read()
+print(json.dumps({"weights": text}))
+"""
+
+READ = """
+import json, wandb
+api = wandb.Api()
+run = api.run("local/life/whole")
+print(json.dumps({
+    "state": run.state, "config": run.config, "tags": run.tags, "notes": run.notes,
+    "summary": {key: run.summary[key] for key in ("loss", "best")},
+    "nan": run.summary["nan"], "inf": run.summary["inf"],
+    "history": [row.get("loss") for row in run.history(pandas=False)],
+    "scan": [row for row in run.scan_history(keys=["loss", "_step"])],
+    "last_step": run.lastHistoryStep,
+    "files": [file.name for file in run.files()],
+    "output": run.logged_artifacts()[0].type,
+    "made": sorted(artifact.name for artifact in run.logged_artifacts()),
+    "used": [artifact.name for artifact in api.run("local/life/user").used_artifacts()],
+    "model": [artifact.metadata for artifact in api.artifacts("model", "local/life/net")],
+    "aliases": api.artifact("local/life/net:latest").aliases,
+    "maker": api.artifact("local/life/net:v0").logged_by().id,
+    "projects": [project.name for project in api.projects("local")],
+}))
+"""
+
+
+def test_what_a_run_logs_can_be_read_back(running: Running) -> None:
+    assert running.python(LOG) == {"weights": "weights"}
+    read = running.python(READ)
+    assert read["state"] == "finished"
+    assert read["config"] == {"a": 1, "nested": {"b": 2}}
+    assert (read["tags"], read["notes"]) == (["t"], "n")
+    assert read["summary"] == {"loss": 1 / 3, "best": 7}
+    assert (read["nan"], read["inf"]) == ("NaN", "Infinity")
+    assert read["history"] == [1, 0.5, 1 / 3, None]
+    assert [row["loss"] for row in read["scan"]] == [1, 0.5, 1 / 3]
+    assert [row["_step"] for row in read["scan"]] == [0, 1, 2]
+    assert read["last_step"] == 3
+    assert {"wandb-metadata.json", "requirements.txt"} <= set(read["files"])
+    assert sum(name.startswith("media/") for name in read["files"]) == 2
+    assert "net:v0" in read["made"]
+    assert read["used"] == ["net:v0"]
+    assert read["model"] == [{"k": 1}]
+    assert set(read["aliases"]) == {"latest", "good"}
+    assert read["maker"] == "whole"
+    assert "life" in read["projects"]
+
+
+RESUME = """
+import json, wandb
+def log(values, **settings):
+    with wandb.init(project="resume", id="one", **settings) as run:
+        for value in values:
+            run.log({"value": value})
+def rows():
+    return [[row["_step"], row["value"]] for row in wandb.Api().run("local/resume/one").scan_history()]
+log([1, 2])
+log([3, 4], resume="must")
+resumed = rows()
+log([5])
+print(json.dumps({"resumed": resumed, "anew": rows()}))
+"""
+
+
+def test_a_resumed_run_goes_on_and_one_started_again_starts_over(running: Running) -> None:
+    rows = running.python(RESUME)
+    assert rows["resumed"] == [[0, 1], [1, 2], [2, 3], [3, 4]]
+    assert rows["anew"] == [[0, 5]]
+
+
+OFFLINE = """
+import json, wandb
+with wandb.init(project="offline", id="away", mode="offline", config={"z": 1}) as run:
+    run.log({"value": 5})
+    artifact = wandb.Artifact("carried", "model")
+    with artifact.new_file("w.txt") as file:
+        file.write("w")
+    run.log_artifact(artifact)
+    folder = run.settings.sync_dir
+print(json.dumps(folder))
+"""
+SYNCED = """
+import json, wandb
+run = wandb.Api().run("local/offline/away")
+artifacts = [artifact.name for artifact in run.logged_artifacts()]
+print(json.dumps([run.state, run.config, [row["value"] for row in run.scan_history()], artifacts]))
+"""
+
+
+def test_a_run_recorded_offline_can_be_synced(running: Running) -> None:
+    folder = running.python(OFFLINE)
+    running.run("wandb", "sync", folder)
+    assert running.python(SYNCED) == ["finished", {"z": 1}, [5], ["carried:v0"]]
+
+
+EDIT = """
+import json, wandb
+with wandb.init(entity="alice", project="edits", id="mine", config={"x": 0.5}) as run:
+    run.log({"score": 3.0})
+with wandb.init(entity="alice", project="edits", id="other") as run:
+    run.log({"unrelated": 1})
+run = wandb.Api().run("alice/edits/mine")
+run.tags, run.notes, run.display_name = ["new"], "noted", "named"
+run.config["y"] = 2
+run.summary["extra"] = 9
+run.update()
+with open("upload me.txt", "w") as file:
+    file.write("content")
+run.upload_file("upload me.txt")
+api = wandb.Api()
+run = api.run("alice/edits/mine")
+def names(**filters):
+    return [found.id for found in api.runs("alice/edits", **filters)]
+found = {
+    "edited": [run.tags, run.notes, run.name, run.config, run.summary["extra"]],
+    "tag": names(filters={"tags": {"$in": ["new"]}}),
+    "name": names(filters={"display_name": {"$regex": "^nam.*"}}),
+    "config": names(filters={"$and": [{"config.x": {"$lte": 0.5}}, {"config.y.value": 2}]}),
+    "or": names(filters={"$or": [{"state": "crashed"}, {"summary_metrics.score": {"$gt": 2}}]}),
+    "sorted": names(order="-summary_metrics.score"),
+    "other": [found.id for found in api.runs("alice/edits", order="+created_at")],
+    "count": len(api.runs("alice/edits")),
+    "like": [file.name for file in run.files(pattern="upload%")],
+}
+for file in run.files(["upload me.txt"]):
+    with file.download(root="got", replace=True) as copy:
+        found["content"] = copy.read()
+    file.delete()
+found["left"] = [file.name for file in wandb.Api().run("alice/edits/mine").files(pattern="upload%")]
+wandb.Api().run("alice/edits/other").delete()
+found["after"] = [kept.id for kept in wandb.Api().runs("alice/edits")]
+print(json.dumps(found))
+"""
+
+
+def test_runs_are_edited_filtered_sorted_and_deleted_through_the_public_api(running: Running) -> None:
+    assert running.python(EDIT) == {
+        "edited": [["new"], "noted", "named", {"x": 0.5, "y": 2}, 9],
+        "tag": ["mine"],
+        "name": ["mine"],
+        "config": ["mine"],
+        "or": ["mine"],
+        "sorted": ["mine", "other"],
+        "other": ["mine", "other"],
+        "count": 2,
+        "like": ["upload me.txt"],
+        "content": "content",
+        "left": [],
+        "after": ["mine"],
+    }
+
+
+REPORT = """
+import json, wandb
+import wandb_workspaces.reports.v2 as reports
+with wandb.init(project="written", id="r") as run:
+    run.log({"v": 1})
+report = reports.Report(entity="local", project="written", title="Title", blocks=[reports.P("said")])
+report.save()
+again = reports.Report.from_url(report.url)
+listed = [found.display_name for found in wandb.Api().reports("local/written")]
+print(json.dumps([again.title, again.blocks[0].text, listed]))
+"""
+
+
+def test_reports_are_kept_and_found_by_their_address(running: Running) -> None:
+    assert running.python(REPORT) == ["Title", "said", ["Title"]]
+
+
+ARTIFACTS = """
+import json, wandb
+def log(text, **settings):
+    with wandb.init(project="things") as run:
+        artifact = wandb.Artifact("thing", "dataset")
+        with artifact.new_file("a.txt") as file:
+            file.write(text)
+        artifact.add_reference("https://example.com/data.bin", name="far", checksum=False)
+        return run.log_artifact(artifact, **settings).wait().name
+versions = [log("1"), log("2"), log("1", aliases=["first"])]
+api = wandb.Api()
+thing = api.artifact("local/things/thing:v1")
+thing.aliases.append("second")
+thing.tags = ["tagged"]
+thing.metadata["k"] = 2
+thing.description = "described"
+thing.save()
+with wandb.init(project="things") as run:
+    run.link_artifact(thing, "local/things/chosen")
+    draft = thing.new_draft()
+    with draft.new_file("b.txt") as file:
+        file.write("more")
+    run.log_artifact(draft).wait()
+api = wandb.Api()
+found = api.artifact("local/things/thing:second")
+linked = api.artifact("local/things/chosen:latest")
+grown = api.artifact("local/things/thing:v2")
+answer = {
+    "versions": versions,
+    "first": api.artifact("local/things/thing:first").version,
+    "second": [found.version, found.tags, found.metadata, found.description, sorted(found.aliases)],
+    "far": found.get_entry("far").ref,
+    "linked": [linked.version, linked.digest == found.digest],
+    "grown": sorted(entry for entry in grown.manifest.entries),
+    "text": open(grown.get_entry("a.txt").download()).read(),
+    "collections": sorted(found.name for found in api.artifact_collections("local/things", "dataset")),
+    "types": sorted(found.name for found in api.artifact_types("local/things")),
+    "missing": api.artifact_exists("local/things/thing:v9"),
+}
+api.artifact("local/things/thing:v1").delete(delete_aliases=True)
+answer["gone"] = wandb.Api().artifact_exists("local/things/thing:v1")
+answer["next"] = log("3")
+print(json.dumps(answer))
+"""
+
+
+def test_artifacts_have_versions_aliases_links_and_drafts(running: Running) -> None:
+    assert running.python(ARTIFACTS) == {
+        "versions": ["thing:v0", "thing:v1", "thing:v0"],
+        "first": "v0",
+        "second": ["v1", ["tagged"], {"k": 2}, "described", ["second"]],
+        "far": "https://example.com/data.bin",
+        "linked": ["v0", True],
+        "grown": ["a.txt", "b.txt", "far"],
+        "text": "2",
+        "collections": ["chosen", "thing"],
+        "types": ["dataset"],
+        "missing": False,
+        "gone": False,
+        "next": "thing:v3",
+    }

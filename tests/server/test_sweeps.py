@@ -1,0 +1,383 @@
+"""How a sweep runs, asked as the agents ask."""
+
+import json
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from mnist_sweep.server import Store, create_app
+from mnist_sweep.server.store import runs, sweeps
+
+from .conftest import Ask, served
+
+CREATE = """
+mutation UpsertSweep($config: String, $id: ID, $state: String, $priorRunsFilters: JSONString) {
+  upsertSweep(input: {
+    config: $config, id: $id, state: $state, projectName: "p", priorRunsFilters: $priorRunsFilters
+  }) { sweep { id name state config } configValidationWarnings }
+}"""
+AGENT = (
+    'mutation($sweep: String!) { createAgent(input: {host: "h", projectName: "p", sweep: $sweep}) { agent { id } } }'
+)
+BEAT = """mutation Heartbeat($id: ID!, $runState: JSONString) {
+  agentHeartbeat(input: {id: $id, metrics: "{}", runState: $runState}) { agent { id } commands }
+}"""
+START = """mutation($name: String!, $sweep: String) {
+  upsertBucket(input: {name: $name, modelName: "p", sweep: $sweep}) { bucket { id name sweepName } inserted }
+}"""
+LOOK = """query($sweep: String!) { project(name: "p") { sweep(sweepName: $sweep) {
+  id state bestLoss runCount runCountExpected
+  runs { edges { node { name state config stopReason exitcode stopped } } }
+  agents { edges { node { name state totalRuns } } }
+} } }"""
+
+GRID: dict[str, Any] = {
+    "method": "grid",
+    "metric": {"name": "loss", "goal": "minimize"},
+    "parameters": {"x": {"values": [1, 2, 3]}},
+}
+
+
+class Sweep:
+    """A sweep on a server, seen from its agents and its runs."""
+
+    def __init__(self, client: httpx.Client, ask: Ask, config: dict[str, Any], **variables: Any) -> None:
+        self.client, self.ask = client, ask
+        made = ask(CREATE, config=yaml.dump(config), **variables)["upsertSweep"]
+        self.id, self.name = made["sweep"]["id"], made["sweep"]["name"]
+        self.warnings = made["configValidationWarnings"]
+
+    def agent(self) -> str:
+        return str(self.ask(AGENT, sweep=self.name)["createAgent"]["agent"]["id"])
+
+    def beat(self, agent: str, *running: str) -> list[dict[str, Any]]:
+        answer = self.ask(BEAT, id=agent, runState=json.dumps(dict.fromkeys(running, True)))
+        commands: list[dict[str, Any]] = json.loads(answer["agentHeartbeat"]["commands"])
+        return commands
+
+    def draw(self, agent: str) -> tuple[str, dict[str, Any]]:
+        """The run an idle agent is given, and its arguments."""
+        (command,) = self.beat(agent)
+        assert command["type"] in ("run", "resume"), command
+        return command["run_id"], {name: value["value"] for name, value in command["args"].items()}
+
+    def start(self, run: str) -> None:
+        assert self.ask(START, name=run, sweep=self.name)["upsertBucket"]["bucket"]["sweepName"] == self.name
+
+    def stream(self, run: str, *losses: float, offset: int = 0, **body: Any) -> dict[str, Any]:
+        files: dict[str, Any] = {}
+        if losses:
+            rows = [json.dumps({"loss": loss, "_step": offset + i}) for i, loss in enumerate(losses)]
+            files["wandb-history.jsonl"] = {"offset": offset, "content": rows}
+            files["wandb-summary.json"] = {"offset": 0, "content": [rows[-1]]}
+        answer = self.client.post(f"/files/local/p/{run}/file_stream", json={"files": files, **body})
+        assert answer.status_code == 200, answer.text
+        reply: dict[str, Any] = answer.json()
+        return reply
+
+    def finish(self, run: str, *losses: float, exitcode: int = 0) -> None:
+        self.start(run)
+        self.stream(run, *losses, complete=True, exitcode=exitcode)
+
+    def set(self, state: str) -> None:
+        self.ask(CREATE, id=self.id, state=state)
+
+    def look(self) -> dict[str, Any]:
+        sweep: dict[str, Any] = self.ask(LOOK, sweep=self.name)["project"]["sweep"]
+        return sweep
+
+    def states(self) -> list[str]:
+        return [edge["node"]["state"] for edge in self.look()["runs"]["edges"]]
+
+
+def test_a_grid_hands_out_each_point_once_and_then_finishes(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    assert sweep.look()["state"] == "PENDING"
+    first, second = sweep.agent(), sweep.agent()
+    drawn = []
+    for agent in (first, second, first):
+        run, args = sweep.draw(agent)
+        drawn.append(args["x"])
+        sweep.finish(run, args["x"] / 2)
+    assert sorted(drawn) == [1, 2, 3]
+    look = sweep.look()
+    assert (look["state"], look["runCount"], look["runCountExpected"], look["bestLoss"]) == ("FINISHED", 3, 3, 0.5)
+    assert [edge["node"]["totalRuns"] for edge in look["agents"]["edges"]] == [2, 1]
+    assert sweep.beat(first) == sweep.beat(second) == [{"type": "exit"}]
+
+
+def test_an_exhausted_sweep_finishes_when_its_last_run_ends(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID | {"run_cap": 1})
+    agent = sweep.agent()
+    run, _ = sweep.draw(agent)
+    assert sweep.beat(sweep.agent()) == [{"type": "exit"}]
+    assert sweep.look()["state"] == "RUNNING"
+    sweep.finish(run)
+    assert sweep.look()["state"] == "FINISHED"
+
+
+def test_a_busy_agent_gets_no_second_run(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    agent = sweep.agent()
+    run, _ = sweep.draw(agent)
+    assert sweep.beat(agent, run) == []
+    sweep.start(run)
+    assert sweep.beat(agent, run) == []
+    assert sweep.states() == ["running"]
+
+
+@pytest.mark.parametrize("method", ["random", "bayes"])
+def test_nested_parameters_travel_whole(client: httpx.Client, ask: Ask, method: str) -> None:
+    parameters = {
+        "optimiser": {"parameters": {"lr": {"min": 0.0, "max": 1.0}, "kind": {"value": "sgd"}}},
+        "width": {"distribution": "int_uniform", "min": 4, "max": 8},
+    }
+    sweep = Sweep(client, ask, GRID | {"method": method, "parameters": parameters})
+    agent = sweep.agent()
+    seen = []
+    for _ in range(6):
+        run, args = sweep.draw(agent)
+        assert args["optimiser"]["kind"] == "sgd"
+        assert 0 <= args["optimiser"]["lr"] <= 1
+        assert args["width"] in range(4, 9)
+        seen.append(json.dumps(args))
+        sweep.finish(run, args["optimiser"]["lr"])
+    assert len(set(seen)) == 6
+    stored = sweep.look()["runs"]["edges"][0]["node"]
+    assert json.loads(stored["config"])["optimiser"]["value"] == json.loads(seen[0])["optimiser"]
+
+
+def test_a_paused_sweep_waits_a_stopped_one_ends_a_canceled_one_kills(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    agent, other = sweep.agent(), sweep.agent()
+    run, _ = sweep.draw(agent)
+    sweep.start(run)
+    sweep.set("PAUSED")
+    assert sweep.beat(other) == []
+    assert sweep.beat(agent, run) == []
+    sweep.set("RUNNING")
+    second, _ = sweep.draw(other)
+    sweep.set("FINISHED")
+    assert sweep.beat(other, second) == [], "a stopped sweep lets its runs end"
+    sweep.finish(second)
+    assert sweep.beat(other) == [{"type": "exit"}]
+    sweep.set("CANCELED")
+    assert sweep.beat(agent, run) == [{"type": "exit"}]
+    assert sweep.states() == ["killed", "finished"]
+
+
+def test_a_run_can_be_stopped_and_is_then_killed_not_failed(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    agent = sweep.agent()
+    run, _ = sweep.draw(agent)
+    sweep.start(run)
+    bucket = ask('query($n: String) { project(name: "p") { run(name: $n) { id } } }', n=run)["project"]["run"]["id"]
+    ask("mutation($id: ID!) { stopRun(input: {id: $id}) { success } }", id=bucket)
+    assert sweep.stream(run, 1.0)["stopped"] is True
+    assert sweep.beat(agent, run) == [{"type": "stop", "run_id": run}]
+    assert sweep.beat(agent, run) == [], "one order is enough: a second signal would cut the run's ending short"
+    sweep.stream(run, complete=True, exitcode=1)
+    node = sweep.look()["runs"]["edges"][0]["node"]
+    assert (node["state"], node["stopReason"]) == ("killed", "stopped by request")
+
+
+def test_a_program_that_dies_before_its_run_starts_costs_one_trial(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    agent = sweep.agent()
+    first, _ = sweep.draw(agent)
+    second, _ = sweep.draw(agent)
+    assert first != second
+    assert sweep.states() == ["failed", "pending"]
+
+
+def test_a_child_that_vanishes_has_crashed(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    agent = sweep.agent()
+    run, _ = sweep.draw(agent)
+    sweep.start(run)
+    sweep.draw(agent)
+    assert sweep.states() == ["crashed", "pending"]
+
+
+def test_a_vanished_trial_is_handed_out_again_where_the_sweep_asks_for_it(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID | {"retry_crashed": 1, "run_cap": 1})
+    assert sweep.warnings == []
+    agent = sweep.agent()
+    run, args = sweep.draw(agent)
+    sweep.start(run)
+    sweep.stream(run, 9.0, 9.0)
+    assert sweep.draw(agent) == (run, args)
+    sweep.finish(run, 1.0)
+    history = ask('query($n: String) { project(name: "p") { run(name: $n) { history } } }', n=run)
+    assert [json.loads(row)["loss"] for row in history["project"]["run"]["history"]] == [1.0]
+    assert sweep.look()["state"] == "FINISHED"
+
+
+def test_a_preempted_trial_is_resumed(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID | {"run_cap": 1})
+    agent = sweep.agent()
+    run, _ = sweep.draw(agent)
+    sweep.start(run)
+    sweep.stream(run, 1.0, preempting=True)
+    sweep.stream(run, complete=True, exitcode=143)
+    assert sweep.states() == ["preempted"]
+    (command,) = sweep.beat(sweep.agent())
+    assert (command["type"], command["run_id"]) == ("resume", run)
+
+
+def test_hyperband_stops_a_bad_run_and_says_why(client: httpx.Client, ask: Ask) -> None:
+    early = {"type": "hyperband", "min_iter": 2, "eta": 2, "strict": True}
+    sweep = Sweep(client, ask, GRID | {"method": "random", "parameters": {"x": {"min": 0.0, "max": 1.0}},
+                                       "early_terminate": early})  # fmt: skip
+    agent = sweep.agent()
+    for loss in (0.1, 0.2, 0.3, 0.4):
+        run, _ = sweep.draw(agent)
+        sweep.finish(run, loss, loss, loss, loss)
+    run, _ = sweep.draw(agent)
+    sweep.start(run)
+    assert sweep.stream(run, 9.0, 9.0)["stopped"] is False
+    assert sweep.stream(run, 9.0, offset=2)["stopped"] is True
+    node = sweep.look()["runs"]["edges"][-1]["node"]
+    assert node["stopped"] is True
+    assert node["stopReason"].startswith("hyperband: ")
+
+
+def test_runs_without_a_metric_do_not_disturb_order_or_best(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    agent = sweep.agent()
+    names = [sweep.draw(agent)[0]]
+    sweep.finish(names[0])
+    for losses in ((float("nan"),), (0.5,)):
+        names.append(sweep.draw(agent)[0])
+        sweep.start(names[-1])
+        text = json.dumps({"loss": losses[0]})
+        sweep.stream(
+            names[-1], complete=True, exitcode=0, files={"wandb-summary.json": {"offset": 0, "content": [text]}}
+        )
+    query = """query($o: String) { project(name: "p") { runs(order: $o) { edges { node { name } } } } }"""
+    for order in ("+summary_metrics.loss", "-summary_metrics.loss"):
+        found = [edge["node"]["name"] for edge in ask(query, o=order)["project"]["runs"]["edges"]]
+        assert found[0] == names[2]
+        assert set(found) == set(names)
+    assert sweep.look()["bestLoss"] == 0.5
+
+
+def test_a_wrong_configuration_is_refused_with_every_reason(client: httpx.Client) -> None:
+    config = yaml.dump(
+        {"method": "magic", "metric": {"goal": "up", "name": "x"}, "parameters": {"x": {"min": 3, "max": 1}}}
+    )
+    answer = client.post("/graphql", json={"query": CREATE, "variables": {"config": config}})
+    (error,) = answer.json()["errors"]
+    assert answer.status_code == 200
+    assert error["message"].startswith("Invalid sweep config: ")
+    assert error["message"].count(";") >= 2
+    assert all(value in error["message"] for value in ("magic", "up"))
+
+
+def test_yaml_that_unfolds_is_refused(client: httpx.Client) -> None:
+    bomb = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\nmethod: grid\n"
+    answer = client.post("/graphql", json={"query": CREATE, "variables": {"config": bomb}})
+    assert "aliases" in answer.json()["errors"][0]["message"]
+
+
+def test_a_configuration_changes_only_before_the_first_run(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    changed = yaml.dump(GRID | {"parameters": {"x": {"values": [7]}}})
+    ask(CREATE, id=sweep.id, config=changed)
+    agent = sweep.agent()
+    assert sweep.draw(agent)[1] == {"x": 7}
+    answer = client.post("/graphql", json={"query": CREATE, "variables": {"id": sweep.id, "config": yaml.dump(GRID)}})
+    assert "cannot change" in answer.json()["errors"][0]["message"]
+
+
+def test_prior_runs_teach_the_search(client: httpx.Client, ask: Ask) -> None:
+    for name, x in (("good", 1), ("bad", 2)):
+        made = ask(
+            'mutation($n: String, $c: JSONString) { upsertBucket(input: {name: $n, modelName: "p", config: $c})'
+            " { inserted } }",
+            n=name,
+            c=json.dumps({"x": {"value": x}}),
+        )
+        assert made["upsertBucket"]["inserted"] is True
+    sweep = Sweep(client, ask, GRID, priorRunsFilters=json.dumps({"$or": [{"name": "good"}]}))
+    agent = sweep.agent()
+    assert [sweep.draw(agent)[1]["x"] for _ in range(2)] == [2, 3]
+
+
+def test_queued_runs_go_out_before_anything_else_and_respect_the_cap(client: httpx.Client, ask: Ask) -> None:
+    config = {"method": "custom", "run_cap": 2, "parameters": {"x": {"min": 0.0, "max": 1.0}}}
+    sweep = Sweep(client, ask, config)
+    agent = sweep.agent()
+    assert sweep.beat(agent) == [], "nothing is queued yet"
+    enqueue = "mutation($id: ID!, $c: JSONString!) { enqueueSweepRun(input: {id: $id, config: $c}) { id } }"
+    for x in (0.25, 0.75):
+        ask(enqueue, id=sweep.id, c=json.dumps({"x": {"value": x}}))
+    third = client.post("/graphql", json={"query": enqueue, "variables": {"id": sweep.id, "c": '{"x": 1}'}})
+    assert "run_cap" in third.json()["errors"][0]["message"]
+    assert sweep.draw(agent)[1] == {"x": 0.25}
+
+
+def test_a_deleted_sweep_is_a_404_for_its_agents(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    agent = sweep.agent()
+    ask("mutation($id: ID!) { deleteSweep(input: {id: $id}) { success } }", id=sweep.id)
+    answer = client.post("/graphql", json={"query": BEAT, "variables": {"id": agent, "runState": "{}"}})
+    assert answer.status_code == 404
+
+
+def test_many_agents_at_once_never_get_the_same_point(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID | {"parameters": {"x": {"values": list(range(40))}}})
+    agents = [sweep.agent() for _ in range(8)]
+    drawn: list[int] = []
+
+    def work(agent: str) -> None:
+        while (command := sweep.beat(agent)[0])["type"] == "run":
+            drawn.append(command["args"]["x"]["value"])
+            sweep.finish(command["run_id"], 1.0)
+
+    threads = [threading.Thread(target=work, args=(agent,)) for agent in agents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(drawn) == Counter(range(40))
+
+
+def test_silent_runs_crash_and_their_agents_trials_with_them(store: Store, tmp_path: Path) -> None:
+    with served(create_app(store, crash_after=0.3)) as client:
+
+        def ask(query: str, **variables: Any) -> dict[str, Any]:
+            data: dict[str, Any] = client.post("/graphql", json={"query": query, "variables": variables}).json()["data"]
+            return data
+
+        sweep = Sweep(client, ask, GRID)
+        started, _ = sweep.draw(sweep.agent())
+        sweep.start(started)
+        sweep.draw(sweep.agent())
+        for _ in range(200):
+            if sweep.states() == ["crashed", "crashed"]:
+                break
+            threading.Event().wait(0.05)
+        assert sweep.states() == ["crashed", "crashed"]
+
+
+def test_what_a_killed_server_handed_out_is_handed_out_again(store: Store) -> None:
+    with store.write() as db:
+        project = db.execute(
+            "INSERT INTO projects (entity, name, created_at) VALUES ('local', 'p', '') RETURNING id"
+        ).fetchone()[0]
+        sweep_id = sweeps.create(db, project, yaml.dump(GRID))
+        agent = sweeps.create_agent(db, sweep_id, "h")
+        runs.create(db, project, "lost", "pending", sweep_id=sweep_id, agent_id=agent, trial=0, params='{"x": 1}')
+        db.execute("UPDATE sweeps SET trials = 1")
+    from mnist_sweep.server.sweeps import Sweeper
+
+    sweeper = Sweeper(store)
+    assert [command["run_id"] for command in sweeper.heartbeat(agent, {})] == ["lost"]
+    (second,) = sweeper.heartbeat(agent, {})
+    assert second["run_id"] != "lost", "the second time it was heard and did not start"
