@@ -69,10 +69,11 @@ def test_norm_act_with_dropout(relu_first: bool) -> None:
     assert abs((~kept & (plain != 0)).sum().item() / (plain != 0).sum().item() - 0.25) < 0.02
 
 
-def test_bfloat16_rounds_but_does_not_drift() -> None:
+@pytest.mark.parametrize("step", [7, 8])
+def test_bfloat16_rounds_but_does_not_drift(step: int) -> None:
     """In bfloat16 the twin's gradients point where float32's do, about as closely as PyTorch's autocast."""
     torch.manual_seed(0)
-    network = model.build(architecture.ladder(8, 0.0))
+    network = model.build(architecture.ladder(step, 0.0))
     images = torch.randn(128, 1, 28, 28)
 
     def flat(module: nn.Module, images: torch.Tensor, autocast: bool = False) -> torch.Tensor:
