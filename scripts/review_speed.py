@@ -1,0 +1,130 @@
+"""How fast the review is with many runs: the HTML page from disk and the local server's page, in Chromium.
+
+    python -m scripts.review_speed              1,000 synthetic runs, a minute
+    python -m scripts.review_speed --runs 100
+
+The runs are invented (tests/review/synthetic.py); only the times mean something. Each figure is the median of the
+repetitions. `shown` is when the tiles, the parallel coordinates and the whole table can be used, `charts` when the
+first of Plotly's charts is ready (its bundle takes about a second to start), both from the moment of navigation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from playwright.sync_api import Browser, sync_playwright
+
+from mnist_sweep.review.page import html_page
+from mnist_sweep.review.records import RunRecord
+from mnist_sweep.server.store import Store, lines, projects, runs, sweeps
+from tests.review import synthetic
+from tests.review.conftest import ARGUMENTS, CHROMIUM
+
+T = TypeVar("T")
+MARKS = "performance.getEntriesByType('mark').map(mark => [mark.name, mark.startTime])"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=1000, help="number of synthetic runs")
+    parser.add_argument("--repeat", type=int, default=5, help="repetitions")
+    arguments = parser.parse_args()
+    records = synthetic.sweep(arguments.runs)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        from_disk(records, browser, Path(folder), arguments.repeat)
+        from_server(records, browser, Path(folder) / "data", arguments.repeat)
+        browser.close()
+
+
+def from_disk(records: list[RunRecord], browser: Browser, folder: Path, repeat: int) -> None:
+    file = folder / "review.html"
+    seconds, text = timed(lambda: html_page(synthetic.info(), records))
+    print(f"HTML page, {len(records)} runs: made in {seconds:.2f} s (with imports), {len(text) / 1e6:.1f} MB")
+    file.write_text(text, "utf-8")
+    draw("  opened from disk", browser, file.as_uri(), repeat)
+
+
+def from_server(records: list[RunRecord], browser: Browser, folder: Path, repeat: int) -> None:
+    path = fill(folder, records)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mnist_sweep.server", "--port", "0", "--data", str(folder)], stdout=subprocess.DEVNULL
+    )
+    try:
+        while not (folder / "server.json").exists():
+            time.sleep(0.05)
+        url = json.loads((folder / "server.json").read_text())["url"]
+        first, _ = timed(lambda: get(f"{url}/{path}"))
+        again = statistics.median(timed(lambda: get(f"{url}/{path}"))[0] for _ in range(repeat))
+        print(f"Server page: first answer in {first:.2f} s, later ones in {again:.2f} s")
+        draw("  opened from the server", browser, f"{url}/{path}", repeat)
+        news = [timed(lambda: get(f"{url}/api/{path}/review?cursor=999999999")) for _ in range(repeat)]
+        print(
+            f"  asked what is new, nothing is: {statistics.median(n[0] for n in news) * 1000:.0f} ms, {news[0][1]} bytes"
+        )
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def draw(what: str, browser: Browser, url: str, repeat: int) -> None:
+    shown, drawn = [], []
+    for _ in range(repeat):
+        page = browser.new_page(viewport={"width": 1360, "height": 900})
+        page.goto(url, wait_until="commit")
+        while "review-drawn" not in (marks := dict(page.evaluate(MARKS))):
+            time.sleep(0.02)
+        shown.append(marks["review-shown"] / 1000)
+        drawn.append(marks["review-drawn"] / 1000)
+        page.close()
+    print(f"{what}: shown after {statistics.median(shown):.2f} s, charts after {statistics.median(drawn):.2f} s")
+
+
+def fill(folder: Path, records: list[RunRecord]) -> str:
+    """A store with these runs in one sweep; returns the sweep's path."""
+    store = Store(folder)
+    with store.write() as db:
+        project = projects.ensure(db, "local", "speed")
+        sweep = sweeps.create(db, project["id"], yaml.safe_dump(synthetic.CONFIG), state="RUNNING")
+        for number, record in enumerate(records):
+            key = runs.create(
+                db,
+                project["id"],
+                record.id,
+                record.state,
+                trial=number,
+                sweep_id=sweep,
+                display_name=record.name,
+                config={name: {"value": value} for name, value in record.config.items()},
+                summary=dict(record.summary),
+            )
+            lines.put(db, key, lines.HISTORY, 0, [json.dumps(row) for row in record.history], runs.next_version(db))
+        name = sweeps.by_id(db, sweep)["name"]
+    store.close()
+    return f"local/speed/sweeps/{name}"
+
+
+def get(url: str) -> int:
+    with urllib.request.urlopen(url) as answer:
+        return len(answer.read())
+
+
+def timed(action: Callable[[], T]) -> tuple[float, T]:
+    start = time.perf_counter()
+    found = action()
+    return time.perf_counter() - start, found
+
+
+if __name__ == "__main__":
+    main()
