@@ -121,6 +121,8 @@ class SweepInfo:
 
 def number(value: Any) -> float | None:
     """`value` as a finite float, or None. W&B writes non-finite numbers as the strings "NaN" and "Infinity"."""
+    if type(value) is float:  # by far the most frequent case
+        return value if math.isfinite(value) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
@@ -143,6 +145,14 @@ def status(record: RunRecord, metric: str) -> Status:
     A run that broke a constraint (`feasible` false, or any `constraint/…` above zero) is infeasible even when it
     reported a metric. A run with fewer epochs than its config asked for was stopped, whatever its state says.
     """
+    known: tuple[str, Status] | None = record.__dict__.get("_status")
+    if known is None or known[0] != metric:  # every figure asks; with 1,000 runs it is half the time of a page
+        known = (metric, _status(record, metric))
+        object.__setattr__(record, "_status", known)
+    return known[1]
+
+
+def _status(record: RunRecord, metric: str) -> Status:
     summary = record.summary
     if "baseline" in record.tags:
         return Status.BASELINE
