@@ -31,13 +31,16 @@ def findings(
     baseline: Sequence[RunRecord] = (),
     evaluated_on: int | None = None,
 ) -> list[str]:
-    """Sentences in the order a reader wants them; `evaluated_on` is the number of images behind the metric."""
+    """Sentences in the order a reader wants them.
+
+    `evaluated_on` is the number of images behind the metric; without it, a confusion matrix among the runs tells.
+    """
     runs = ranked(records, info)
     if not runs:
         return [f"No run has reported {info.metric} yet. {_counts(records, info)}"]
     said = [
         _best(runs[0], info),
-        _noise(runs, info, evaluated_on),
+        _noise(runs, info, evaluated_on or _images(runs)),
         _counts(records, info),
         _what_mattered(importance),
         _front(records, info),
@@ -55,6 +58,11 @@ def _best(best: RunRecord, info: SweepInfo) -> str:
     if value is not None and epoch is not None and value != value_of(best, info.metric):
         text += f" after its last epoch; its best epoch was {epoch:g} with {info.show(value)}"
     return text + "."
+
+
+def _images(runs: Sequence[RunRecord]) -> int | None:
+    counted = (sum(map(sum, run.confusion.counts)) for run in runs if run.confusion)
+    return next(counted, None)
 
 
 def standard_error(value: float, images: int) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mnist_sweep.review import figures
-from mnist_sweep.review.page import mistakes, payload, run_payload
+from mnist_sweep.review.page import payload, run_payload
 from mnist_sweep.review.records import RunRecord, SweepInfo, ranked
 from mnist_sweep.server import reviewing
 from mnist_sweep.server.store import Store, lines, runs
@@ -33,9 +33,8 @@ class Charts:
 
     def sweep(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> Shown:
         """The data of a sweep's page."""
-        info, records = self._records.of(db, sweep)
+        info, records = self._read(db, sweep)
         data = payload(info, records)
-        data["mistakes"] = self._mistakes(db, sweep["project_id"], info, ranked(records, info)[:1])
         address = reviewing.project_address(sweep)
         data["compare_url"] = f"{address}/compare"
         data["live"] = {"url": f"/api{info.url}/review", "cursor": str(runs.version(db)), "every": PAUSE}
@@ -45,7 +44,7 @@ class Charts:
         """What changed in the sweep after the cursor `since`."""
         started = time.perf_counter()
         cursor = runs.version(db)
-        info, records = self._records.of(db, sweep)
+        info, records = self._read(db, sweep)
         news: Shown = {"cursor": str(cursor), "state": sweep["state"].lower()}
         changed = runs.of_sweep(db, sweep["id"], since=since)
         news["done"] = sweep["state"] in ("FINISHED", "CANCELED") and not any(r.state in runs.ALIVE for r in records)
@@ -107,11 +106,12 @@ class Charts:
             "selected": [record.id for record in records]
         }
 
-    def _mistakes(
-        self, db: sqlite3.Connection, project_id: int, info: SweepInfo, records: Sequence[RunRecord]
-    ) -> Shown:
-        shown = []
-        for one in records:
-            if (row := runs.find(db, project_id, one.id)) is not None:
-                shown.append(reviewing.with_media(self._store, db, row["id"], one))
-        return mistakes(shown, info)
+    def _read(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> tuple[SweepInfo, list[RunRecord]]:
+        """The sweep and its runs, the best of them with what it got wrong."""
+        info, records = self._records.of(db, sweep)
+        for best in ranked(records, info)[:1]:
+            row = runs.find(db, sweep["project_id"], best.id)
+            if row is not None:
+                shown = reviewing.with_media(self._store, db, row["id"], best)
+                records = [shown if record is best else record for record in records]
+        return info, records

@@ -1,0 +1,112 @@
+"""The pictures of docs/review.md, from a sweep on the local server.
+
+    mnist-sweep server &                                    # and the two lines it prints
+    mnist-sweep report SWEEP --html review.html
+    python -m scripts.screenshots SWEEP --html review.html --out docs/images
+
+SWEEP is entity/project/id; the run page is the best run's. Needs Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import wandb
+from playwright.sync_api import Browser, Page, sync_playwright
+from rich.console import Console
+
+from mnist_sweep.review import api, terminal
+from mnist_sweep.review.records import RunRecord, SweepInfo, ranked
+
+WIDTH = 1280
+SECTIONS = ("space", "ranking", "importance", "tradeoff", "progress", "curves", "slices", "timeline", "compare")
+VALIDATION_IMAGES = 5000
+DRAWN = (
+    "[...document.querySelectorAll('[data-figure]')]"
+    ".every(place => !place.offsetParent || place.querySelector('.main-svg'))"
+)
+TERMINAL = """<!doctype html><meta charset="utf-8"><style>{stylesheet}
+body {{ background: #14171f; margin: 0; }} pre {{ color: {foreground}; padding: 22px 26px; width: max-content;
+font: 13px/1.42 "DejaVu Sans Mono", Menlo, Consolas, monospace; margin: 0; }}</style><pre>{code}</pre>"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sweep", help="entity/project/id")
+    parser.add_argument("--html", type=Path, required=True, help="the page that `mnist-sweep report --html` wrote")
+    parser.add_argument("--random", help="entity/project/id of a random search, to compare with")
+    parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder of the pictures")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    client = wandb.Api()
+    info, records = api.load(client.sweep(arguments.sweep), media=0)
+    baseline = api.load(client.sweep(arguments.random), media=0)[1] if arguments.random else []
+    best = ranked(records, info)[0]
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for theme in ("light", "dark"):
+            page = opened(browser, info.url, theme)
+            page.screenshot(path=arguments.out / f"sweep-page-{theme}.png")
+            page.close()
+        run = opened(browser, best.url, "light", height=1500)
+        run.screenshot(path=arguments.out / "run-page.png")
+        html = opened(browser, arguments.html.resolve().as_uri(), "light")
+        html.screenshot(path=arguments.out / "html-page.png")
+        for name in (*SECTIONS, "mistakes", "digits"):
+            if html.locator(f"#{name}").is_visible():
+                html.locator(f"#{name}").screenshot(path=arguments.out / f"{name}.png")
+        brushed(html, arguments.out / "brush.png")
+        summary(browser, info, records, baseline, arguments.out / "terminal.png")
+        browser.close()
+
+
+def opened(browser: Browser, url: str, theme: str, height: int = 1250) -> Page:
+    """The page with every figure drawn, scrolled back to its top."""
+    dark = theme == "dark"
+    page = browser.new_page(viewport={"width": WIDTH, "height": height}, color_scheme="dark" if dark else "light")
+    page.goto(url)
+    deadline = time.monotonic() + 30
+    while not page.evaluate(DRAWN) and time.monotonic() < deadline:
+        for place in page.locator("[data-figure]:visible").all():
+            place.scroll_into_view_if_needed()
+    page.evaluate("window.scrollTo({top: 0, behavior: 'instant'})")
+    page.wait_for_timeout(500)
+    return page
+
+
+def brushed(page: Page, file: Path) -> None:
+    """Parallel coordinates and the table with the upper third of the metric's axis brushed."""
+    axis = page.locator(".axis").last
+    axis.scroll_into_view_if_needed()
+    rail = axis.locator(".rail").bounding_box()
+    assert rail is not None
+    page.mouse.move(rail["x"], rail["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(rail["x"], rail["y"] + rail["height"] / 3, steps=4)
+    page.mouse.up()
+    page.locator("#space").screenshot(path=file)
+
+
+def summary(browser: Browser, info: SweepInfo, records: list[RunRecord], baseline: list[RunRecord], file: Path) -> None:
+    """What `mnist-sweep report` prints, as a picture of a terminal."""
+    console = Console(record=True, width=116, file=io.StringIO(), force_terminal=True)
+    console.print(terminal.summary(info, records, baseline=baseline, evaluated_on=VALIDATION_IMAGES))
+    from rich.terminal_theme import MONOKAI
+
+    with tempfile.TemporaryDirectory() as folder:
+        html = Path(folder) / "terminal.html"
+        html.write_text(console.export_html(theme=MONOKAI, code_format=TERMINAL), "utf-8")
+        page = browser.new_page(viewport={"width": 1000, "height": 600})
+        page.goto(html.as_uri())
+        page.locator("pre").screenshot(path=file)
+        page.close()
+
+
+if __name__ == "__main__":
+    main()
