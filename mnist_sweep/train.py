@@ -85,6 +85,7 @@ def _train(tracker: Tracker, console: Console) -> Outcome:
         console.print(f"not trained: {error}", highlight=False, soft_wrap=True)
         return Outcome(feasible=False)
     tracker.configure(config)
+    mnist.fetch(lambda line: console.print(line, highlight=False, soft_wrap=True))
     split = mnist.selection_split()
     checkpoint = user_state_path("mnist-sweep") / "checkpoints" / tracker.checkpoint_name
     name = split.evaluate_name

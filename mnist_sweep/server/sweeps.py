@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mnist_sweep.server import search
+from mnist_sweep.server.fairlock import FairLock
 from mnist_sweep.server.jsonedge import dumps
 from mnist_sweep.server.store import Store, runs, sweeps
 from mnist_sweep.server.store.clock import now
@@ -37,7 +38,7 @@ class Sweeper:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._trials = Trials()
-        self._locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
+        self._locks: defaultdict[int, FairLock] = defaultdict(FairLock)
         self._handed_out: set[int] = set()
 
     # Facts

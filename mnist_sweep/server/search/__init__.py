@@ -19,7 +19,6 @@ from mnist_sweep.server.search.validate import check, warn
 __all__ = ["Trial", "check", "grid_size", "stop", "suggest", "warm_up", "warn"]
 
 _ATTEMPTS = 64
-_MODEL_ATTEMPTS = 2
 _ENUMERABLE = 100_000
 
 
@@ -45,13 +44,15 @@ def suggest(config: Mapping[str, Any], trials: Sequence[Trial], *, seed: int) ->
     def draw() -> list[Any]:
         return [p.draw(float(u)) for p, u in zip(space.parameters, rng.random(len(space.parameters)), strict=True)]
 
-    for attempt in range(_ATTEMPTS):
+    if method == "bayes" and space.parameters:
+        values = bayes.suggest(space, trials, config["metric"], int(rng.integers(2**31)))
+        if values is not None:
+            return space.nest(values)
+    for _ in range(_ATTEMPTS):
         values = draw()
-        if method == "bayes" and space.parameters and attempt < _MODEL_ATTEMPTS:
-            values = bayes.suggest(space, trials, config["metric"], int(rng.integers(2**31))) or values
         if tuple(map(key, values)) not in taken:
             return space.nest(values)
-    return space.nest(_untaken(space, taken, rng) or values)
+    return space.nest(_untaken(space, taken, rng) or draw())
 
 
 def grid_size(config: Mapping[str, Any]) -> int | None:

@@ -5,6 +5,7 @@ value seen. What would mislead a model is kept from it: NaN and infinity, the di
 judgement of a run that broke a constraint before it had a score.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -35,28 +36,26 @@ def observe(space: Space, trials: Sequence[Trial], metric: Mapping[str, Any]) ->
     """The runs that lie in `space`, in their order, with losses to minimise whatever the goal.
 
     A loss is the run's own, if it has one. A run that ended without is as bad as the worst value any run ever logged,
-    but one that broke a constraint is as good as the median run: what is bad about it, its constraint says. Losses are
-    clipped from above, so that one diverged run does not flatten the differences between good ones. Every observation
-    has a value for every constraint that any run reported; a run that did not report it kept it.
+    but one that broke a constraint is as good as the median run: what is bad about it, its constraint says. Losses are clipped from
+    above, so that one diverged run does not flatten the differences between good ones. Every observation has a value
+    for every constraint that any run reported; a run that did not report it kept it.
     """
     known = [(trial, places) for trial in trials if (places := _places(space, trial)) is not None]
     sign = -1.0 if metric.get("goal") == "maximize" else 1.0
     own = [sign * value for trial, _ in known if (value := own_score(trial, metric)) is not None]
     middle, best = (median(own), min(own)) if own else (0.0, 0.0)
-    limit = middle + _REACH * (middle - best) if best < middle else max(own, default=0.0)
-    worst = max((sign * v for t, _ in known for v in metric_values(t, metric["name"])), default=middle)
+    limit = middle + _REACH * (middle - best) if best < middle else math.inf
+    worst = max((sign * v for t, _ in known for v in metric_values(t, metric["name"])), default=0.0)
     constraints = _aligned([constraint_values(trial) for trial, _ in known])
     observations = []
-    for (trial, places), broken in zip(known, constraints, strict=True):
+    for (trial, places), bounds in zip(known, constraints, strict=True):
         value = own_score(trial, metric)
-        loss: float | None
+        loss = None
         if value is not None:
             loss = min(sign * value, limit)
-        elif not counts(trial, metric):
-            loss = None
-        else:
-            loss = middle if any(c > 0 for c in broken.values()) else min(worst, limit)
-        observations.append(Observation(places, loss, broken))
+        elif counts(trial, metric):
+            loss = middle if any(bound > 0 for bound in bounds.values()) else min(worst, limit)
+        observations.append(Observation(places, loss, bounds))
     return observations
 
 

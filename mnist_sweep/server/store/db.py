@@ -1,12 +1,13 @@
 """SQLite connections: many readers, one writer, and the migrations that bring a file up to date."""
 
+import os
 import queue
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mnist_sweep.server.fairlock import FairLock
 from mnist_sweep.server.filters import matches
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.migrations import MIGRATIONS
@@ -21,17 +22,23 @@ class StoreError(Exception):
 class Database:
     """One SQLite file in WAL mode.
 
-    `synchronous = FULL` syncs the log at every commit, so that what a commit acknowledged outlives not only the
-    process but the machine (https://www.sqlite.org/pragma.html#pragma_synchronous).
+    What a write acknowledged outlives not only the process but the machine: it returns only once the log is synced, as
+    with `synchronous = FULL` (https://www.sqlite.org/pragma.html#pragma_synchronous). The sync happens after the next
+    writer has been let in, and one sync serves all writes that were committed before it began.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
-        self._lock = threading.Lock()
+        self._lock = FairLock()
+        self._sync_lock = FairLock()
+        self._committed = self._synced = 0
         try:
             self._writer = self._open()
             self._writer.execute("PRAGMA journal_mode = WAL")
+            with self._writer:
+                self._writer.execute("PRAGMA user_version = 1")  # the first write makes the log file
+            self._log = os.open(f"{path}-wal", os.O_RDWR)
             self._migrate()
         except sqlite3.Error as error:
             raise StoreError(f"cannot use the database {path}: {error}") from error
@@ -39,7 +46,7 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
         db.row_factory = sqlite3.Row
-        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA foreign_keys = ON")
         db.create_function("regexp", 2, matches, deterministic=True)
         return db
@@ -82,8 +89,8 @@ class Database:
         Raises:
             StoreError: the disk is full or the folder is read-only; nothing was written.
         """
-        with self._lock:
-            try:
+        try:
+            with self._lock:
                 self._writer.execute("BEGIN IMMEDIATE")
                 try:
                     yield self._writer
@@ -92,10 +99,21 @@ class Database:
                     with suppress(sqlite3.Error):
                         self._writer.execute("ROLLBACK")
                     raise
-            except sqlite3.OperationalError as error:
-                if str(error).startswith(_FULL):
-                    raise StoreError(f"cannot write to {self._path}: {error}") from error
-                raise
+                self._committed += 1
+                number = self._committed
+            self._sync(number)
+        except sqlite3.OperationalError as error:
+            if str(error).startswith(_FULL):
+                raise StoreError(f"cannot write to {self._path}: {error}") from error
+            raise
+
+    def _sync(self, number: int) -> None:
+        """Return once commit `number` is on disk."""
+        with self._sync_lock:
+            if self._synced < number:
+                last = self._committed
+                os.fsync(self._log)
+                self._synced = last
 
     def close(self) -> None:
         """Close every idle connection; the last one folds the log back into the file."""
@@ -106,3 +124,4 @@ class Database:
                 break
         with self._lock:
             self._writer.close()
+            os.close(self._log)
