@@ -22,6 +22,8 @@ from mnist_sweep.server.trials import Trials
 
 Command = dict[str, Any]
 EXIT: Command = {"type": "exit"}
+PATIENCE = 0.5
+"""Seconds that an agent's question waits for its turn to draw a trial."""
 CANCELED = "the sweep was canceled"
 RETRY = "retry_crashed"
 """This server's own key of a sweep's configuration: how often a trial whose process vanished is handed out again."""
@@ -100,8 +102,13 @@ class Sweeper:
             config = sweeps.parse_config(sweep["config"])
             if not _suggests(config):
                 return []
-        with self._locks[sweep["id"]]:
+        turn = self._locks[sweep["id"]]
+        if not turn.acquire(timeout=PATIENCE):
+            return []  # many ask at once and the search takes its time: the agent comes again in a few seconds
+        try:
             return self._hand_out(sweep["id"], agent_id, config)
+        finally:
+            turn.release()
 
     def _touch(self, db: sqlite3.Connection, agent_id: int) -> sqlite3.Row:
         row = db.execute(

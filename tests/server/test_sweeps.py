@@ -336,7 +336,11 @@ def test_many_agents_at_once_never_get_the_same_point(client: httpx.Client, ask:
     drawn: list[int] = []
 
     def work(agent: str) -> None:
-        while (command := sweep.beat(agent)[0])["type"] == "run":
+        while commands := sweep.beat(agent) or [{"type": "wait"}]:
+            if (command := commands[0])["type"] == "exit":
+                return
+            if command["type"] == "wait":
+                continue
             drawn.append(command["args"]["x"]["value"])
             sweep.finish(command["run_id"], 1.0)
 

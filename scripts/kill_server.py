@@ -1,0 +1,202 @@
+"""Kill the local server again and again while it works: is everything it acknowledged there afterwards?
+
+    python scripts/kill_server.py              # 100 times
+    python scripts/kill_server.py --kills 5    # a look
+
+Writers log history, upload files and draw grid points over HTTP and note what the server acknowledged. At random
+moments it gets SIGKILL and is started again over the same folder; the writers try again until they are answered, as the
+wandb client does. At the end every acknowledged line, file, run state and grid point is compared with what the server
+tells, and SQLite checks the database.
+"""
+
+import argparse
+import hashlib
+import json
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+CREATE = """mutation($config: String) {
+  upsertSweep(input: {config: $config, projectName: "kill"}) { sweep { name } } }"""
+AGENT = """mutation($sweep: String!) {
+  createAgent(input: {host: "kill", projectName: "kill", sweep: $sweep}) { agent { id } } }"""
+BEAT = """mutation($id: ID!, $state: JSONString) {
+  agentHeartbeat(input: {id: $id, metrics: "{}", runState: $state}) { commands } }"""
+START = """mutation($name: String!, $sweep: String) {
+  upsertBucket(input: {name: $name, modelName: "kill", sweep: $sweep}) { inserted } }"""
+FILES = """mutation($run: String!, $files: [String!]!) {
+  createRunFiles(input: {entityName: "local", projectName: "kill", runName: $run, files: $files}) {
+    files { uploadUrl } } }"""
+READ = """query($run: String) { project(name: "kill") { run(name: $run) {
+  state historyLineCount history files(first: 1000) { edges { node { name directUrl md5 } } } } } }"""
+
+
+class Server:
+    """The server process over one folder, always at the same address."""
+
+    def __init__(self, data: Path) -> None:
+        self.data, self.port = data, 0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "mnist_sweep.server", "--data", str(self.data), "--port", str(self.port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        told = self.data / "server.json"
+        while not (told.exists() and json.loads(told.read_text())["pid"] == self.process.pid):
+            if self.process.poll() is not None:
+                raise SystemExit(f"the server did not start again: exit code {self.process.returncode}")
+            time.sleep(0.01)
+        facts = json.loads(told.read_text())
+        self.url, self.key = facts["url"], facts["key"]
+        self.port = int(self.url.rpartition(":")[2])
+
+    def stop(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+        self.process.wait()
+
+
+class Writer(threading.Thread):
+    """An agent that draws points and runs them, and remembers what was acknowledged."""
+
+    def __init__(self, server: Server, sweep: str, seed: int, stop: threading.Event) -> None:
+        super().__init__()
+        self.server, self.sweep, self.done, self.random = server, sweep, stop, random.Random(seed)
+        self.client = httpx.Client(base_url=server.url, auth=("api", server.key), timeout=30)
+        self.rows: dict[str, list[str]] = {}
+        self.files: dict[tuple[str, str], str] = {}
+        self.finished: set[str] = set()
+        self.points: dict[str, str] = {}
+        self.retries = 0
+        self.fault: str | None = None
+
+    def send(self, method: str, url: str, **body: Any) -> httpx.Response:
+        """Until answered, as the client does."""
+        while True:
+            try:
+                answer = self.client.request(method, url, **body)
+            except httpx.TransportError:
+                self.retries += 1
+                time.sleep(0.05)
+                continue
+            if answer.status_code == 200 and "errors" not in (answer.json() if "json" in body else {}):
+                return answer
+            raise RuntimeError(f"{method} {url}: {answer.status_code} {answer.text[:300]}")
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        data: dict[str, Any] = self.send("POST", "/graphql", json={"query": query, "variables": variables}).json()[
+            "data"
+        ]
+        return data
+
+    def run(self) -> None:
+        try:
+            agent = self.ask(AGENT, sweep=self.sweep)["createAgent"]["agent"]["id"]
+            while not self.done.is_set():
+                commands = json.loads(self.ask(BEAT, id=agent, state="{}")["agentHeartbeat"]["commands"])
+                for command in commands[:1]:
+                    self.trial(command["run_id"], json.dumps(command["args"]))
+        except Exception as error:
+            self.fault = f"{type(error).__name__}: {error}"
+        finally:
+            self.client.close()
+
+    def trial(self, run: str, point: str) -> None:
+        self.points[run] = point
+        self.ask(START, name=run, sweep=self.sweep)
+        rows = self.rows[run] = []
+        for _ in range(self.random.randint(1, 6)):
+            lines = [json.dumps({"_step": len(rows) + i, "v": self.random.random()}) for i in range(3)]
+            self.stream(run, {"wandb-history.jsonl": {"offset": len(rows), "content": lines}})
+            rows += lines
+            name = f"folder/{len(rows)}.bin"
+            content = self.random.randbytes(self.random.randint(1, 200_000))
+            url = self.ask(FILES, run=run, files=[name])["createRunFiles"]["files"][0]["uploadUrl"]
+            self.send("PUT", url, content=content)
+            self.files[run, name] = hashlib.sha256(content).hexdigest()
+        self.stream(run, {}, complete=True, exitcode=0)
+        self.finished.add(run)
+
+    def stream(self, run: str, files: dict[str, Any], **ending: Any) -> None:
+        self.send("POST", f"/files/local/kill/{run}/file_stream", json={"files": files, **ending})
+
+
+def check(server: Server, writers: list[Writer]) -> list[str]:
+    """What was acknowledged and is not there, one line each."""
+    faults = [f"writer: {writer.fault}" for writer in writers if writer.fault]
+    seen: dict[str, str] = {}
+    with httpx.Client(base_url=server.url, auth=("api", server.key), timeout=60) as client:
+        for writer in writers:
+            for run, point in writer.points.items():
+                if seen.setdefault(point, run) != run:
+                    faults.append(f"point {point} was handed out twice: {run}, {seen[point]}")
+            for run, rows in writer.rows.items():
+                body = {"query": READ, "variables": {"run": run}}
+                found = client.post("/graphql", json=body).json()["data"]["project"]["run"]
+                if [json.loads(row) for row in found["history"]][: len(rows)] != [json.loads(row) for row in rows]:
+                    faults.append(f"run {run}: {len(rows)} rows acknowledged, others found")
+                if run in writer.finished and found["state"] != "finished":
+                    faults.append(f"run {run}: its end was acknowledged, its state is {found['state']}")
+                links = {edge["node"]["name"]: edge["node"]["directUrl"] for edge in found["files"]["edges"]}
+                for (owner, name), digest in writer.files.items():
+                    if owner == run and hashlib.sha256(client.get(links[name] or "").content).hexdigest() != digest:
+                        faults.append(f"run {run}: file {name} is not what was uploaded")
+    server.stop(signal.SIGTERM)
+    database = sqlite3.connect(server.data / "server.sqlite3")
+    if (verdict := database.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
+        faults.append(f"integrity check: {verdict}")
+    database.close()
+    return faults
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=100, help="how often (default %(default)s)")
+    parser.add_argument("--writers", type=int, default=6, help="agents at work (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments and contents (default %(default)s)")
+    args = parser.parse_args()
+    if not (0 < args.kills <= 10_000 and 0 < args.writers <= 64):
+        parser.error("--kills 1 to 10,000, --writers 1 to 64")
+    moments = random.Random(args.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(Path(folder))
+        server.start()
+        config = {
+            "method": "grid",
+            "parameters": {"x": {"values": list(range(100))}, "y": {"values": list(range(100))}},
+        }
+        with httpx.Client(base_url=server.url, auth=("api", server.key), timeout=60) as client:
+            body = {"query": CREATE, "variables": {"config": yaml.dump(config)}}
+            sweep = client.post("/graphql", json=body).json()["data"]["upsertSweep"]["sweep"]["name"]
+        done = threading.Event()
+        writers = [Writer(server, sweep, args.seed + number, done) for number in range(args.writers)]
+        for writer in writers:
+            writer.start()
+        for _ in range(args.kills):
+            time.sleep(moments.uniform(0.02, 0.8))
+            server.stop(signal.SIGKILL)
+            server.start()
+        done.set()
+        for writer in writers:
+            writer.join()
+        faults = check(server, writers)
+    rows = sum(len(rows) for writer in writers for rows in writer.rows.values())
+    files, retries = (sum(len(writer.files) for writer in writers), sum(writer.retries for writer in writers))
+    points = sum(len(writer.points) for writer in writers)
+    print(f"killed {args.kills} times; acknowledged: {points} trials, {rows} rows, {files} files; {retries} retries")
+    print("\n".join(faults) or "everything acknowledged is there, and the database is sound")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
