@@ -7,6 +7,7 @@ runs at the time of writing.
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -51,7 +52,7 @@ def publish(
     )
     if older := _older(info):
         report.id = older
-    with contextlib.redirect_stderr(None):  # the address is returned, the client need not print it too
+    with contextlib.redirect_stderr(io.StringIO()):  # the address is returned, the client need not print it too
         report.save()
     return str(report.url)
 

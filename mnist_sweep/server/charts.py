@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from mnist_sweep.review import figures
-from mnist_sweep.review.page import payload, run_payload
+from mnist_sweep.review.page import payload, run_payload, stats
 from mnist_sweep.review.records import RunRecord, SweepInfo, ranked
-from mnist_sweep.server import reviewing
+from mnist_sweep.server import actions, reviewing
 from mnist_sweep.server.store import Store, lines, runs
 
 PAUSE = 2.0
@@ -37,17 +37,20 @@ class Charts:
         data = payload(info, records)
         address = reviewing.project_address(sweep)
         data["compare_url"] = f"{address}/compare"
+        data |= {"state": sweep["state"], "offered": actions.offered(sweep)}
         data["live"] = {"url": f"/api{info.url}/review", "cursor": str(runs.version(db)), "every": PAUSE}
         return data
 
-    def sweep_news(self, db: sqlite3.Connection, sweep: sqlite3.Row, since: int) -> Shown:
-        """What changed in the sweep after the cursor `since`."""
+    def sweep_news(self, db: sqlite3.Connection, sweep: sqlite3.Row, since: int, state: str) -> Shown:
+        """What changed in the sweep after the cursor `since`, when the page showed it in this state."""
         started = time.perf_counter()
         cursor = runs.version(db)
         info, records = self._read(db, sweep)
-        news: Shown = {"cursor": str(cursor), "state": sweep["state"].lower()}
+        news: Shown = {"cursor": str(cursor), "state": sweep["state"]}
         changed = runs.of_sweep(db, sweep["id"], since=since)
         news["done"] = sweep["state"] in ("FINISHED", "CANCELED") and not any(r.state in runs.ALIVE for r in records)
+        if state != sweep["state"]:
+            news |= {"offered": actions.offered(sweep), "stats": stats(records, info)}
         if changed:
             news |= self._changes(db, info, records, changed, since)
         news["every"] = max(PAUSE, (time.perf_counter() - started) / SHARE)

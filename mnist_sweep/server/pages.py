@@ -135,14 +135,15 @@ class Pages:
             "info": reviewing.info(sweep),
             "address": reviewing.project_address(sweep),
             "config": sweep["config"],
-            "actions": actions.offered(sweep),
+            "actions": list(actions.STATES),
             "token": actions.token(self._store),
             "data": self._charts.sweep(db, sweep),
         }
 
     def sweep_news(self, db: sqlite3.Connection, request: Request) -> Shown:
         sweep, _ = _found_sweep(db, request)
-        return review.finite(self._charts.sweep_news(db, sweep, _since(request, "cursor")))  # type: ignore[no-any-return]
+        state = request.query_params.get("state", "")
+        return _finite(self._charts.sweep_news(db, sweep, _since(request, "cursor"), state))
 
     def run(self, db: sqlite3.Connection, request: Request) -> Shown:
         row = _found_run(db, request)
@@ -166,7 +167,7 @@ class Pages:
     def run_news(self, db: sqlite3.Connection, request: Request) -> Shown:
         row = _found_run(db, request)
         news = self._charts.run_news(db, row, _sweep_of(db, row), _since(request, "cursor"))
-        return review.finite(news)  # type: ignore[no-any-return]
+        return _finite(news)
 
     def compare(self, db: sqlite3.Connection, request: Request) -> Shown:
         project = _found(db, request)
@@ -175,7 +176,7 @@ class Pages:
         sweep = next((one for row in found if (one := _sweep_of(db, row)) is not None), None)
         return {
             "project": project,
-            "address": f"/{project['entity']}/{project['name']}",
+            "address": reviewing.address(project["entity"], project["name"]),
             "count": len(found),
             "data": self._charts.compare(db, found, sweep),
         }
@@ -189,7 +190,7 @@ class Pages:
         wanted = re.search(r"review of sweep (\S+)$", view["description"] or "")
         return {
             "project": project,
-            "address": f"/{project['entity']}/{project['name']}",
+            "address": reviewing.address(project["entity"], project["name"]),
             "report": view,
             "blocks": reports.blocks(view["spec"]),
             "sweep": wanted.group(1) if wanted else None,
@@ -211,6 +212,10 @@ def short(value: Any) -> str:
 def moment(text: str | None) -> str:
     """A stored time for people, to the second."""
     return (text or "").replace("T", " ")[:19]
+
+
+def _finite(news: Shown) -> Shown:
+    return dict(review.finite(news))
 
 
 def _activity(db: sqlite3.Connection, column: str, key: int) -> Shown:

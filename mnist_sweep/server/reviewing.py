@@ -13,10 +13,12 @@ from urllib.parse import quote
 from mnist_sweep.review.fields import observed_fields, sweep_info
 from mnist_sweep.review.media import Confusion, Mistake, confusion_from_table, mistakes_from_table
 from mnist_sweep.review.records import LIVE_STATES, RunRecord, SweepInfo, flatten
-from mnist_sweep.server.store import Store, runs, sweeps
+from mnist_sweep.server.store import Store, lines, runs, sweeps
 
 _SWEEPS_KEPT = 16
 _TABLE_LIMIT = 20_000_000
+_ROWS = 1000
+"""A run's history is kept in memory for the charts; more rows than a screen has points are of no use there."""
 
 
 class Records:
@@ -61,8 +63,9 @@ def info(sweep: sqlite3.Row) -> SweepInfo:
 def record(
     db: sqlite3.Connection, row: sqlite3.Row, lanes: dict[str, str] | None = None, *, since: int = 0
 ) -> RunRecord:
-    """A run, or with `since` only the history that is newer than that change."""
-    found = runs.record(db, row, since=since)
+    """A run, or with `since` only the history that is newer than that change; evenly sampled where it is long."""
+    found = runs.record(db, row, since=runs.NO_HISTORY)
+    texts = lines.sample(lines.texts(db, row["id"], lines.HISTORY, since=since), _ROWS)
     lane = (lanes or {}).get(found.agent or "", found.agent or found.host or "")
     return RunRecord(
         id=found.name,
@@ -70,7 +73,7 @@ def record(
         state=found.state,
         config=flatten(found.config),
         summary=flatten(found.summary),
-        history=found.history,
+        history=[json.loads(text) for text in texts],
         created_at=datetime.fromisoformat(found.created_at),
         finished_at=None if found.state in LIVE_STATES else datetime.fromisoformat(row["heartbeat_at"]),
         agent=lane,
@@ -95,8 +98,12 @@ def with_media(store: Store, db: sqlite3.Connection, key: int, found: RunRecord)
 
 
 def project_address(row: sqlite3.Row) -> str:
-    """The path of the project's page."""
-    return f"/{quote(row['entity'])}/{quote(row['project'])}"
+    """The path of the page of the project that a sweep or a run belongs to."""
+    return address(row["entity"], row["project"])
+
+
+def address(entity: str, project: str) -> str:
+    return f"/{quote(entity)}/{quote(project)}"
 
 
 _TABLES = """

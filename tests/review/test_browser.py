@@ -38,7 +38,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     return file.as_uri()
 
 
-DRAWN = "[...document.querySelectorAll('[data-figure]')].every(p => p.hidden || p.querySelector('.main-svg'))"
+DRAWN = "[...document.querySelectorAll('[data-figure]')].every(p => !p.offsetParent || p.querySelector('.main-svg'))"
 
 
 def draw_everything(page: Page) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from urllib.parse import urlencode
@@ -88,17 +90,14 @@ run.finish()
 """
 
 
-def test_a_running_sweep_updates_by_itself_and_fetches_only_what_is_new(
-    served: Served, sweep_path: str, sweep_url: str, open_page: Opener
-) -> None:
-    import subprocess
-    import sys
-
-    page = open_page(sweep_url)
+def test_a_running_sweep_updates_by_itself_and_fetches_only_what_is_new(served: Served, open_page: Opener) -> None:
+    sweep = served.python(CREATE.replace("again", "review")).split()[-1]
+    page = open_page(f"{served.url}/local/review/sweeps/{sweep}")
     draw_everything(page)
+    expect(page.locator(".tile-value").first).to_have_text("–")
     answers: list[dict[str, object]] = []
-    page.on("response", lambda r: answers.append(r.json()) if "/review?cursor=" in r.url else None)
-    code = CONTINUE.format(sweep=sweep_path.split("/")[-1])
+    page.on("response", lambda r: answers.append(r.json()) if "/review?" in r.url else None)
+    code = CONTINUE.format(sweep=sweep)
     process = subprocess.Popen([sys.executable, "-c", code], env=served.env, cwd=served.folder)
     try:
         late = page.locator("[data-table] tbody tr[data-id=liverun]")
@@ -108,7 +107,8 @@ def test_a_running_sweep_updates_by_itself_and_fetches_only_what_is_new(
         (served.folder / "go").touch()
         expect(late).to_contain_text("99.60 %", timeout=30_000)
         expect(page.locator(".tile-value").first).to_have_text("99.60 %", timeout=30_000)
-        assert row_ids(page)[0] == "liverun"
+        draw_everything(page)  # also the figures for which there was nothing to draw before
+        assert row_ids(page) == ["liverun"]
     finally:
         process.wait(60)
     curves = [points for answer in answers[seen:] for points in (answer.get("curves") or {}).values()]  # type: ignore[attr-defined]
@@ -148,6 +148,13 @@ def test_buttons_change_the_sweep_but_only_from_the_servers_own_pages(
     assert post(sweep_url, action="explode", token=token)[0] == 400
     page.reload()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+    other = open_page(sweep_url)
+    other.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible(timeout=15_000)  # without a reload
+    expect(page.locator(".tile", has_text="state")).to_contain_text("paused")
+    other.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible(timeout=15_000)
 
 
 FAIL = """

@@ -231,6 +231,11 @@
     parallel.show(data.figures.parallel);
   }
 
+  // Of all buttons that a sweep can have, those that make sense in its state.
+  function buttons() {
+    $$("button[name=action]").forEach((button) => (button.hidden = !(data.offered || []).includes(button.value)));
+  }
+
   function log() {
     const place = $("[data-log]");
     if (!place) return;
@@ -247,6 +252,7 @@
     coordinates();
     mistakeChoice();
     digits();
+    buttons();
     log();
   }
 
@@ -263,7 +269,7 @@
     }
     Object.assign(data.figures, news.figures || {});
     for (const [line, text] of news.log || []) data.log[line] = text;
-    for (const key of ["texts", "notes", "stats", "findings"]) if (news[key]) data[key] = news[key];
+    for (const key of ["texts", "notes", "stats", "findings", "state", "offered"]) if (news[key]) data[key] = news[key];
   }
 
   // New points of a curve; a point that was sent before is written anew.
@@ -280,12 +286,13 @@
     let wait = every;
     try {
       if (!document.hidden) {
-        const answer = await fetch(`${url}${url.includes("?") ? "&" : "?"}cursor=${encodeURIComponent(data.live.cursor)}`);
+        const answer = await fetch(`${url}?${new URLSearchParams({ cursor: data.live.cursor, state: data.state || "" })}`);
         if (!answer.ok) throw new Error(answer.statusText);
         const news = await answer.json();
-        if (news.cursor !== data.live.cursor) {
+        if (news.cursor !== data.live.cursor || news.state !== data.state) {
           data.live.cursor = news.cursor;
           merge(news);
+          buttons();
           texts();
           sections();
           runs();
