@@ -140,11 +140,27 @@ def served(app: Starlette) -> Iterator[httpx.Client]:
         thread.join()
 
 
+@pytest.fixture(scope="module")
+def _application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, httpx.Client]]:
+    store = Store(tmp_path_factory.mktemp("application") / "data")
+    with served(create_app(store)) as client:
+        yield store, client
+    store.close()
+
+
 @pytest.fixture
-def client(store: Store) -> Iterator[httpx.Client]:
-    """A client of the default application over `store`."""
-    with served(create_app(store)) as made:
-        yield made
+def kept(_application: tuple[Store, httpx.Client]) -> Store:
+    """The data folder behind `client`, empty at the start of a test."""
+    store = _application[0]
+    with store.write() as db:
+        db.execute("DELETE FROM projects")
+    return store
+
+
+@pytest.fixture
+def client(_application: tuple[Store, httpx.Client], kept: Store) -> httpx.Client:
+    """A client of the default application over an empty data folder."""
+    return _application[1]
 
 
 Ask = Callable[..., dict[str, Any]]
