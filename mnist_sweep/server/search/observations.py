@@ -36,9 +36,9 @@ def observe(space: Space, trials: Sequence[Trial], metric: Mapping[str, Any]) ->
     """The runs that lie in `space`, in their order, with losses to minimise whatever the goal.
 
     A loss is the run's own, if it has one. A run that ended without is as bad as the worst value any run ever logged,
-    but one that broke a constraint is as good as the median run: what is bad about it, its constraint says. Losses are clipped from
-    above, so that one diverged run does not flatten the differences between good ones. Every observation has a value
-    for every constraint that any run reported; a run that did not report it kept it.
+    but one that broke a constraint is as good as the median run: what is bad about it, its constraint says. Losses are
+    clipped from above, so that one diverged run does not flatten the differences between good ones. Every observation
+    has a value for every constraint that any run reported; a run that did not report it kept it.
     """
     known = [(trial, places) for trial in trials if (places := _places(space, trial)) is not None]
     sign = -1.0 if metric.get("goal") == "maximize" else 1.0
