@@ -108,7 +108,7 @@ def payload(
     mattered = importance(records, info)
     drawn: dict[str, Any] = {
         "tradeoff": figures.tradeoff(records, info),
-        "best": figures.best_so_far(records, info, baseline),
+        "best": figures.best_so_far(records, info, baseline) if ranked(records, info) else None,
         "curves": _without_points(figures.learning_curves(records, info)),
         "timeline": figures.timeline(records, info),
     }
@@ -204,13 +204,13 @@ def stats(records: Sequence[RunRecord], info: SweepInfo) -> list[dict[str, str]]
 
 def notes(records: Sequence[RunRecord], info: SweepInfo, baseline: Sequence[RunRecord] = ()) -> dict[str, str]:
     """One line beside each figure that says what it leaves out."""
-    runs = ranked(records, info)
-    left = len(records) - len(runs)
+    kinds = [status(record, info.metric) for record in records]
+    left = sum(kind not in (Status.OK, Status.RUNNING) for kind in kinds)
     better = "higher" if info.goal == "maximize" else "lower"
-    refused = sum(status(record, info.metric) is Status.INFEASIBLE for record in records)
+    refused = kinds.count(Status.INFEASIBLE)
     return {
         "ranking": f"By {info.metric} after the last epoch, {better} is better."
-        + (f" {left} runs are marked and not ranked." if left else ""),
+        + (f" {left} of {len(records)} runs are marked with the reason why they are not ranked." if left else ""),
         "tradeoff": f"Each point is a ranked run, the line joins those that nothing beats in both{_crosses(refused)}.",
         "best": "Trials in the order the search proposed them; refused ones count, they cost a proposal."
         + ("" if baseline else " Without a random search of the same space there is nothing to compare it with."),

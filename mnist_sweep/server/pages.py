@@ -156,7 +156,6 @@ class Pages:
         return {
             "row": row,
             "run": record,
-            "summary": {key: record.summary[key] for key in sorted(record.summary) if not key.startswith("_")},
             "address": reviewing.project_address(row),
             "files": listing,
             "again": actions.can_run_again(row),

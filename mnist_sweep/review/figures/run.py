@@ -35,7 +35,8 @@ def run_curves(record: RunRecord) -> Figure | None:
     for key in points:
         if key != "x":
             panels.setdefault(key.rsplit("/", 1)[-1], []).append(key)
-    shown = list(panels.items())[:MAX_PANELS]
+    shown = [(kind, sorted(keys, reverse=True)) for kind, keys in panels.items()]  # val/… before train/…
+    shown = sorted(shown, key=lambda panel: -len(panel[1]))[:MAX_PANELS]
     if not shown:
         return None
     columns = min(COLUMNS, len(shown))
