@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -23,6 +23,9 @@ ARGUMENTS = [
     "--no-first-run",
     "--metrics-recording-only",
 ]
+PATIENCE = 90_000
+"""Milliseconds: a machine that is busy otherwise is no reason to fail."""
+expect.set_options(timeout=PATIENCE)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -47,6 +50,7 @@ def open_page(browser: Browser) -> Iterator[Opener]:
 
     def opened(url: str, **options: object) -> Page:
         page = browser.new_page(viewport={"width": 1360, "height": 900}, **options)  # type: ignore[arg-type]
+        page.set_default_timeout(PATIENCE)
         page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         origin = url.split("/", 3)[:3]

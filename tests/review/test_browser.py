@@ -43,7 +43,7 @@ DRAWN = "[...document.querySelectorAll('[data-figure]')].every(p => !p.offsetPar
 
 def draw_everything(page: Page) -> None:
     """Scroll past every figure, as they are drawn only when they come near, and wait for them."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not page.evaluate(DRAWN):  # the page's policy forbids what wait_for_function does
         assert time.monotonic() < deadline
         for place in page.locator("[data-figure]:visible").all():
