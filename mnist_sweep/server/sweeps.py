@@ -93,12 +93,12 @@ class Sweeper:
             commands, busy = self._settle(db, sweep, agent_id, alive)
             if commands or busy:
                 return commands
-            if sweep["state"] in ("FINISHED", "CANCELED"):
-                return [EXIT]
             if sweep["state"] == "PAUSED":
                 return []
             if (queued := self._take_queued(db, sweep, agent_id)) is not None:
                 return [queued]
+            if sweep["state"] in ("FINISHED", "CANCELED"):
+                return [EXIT]
             config = sweeps.parse_config(sweep["config"])
             if not _suggests(config):
                 return []
@@ -149,7 +149,7 @@ class Sweeper:
                 runs.update(db, run["id"], state="failed", stop_reason=reason)
             else:
                 # Handed out by a server that was killed meanwhile: the agent may never have heard of it.
-                return [self._command(db, sweep, run, "run")], True
+                return [self._command(sweep, run, "run")], True
         return commands, busy
 
     def _take_queued(self, db: sqlite3.Connection, sweep: sqlite3.Row, agent_id: int) -> Command | None:
@@ -163,7 +163,7 @@ class Sweeper:
             return None
         kind = "resume" if run["started"] else "run"
         runs.update(db, run["id"], state="pending", agent_id=agent_id, started=0, stop_requested=0)
-        return self._command(db, sweep, run, kind)
+        return self._command(sweep, run, kind)
 
     def _hand_out(self, sweep_id: int, agent_id: int, config: Mapping[str, Any]) -> list[Command]:
         while True:
@@ -183,11 +183,11 @@ class Sweeper:
                 if params is None:
                     self.finish_if_done(db, sweep_id, exhausted=True)
                     return [EXIT]
-                return [self._reserve(db, sweep, agent_id, params)]
+                return [self._command(sweep, self._reserve(db, sweep, agent_id, params), "run")]
 
     def _reserve(
         self, db: sqlite3.Connection, sweep: sqlite3.Row, agent_id: int | None, params: Mapping[str, Any]
-    ) -> Command:
+    ) -> sqlite3.Row:
         run_id = runs.create(
             db,
             sweep["project_id"],
@@ -200,9 +200,9 @@ class Sweeper:
             config={name: {"value": value} for name, value in params.items()},
         )
         db.execute("UPDATE sweeps SET trials = trials + 1 WHERE id = ?", (sweep["id"],))
-        return self._command(db, sweep, runs.by_id(db, run_id), "run")
+        return runs.by_id(db, run_id)
 
-    def _command(self, db: sqlite3.Connection, sweep: sqlite3.Row, run: sqlite3.Row, kind: str) -> Command:
+    def _command(self, sweep: sqlite3.Row, run: sqlite3.Row, kind: str) -> Command:
         self._handed_out.add(run["id"])
         params = json.loads(run["params"])
         return {
@@ -218,41 +218,37 @@ class Sweeper:
 
     def enqueue(
         self, db: sqlite3.Connection, sweep: sqlite3.Row, params: dict[str, Any], display_name: str | None
-    ) -> int:
-        """Queue a run that a scheduler chose; returns its row id.
+    ) -> sqlite3.Row:
+        """Queue a run that a scheduler chose, and return it. The one that fills the `run_cap` finishes the sweep.
+
+        That is how the scheduler learns that it is done; what is queued is handed out all the same.
 
         Raises:
-            BadRequest: the sweep has ended, or its `run_cap` is reached.
+            BadRequest: the sweep has ended.
         """
-        config = sweeps.parse_config(sweep["config"])
         if sweep["state"] not in (*sweeps.OPEN, "PAUSED"):
             raise BadRequest(f"the sweep is {sweep['state'].lower()}")
-        if isinstance(cap := config.get("run_cap"), int) and sweep["trials"] >= cap:
-            raise BadRequest(f"the sweep has reached its run_cap of {cap}")
         plain = {
             name: value["value"] if isinstance(value, dict) and "value" in value else value
             for name, value in params.items()
         }
-        self._reserve(db, sweep, None, plain)
-        row = db.execute(
-            "SELECT id FROM runs WHERE sweep_id = ? AND trial = ?", (sweep["id"], sweep["trials"])
-        ).fetchone()
+        run = self._reserve(db, sweep, None, plain)
         if display_name:
-            runs.update(db, row["id"], display_name=display_name)
-        return int(row["id"])
+            runs.update(db, run["id"], display_name=display_name)
+        cap = sweeps.parse_config(sweep["config"]).get("run_cap")
+        if isinstance(cap, int) and sweep["trials"] + 1 >= cap:
+            sweeps.update(db, sweep["id"], state="FINISHED")
+        return run
 
     def state_was_set(self, db: sqlite3.Connection, sweep_id: int, state: str) -> None:
         """Canceling a sweep stops what runs of it; nothing waits for an agent in a sweep that has ended."""
         if state not in ("CANCELED", "FINISHED"):
             return
-        db.execute(
-            "UPDATE runs SET state = 'killed' WHERE sweep_id = ? AND state = 'pending' AND agent_id IS NULL",
-            (sweep_id,),
-        )
-        if state == "CANCELED":
-            for run in runs.of_sweep(db, sweep_id):
-                if run["state"] in runs.ALIVE and not run["stop_requested"]:
-                    runs.request_stop(db, run["id"], CANCELED)
+        for run in runs.of_sweep(db, sweep_id):
+            if run["state"] == "preempted" or (run["state"] == "pending" and run["agent_id"] is None):
+                runs.update(db, run["id"], state="killed")
+            elif state == "CANCELED" and run["state"] in runs.ALIVE and not run["stop_requested"]:
+                runs.request_stop(db, run["id"], CANCELED)
 
     def stop_early(self, sweep_id: int) -> None:
         """Ask those runs to stop that early termination says to stop, after one of them has logged something."""

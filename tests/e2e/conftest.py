@@ -37,7 +37,9 @@ class House:
             timeout=timeout,
             stdin=subprocess.DEVNULL,
         )
-        assert not check or done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        assert not check or done.returncode == 0, (
+            f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        )
         return done
 
     def python(self, code: str, timeout: float = 120) -> str:

@@ -22,8 +22,11 @@ def where(house: House) -> tuple[str, bool, bool, list[str], str]:
 
 def test_without_a_login_a_local_server_starts_and_ends_with_the_command(house: House) -> None:
     url, local, started, said, env = where(house)
-    assert local and started and env == url
-    assert "No W&B login" in said[0] and url in said[0]
+    assert local
+    assert started
+    assert env == url
+    assert "No W&B login" in said[0]
+    assert url in said[0]
     assert where(house)[2]  # the first one is gone: a second command starts its own
 
 
@@ -31,17 +34,23 @@ def test_a_local_server_that_runs_is_used(served: House) -> None:
     running = served.env.pop("WANDB_BASE_URL")
     del served.env["WANDB_API_KEY"]
     url, local, started, _, _ = where(served)
-    assert local and not started and url == running
+    assert local
+    assert not started
+    assert url == running
 
 
 def test_a_server_the_user_is_logged_in_to_is_used(served: House) -> None:
     url, local, started, said, _ = where(served)
     assert url == served.env["WANDB_BASE_URL"]
-    assert not local and not started and said == []
+    assert not local
+    assert not started
+    assert said == []
 
 
 def test_a_login_that_does_not_answer_is_said_and_replaced(house: House) -> None:
     house.env |= {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "x" * 40}
     _, local, started, said, _ = where(house)
-    assert local and started
-    assert "http://127.0.0.1:9" in said[0] and "does not answer" in said[0]
+    assert local
+    assert started
+    assert "http://127.0.0.1:9" in said[0]
+    assert "does not answer" in said[0]

@@ -41,7 +41,8 @@ def test_one_command_from_an_empty_home_to_a_ranking(house: House) -> None:
     assert "Ranking" in done.stdout
     assert re.findall(r"^\s+(\d)\s+lr", done.stdout, re.MULTILINE) == ["1", "2"]
     command = re.search(r"Best, again:\s+(mnist-sweep train .*)", done.stdout)
-    assert command and "--max_lr=" in command[1]
+    assert command
+    assert "--max_lr=" in command[1]
 
 
 def test_wandb_sweep_and_wandb_agent_by_hand(served: House) -> None:
@@ -60,7 +61,8 @@ def test_wandb_sweep_and_wandb_agent_by_hand(served: House) -> None:
         assert run["summary"]["parameters"] < 10_000
         assert [row["epoch"] for row in run["history"]] == [1]
         assert run["history"][0]["val/accuracy"] == run["summary"]["val/accuracy"]
-        assert run["name"].startswith("lr") and run["name"].endswith("p")
+        assert run["name"].startswith("lr")
+        assert run["name"].endswith("p")
         assert any("val/misclassified" in name for name in run["files"])
     chosen = runs[0]
     again = served.run(
@@ -74,7 +76,8 @@ def test_wandb_sweep_and_wandb_agent_by_hand(served: House) -> None:
         f"print(json.dumps([run.summary['val/loss'] for run in runs if run.config['max_lr'] == {chosen['config']['max_lr']!r}]))"
     )
     losses = json.loads(both.splitlines()[-1])
-    assert len(losses) == 2 and losses[0] == losses[1]
+    assert len(losses) == 2
+    assert losses[0] == losses[1]
 
 
 def test_ten_suggestions_over_budget_do_not_stop_an_agent(served: House) -> None:

@@ -318,8 +318,12 @@ def test_queued_runs_go_out_before_anything_else_and_respect_the_cap(client: htt
     for x in (0.25, 0.75):
         ask(enqueue, id=sweep.id, c=json.dumps({"x": {"value": x}}))
     third = client.post("/graphql", json={"query": enqueue, "variables": {"id": sweep.id, "c": '{"x": 1}'}})
-    assert "run_cap" in third.json()["errors"][0]["message"]
-    assert sweep.draw(agent)[1] == {"x": 0.25}
+    assert "finished" in third.json()["errors"][0]["message"]
+    for x in (0.25, 0.75):
+        run, args = sweep.draw(agent)
+        assert args == {"x": x}
+        sweep.finish(run)
+    assert sweep.beat(agent) == [{"type": "exit"}]
 
 
 def test_a_deleted_sweep_is_a_404_for_its_agents(client: httpx.Client, ask: Ask) -> None:

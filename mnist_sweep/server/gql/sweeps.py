@@ -27,7 +27,7 @@ columns(
     controller="controller",
     scheduler="scheduler",
 )
-constants("Sweep", earlyStopJobRunning=False, controllerRunName=None)
+constants("Sweep", earlyStopJobRunning=False)
 columns("Agent", name="name", host="host", createdAt="created_at", heartbeatAt="heartbeat_at")
 
 
@@ -39,6 +39,11 @@ def sweep_id(source: sqlite3.Row, _: Context) -> str:
 @field("Sweep", "displayName")
 def display_name(source: sqlite3.Row, _: Context) -> Any:
     return source["display_name"] or sweeps.parse_config(source["config"]).get("name")
+
+
+@field("Sweep", "controllerRunName")
+def controller_run_name(source: sqlite3.Row, _: Context) -> str:
+    return f"{source['name']}-scheduler"  # the run to whose console a `wandb sweep-scheduler` writes
 
 
 @field("Sweep", "method")
@@ -204,8 +209,8 @@ def delete_sweep(context: Context, input: dict[str, Any]) -> dict[str, Any]:
 @mutation("enqueueSweepRun")
 def enqueue_sweep_run(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     sweep = sweeps.by_id(context.db, ids.decode("Sweep", input["id"]))
-    key = context.sweeper.enqueue(context.db, sweep, as_object(input["config"], "config"), input.get("displayName"))
-    return {"id": ids.encode("Run", key), "runQueueItemId": ids.encode("RunQueueItem", key)}
+    run = context.sweeper.enqueue(context.db, sweep, as_object(input["config"], "config"), input.get("displayName"))
+    return {"id": run["name"], "runQueueItemId": ids.encode("RunQueueItem", run["id"])}
 
 
 @mutation("createAgent")
