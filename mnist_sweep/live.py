@@ -58,18 +58,19 @@ def trial_table(records: Sequence[RunRecord], sweep: Sweep, count: int | None = 
         ("progress", "left"),
         ("left", "right"),
     ):
-        table.add_column(heading, justify=justify, no_wrap=heading != "trial")  # type: ignore[arg-type]
+        table.add_column(heading, justify=justify, no_wrap=True, min_width=24 if heading == "trial" else None)  # type: ignore[arg-type]
     for index, record in enumerate(records, 1):
         kind = status(record, sweep.metric)
         epoch, epochs = number(record.summary.get("epoch")) or 0, number(record.config.get("epochs")) or 0
-        bar = ProgressBar(total=max(epochs, 1), completed=epoch, width=15) if kind is Status.RUNNING else ""
         table.add_row(
             str(index),
             record.label,
             f"[{STYLES[kind]}]{kind.value}[/]",
             f"{int(number(record.summary.get('parameters')) or 0):,}" if record.summary.get("parameters") else "",
             _value(record, sweep.metric),
-            bar or (reason(record, sweep.metric) if kind is not Status.OK else f"{epoch:.0f} epochs"),
+            ProgressBar(total=max(epochs, 1), completed=epoch, width=15)
+            if kind is Status.RUNNING
+            else _outcome(kind, epoch),
             _time_left(record, epoch, epochs) if kind is Status.RUNNING else "",
         )
     return table
@@ -88,6 +89,11 @@ def conclude(sweep: Sweep, console: Console) -> None:
 def best_command(record: RunRecord) -> str:
     """The command line that repeats a run."""
     return parse({k: v for k, v in record.config.items() if k in RunConfig.model_fields}).command()
+
+
+def _outcome(kind: Status, epoch: float) -> str:
+    """How far a trial got, short enough for a table."""
+    return "not trained" if kind is Status.INFEASIBLE else f"{epoch:.0f} epochs"
 
 
 def _value(record: RunRecord, metric: str) -> str:

@@ -1,4 +1,7 @@
-"""Write the table of RunConfig's fields into README.md:  python scripts/readme.py  (a test checks that it is current)."""
+"""Write the table of RunConfig's fields into README.md:  python scripts/readme.py
+
+A test checks that the table is current.
+"""
 
 from __future__ import annotations
 

@@ -80,7 +80,8 @@ def served(house: House) -> Iterator[House]:
     try:
         deadline = time.monotonic() + 60
         while not (data / "server.json").exists():
-            assert process.poll() is None and time.monotonic() < deadline, (house.home / "server.log").read_text()
+            assert process.poll() is None, (house.home / "server.log").read_text()
+            assert time.monotonic() < deadline
             time.sleep(0.1)
         ready = json.loads((data / "server.json").read_text())
         house.env |= {

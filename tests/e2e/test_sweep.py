@@ -70,10 +70,11 @@ def test_wandb_sweep_and_wandb_agent_by_hand(served: House) -> None:
     )
     accuracy = chosen["summary"]["val/accuracy"]
     assert f"val accuracy {100 * accuracy:.2f} %" in again.stdout
+    rate = chosen["config"]["max_lr"]
     both = served.python(
         "import wandb, json\n"
-        f"api = wandb.Api(); runs = api.runs('/'.join({path[1]!r}.split('/')[:2]))\n"
-        f"print(json.dumps([run.summary['val/loss'] for run in runs if run.config['max_lr'] == {chosen['config']['max_lr']!r}]))"
+        f"runs = wandb.Api().runs('/'.join({path[1]!r}.split('/')[:2]))\n"
+        f"print(json.dumps([run.summary['val/loss'] for run in runs if run.config['max_lr'] == {rate!r}]))"
     )
     losses = json.loads(both.splitlines()[-1])
     assert len(losses) == 2
