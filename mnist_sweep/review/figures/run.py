@@ -39,7 +39,7 @@ def run_curves(record: RunRecord) -> Figure | None:
     shown = sorted(shown, key=lambda panel: -len(panel[1]))[:MAX_PANELS]
     if not shown:
         return None
-    columns = min(COLUMNS, len(shown))
+    columns = 2 if len(shown) == 4 else min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     grid = {"rows": rows, "columns": columns, "pattern": "independent", "xgap": 0.14, "ygap": 0.3}
     shape = layout(grid=grid, height=80 + 210 * rows, margin={"l": 52, "r": 16, "t": 30, "b": 44}, annotations=[])
