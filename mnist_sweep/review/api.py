@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import tempfile
 from dataclasses import replace
@@ -57,7 +59,8 @@ def with_media(record: RunRecord, run: Any) -> RunRecord:
         if artifact.type != "run_table":
             continue
         with tempfile.TemporaryDirectory() as folder:
-            root = Path(artifact.download(root=folder, skip_cache=True)).resolve()
+            with contextlib.redirect_stderr(io.StringIO()):  # it counts the files, which are ours and small
+                root = Path(artifact.download(root=folder, skip_cache=True)).resolve()
             for file in sorted(root.rglob("*.table.json")):
                 table = json.loads(file.read_text("utf-8"))
                 confusion = confusion or confusion_from_table(table)
