@@ -81,7 +81,7 @@ def _noise(runs: Sequence[RunRecord], info: SweepInfo, images: int | None) -> st
     known = f"One accuracy on {images:,} images has a standard error of {100 * error:.2f} points"
     if not near:
         return f"{known}; no other ranked run lies within two of them from the best."
-    return f"{known}; {near} of {len(runs) - 1} others lie within two of them from the best, and one seed does not order them."
+    return f"{known}; {near} of {len(runs) - 1} others lie within two of them from the best: one seed does not rank them."
 
 
 def _counts(records: Sequence[RunRecord], info: SweepInfo) -> str:
