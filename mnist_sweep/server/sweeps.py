@@ -91,7 +91,9 @@ class Sweeper:
         with self._store.write() as db:
             sweep = self._touch(db, agent_id)
             commands, busy = self._settle(db, sweep, agent_id, alive)
-            if commands or busy:
+            # A run that has reported its end may still be winding up in the agent's process. An agent that serves
+            # one run and leaves would take the next one with it.
+            if commands or busy or any(alive.values()):
                 return commands
             if sweep["state"] == "PAUSED":
                 return []

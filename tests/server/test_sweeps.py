@@ -131,6 +131,16 @@ def test_a_busy_agent_gets_no_second_run(client: httpx.Client, ask: Ask) -> None
     assert sweep.states() == ["running"]
 
 
+def test_an_agent_that_winds_a_run_up_gets_no_further_one(client: httpx.Client, ask: Ask) -> None:
+    """The run has reported its end, and its process is still there: the agent may be about to leave with it."""
+    sweep = Sweep(client, ask, GRID)
+    agent = sweep.agent()
+    run, _ = sweep.draw(agent)
+    sweep.finish(run, 0.5)
+    assert sweep.beat(agent, run) == []
+    assert sweep.draw(agent)[0] != run
+
+
 @pytest.mark.parametrize("method", ["random", "bayes"])
 def test_nested_parameters_travel_whole(client: httpx.Client, ask: Ask, method: str) -> None:
     parameters = {
