@@ -78,10 +78,10 @@ def _noise(runs: Sequence[RunRecord], info: SweepInfo, images: int | None) -> st
     near = sum(1 for run in runs[1:] if best - (value_of(run, info.metric) or 0.0) <= 2 * error)
     if len(runs) == 1:
         return f"One run on {images:,} images is known to ±{100 * error:.2f} points (one standard error)."
-    known = f"One accuracy on {images:,} images has a standard error of {100 * error:.2f} points"
+    known = f"One accuracy on {images:,} images has a standard error of {100 * error:.2f} points; from the best,"
     if not near:
-        return f"{known}; no other ranked run lies within two of them from the best."
-    return f"{known}; {near} of {len(runs) - 1} others lie within two of them from the best: one seed does not rank them."
+        return f"{known} no other ranked run lies within two of them."
+    return f"{known} {near} of {len(runs) - 1} others lie within two of them: one seed does not rank them."
 
 
 def _counts(records: Sequence[RunRecord], info: SweepInfo) -> str:

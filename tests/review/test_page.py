@@ -79,7 +79,9 @@ def test_findings_take_their_numbers_from_the_runs() -> None:
     info = SweepInfo(id="s", metric="val/accuracy")
     said = findings(runs, info, importance(runs, info), baseline=random, evaluated_on=5000)
     assert said[0] == "The best run is first: 99.20 % val/accuracy with 8,000 parameters."
-    assert said[1].startswith("One accuracy on 5,000 images has a standard error of 0.13 points; 1 of 2 others")
+    assert said[1].startswith(
+        "One accuracy on 5,000 images has a standard error of 0.13 points; from the best, 1 of 2 others"
+    )
     assert said[2] == "4 trials: 3 ranked, 1 stopped early."
     assert "front of accuracy against size has 2 runs, from 99.15 % with 5,000" in said[3]
     assert said[4].startswith("With 3 ranked trials random search reaches 98.40 %")
