@@ -150,14 +150,14 @@ def test_nested_parameters_travel_whole(client: httpx.Client, ask: Ask, method: 
     sweep = Sweep(client, ask, GRID | {"method": method, "parameters": parameters})
     agent = sweep.agent()
     seen = []
-    for _ in range(6):
+    for _ in range(3):
         run, args = sweep.draw(agent)
         assert args["optimiser"]["kind"] == "sgd"
         assert 0 <= args["optimiser"]["lr"] <= 1
         assert args["width"] in range(4, 9)
         seen.append(json.dumps(args))
         sweep.finish(run, args["optimiser"]["lr"])
-    assert len(set(seen)) == 6
+    assert len(set(seen)) == 3
     stored = sweep.look()["runs"]["edges"][0]["node"]
     assert json.loads(stored["config"])["optimiser"]["value"] == json.loads(seen[0])["optimiser"]
 
