@@ -26,6 +26,7 @@ from mnist_sweep.review.records import RunRecord, SweepInfo, ranked
 WIDTH = 1280
 SECTIONS = ("space", "ranking", "importance", "tradeoff", "progress", "curves", "slices", "timeline", "compare")
 VALIDATION_IMAGES = 5000
+PATIENCE = 180  # seconds; trials may be running beside
 DRAWN = (
     "[...document.querySelectorAll('[data-figure]')]"
     ".every(place => !place.offsetParent || place.querySelector('.main-svg'))"
@@ -70,8 +71,9 @@ def opened(browser: Browser, url: str, theme: str, height: int = 1250) -> Page:
     """The page with every figure drawn, scrolled back to its top."""
     dark = theme == "dark"
     page = browser.new_page(viewport={"width": WIDTH, "height": height}, color_scheme="dark" if dark else "light")
+    page.set_default_timeout(1000 * PATIENCE)
     page.goto(url)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not page.evaluate(DRAWN) and time.monotonic() < deadline:
         for place in page.locator("[data-figure]:visible").all():
             place.scroll_into_view_if_needed()
