@@ -13,10 +13,11 @@ from mnist_sweep.server.search.bayes import warm_up
 from mnist_sweep.server.search.distributions import Levels, key
 from mnist_sweep.server.search.hyperband import stop
 from mnist_sweep.server.search.space import Space, read
+from mnist_sweep.server.search.target import reached
 from mnist_sweep.server.search.trial import Trial
 from mnist_sweep.server.search.validate import check, warn
 
-__all__ = ["Trial", "check", "grid_size", "stop", "suggest", "warm_up", "warn"]
+__all__ = ["Trial", "check", "grid_size", "reached", "stop", "suggest", "warm_up", "warn"]
 
 _ATTEMPTS = 64
 _ENUMERABLE = 100_000

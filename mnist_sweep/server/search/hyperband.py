@@ -10,7 +10,8 @@ from typing import Any
 
 from mnist_sweep.server.search.trial import Trial, metric_history
 
-_FOREVER = 10**9  # no run logs this many rows
+_MOST = 100  # brackets, as in W&B's engine
+_LONGEST = 10**9  # iterations; no run logs that many rows
 
 
 def brackets(early_terminate: Mapping[str, Any]) -> list[int]:
@@ -19,19 +20,16 @@ def brackets(early_terminate: Mapping[str, Any]) -> list[int]:
     `max_iter` with `s`: max_iter/eta, max_iter/eta², …, s of them, none below 1. `min_iter`: min_iter, min_iter·eta, …
     """
     eta = float(early_terminate.get("eta", 3))
-    found: set[int] = set()
     if "max_iter" in early_terminate:
-        iteration = early_terminate["max_iter"] / eta
-        for _ in range(int(early_terminate["s"])):
-            if iteration < 1:
-                break
-            found.add(int(iteration))
-            iteration /= eta
+        count, iteration, step = int(early_terminate["s"]), early_terminate["max_iter"] / eta, 1 / eta
     else:
-        iteration = float(early_terminate["min_iter"])
-        while iteration < _FOREVER:
-            found.add(int(iteration))
-            iteration *= eta
+        count, iteration, step = _MOST, float(early_terminate["min_iter"]), eta
+    found: set[int] = set()
+    for _ in range(min(count, _MOST)):
+        if not 1 <= iteration <= _LONGEST:
+            break
+        found.add(int(iteration))
+        iteration *= step
     return sorted(found)
 
 
@@ -51,10 +49,11 @@ def stop(config: Mapping[str, Any], trials: Sequence[Trial]) -> dict[str, str]:
     sign = -1.0 if maximize else 1.0
     eta = float(early.get("eta", 3))
     losses = {trial.name: [sign * value for value in metric_history(trial, metric)] for trial in trials}
+    marks = brackets(early)
     reasons: dict[str, str] = {}
     for trial in trials:
         mine = losses[trial.name]
-        reached = [bracket for bracket in brackets(early) if bracket < len(mine)]
+        reached = [bracket for bracket in marks if bracket < len(mine)]
         if trial.state != "running" or not reached:
             continue
         bracket = reached[-1]

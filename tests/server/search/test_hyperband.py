@@ -33,6 +33,9 @@ def config(goal: str = "minimize", **early: Any) -> dict[str, Any]:
         ({"max_iter": 5, "s": 2, "eta": 2}, [1, 2]),
         ({"max_iter": 9, "s": 10, "eta": 3}, [1, 3]),  # never below the first iteration
         ({"max_iter": 2, "s": 1, "eta": 3}, []),
+        ({"max_iter": 10**30, "s": 10**9, "eta": 1e300}, []),
+        ({"min_iter": 5, "eta": 1e308}, [5]),
+        ({"min_iter": 1, "eta": 1.0000001}, [1]),  # and an answer in time
         ({"max_iter": 27, "s": 1, "min_iter": 5}, [9]),  # W&B lets max_iter decide
     ],
 )
