@@ -15,6 +15,7 @@ from graphql import (
     GraphQLInterfaceType,
     GraphQLList,
     GraphQLObjectType,
+    GraphQLScalarType,
     GraphQLSchema,
     GraphQLUnionType,
     OperationDefinitionNode,
@@ -35,6 +36,7 @@ _TOKEN_LIMIT = 20_000
 _SELECTION_LIMIT = 20_000
 _DEPTH_LIMIT = 30
 _OWN_TRANSACTION = ("agentHeartbeat",)
+_TEXTS = ("JSONString", "DateTime", "ArtifactDigestAlgorithm")
 
 
 @functools.cache
@@ -47,9 +49,18 @@ def schema() -> GraphQLSchema:
         assert isinstance(owner, GraphQLObjectType | GraphQLInterfaceType)
         owner.fields[name].resolve = resolver
     for type_ in built.type_map.values():
+        if isinstance(type_, GraphQLScalarType) and type_.name in _TEXTS:
+            for method in ("parse_value", "coerce_input_value"):  # graphql-core 3.2's name for it, and 3.3's
+                setattr(type_, method, functools.partial(_text, type_.name))
         if isinstance(type_, GraphQLInterfaceType | GraphQLUnionType):
             type_.resolve_type = _type_name
     return built
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise GraphQLError(f"{name} cannot represent a non-string value: {str(value)[:100]!r}")
+    return value
 
 
 def _type_name(value: Any, *_: Any) -> str:
