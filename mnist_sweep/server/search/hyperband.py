@@ -20,16 +20,15 @@ def brackets(early_terminate: Mapping[str, Any]) -> list[int]:
     `max_iter` with `s`: max_iter/eta, max_iter/eta², …, s of them, none below 1. `min_iter`: min_iter, min_iter·eta, …
     """
     eta = float(early_terminate.get("eta", 3))
-    if "max_iter" in early_terminate:
-        count, iteration, step = int(early_terminate["s"]), early_terminate["max_iter"] / eta, 1 / eta
-    else:
-        count, iteration, step = _MOST, float(early_terminate["min_iter"]), eta
+    down = "max_iter" in early_terminate
+    count = min(int(early_terminate["s"]), _MOST) if down else _MOST
+    iteration = early_terminate["max_iter"] / eta if down else float(early_terminate["min_iter"])
     found: set[int] = set()
-    for _ in range(min(count, _MOST)):
+    for _ in range(count):
         if not 1 <= iteration <= _LONGEST:
             break
         found.add(int(iteration))
-        iteration *= step
+        iteration = iteration / eta if down else iteration * eta
     return sorted(found)
 
 

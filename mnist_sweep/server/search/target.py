@@ -13,7 +13,7 @@ def reached(config: Mapping[str, Any], trials: Sequence[Trial]) -> str | None:
     """
     metric = config.get("metric") or {}
     target = metric.get("target")
-    if not finite(target):
+    if target is None or not finite(target):
         return None
     sign = -1 if metric.get("goal") == "maximize" else 1
     for trial in trials:

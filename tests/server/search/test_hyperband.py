@@ -31,6 +31,7 @@ def config(goal: str = "minimize", **early: Any) -> dict[str, Any]:
         ({"max_iter": 27, "s": 2}, [3, 9]),
         ({"max_iter": 18, "s": 2, "eta": 3}, [2, 6]),
         ({"max_iter": 5, "s": 2, "eta": 2}, [1, 2]),
+        ({"max_iter": 49 * 49, "s": 2, "eta": 49}, [1, 49]),
         ({"max_iter": 9, "s": 10, "eta": 3}, [1, 3]),  # never below the first iteration
         ({"max_iter": 2, "s": 1, "eta": 3}, []),
         ({"max_iter": 10**30, "s": 10**9, "eta": 1e300}, []),
