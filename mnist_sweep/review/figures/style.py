@@ -99,14 +99,21 @@ def colour_range(values: Sequence[float], sign: float) -> dict[str, Any]:
 
 
 def field_axis(field: SweepField) -> dict[str, Any]:
-    """An axis for one searched field: logarithmic where the search is, categories in the sweep file's order."""
+    """An axis for one searched field, over its whole range: logarithmic where the search is, categories in order."""
     axis: dict[str, Any] = {"title": {"text": escape(field.name)}, "zeroline": False}
     if field.kind == "categorical":
         return axis | {"type": "category", "categoryarray": [str(c) for c in field.choices]}
-    if field.log:
-        marks = log_ticks(field.low, field.high) if field.low and field.high else {}
-        return axis | {"type": "log"} | marks
-    return axis
+    if field.kind == "int":
+        axis["tickformat"] = "d"
+    low, high = field.low, field.high
+    log = field.log and (low is None or low > 0)
+    if low is not None and high is not None:
+        ends = [math.log10(low), math.log10(high)] if log else [low, high]
+        margin = 0.05 * (ends[1] - ends[0])
+        axis["range"] = [ends[0] - margin, ends[1] + margin]
+        if log:
+            axis |= log_ticks(low, high)
+    return axis | ({"type": "log"} if log else {})
 
 
 def log_ticks(low: float, high: float, steps: Sequence[int] = (1, 3)) -> dict[str, list[Any]]:

@@ -121,7 +121,9 @@ Review.Parallel = class {
     axis.style.height = `${this.height}px`;
     const label = axis.appendChild(Review.element("div", "axis-label", Review.unescape(d.label)));
     label.title = label.textContent;
-    label.style.maxWidth = `${Math.max(56, (this.x(1) || this.width) - this.x(0) - 6)}px`;
+    const crowded = this.dimensions.length > 8; // then the labels take turns on two lines
+    label.style.maxWidth = `${Math.max(56, (crowded ? 2 : 1) * ((this.x(1) || this.width) - this.x(0)) - 6)}px`;
+    label.style.top = crowded && k % 2 === 0 ? "-3px" : "14px";
     const rail = axis.appendChild(Review.element("div", "rail"));
     rail.style.top = `${this.top}px`;
     rail.style.height = `${this.bottom - this.top}px`;
