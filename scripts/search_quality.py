@@ -146,11 +146,11 @@ def ended(function: Function, trial: Trial) -> Trial:
     return Trial(trial.name, trial.params, "finished", [summary], summary)
 
 
-def rows(names: list[str], seeds: int, jobs: int) -> Iterator[dict[str, Any]]:
+def rows(names: list[str], agent_counts: list[int], seeds: int, jobs: int) -> Iterator[dict[str, Any]]:
     """One row of the table per function, number of agents and method, as they are done."""
     with ProcessPoolExecutor(jobs) as pool:
         for name in names:
-            for agents in (1, 2):
+            for agents in agent_counts:
                 found: dict[str, list[Search]] = {}
                 for method in METHODS:
                     found[method] = list(
@@ -180,13 +180,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20, help="sweeps per row (default %(default)s)")
     parser.add_argument("--functions", nargs="+", default=list(FUNCTIONS), choices=list(FUNCTIONS), help="default: all")
+    parser.add_argument("--agents", nargs="+", type=int, default=[1, 2], help="agents at once (default %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default %(default)s)")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     args = parser.parse_args()
     print("| function | agents | method | median regret | quartiles | beats random | over budget late | s/suggestion |")
     print("|---|---|---|---|---|---|---|---|")
     table = []
-    for row in rows(args.functions, args.seeds, args.jobs):
+    for row in rows(args.functions, args.agents, args.seeds, args.jobs):
         table.append(row)
         late = f"{row['infeasible_late']:.1%}" if FUNCTIONS[row["function"]].over else "–"
         wins = "–" if row["method"] == "random" else f"{row['wins_over_random']}/{args.seeds}"
