@@ -1,5 +1,7 @@
 """The life of a run, with the real client."""
 
+from pathlib import Path
+
 from .conftest import Running
 
 LOG = """
@@ -114,6 +116,30 @@ def test_a_run_recorded_offline_can_be_synced(running: Running) -> None:
     folder = running.python(OFFLINE)
     running.run("wandb", "sync", folder)
     assert running.python(SYNCED) == ["finished", {"z": 1}, [5], ["carried:v0"]]
+
+
+def test_a_run_recorded_here_moves_on_to_another_server(running: Running, tmp_path: Path) -> None:
+    log = """
+import json, wandb
+with wandb.init(project="moving", id="moved") as run:
+    run.log({"value": 7})
+print(json.dumps(run.settings.sync_dir))
+"""
+    folder = running.python(log)
+    key = "another" * 8
+    other = Running(tmp_path / "data", running.home, ("--key", key))
+    other.start()
+    running.run(
+        "wandb", "sync", "--include-online", "--include-synced", "--entity", "someone", folder,
+        WANDB_BASE_URL=other.url, WANDB_API_KEY=key,
+    )  # fmt: skip
+    read = """
+import json, wandb
+run = wandb.Api().run("someone/moving/moved")
+print(json.dumps([run.state, [row["value"] for row in run.scan_history()]]))
+"""
+    assert other.python(read) == ["finished", [7]]
+    assert other.stop() == 0
 
 
 EDIT = """

@@ -14,7 +14,7 @@ def normal_name(name: str) -> str:
     Raises:
         BadRequest: empty, absolute, leading out of the run, or with control characters.
     """
-    plain = posixpath.normpath(name.replace("\\", "/")) if name else ""
+    plain = _plain(name)
     if (
         plain in ("", ".", "..")
         or plain.startswith(("/", "../"))
@@ -24,6 +24,10 @@ def normal_name(name: str) -> str:
     ):
         raise BadRequest(f"{name[:200]!r} is not a usable file name: it must stay inside its run")
     return plain
+
+
+def _plain(name: str) -> str:
+    return posixpath.normpath(name.replace("\\", "/")) if name else ""
 
 
 def announce(db: sqlite3.Connection, run_id: int, name: str) -> int:
@@ -54,7 +58,7 @@ def listing(
         (run_id, pattern),
     ).fetchall()
     if names:
-        wanted = {posixpath.normpath(name) for name in names}
+        wanted = {_plain(name) for name in names}
         rows = [row for row in rows if row["name"] in wanted]
     return rows
 

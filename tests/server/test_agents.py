@@ -1,0 +1,95 @@
+"""Sweeps with the real agents and the client's real scheduler."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .conftest import BIN, Running
+
+TRAIN = """
+import wandb
+with wandb.init() as run:
+    run.log({"loss": (run.config.x - 2) ** 2})
+"""
+READ = """
+import json, sys, wandb
+sweep = wandb.Api().sweep(sys.argv[1])
+runs = [[run.state, run.config["x"], run.summary.get("loss")] for run in sweep.runs]
+best = sweep.best_run()
+count = sweep.expected_run_count
+print(json.dumps({"state": sweep.state, "runs": runs, "best": best and best.config["x"], "count": count}))
+"""
+
+
+@pytest.fixture
+def folder(running: Running, tmp_path: Path) -> Path:
+    (tmp_path / "train.py").write_text(TRAIN)
+    (tmp_path / "read.py").write_text(READ)
+    return tmp_path
+
+
+def start(running: Running, folder: Path, *command: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [str(BIN / command[0]), *command[1:]],
+        cwd=folder,
+        env=running.env | {"WANDB_DIR": str(folder), "WANDB_SILENT": "false"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str], timeout: float = 120) -> str:
+    out, _ = process.communicate(timeout=timeout)
+    assert process.returncode == 0, out
+    return out
+
+
+def create(running: Running, folder: Path, config: dict[str, object], project: str) -> str:
+    (folder / "sweep.yaml").write_text(json.dumps({"program": "train.py"} | config))
+    told = finish(start(running, folder, "wandb", "sweep", "--project", project, "sweep.yaml"))
+    return told.rpartition("wandb agent ")[2].split()[0]
+
+
+def read(running: Running, folder: Path, sweep: str) -> dict[str, object]:
+    answer: dict[str, object] = json.loads(finish(start(running, folder, "python", "read.py", sweep)).splitlines()[-1])
+    return answer
+
+
+def test_two_agents_of_the_command_line_share_a_grid(running: Running, folder: Path) -> None:
+    config = {
+        "method": "grid",
+        "metric": {"name": "loss", "goal": "minimize"},
+        "parameters": {"x": {"values": [1, 2, 3, 4]}},
+    }
+    sweep = create(running, folder, config, "grid")
+    for agent in [start(running, folder, "wandb", "agent", sweep) for _ in range(2)]:
+        finish(agent)
+    answer = read(running, folder, sweep)
+    assert (answer["state"], answer["best"], answer["count"]) == ("FINISHED", 2, 4)
+    assert answer["runs"] == [["finished", x, (x - 2) ** 2] for x in (1, 2, 3, 4)]
+
+
+def test_the_clients_own_scheduler_searches_with_optuna(running: Running, folder: Path) -> None:
+    (folder / "space.py").write_text('def space(trial):\n    return {"x": trial.suggest_float("x", 0, 4)}\n')
+    config = {
+        "method": "custom",
+        "run_cap": 3,
+        "metric": {"name": "loss", "goal": "minimize"},
+        "scheduler": {"engine": "optuna", "source": "space.py", "search_space": "space"},
+        "parameters": {"x": {"min": 0.0, "max": 4.0}},
+    }
+    sweep = create(running, folder, config, "scheduled")
+    agent = start(running, folder, "wandb", "agent", sweep)
+    scheduler = start(running, folder, "wandb", "sweep-scheduler", "--poll-interval", "1", "--batch-size", "3", sweep)
+    assert "the sweep is FINISHED" in finish(scheduler)
+    finish(agent)
+    answer = read(running, folder, sweep)
+    runs = answer["runs"]
+    assert isinstance(runs, list)
+    assert answer["state"] == "FINISHED"
+    assert [state for state, _, _ in runs] == ["finished"] * 3
+    assert all(loss == pytest.approx((x - 2) ** 2) for _, x, loss in runs)
