@@ -69,7 +69,7 @@ def from_server(records: list[RunRecord], browser: Browser, folder: Path, repeat
         again = statistics.median(timed(lambda: get(f"{url}/{path}"))[0] for _ in range(repeat))
         print(f"Server page: first answer in {first:.2f} s, later ones in {again:.2f} s")
         draw("  opened from the server", browser, f"{url}/{path}", repeat)
-        news = [timed(lambda: get(f"{url}/api/{path}/review?cursor=999999999")) for _ in range(repeat)]
+        news = [timed(lambda: get(f"{url}/api/{path}/review?cursor=999999999&state=RUNNING")) for _ in range(repeat)]
         print(f"  asked what is new, nothing is: {1000 * statistics.median(n[0] for n in news):.0f} ms, {news[0][1]} B")
     finally:
         process.terminate()
