@@ -175,20 +175,26 @@ def test_any_filter_and_order(client: httpx.Client, ask: Ask, condition: Any, or
     check(client, client.post("/graphql", content=encode({"query": query, "variables": variables})))
 
 
-@FUZZ
-@given(name=st.text(min_size=1, max_size=30), content=st.binary(max_size=1000))
-def test_any_file_name_stays_in_its_run(client: httpx.Client, ask: Ask, kept: Store, name: str, content: bytes) -> None:
+def test_any_file_name_stays_in_its_run(client: httpx.Client, ask: Ask, kept: Store) -> None:
     ask(START, n="r")
-    query = """mutation($f: [String!]!) { createRunFiles(input: {entityName: "local", projectName: "p", runName: "r",
+    create = """mutation($f: [String!]!) { createRunFiles(input: {entityName: "local", projectName: "p", runName: "r",
         files: $f}) { files { uploadUrl } } }"""
-    answer = client.post("/graphql", content=encode({"query": query, "variables": {"f": [name]}}))
-    check(client, answer)
-    if answer.json().get("data", {}).get("createRunFiles") is not None:
+    look = """query($f: [String]) { project(name: "p") { run(name: "r") { files(names: $f) {
+        edges { node { directUrl } } } } } }"""
+
+    @FUZZ
+    @given(name=st.text(min_size=1, max_size=30), content=st.binary(max_size=1000))
+    def send(name: str, content: bytes) -> None:
+        answer = client.post("/graphql", content=encode({"query": create, "variables": {"f": [name]}}))
+        check(client, answer)
+        if answer.json().get("data", {}).get("createRunFiles") is None:
+            return
         url = answer.json()["data"]["createRunFiles"]["files"][0]["uploadUrl"]
-        assert httpx.put(url, content=content).status_code == 200
-        found = ask('query($n: [String]) { project(name: "p") { run(name: "r") { files(names: $n) { edges { node {'
-                    " directUrl } } } } } }", n=[name])  # fmt: skip
-        assert httpx.get(found["project"]["run"]["files"]["edges"][0]["node"]["directUrl"]).content == content
+        assert client.put(url, content=content).status_code == 200
+        (found,) = ask(look, f=[name])["project"]["run"]["files"]["edges"]
+        assert client.get(found["node"]["directUrl"]).content == content
+
+    send()
     outside = [path for path in kept.folder.parent.rglob("*") if kept.folder not in (path, *path.parents)]
     assert outside == []
 
