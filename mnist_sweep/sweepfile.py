@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+import runpy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from mnist_sweep.server.search import grid
 from mnist_sweep.server.search.space import Space, read
 
 SAMPLES = 4_000
-METHODS = ("grid", "random", "bayes")
+SCHEDULED_SAMPLES = 300
 
 
 class SweepFileError(ConfigError):
@@ -63,7 +64,11 @@ def check(config: Mapping[str, Any], *, seed: int = 0) -> Check:
     if problems:
         return Check(problems)
     size = search.grid_size(config)
-    drawn = [*_points(config, space, size, random.Random(seed))]
+    try:
+        custom = config["method"] == "custom"
+        drawn = [*(_scheduled(config, seed) if custom else _points(config, space, size, random.Random(seed)))]
+    except SweepFileError as error:
+        return Check([str(error)])
     fits = broken = 0
     for values in drawn:
         try:
@@ -88,14 +93,29 @@ def _points(config: Mapping[str, Any], space: Space, size: int | None, rng: rand
             yield space.nest(grid.point(axes, number))
 
 
+def _scheduled(config: Mapping[str, Any], seed: int) -> Iterator[dict[str, Any]]:
+    """Points of a scheduler's search space: the function that `scheduler` names, asked at random."""
+    import optuna
+
+    scheduler = config.get("scheduler") or {}
+    source, name = str(scheduler.get("source")), str(scheduler.get("search_space"))
+    try:
+        function = runpy.run_path(source)[name]
+    except (OSError, KeyError) as error:
+        raise SweepFileError(f"scheduler: no function {name} in {source}, seen from {Path.cwd()} ({error})") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    for _ in range(SCHEDULED_SAMPLES):
+        yield dict(function(study.ask()))
+
+
 def _check_use(config: Mapping[str, Any]) -> Iterator[str]:
     """What W&B would allow and this project has no use for."""
-    if config.get("method") == "custom":
-        yield f"method: 'custom' is not one of {', '.join(METHODS)}"
-    metric = config.get("metric")
-    name = metric.get("name") if isinstance(metric, Mapping) else None
-    if isinstance(name, str) and name.startswith("test/"):
-        yield f"metric: {name} is measured on the test images; select by val/accuracy"
+    metrics = config.get("metrics")
+    for metric in (config.get("metric"), *(metrics if isinstance(metrics, list) else ())):
+        name = metric.get("name") if isinstance(metric, Mapping) else None
+        if isinstance(name, str) and name.startswith("test/"):
+            yield f"metric: {name} is measured on the test images; select by val/accuracy"
     parameters = config.get("parameters")
     for name, spec in parameters.items() if isinstance(parameters, Mapping) else ():
         if name not in RunConfig.model_fields:
