@@ -1,6 +1,6 @@
 """How good the local server's search is: `suggest` on test functions, against random search.
 
-    python scripts/search_quality.py                             the whole table, a quarter of an hour on two cores
+    python scripts/search_quality.py                             the whole table, some 20 minutes of a core
     python scripts/search_quality.py --seeds 2 --functions branin     a first look, seconds
 
 Branin and Hartmann-6 are the standard ones (https://www.sfu.ca/~ssurjano/optimization.html). `budget` is made like the
