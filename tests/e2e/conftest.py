@@ -61,6 +61,7 @@ def house(tmp_path: Path, mnist_folder: Path) -> House:
         "MNIST_SWEEP_DATA": str(mnist_folder),
         "PYTHONPATH": str(ROOT),
         "COLUMNS": "160",
+        "OMP_NUM_THREADS": "1",  # several threads of one trial wait for each other on a machine that runs other tests
     }
     return House(tmp_path, env)
 
