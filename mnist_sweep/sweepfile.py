@@ -1,6 +1,6 @@
 """Sweep files: read, checked against RunConfig before anything is created, and sampled for their feasible share.
 
-What a sweep file means (distributions, grids, what is allowed where) is the server's search to say; only what is
+What a sweep file means (distributions, grids, what is allowed where) is the search to say; only what is
 special about RunConfig is checked here.
 """
 
@@ -17,10 +17,10 @@ from typing import Annotated, Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from mnist_sweep import search
 from mnist_sweep.config import ConfigError, OverBudgetError, RunConfig, parse, unknown_field
-from mnist_sweep.server import search
-from mnist_sweep.server.search import grid
-from mnist_sweep.server.search.space import Space, read
+from mnist_sweep.search import grid
+from mnist_sweep.search.space import Space, read
 
 SAMPLES = 4_000
 SCHEDULED_SAMPLES = 300

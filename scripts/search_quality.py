@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from mnist_sweep.server.search import Trial, bayes, suggest
+from mnist_sweep.search import Trial, bayes, suggest
 
 TRIALS, LATE = 50, 30
 METHODS = ("random", "bayes", "bayes, busy")

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from mnist_sweep.server import search
+from mnist_sweep import search
 from mnist_sweep.server.fairlock import FairLock
 from mnist_sweep.server.jsonedge import dumps
 from mnist_sweep.server.store import Store, runs, sweeps

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from mnist_sweep.server.search import Trial
+from mnist_sweep.search import Trial
 from mnist_sweep.server.store import lines, runs
 
 _SWEEPS_KEPT = 64

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from mnist_sweep.server.search import Trial, suggest, warm_up
+from mnist_sweep.search import Trial, suggest, warm_up
 
 METRIC = {"name": "acc", "goal": "maximize"}
 

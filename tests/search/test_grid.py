@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnist_sweep.server.search import Trial, check, grid_size, suggest
-from mnist_sweep.server.search.grid import axes_of, point, rank
+from mnist_sweep.search import Trial, check, grid_size, suggest
+from mnist_sweep.search.grid import axes_of, point, rank
 
 
 def grid(**parameters: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnist_sweep.server.search import check, grid_size, suggest, warn
-from mnist_sweep.server.search.distributions import DISTRIBUTIONS
+from mnist_sweep.search import check, grid_size, suggest, warn
+from mnist_sweep.search.distributions import DISTRIBUTIONS
 
 VALID: dict[str, Any] = {
     "method": "bayes",

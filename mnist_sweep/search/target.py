@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mnist_sweep.server.search.trial import Trial, finite, metric_values
+from mnist_sweep.search.trial import Trial, finite, metric_values
 
 
 def reached(config: Mapping[str, Any], trials: Sequence[Trial]) -> str | None:

@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mnist_sweep.server.search.distributions import Levels, Path, choices, distribution, exact, steps
-from mnist_sweep.server.search.space import leaves, read, value_at
-from mnist_sweep.server.search.trial import Trial
+from mnist_sweep.search.distributions import Levels, Path, choices, distribution, exact, steps
+from mnist_sweep.search.space import leaves, read, value_at
+from mnist_sweep.search.trial import Trial
 
 GRID_DISTRIBUTIONS = frozenset({"constant", "categorical", "int_uniform", "q_uniform"})
 

@@ -19,7 +19,7 @@ from itertools import accumulate
 from statistics import NormalDist
 from typing import Any
 
-from mnist_sweep.server.search.trial import finite
+from mnist_sweep.search.trial import finite
 
 Path = tuple[str, ...]
 Quantile = tuple[Callable[[float], float], Callable[[float], float]]

@@ -11,10 +11,10 @@ from dataclasses import replace
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
 
-from mnist_sweep.server.search.distributions import Levels, Parameter, key, parameter
-from mnist_sweep.server.search.observations import Observation, observe
-from mnist_sweep.server.search.space import Space
-from mnist_sweep.server.search.trial import Trial
+from mnist_sweep.search.distributions import Levels, Parameter, key, parameter
+from mnist_sweep.search.observations import Observation, observe
+from mnist_sweep.search.space import Space
+from mnist_sweep.search.trial import Trial
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from mnist_sweep.server.search import Trial, stop
-from mnist_sweep.server.search.hyperband import brackets
+from mnist_sweep.search import Trial, stop
+from mnist_sweep.search.hyperband import brackets
 
 
 def run(name: str, *losses: Any, state: str = "running") -> Trial:

@@ -8,7 +8,7 @@ https://docs.wandb.ai/models/sweeps/sweep-config-keys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mnist_sweep.server.search.trial import Trial, metric_history
+from mnist_sweep.search.trial import Trial, metric_history
 
 _MOST = 100  # brackets, as in W&B's engine
 _LONGEST = 10**9  # iterations; no run logs that many rows

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from mnist_sweep.server.search.space import Space, value_at
-from mnist_sweep.server.search.trial import Trial, constraint_values, metric_history, metric_values
+from mnist_sweep.search.space import Space, value_at
+from mnist_sweep.search.trial import Trial, constraint_values, metric_history, metric_values
 
 _BROKEN_OFF = ("failed", "crashed", "killed")
 _REACH = 3.0  # how far beyond the median, in distances from best to median, a loss can be told from a worse one

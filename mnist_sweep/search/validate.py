@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mnist_sweep.server.search.distributions import DISTRIBUTIONS, LARGEST_EXPONENT, distribution
-from mnist_sweep.server.search.grid import GRID_DISTRIBUTIONS
-from mnist_sweep.server.search.space import leaves
-from mnist_sweep.server.search.trial import finite
+from mnist_sweep.search.distributions import DISTRIBUTIONS, LARGEST_EXPONENT, distribution
+from mnist_sweep.search.grid import GRID_DISTRIBUTIONS
+from mnist_sweep.search.space import leaves
+from mnist_sweep.search.trial import finite
 
 METHODS = ("grid", "random", "bayes", "custom")
 _ABOUT = ("apiVersion", "kind", "name", "description", "entity", "project", "prior_runs", "run_cap")

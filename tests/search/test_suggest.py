@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnist_sweep.server.search import Trial, check, suggest
+from mnist_sweep.search import Trial, check, suggest
 
 MIXED: dict[str, Any] = {
     "method": "bayes",
@@ -58,7 +58,7 @@ def test_another_process_gives_the_same_answer() -> None:
     """A restarted server carries on as if nothing had happened; string hashes differ between processes."""
     trials = sweep(MIXED, 8)
     program = (
-        "import json, sys; from mnist_sweep.server.search import Trial, suggest;"
+        "import json, sys; from mnist_sweep.search import Trial, suggest;"
         "config, trials = json.load(sys.stdin);"
         "print(json.dumps(suggest(config, [Trial(**t) for t in trials], seed=5)))"
     )
@@ -121,6 +121,6 @@ def test_runs_with_any_parameters_do_no_harm(odd: list[dict[str, Any]]) -> None:
 
 def test_importing_the_search_loads_no_optimiser() -> None:
     heavy = ("scipy", "torch", "optuna")
-    program = f"import sys, mnist_sweep.server.search; print([m for m in {heavy} if m in sys.modules])"
+    program = f"import sys, mnist_sweep.search; print([m for m in {heavy} if m in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mnist_sweep.server.search.distributions import Parameter, Path, distribution, key, parameter
+from mnist_sweep.search.distributions import Parameter, Path, distribution, key, parameter
 
 _MISSING = object()
 

@@ -1,6 +1,6 @@
 """Reading a search space, and putting a point of it together."""
 
-from mnist_sweep.server.search.space import read
+from mnist_sweep.search.space import read
 
 
 def test_nested_parameters_come_back_nested_with_their_constants() -> None:

@@ -8,14 +8,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mnist_sweep.server.search import bayes, grid
-from mnist_sweep.server.search.bayes import warm_up
-from mnist_sweep.server.search.distributions import Levels, key
-from mnist_sweep.server.search.hyperband import stop
-from mnist_sweep.server.search.space import Space, read
-from mnist_sweep.server.search.target import reached
-from mnist_sweep.server.search.trial import Trial
-from mnist_sweep.server.search.validate import check, warn
+from mnist_sweep.search import bayes, grid
+from mnist_sweep.search.bayes import warm_up
+from mnist_sweep.search.distributions import Levels, key
+from mnist_sweep.search.hyperband import stop
+from mnist_sweep.search.space import Space, read
+from mnist_sweep.search.target import reached
+from mnist_sweep.search.trial import Trial
+from mnist_sweep.search.validate import check, warn
 
 __all__ = ["Trial", "check", "grid_size", "reached", "stop", "suggest", "warm_up", "warn"]
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from mnist_sweep.server.search import Trial, reached
+from mnist_sweep.search import Trial, reached
 
 
 def run(name: str, *values: float) -> Trial:

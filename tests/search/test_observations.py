@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from mnist_sweep.server.search import Trial
-from mnist_sweep.server.search.observations import observe
-from mnist_sweep.server.search.space import read
+from mnist_sweep.search import Trial
+from mnist_sweep.search.observations import observe
+from mnist_sweep.search.space import read
 
 SPACE = read({"parameters": {"x": {"min": 0.0, "max": 1.0}, "c": {"values": ["a", "b"]}, "k": {"value": 7}}})
 ACCURACY = {"name": "acc", "goal": "maximize"}

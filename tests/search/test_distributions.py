@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mnist_sweep.server.search.distributions import DISTRIBUTIONS, Levels, Real, distribution, key, parameter
+from mnist_sweep.search.distributions import DISTRIBUTIONS, Levels, Real, distribution, key, parameter
 
 E = math.e
 # One example of every searched distribution, with the same distribution from scipy or its probabilities.
