@@ -50,7 +50,7 @@ def small(split: Split) -> Split:
 
 
 @dataclass(frozen=True)
-class Workplace:
+class Desk:
     """A user's home and working folder that nothing else uses, and the environment of programs started there."""
 
     folder: Path
@@ -82,20 +82,20 @@ class Workplace:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, mnist_folder: Path) -> Workplace:
+def desk(tmp_path: Path, mnist_folder: Path) -> Desk:
     """A clean user without a W&B server: runs are kept on disk."""
-    return make_workplace(tmp_path, mnist_folder)
+    return make_desk(tmp_path, mnist_folder)
 
 
 @pytest.fixture(scope="session")
-def new_workplace(tmp_path_factory: pytest.TempPathFactory, mnist_folder: Path) -> Callable[[], Workplace]:
-    """Workplaces for fixtures that live longer than a test."""
-    return lambda: make_workplace(tmp_path_factory.mktemp("workplace"), mnist_folder)
+def new_desk(tmp_path_factory: pytest.TempPathFactory, mnist_folder: Path) -> Callable[[], Desk]:
+    """Desks for fixtures that live longer than a test."""
+    return lambda: make_desk(tmp_path_factory.mktemp("desk"), mnist_folder)
 
 
-def make_workplace(folder: Path, data: Path) -> Workplace:
+def make_desk(folder: Path, data: Path) -> Desk:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("WANDB_", "MNIST_SWEEP_", "XDG_"))}
-    return Workplace(
+    return Desk(
         folder,
         kept
         | {

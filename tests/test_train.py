@@ -13,7 +13,7 @@ import pytest
 from mnist_sweep import train
 
 if TYPE_CHECKING:
-    from tests.conftest import OfflineRun, Workplace
+    from tests.conftest import OfflineRun, Desk
 
 TINIEST = {"c1": 1, "c2": 1, "squeeze": 1, "c3": 1, "c4": 1, "c5": 1, "head": 1}
 """The smallest network there is: 69 parameters."""
@@ -49,10 +49,10 @@ def check_sync_line(output: str, run: OfflineRun) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(new_workplace: Callable[[], Workplace]) -> tuple[subprocess.CompletedProcess[str], OfflineRun]:
-    workplace = new_workplace()
-    done = workplace.run(PROGRAM, *arguments(**QUICK, epochs=1, max_lr=0.1))
-    (run,) = workplace.offline_runs
+def trained(new_desk: Callable[[], Desk]) -> tuple[subprocess.CompletedProcess[str], OfflineRun]:
+    desk = new_desk()
+    done = desk.run(PROGRAM, *arguments(**QUICK, epochs=1, max_lr=0.1))
+    (run,) = desk.offline_runs
     return done, run
 
 
@@ -105,9 +105,9 @@ def test_a_run_sums_itself_up(trained: tuple[subprocess.CompletedProcess[str], O
 # --- runs that do not train -------------------------------------------------------------------------------------------
 
 
-def test_over_budget_is_recorded_and_not_trained(workplace: Workplace) -> None:
-    done = workplace.run(PROGRAM, *arguments(c2=100))
-    (run,) = workplace.offline_runs
+def test_over_budget_is_recorded_and_not_trained(desk: Desk) -> None:
+    done = desk.run(PROGRAM, *arguments(c2=100))
+    (run,) = desk.offline_runs
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == (
         "not trained: 13,608 parameters, the limit is fewer than 10,000; "
@@ -135,28 +135,28 @@ def test_over_budget_is_recorded_and_not_trained(workplace: Workplace) -> None:
     ],
     ids=str,
 )
-def test_an_invalid_run_fails_in_one_line(values: dict[str, Any], line: str, workplace: Workplace) -> None:
-    done = workplace.run(PROGRAM, *arguments(**values))
-    (run,) = workplace.offline_runs
+def test_an_invalid_run_fails_in_one_line(values: dict[str, Any], line: str, desk: Desk) -> None:
+    done = desk.run(PROGRAM, *arguments(**values))
+    (run,) = desk.offline_runs
     assert done.returncode == 1
     assert (done.stdout + done.stderr).splitlines() == [line]
     assert run.exit_code == 1
     assert run.history == []
 
 
-def test_an_unknown_flag_is_one_line_and_no_run(workplace: Workplace) -> None:
-    done = workplace.run(PROGRAM, "--drpout=0.1")
+def test_an_unknown_flag_is_one_line_and_no_run(desk: Desk) -> None:
+    done = desk.run(PROGRAM, "--drpout=0.1")
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
         "error: unknown argument --drpout=0.1: did you mean --dropout? (see python -m mnist_sweep.train --help)"
     ]
-    assert workplace.offline_runs == []
+    assert desk.offline_runs == []
 
 
-def test_without_data_the_run_fails_in_one_line(workplace: Workplace) -> None:
-    done = workplace.run(PROGRAM, MNIST_SWEEP_DATA="/dev/null/mnist")
-    (run,) = workplace.offline_runs
+def test_without_data_the_run_fails_in_one_line(desk: Desk) -> None:
+    done = desk.run(PROGRAM, MNIST_SWEEP_DATA="/dev/null/mnist")
+    (run,) = desk.offline_runs
     assert done.returncode == 1
     assert (done.stdout + done.stderr).splitlines() == [
         "error: cannot write MNIST to /dev/null/mnist (Not a directory): set MNIST_SWEEP_DATA to a folder you own"
@@ -164,10 +164,10 @@ def test_without_data_the_run_fails_in_one_line(workplace: Workplace) -> None:
     assert run.exit_code == 1
 
 
-def test_divergence_ends_the_run_without_a_failure(workplace: Workplace) -> None:
+def test_divergence_ends_the_run_without_a_failure(desk: Desk) -> None:
     values = {"preset": "step1", "over_budget": True, "max_lr": 5, "momentum": 0.99, "batch_size": 8}  # no batch norm
-    done = workplace.run(PROGRAM, *arguments(**values))
-    (run,) = workplace.offline_runs
+    done = desk.run(PROGRAM, *arguments(**values))
+    (run,) = desk.offline_runs
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == "diverged: the loss was not finite in epoch 1"
     assert run.exit_code == 0
@@ -190,10 +190,10 @@ def stop_after_first_epoch(process: subprocess.Popen[str], number: signal.Signal
     return first + out, err
 
 
-def test_ctrl_c_leaves_a_whole_run(workplace: Workplace) -> None:
-    process = workplace.start(PROGRAM, *arguments(**QUICK, epochs=15))
+def test_ctrl_c_leaves_a_whole_run(desk: Desk) -> None:
+    process = desk.start(PROGRAM, *arguments(**QUICK, epochs=15))
     out, err = stop_after_first_epoch(process, signal.SIGINT)
-    (run,) = workplace.offline_runs
+    (run,) = desk.offline_runs
     assert process.returncode == 130
     assert err.splitlines() == ["stopped: what was logged so far is kept"]
     assert "Traceback" not in out
@@ -202,32 +202,32 @@ def test_ctrl_c_leaves_a_whole_run(workplace: Workplace) -> None:
     assert "val/accuracy" in run.history[0]
 
 
-def test_a_terminated_run_goes_on_after_its_last_epoch(workplace: Workplace) -> None:
+def test_a_terminated_run_goes_on_after_its_last_epoch(desk: Desk) -> None:
     """A scheduler ends a job and queues it again: the same run id finds the checkpoint."""
     command = (PROGRAM, *arguments(**QUICK, epochs=2))
-    process = workplace.start(*command, WANDB_RUN_ID="requeued")
+    process = desk.start(*command, WANDB_RUN_ID="requeued")
     out, err = stop_after_first_epoch(process, signal.SIGTERM)
     assert process.returncode == 130
     assert err.splitlines() == ["stopped: what was logged so far is kept"]
-    (stopped,) = workplace.offline_runs
+    (stopped,) = desk.offline_runs
     assert stopped.exit_code == 1
 
-    again = workplace.run(*command, WANDB_RUN_ID="requeued")
+    again = desk.run(*command, WANDB_RUN_ID="requeued")
     assert again.returncode == 0, again.stderr
     # The speed is in the line, too: the first epoch was not trained a second time.
     assert epoch_lines(again.stdout)[0] == epoch_lines(out)[0]
     assert len(epoch_lines(again.stdout)) == 2
-    finished = workplace.offline_runs[-1]
+    finished = desk.offline_runs[-1]
     assert finished.exit_code == 0
     assert [row["epoch"] for row in finished.history] == [1, 2]
     assert finished.history[0]["val/loss"] == stopped.history[0]["val/loss"]
-    assert not [path for path in workplace.folder.rglob("*.pt") if "checkpoints" in path.parts]
+    assert not [path for path in desk.folder.rglob("*.pt") if "checkpoints" in path.parts]
 
 
-def test_preemption_is_marked(workplace: Workplace) -> None:
-    process = workplace.start(PROGRAM, *arguments(**QUICK, epochs=15))
+def test_preemption_is_marked(desk: Desk) -> None:
+    process = desk.start(PROGRAM, *arguments(**QUICK, epochs=15))
     out, err = stop_after_first_epoch(process, signal.SIGUSR1)
-    (run,) = workplace.offline_runs
+    (run,) = desk.offline_runs
     assert process.returncode == 75
     assert "Traceback" not in out + err
     assert run.preempting
