@@ -13,7 +13,7 @@ import pytest
 from mnist_sweep import train
 
 if TYPE_CHECKING:
-    from tests.conftest import OfflineRun, Desk
+    from tests.conftest import Desk, OfflineRun
 
 TINIEST = {"c1": 1, "c2": 1, "squeeze": 1, "c3": 1, "c4": 1, "c5": 1, "head": 1}
 """The smallest network there is: 69 parameters."""
