@@ -2,6 +2,7 @@
 
 import os
 
-# By default OpenMP's threads spin while they wait for each other. Beside any other busy process that makes two threads
-# a hundred times slower than one. It is read when torch loads, so it has to be said before.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# How long OpenMP's threads spin before they sleep while they wait for each other. The default is so long that two threads
+# collapse beside other busy processes; sleeping at once halves their speed on a quiet machine (LOG.md). It is read when
+# torch loads, so it has to be said before.
+os.environ.setdefault("GOMP_SPINCOUNT", "30000")
