@@ -33,6 +33,11 @@ def sweep(arguments: argparse.Namespace) -> int:
     console = Console()
     config = sweepfile.load(arguments.file)
     _report(arguments.file, sweepfile.check(config), console)
+    if config["method"] == "custom":
+        # agents alone would wait for ever
+        raise sweepfile.SweepFileError(
+            f"{arguments.file}: needs `wandb sweep-scheduler` beside its agents: see README.md"
+        )
     from mnist_sweep import mnist  # torch is imported only once the file is known to be good
 
     mnist.fetch(lambda line: console.print(line, highlight=False, soft_wrap=True))
