@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from mnist_sweep import flags
@@ -52,11 +56,11 @@ def sweep(arguments: argparse.Namespace) -> int:
         )
         code = 0
         try:
-            live.follow(created, agents, count, console)
+            with _sigterm_as_ctrl_c():
+                live.follow(created, agents, count, console)
         except KeyboardInterrupt:
             console.print("Stopping: the running trials finish their upload …")
             agents.stop()
-            agents.join()
             code = 130
         live.conclude(created, console)
         if agents.failed:
@@ -68,15 +72,31 @@ def sweep(arguments: argparse.Namespace) -> int:
 
 
 def agent(arguments: argparse.Namespace) -> int:
-    import threading
-
     from mnist_sweep import connect
     from mnist_sweep import sweep as sweeps
 
     with connect.server(_say) as _:
         found = sweeps.find(arguments.sweep, PROJECT)
-        tickets = threading.Semaphore(arguments.count) if arguments.count else sweeps.Endless()
-        return sweeps.work(found.path, tickets)
+        agents = sweeps.Agents(found.path, count=arguments.count)
+        try:
+            with _sigterm_as_ctrl_c():
+                agents.join()
+        except KeyboardInterrupt:
+            agents.stop()
+            return 130
+        return int(agents.failed)
+
+
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def report(arguments: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mnist_sweep import augment, layers, memory, model
+from mnist_sweep import augment, graphs, layers, memory, model
 from mnist_sweep.config import ConfigError, RunConfig
 from mnist_sweep.mnist import Images, Split
 
@@ -60,6 +60,8 @@ class Fit:
     history: list[Epoch] = field(default_factory=list)
     diverged: bool = False
     """The loss was not finite; training stopped there."""
+    evaluation: Evaluation | None = None
+    """Of the last epoch, unless that was a checkpoint's."""
 
     @property
     def best(self) -> Epoch:
@@ -131,7 +133,7 @@ def fit(
     split = split.to(device)
     if device.type == "cpu":
         memory.keep_freed()
-    with _threads(config.threads), _seeded(config.seed, device):
+    with _threads(config.threads), _current(device), _seeded(config.seed, device):
         return _Trainer(config, split, device).run(on_step, on_epoch, checkpoint)
 
 
@@ -170,6 +172,12 @@ class _Trainer:
             fused=True,
         )
         self.scheduler = _scheduler(self.optimizer, config, self.steps_per_epoch)
+        self.loss_sum = torch.zeros((), device=device)
+        self.correct = torch.zeros((), dtype=torch.int64, device=device)
+        # A step on a GPU is some hundred kernels of microseconds: recorded once, they are not launched one by one.
+        self.gradients: Callable[[torch.Tensor], None] = self._gradients
+        if device.type == "cuda":
+            self.gradients = graphs.Recorded(self._gradients, self._restoring, list(self.network.parameters()))
         # A wait for a GPU costs more than it tells; on CPU there is nothing to wait for.
         self.report_every = 50 if device.type == "cpu" else self.steps_per_epoch
 
@@ -184,10 +192,11 @@ class _Trainer:
             for past in fit.history:
                 on_epoch(past)
         for number in range(len(fit.history) + 1, self.config.epochs + 1):
-            epoch = self._epoch(number, on_step)
-            if epoch is None:
+            outcome = self._epoch(number, on_step)
+            if outcome is None:
                 fit.diverged = True
                 break
+            epoch, fit.evaluation = outcome
             fit.history.append(epoch)
             if checkpoint is not None:
                 self._save(checkpoint, fit.history)
@@ -195,33 +204,24 @@ class _Trainer:
                 on_epoch(epoch)
         return fit
 
-    def _epoch(self, number: int, on_step: Callable[[Step], None] | None) -> Epoch | None:
+    def _epoch(self, number: int, on_step: Callable[[Step], None] | None) -> tuple[Epoch, Evaluation] | None:
         """One pass over the training images and one evaluation; None where the loss is not finite."""
-        config, (images, labels) = self.config, self.split.train
+        size = len(self.split.train.labels)
         self.quick.train()
         started = time.perf_counter()
-        loss_sum = torch.zeros((), device=self.device)
-        correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        seen = 0
-        lr = 0.0
-        order = torch.randperm(len(labels), generator=self.generator, device=self.device)
-        for step, index in enumerate(order.split(config.batch_size), 1):
-            batch = augment.augment(images[index], config.augment_strength, self.generator)
-            target = labels[index]
+        self.loss_sum.zero_()
+        self.correct.zero_()
+        seen, lr = 0, 0.0
+        order = torch.randperm(size, generator=self.generator, device=self.device)
+        for step, index in enumerate(order.split(self.config.batch_size), 1):
             lr = self.optimizer.param_groups[0]["lr"]
-            logits = _logits(self.quick, batch, config.precision)
-            loss = F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            self.gradients(index)
             self.optimizer.step()
             if self.scheduler is not None:
                 self.scheduler.step()
-            with torch.no_grad():
-                loss_sum += loss * len(index)
-                correct += (logits.argmax(1) == target).sum()
             seen += len(index)
             if step % self.report_every == 0 or step == self.steps_per_epoch:
-                mean = loss_sum.item() / seen
+                mean = self.loss_sum.item() / seen
                 if not (math.isfinite(mean) and _finite(self.network)):
                     return None
                 if on_step is not None:
@@ -230,15 +230,43 @@ class _Trainer:
         outcome = evaluate(self.network, self.split.evaluate, self.config.precision)
         if not math.isfinite(outcome.loss):
             return None
-        return Epoch(
+        epoch = Epoch(
             number,
-            loss_sum.item() / seen,
-            correct.item() / seen,
+            self.loss_sum.item() / seen,
+            self.correct.item() / seen,
             outcome.loss,
             outcome.accuracy,
             lr,
             seen / elapsed,
         )
+        return epoch, outcome
+
+    def _gradients(self, index: torch.Tensor) -> None:
+        """Forward and backward pass of the training images at `index` (int64, on the device); never waits for it."""
+        config, (images, labels) = self.config, self.split.train
+        dtype = _input_dtype(config.precision, self.device)
+        batch = augment.augment(images.index_select(0, index), config.augment_strength, self.generator, dtype)
+        target = labels.index_select(0, index)
+        logits = _logits(self.quick, batch, config.precision)
+        loss = F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        with torch.no_grad():
+            self.loss_sum += loss * len(index)
+            self.correct += (logits.argmax(1) == target).sum()
+
+    @contextlib.contextmanager
+    def _restoring(self) -> Iterator[torch.Generator]:
+        """Undo what `_gradients` changes inside, but for gradients; gives the generator of the augmentation."""
+        changed = [*self.network.buffers(), self.loss_sum, self.correct]
+        before = [tensor.clone() for tensor in changed]
+        generators = [self.generator, torch.cuda.default_generators[torch.cuda.current_device()]]
+        states = [generator.get_state() for generator in generators]
+        yield self.generator
+        for tensor, value in zip(changed, before, strict=True):
+            tensor.copy_(value)
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
 
     def _save(self, path: Path, history: list[Epoch]) -> None:
         state = self._state() | {
@@ -297,18 +325,21 @@ def _scheduler(
 
 def _quick(network: nn.Module, device: torch.device) -> nn.Module:
     """What computes `network` on `device`: on a CPU its quick twin, elsewhere itself."""
-    return layers.fused(network) if device.type == "cpu" and isinstance(network, nn.Sequential) else network
+    return layers.Twin(network) if device.type == "cpu" and isinstance(network, nn.Sequential) else network
 
 
 def _logits(quick: nn.Module, images: torch.Tensor, precision: str) -> torch.Tensor:
     """Float32 logits of normalised images, computed in `precision`."""
-    bfloat16 = precision == "bfloat16"
-    if images.device.type == "cpu":
-        logits: torch.Tensor = quick(images.bfloat16() if bfloat16 else images)
-    else:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
-            logits = quick(images)
+    device = images.device
+    autocast = precision == "bfloat16" and device.type != "cpu"
+    with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+        logits: torch.Tensor = quick(images.to(_input_dtype(precision, device)))
     return logits.float()
+
+
+def _input_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """What a network is given: the quick twins compute in what they are given, others under autocast."""
+    return torch.bfloat16 if precision == "bfloat16" and device.type == "cpu" else torch.float32
 
 
 @contextlib.contextmanager
@@ -319,6 +350,11 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _current(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Inside, what is recorded and launched without naming a GPU is meant for this one."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
 @contextlib.contextmanager

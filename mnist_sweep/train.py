@@ -100,7 +100,8 @@ def _train(tracker: Tracker, console: Console) -> Outcome:
         tracker.diverged(len(fit.history) + 1)
         console.print(f"diverged: the loss was not finite in epoch {len(fit.history) + 1}", highlight=False)
     else:
-        tracker.conclude(fit, split, engine.evaluate(fit.model, split.evaluate, config.precision), config)
+        evaluation = fit.evaluation or engine.evaluate(fit.model, split.evaluate, config.precision)
+        tracker.conclude(fit, split, evaluation, config)
         last, best = fit.history[-1], fit.best
         console.print(
             f"{config.parameters:,} parameters, {name} accuracy {percent(last.accuracy)} "

@@ -1,12 +1,13 @@
 """How fast a trial of step 8 is, against the study's own pipeline, on this machine.
 
-    python scripts/benchmark.py                                      # about ten minutes; an otherwise idle machine
-    python scripts/benchmark.py --batches 20 --repetitions 5         # a first look
+    python -m scripts.benchmark                                      # about ten minutes; an otherwise idle machine
+    python -m scripts.benchmark --batches 20 --trials 0              # a first look
 
 Both sides do the same work: the same network, batches of 128, policy A at strength 1, dropout, forward, backward and
-optimiser step. The study's side is written out below: `torchvision.datasets.MNIST` with per-image PIL transforms in a
-`DataLoader`, eager float32. Every row keeps processes of its own, warmed up before; one round measures each row once,
-rounds are repeated, and a row's figure is the median over the rounds. A speed means little by itself: read the ratio.
+optimiser step. The study's side is written out in `study.py`: `torchvision.datasets.MNIST` with per-image PIL
+transforms in a `DataLoader`, eager float32. Every row keeps processes of its own, warmed up before; one round measures
+each row once, rounds are repeated, and a row's figure is the median over the rounds. A speed means little by itself:
+read the ratio.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -31,12 +31,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from rich.console import Console
 from rich.table import Table
-from torchvision import datasets, transforms
 
 from mnist_sweep import augment, config, engine, mnist, model
+from scripts import overhead, study
 
 BATCH = 128
 EPOCH = 60_000
@@ -58,51 +57,18 @@ class Row:
     baseline: bool = False
 
 
-PLAIN = [transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))]
-
 # --- the study's pipeline ---------------------------------------------------------------------------------------------
 
 
-def raw_mnist(policy: Callable[[Any], torch.Tensor]) -> Any:
-    """The training images as torchvision reads them."""
-    root = Path(tempfile.mkdtemp())
-    (root / "MNIST").mkdir()
-    (root / "MNIST" / "raw").symlink_to(mnist.fetch())  # torchvision's name for the folder
-    return datasets.MNIST(str(root), train=True, transform=policy)
-
-
 def study_batches(workers: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches as the study's notebook for step 8 makes them, for ever."""
-    policy = transforms.Compose(
-        [
-            transforms.RandomRotation((-6.0, 6.0), fill=1),
-            transforms.RandomAffine(degrees=7, shear=10, translate=(0.1, 0.1), scale=(0.8, 1.2)),
-            transforms.ColorJitter(brightness=0.4, contrast=0.4),
-            *PLAIN,
-        ]
-    )
-    loader = torch.utils.data.DataLoader(raw_mnist(policy), BATCH, shuffle=True, num_workers=workers)
+    """Training batches, for ever."""
+    loader = study.loader(study.POLICY_A, train=True, workers=workers)
     while True:
         yield from loader
 
 
-def plain_step() -> Callable[[torch.Tensor, torch.Tensor], None]:
-    """Forward, backward and optimiser step of step 8 in PyTorch's plain layers, eager, float32."""
-    network = model.build(config.parse({"preset": "step8"}).network)
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.015, momentum=0.7)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.015, total_steps=10**6)
-
-    def step(images: torch.Tensor, labels: torch.Tensor) -> None:
-        optimizer.zero_grad()
-        F.cross_entropy(network(images), labels).backward()
-        optimizer.step()
-        scheduler.step()
-
-    return step
-
-
-def study(workers: int, threads: int, batches: int) -> Measure:
-    source, step = study_batches(workers), plain_step()
+def study_trial(workers: int, threads: int, batches: int) -> Measure:
+    source, step = study_batches(workers), study.stepper(study.network(), 10**6)
     return lambda: timed(lambda: [step(*next(source)) for _ in range(batches)])
 
 
@@ -112,13 +78,14 @@ def study_data(threads: int, batches: int) -> Measure:
 
 
 def study_network(threads: int, batches: int) -> Measure:
-    images, labels, step = torch.randn(BATCH, 1, 28, 28), torch.randint(10, (BATCH,)), plain_step()
+    images, labels = torch.randn(BATCH, 1, 28, 28), torch.randint(10, (BATCH,))
+    step = study.stepper(study.network(), 10**6)
     return lambda: timed(lambda: [step(images, labels) for _ in range(batches)])
 
 
 def study_evaluation(threads: int, batches: int) -> Measure:
-    source = torch.utils.data.DataLoader(raw_mnist(transforms.Compose(PLAIN)), BATCH)
-    network = model.build(config.parse({"preset": "step8"}).network).eval()
+    source = study.loader(study.PLAIN, train=True)
+    network = study.network().eval()
 
     @torch.no_grad()
     def run() -> None:
@@ -146,7 +113,7 @@ def ours_augmentation(threads: int, batches: int) -> Measure:
 
     def run() -> None:
         for _ in range(batches):
-            augment.augment(images[torch.randint(len(images), (BATCH,))], 1.0, generator)
+            augment.augment(images[torch.randint(len(images), (BATCH,))], 1.0, generator, torch.bfloat16)
 
     return lambda: timed(run)
 
@@ -160,8 +127,9 @@ def ours_evaluation(threads: int, batches: int) -> Measure:
 
 
 ROWS = [
-    Row("study's pipeline, no worker", partial(study, 0), baseline=True),
-    Row("study's pipeline, 1 worker", partial(study, 1), baseline=True),
+    Row("study's pipeline, no worker", partial(study_trial, 0), baseline=True),
+    Row("study's pipeline, 1 worker", partial(study_trial, 1), baseline=True),
+    Row(f"study's pipeline, {CORES} trials side by side", partial(study_trial, 0), threads=1, processes=CORES),
     Row("ours, one trial", partial(ours, {})),
     Row("ours, one trial, one thread", partial(ours, {}), threads=1),
     Row(f"ours, {CORES} trials side by side", partial(ours, {}), threads=1, processes=CORES),
@@ -182,8 +150,14 @@ ROWS = [
     Row("  ours: evaluation, one thread", ours_evaluation, threads=1),
 ]
 
+ONE_STEP = """
+from mnist_sweep import config, engine, mnist
+few = mnist.Images(*(part[:128] for part in mnist.selection_split().train))
+engine.fit(config.parse({"preset": "step8", "epochs": 1, "device": "cpu"}), mnist.Split(few, few, "val", few.labels))
+"""
 PROGRAM = str(Path(sys.executable).with_name("mnist-sweep"))
 COMMANDS = {
+    "a new process, up to and with its first step": [sys.executable, "-c", ONE_STEP],
     "mnist-sweep --help": [PROGRAM, "--help"],
     "mnist-sweep train, a rejected configuration": [PROGRAM, "train", "--c2=128"],
 }
@@ -279,6 +253,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--batches", type=int, default=60, help="batches of 128 per measurement (60)")
     parser.add_argument("--repetitions", type=int, default=5, help="rounds; at least 5 for a figure to quote (5)")
+    parser.add_argument("--trials", type=int, default=6, help="trials per agent for its overhead, 0 = skip (6)")
     parser.add_argument("--only", default="", help="only rows whose name contains this; baselines always run")
     parser.add_argument("--json", type=Path, default=Path("benchmark.json"), help="where the figures go")
     arguments = parser.parse_args()
@@ -300,10 +275,18 @@ def main() -> None:
         summary(name, [command_seconds(command) for _ in range(arguments.repetitions)], None)
         for name, command in COMMANDS.items()
     ]
+    agents = [
+        summary(name, overhead.seconds(command, arguments.trials), None)
+        for name, command in overhead.AGENTS.items()
+        if arguments.trials
+    ]
     console.print(f"{about['cores']} cores, {about['capability']}, torch {about['torch']}, load {about['load']:.1f}")
     console.print(table(epochs, "Step 8: seconds per 60,000 images, whole machine", "s"))
     console.print(table(commands, "Start-up", "s"))
-    arguments.json.write_text(json.dumps({"machine": about, "epochs": epochs, "commands": commands}, indent=1))
+    if agents:
+        console.print(table(agents, "Between two trials of a sweep, local server", "s"))
+    figures = {"machine": about, "epochs": epochs, "commands": commands, "agents": agents}
+    arguments.json.write_text(json.dumps(figures, indent=1))
     console.print(f"figures in {arguments.json}")
 
 

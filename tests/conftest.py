@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 # The same examples on every machine, no timing limit, nothing left in the checkout.
 settings.register_profile("repository", derandomize=True, deadline=None, database=None)
 settings.load_profile("repository")
+
+# A shell starts background jobs with Ctrl-C ignored, and so would be the programs that tests press it on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mnist_sweep.augment import MEAN, STD, augment, normalise
+from mnist_sweep.augment import MEAN, RANGES, STD, _augment, augment, normalise
 from mnist_sweep.mnist import Split
 
 SIDE, SIGMA, ARM = 28, 1.5, 5.0
@@ -166,3 +166,17 @@ def test_brightness_and_contrast_are_within_two_fifths() -> None:
     assert level.mean().item() == pytest.approx(value, rel=0.03)
     gain, blend = uniform_deviation(0.4), uniform_deviation(0.4) * (1 - share)
     assert level.std().item() == pytest.approx(value * math.hypot(gain, blend), rel=0.1)
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.5])
+def test_the_compiled_loops_are_the_operations_other_devices_use(small: Split, strength: float) -> None:
+    images = small.train.images[:500]
+    parameters = torch.rand(8, 500, generator=seeded(3)).mul(2).sub(1)
+    parameters *= torch.tensor(RANGES).unsqueeze(1) * strength
+    torch.testing.assert_close(augment(images, strength, seeded(3)), _augment(images, parameters), atol=1e-3, rtol=0)
+
+
+def test_bfloat16_is_rounded_float32(small: Split) -> None:
+    images = small.train.images[:500]
+    exact = augment(images, 1.0, seeded(4))
+    assert torch.equal(augment(images, 1.0, seeded(4), torch.bfloat16), exact.bfloat16())

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 
+import pytest
 import yaml
 
-from tests.e2e.conftest import ROOT, House
+from tests.e2e.conftest import BIN, ROOT, House
 
 SMOKE = yaml.safe_load((ROOT / "sweeps/smoke.yaml").read_text())
 
@@ -124,3 +128,31 @@ def test_invalid_suggestions_end_an_agent_with_one_line(served: House) -> None:
     assert "Traceback" not in done.stdout + done.stderr
     runs = read(served, path[1])
     assert [run["state"] for run in runs] == ["failed"] * 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_agent_keeps_what_was_logged(served: House, number: signal.Signals) -> None:
+    """The trial's epochs so far are on the server; the agent says so in one line, and nothing of it lives on."""
+    config = SMOKE | {"parameters": SMOKE["parameters"] | {"epochs": {"value": 15}}}
+    write(served, "long.yaml", config)
+    created = served.run("wandb", "sweep", "long.yaml")
+    path = re.search(r"wandb agent (\S+)", created.stdout + created.stderr)
+    assert path
+    output = served.home / "agent.log"
+    with output.open("wb") as log:
+        agent = subprocess.Popen(
+            [str(BIN / "mnist-sweep"), "agent", path[1]], cwd=served.home, env=served.env, stdout=log, stderr=log
+        )
+    deadline = time.monotonic() + 120
+    while "epoch  2/15" not in output.read_text():
+        assert agent.poll() is None, output.read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    agent.send_signal(number)
+    assert agent.wait(60) == 130
+    said = output.read_text()
+    assert "stopped: what was logged so far is kept" in said
+    assert "Traceback" not in said
+    (run,) = read(served, path[1])
+    assert run["state"] == "failed"
+    assert [row["epoch"] for row in run["history"]][:2] == [1, 2]

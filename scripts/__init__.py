@@ -1,0 +1,1 @@
+"""Benchmarks and measurements; each runs as `python -m scripts.NAME`."""
