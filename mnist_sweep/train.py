@@ -10,17 +10,17 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from platformdirs import user_state_path
 from rich.console import Console
 
 from mnist_sweep import engine, flags, mnist
-from mnist_sweep.config import ConfigError, OverBudgetError, parse
+from mnist_sweep.config import ConfigError, OverBudgetError, RunConfig, parse
 from mnist_sweep.display import TrainingDisplay, percent
 from mnist_sweep.tracking import Tracker
 
@@ -34,6 +34,58 @@ class InvalidRunError(ConfigError):
 
 class Preempted(BaseException):
     """SIGUSR1: the machine is about to be taken away; the run is marked so that a sweep hands it out again."""
+
+
+class _Signals:
+    """SIGINT and SIGTERM as KeyboardInterrupt, SIGUSR1 as Preempted; raised once what must not be interrupted is done.
+
+    The client's own work is such: an exception in the midst of it leaves tasks that nobody ends.
+    """
+
+    def __init__(self) -> None:
+        self._held = False
+        self._waiting: type[BaseException] | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Inside, signals wait. Not to be nested."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self._waiting is not None:
+            self._raise(self._waiting)
+
+    @contextmanager
+    def handled(self) -> Iterator[None]:
+        """Inside, the signals are raised; outside the main thread nothing is changed."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        wanted = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: KeyboardInterrupt, signal.SIGUSR1: Preempted}
+        before = {number: signal.signal(number, self._handler(error)) for number, error in wanted.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _handler(self, error: type[BaseException]) -> Callable[[int, FrameType | None], None]:
+        def handle(number: int, frame: FrameType | None) -> None:
+            if self._held:
+                self._waiting = error
+            else:
+                self._raise(error)
+
+        return handle
+
+    def _raise(self, error: type[BaseException]) -> NoReturn:
+        self._waiting = None
+        raise error
+
+
+signals = _Signals()
 
 
 @dataclass(frozen=True)
@@ -91,11 +143,23 @@ def _train(tracker: Tracker, console: Console) -> Outcome:
     name = split.evaluate_name
     with TrainingDisplay(config, name, console) as display:
 
-        def on_epoch(epoch: engine.Epoch) -> None:
-            tracker.log(epoch, name)
-            display.on_epoch(epoch)
+        def on_step(step: engine.Step) -> None:
+            with signals.held():  # what is printed goes to the client, too
+                display.on_step(step)
 
-        fit = engine.fit(config, split, on_step=display.on_step, on_epoch=on_epoch, checkpoint=checkpoint)
+        def on_epoch(epoch: engine.Epoch) -> None:
+            with signals.held():
+                tracker.log(epoch, name)
+                display.on_epoch(epoch)
+
+        fit = engine.fit(config, split, on_step=on_step, on_epoch=on_epoch, checkpoint=checkpoint)
+    with signals.held():
+        _conclude(tracker, fit, split, config, console)
+    checkpoint.unlink(missing_ok=True)
+    return Outcome(feasible=True, fit=fit)
+
+
+def _conclude(tracker: Tracker, fit: engine.Fit, split: mnist.Split, config: RunConfig, console: Console) -> None:
     if fit.diverged:
         tracker.diverged(len(fit.history) + 1)
         console.print(f"diverged: the loss was not finite in epoch {len(fit.history) + 1}", highlight=False)
@@ -104,36 +168,10 @@ def _train(tracker: Tracker, console: Console) -> Outcome:
         tracker.conclude(fit, split, evaluation, config)
         last, best = fit.history[-1], fit.best
         console.print(
-            f"{config.parameters:,} parameters, {name} accuracy {percent(last.accuracy)} "
+            f"{config.parameters:,} parameters, {split.evaluate_name} accuracy {percent(last.accuracy)} "
             f"(best {percent(best.accuracy)} in epoch {best.epoch})",
             highlight=False,
         )
-    checkpoint.unlink(missing_ok=True)
-    return Outcome(feasible=True, fit=fit)
-
-
-@contextmanager
-def handled_signals() -> Iterator[None]:
-    """Inside, SIGTERM stops a run as Ctrl-C does and SIGUSR1 marks it as preempted; either finishes its upload."""
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    def preempt(signum: int, frame: FrameType | None) -> None:
-        raise Preempted
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {
-        signal.SIGTERM: signal.signal(signal.SIGTERM, stop),
-        signal.SIGUSR1: signal.signal(signal.SIGUSR1, preempt),
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -146,7 +184,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(overrides: Mapping[str, Any]) -> int:
     """`train`, with its failures as exit codes: 1 invalid, 130 stopped, 75 preempted."""
     try:
-        with handled_signals():
+        with signals.handled():
             train(overrides)
     except (ConfigError, mnist.DataError) as error:
         if not isinstance(error, InvalidRunError):

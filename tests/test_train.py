@@ -235,11 +235,28 @@ def test_preemption_is_marked(desk: Desk) -> None:
 
 
 def test_signals_are_handled_only_inside() -> None:
-    handled = (signal.SIGTERM, signal.SIGUSR1)
+    handled = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
     before = [signal.getsignal(number) for number in handled]
-    with train.handled_signals():
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGTERM)
+    with train.signals.handled():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
         with pytest.raises(train.Preempted):
             signal.raise_signal(signal.SIGUSR1)
     assert [signal.getsignal(number) for number in handled] == before
+
+
+def test_a_signal_waits_until_the_client_has_done_its_work() -> None:
+    done = []
+
+    def work() -> None:
+        with train.signals.held():
+            signal.raise_signal(signal.SIGUSR1)
+            done.append("logged")
+
+    with train.signals.handled():
+        with pytest.raises(train.Preempted):
+            work()
+        with train.signals.held():
+            done.append("raised once")
+    assert done == ["logged", "raised once"]
