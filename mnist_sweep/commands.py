@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from mnist_sweep import flags
 from mnist_sweep.config import PARAMETER_LIMIT, ConfigError, parse
+from mnist_sweep.signals import Signals
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +19,9 @@ if TYPE_CHECKING:
     from mnist_sweep.sweepfile import Check
 
 PROJECT = "mnist-sweep"
+
+stoppable = Signals({signal.SIGTERM: KeyboardInterrupt})
+"""Agents are ended by SIGTERM as by Ctrl-C."""
 
 
 def is_for_people(error: Exception) -> bool:
@@ -56,7 +57,7 @@ def sweep(arguments: argparse.Namespace) -> int:
         )
         code = 0
         try:
-            with _sigterm_as_ctrl_c():
+            with stoppable.handled():
                 live.follow(created, agents, count, console)
         except KeyboardInterrupt:
             console.print("Stopping: the running trials finish their upload …")
@@ -79,24 +80,12 @@ def agent(arguments: argparse.Namespace) -> int:
         found = sweeps.find(arguments.sweep, PROJECT)
         agents = sweeps.Agents(found.path, count=arguments.count)
         try:
-            with _sigterm_as_ctrl_c():
+            with stoppable.handled():
                 agents.join()
         except KeyboardInterrupt:
             agents.stop()
             return 130
         return int(agents.failed)
-
-
-@contextlib.contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    def stop(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def report(arguments: argparse.Namespace) -> int:

@@ -260,13 +260,12 @@ class _Trainer:
         """Undo what `_gradients` changes inside, but for gradients; gives the generator of the augmentation."""
         changed = [*self.network.buffers(), self.loss_sum, self.correct]
         before = [tensor.clone() for tensor in changed]
-        generators = [self.generator, torch.cuda.default_generators[torch.cuda.current_device()]]
-        states = [generator.get_state() for generator in generators]
+        generator, global_rng = self.generator.get_state(), _rng_state(self.device)
         yield self.generator
         for tensor, value in zip(changed, before, strict=True):
             tensor.copy_(value)
-        for generator, state in zip(generators, states, strict=True):
-            generator.set_state(state)
+        self.generator.set_state(generator)
+        _set_rng_state(self.device, global_rng)
 
     def _save(self, path: Path, history: list[Epoch]) -> None:
         state = self._state() | {

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from platformdirs import user_state_path
 from rich.console import Console
@@ -22,6 +19,7 @@ from rich.console import Console
 from mnist_sweep import engine, flags, mnist
 from mnist_sweep.config import ConfigError, OverBudgetError, RunConfig, parse
 from mnist_sweep.display import TrainingDisplay, percent
+from mnist_sweep.signals import Signals
 from mnist_sweep.tracking import Tracker
 
 
@@ -36,56 +34,8 @@ class Preempted(BaseException):
     """SIGUSR1: the machine is about to be taken away; the run is marked so that a sweep hands it out again."""
 
 
-class _Signals:
-    """SIGINT and SIGTERM as KeyboardInterrupt, SIGUSR1 as Preempted; raised once what must not be interrupted is done.
-
-    The client's own work is such: an exception in the midst of it leaves tasks that nobody ends.
-    """
-
-    def __init__(self) -> None:
-        self._held = False
-        self._waiting: type[BaseException] | None = None
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Inside, signals wait. Not to be nested."""
-        self._held = True
-        try:
-            yield
-        finally:
-            self._held = False
-        if self._waiting is not None:
-            self._raise(self._waiting)
-
-    @contextmanager
-    def handled(self) -> Iterator[None]:
-        """Inside, the signals are raised; outside the main thread nothing is changed."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        wanted = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: KeyboardInterrupt, signal.SIGUSR1: Preempted}
-        before = {number: signal.signal(number, self._handler(error)) for number, error in wanted.items()}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _handler(self, error: type[BaseException]) -> Callable[[int, FrameType | None], None]:
-        def handle(number: int, frame: FrameType | None) -> None:
-            if self._held:
-                self._waiting = error
-            else:
-                self._raise(error)
-
-        return handle
-
-    def _raise(self, error: type[BaseException]) -> NoReturn:
-        self._waiting = None
-        raise error
-
-
-signals = _Signals()
+signals = Signals({signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: KeyboardInterrupt, signal.SIGUSR1: Preempted})
+"""What stops a run, which then finishes its upload. They wait for the client's work, which an exception would break."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mnist_sweep import train
-
 if TYPE_CHECKING:
     from tests.conftest import Desk, OfflineRun
 
@@ -232,31 +230,3 @@ def test_preemption_is_marked(desk: Desk) -> None:
     assert "Traceback" not in out + err
     assert run.preempting
     assert run.exit_code == 1
-
-
-def test_signals_are_handled_only_inside() -> None:
-    handled = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    before = [signal.getsignal(number) for number in handled]
-    with train.signals.handled():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with pytest.raises(KeyboardInterrupt):
-                signal.raise_signal(number)
-        with pytest.raises(train.Preempted):
-            signal.raise_signal(signal.SIGUSR1)
-    assert [signal.getsignal(number) for number in handled] == before
-
-
-def test_a_signal_waits_until_the_client_has_done_its_work() -> None:
-    done = []
-
-    def work() -> None:
-        with train.signals.held():
-            signal.raise_signal(signal.SIGUSR1)
-            done.append("logged")
-
-    with train.signals.handled():
-        with pytest.raises(train.Preempted):
-            work()
-        with train.signals.held():
-            done.append("raised once")
-    assert done == ["logged", "raised once"]

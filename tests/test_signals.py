@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from mnist_sweep.signals import Signals
+
+
+class Requeued(BaseException):
+    pass
+
+
+SIGNALS = Signals({signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: KeyboardInterrupt, signal.SIGUSR1: Requeued})
+
+
+def test_signals_are_handled_only_inside() -> None:
+    handled = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = [signal.getsignal(number) for number in handled]
+    with SIGNALS.handled():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+        with pytest.raises(Requeued):
+            signal.raise_signal(signal.SIGUSR1)
+    assert [signal.getsignal(number) for number in handled] == before
+
+
+def test_a_signal_waits_until_the_client_has_done_its_work() -> None:
+    done = []
+
+    def work() -> None:
+        with SIGNALS.held():
+            signal.raise_signal(signal.SIGUSR1)
+            done.append("logged")
+
+    with SIGNALS.handled():
+        with pytest.raises(Requeued):
+            work()
+        with SIGNALS.held():
+            done.append("raised once")
+    assert done == ["logged", "raised once"]
