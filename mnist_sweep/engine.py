@@ -131,8 +131,6 @@ def fit(
     config = resolve(config)
     device = torch.device(config.device)
     split = split.to(device)
-    if device.type == "cpu":
-        memory.keep_freed()
     with _threads(config.threads), _current(device), _seeded(config.seed, device):
         return _Trainer(config, split, device).run(on_step, on_epoch, checkpoint)
 
@@ -324,7 +322,10 @@ def _scheduler(
 
 def _quick(network: nn.Module, device: torch.device) -> nn.Module:
     """What computes `network` on `device`: on a CPU its quick twin, elsewhere itself."""
-    return layers.Twin(network) if device.type == "cpu" and isinstance(network, nn.Sequential) else network
+    if device.type != "cpu" or not isinstance(network, nn.Sequential):
+        return network
+    memory.keep_freed()
+    return layers.Twin(network)
 
 
 def _logits(quick: nn.Module, images: torch.Tensor, precision: str) -> torch.Tensor:
