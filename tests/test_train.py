@@ -93,7 +93,7 @@ def test_a_run_sums_itself_up(trained: tuple[subprocess.CompletedProcess[str], O
     assert run.summary["best/epoch"] == 1
     assert run.summary["best/val/accuracy"] == run.history[0]["val/accuracy"]
     assert run.summary["val/confusion"]["_type"] == "table-file"
-    assert run.summary["val/misclassified"]["nrows"] == 100
+    assert run.summary["val/misclassified"]["nrows"] == 30  # the surest ones
     assert not any(name.startswith("test/") for name in run.summary)
     assert "model" in run.artifacts
     assert run.name == "lr0.1-d0-a0-b4096-e1-69p"
