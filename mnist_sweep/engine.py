@@ -8,13 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mnist_sweep import augment, graphs, layers, memory, model
+from mnist_sweep import augment, graphs, layers, memory, model, optimizer
 from mnist_sweep.config import ConfigError, RunConfig
 from mnist_sweep.mnist import Images, Split
 
@@ -159,23 +158,18 @@ class _Trainer:
         self.config, self.split, self.device = config, split, device
         self.generator = torch.Generator(device).manual_seed(config.seed)
         self.network = model.build(config.network).to(device)
-        self.quick = _quick(self.network, device)
         self.steps_per_epoch = math.ceil(len(split.train.labels) / config.batch_size)
-        self.optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            lr=config.max_lr,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-            nesterov=config.nesterov,
-            fused=True,
+        self.rates = optimizer.rates(config, config.epochs * self.steps_per_epoch)
+        self.optimizer = optimizer.SGD(
+            self.network, self.rates, weight_decay=config.weight_decay, nesterov=config.nesterov
         )
-        self.scheduler = _scheduler(self.optimizer, config, self.steps_per_epoch)
+        self.quick = _quick(self.network, device)
         self.loss_sum = torch.zeros((), device=device)
         self.correct = torch.zeros((), dtype=torch.int64, device=device)
         # A step on a GPU is some hundred kernels of microseconds: recorded once, they are not launched one by one.
-        self.gradients: Callable[[torch.Tensor], None] = self._gradients
+        self.step: Callable[[torch.Tensor], None] = self._step
         if device.type == "cuda":
-            self.gradients = graphs.Recorded(self._gradients, self._restoring, list(self.network.parameters()))
+            self.step = graphs.Recorded(self._step, self._restoring)
         # A wait for a GPU costs more than it tells; on CPU there is nothing to wait for.
         self.report_every = 50 if device.type == "cpu" else self.steps_per_epoch
 
@@ -209,18 +203,14 @@ class _Trainer:
         started = time.perf_counter()
         self.loss_sum.zero_()
         self.correct.zero_()
-        seen, lr = 0, 0.0
+        seen = 0
         order = torch.randperm(size, generator=self.generator, device=self.device)
         for step, index in enumerate(order.split(self.config.batch_size), 1):
-            lr = self.optimizer.param_groups[0]["lr"]
-            self.gradients(index)
-            self.optimizer.step()
-            if self.scheduler is not None:
-                self.scheduler.step()
+            self.step(index)
             seen += len(index)
             if step % self.report_every == 0 or step == self.steps_per_epoch:
                 mean = self.loss_sum.item() / seen
-                if not (math.isfinite(mean) and _finite(self.network)):
+                if not (math.isfinite(mean) and self.optimizer.weights.isfinite().all()):
                     return None
                 if on_step is not None:
                     on_step(Step(number, step, self.steps_per_epoch, mean))
@@ -234,29 +224,28 @@ class _Trainer:
             self.correct.item() / seen,
             outcome.loss,
             outcome.accuracy,
-            lr,
+            self.rates[number * self.steps_per_epoch - 1][0],
             seen / elapsed,
         )
         return epoch, outcome
 
-    def _gradients(self, index: torch.Tensor) -> None:
-        """Forward and backward pass of the training images at `index` (int64, on the device); never waits for it."""
+    def _step(self, index: torch.Tensor) -> None:
+        """One step on the training images at `index` (int64, on the device); never waits for the device."""
         config, (images, labels) = self.config, self.split.train
         dtype = _input_dtype(config.precision, self.device)
         batch = augment.augment(images.index_select(0, index), config.augment_strength, self.generator, dtype)
         target = labels.index_select(0, index)
         logits = _logits(self.quick, batch, config.precision)
         loss = F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        self.optimizer.step(loss)
         with torch.no_grad():
             self.loss_sum += loss * len(index)
             self.correct += (logits.argmax(1) == target).sum()
 
     @contextlib.contextmanager
     def _restoring(self) -> Iterator[torch.Generator]:
-        """Undo what `_gradients` changes inside, but for gradients; gives the generator of the augmentation."""
-        changed = [*self.network.buffers(), self.loss_sum, self.correct]
+        """Undo what `_step` changes inside; gives the generator of the augmentation."""
+        changed = [*self.optimizer.state, *self.network.buffers(), self.loss_sum, self.correct]
         before = [tensor.clone() for tensor in changed]
         generator, global_rng = self.generator.get_state(), _rng_state(self.device)
         yield self.generator
@@ -266,7 +255,9 @@ class _Trainer:
         _set_rng_state(self.device, global_rng)
 
     def _save(self, path: Path, history: list[Epoch]) -> None:
-        state = self._state() | {
+        state = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state,
             "config": self.config.model_dump(),
             "history": [asdict(epoch) for epoch in history],
             "generator": self.generator.get_state(),
@@ -284,40 +275,11 @@ class _Trainer:
         if state["config"] != self.config.model_dump():
             return []
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.scheduler is not None:
-            self.scheduler.load_state_dict(state["scheduler"])
+        for mine, kept in zip(self.optimizer.state, state["optimizer"], strict=True):
+            mine.copy_(kept)
         self.generator.set_state(state["generator"].cpu())
         _set_rng_state(self.device, state["global_rng"].cpu())
         return [Epoch(**epoch) for epoch in state["history"]]
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict() if self.scheduler is not None else None,
-        }
-
-
-def _finite(network: nn.Module) -> bool:
-    return all(bool(parameter.isfinite().all()) for parameter in network.parameters())
-
-
-def _scheduler(
-    optimizer: torch.optim.Optimizer, config: RunConfig, steps_per_epoch: int
-) -> torch.optim.lr_scheduler.OneCycleLR | None:
-    if config.lr_schedule == "constant":
-        return None
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        max_lr=config.max_lr,
-        epochs=config.epochs,
-        steps_per_epoch=steps_per_epoch,
-        pct_start=config.pct_start,
-        cycle_momentum=config.cycle_momentum,
-        div_factor=config.div_factor,
-        final_div_factor=config.final_div_factor,
-    )
 
 
 def _quick(network: nn.Module, device: torch.device) -> nn.Module:

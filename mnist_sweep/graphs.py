@@ -17,30 +17,24 @@ class _Recording:
     graph: torch.cuda.CUDAGraph
     index: torch.Tensor
     """What the graph reads."""
-    gradients: list[tuple[torch.nn.Parameter, torch.Tensor]]
-    """What the graph writes."""
 
 
 @dataclass
 class Recorded:
     """`function`, recorded at its first call for each length of `index`, and replayed from then on.
 
-    The recording needs a CUDA device, and a function that does not wait for it. After a call the gradients of
-    `parameters` are those that `function` left.
+    The recording needs a CUDA device, and a function that does not wait for it and returns nothing.
     """
 
     function: Callable[[torch.Tensor], None]
     restoring: Callable[[], AbstractContextManager[torch.Generator]]
     """Undoes what the warm-up changes; gives the generator that `function` uses beside the device's own."""
-    parameters: list[torch.nn.Parameter]
     recordings: dict[int, _Recording] = field(default_factory=dict)
 
     def __call__(self, index: torch.Tensor) -> None:
         recording = self.recordings.get(len(index)) or self._record(index)
         recording.index.copy_(index)
         recording.graph.replay()
-        for parameter, gradient in recording.gradients:
-            parameter.grad = gradient
 
     def _record(self, index: torch.Tensor) -> _Recording:
         index = index.clone()
@@ -55,6 +49,5 @@ class Recorded:
             graph.register_generator_state(generator)
             with torch.cuda.graph(graph):
                 self.function(index)
-        gradients = [(p, p.grad) for p in self.parameters if p.grad is not None]
-        self.recordings[len(index)] = recording = _Recording(graph, index, gradients)
+        self.recordings[len(index)] = recording = _Recording(graph, index)
         return recording

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from mnist_sweep import augment, engine, kernels
+from mnist_sweep import augment, engine, graphs, kernels
 from mnist_sweep.config import parse
 from mnist_sweep.mnist import Split
 
@@ -44,20 +44,22 @@ def test_both_paths_come_to_the_same(small: Split, request: pytest.FixtureReques
 
 @pytest.mark.usefixtures("as_on_a_gpu")
 def test_what_a_recording_runs_beforehand_leaves_no_trace(small: Split, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three steps inside `_restoring` change neither the random numbers nor batch norm's statistics nor the sums."""
-    chosen, warmed = parse(ON_CPU | {"dropout": 0.1}), []
+    """Steps inside `_restoring` change neither weights nor random numbers nor batch norm's statistics nor the sums."""
+    chosen, warmed = parse(ON_CPU | {"dropout": 0.1, "weight_decay": 1e-3}), list[int]()
     plain = engine.fit(chosen, small).history[0]
-    gradients = engine._Trainer._gradients
+    step = engine._Trainer._step
 
     def warm_up_first(trainer: engine._Trainer, index: torch.Tensor) -> None:
-        if not warmed:
+        if len(index) not in warmed:
+            warmed.append(len(index))
             with trainer._restoring():
-                warmed.extend(gradients(trainer, index) for _ in range(3))
-        gradients(trainer, index)
+                for _ in range(graphs.WARM_UP):
+                    step(trainer, index)
+        step(trainer, index)
 
-    monkeypatch.setattr(engine._Trainer, "_gradients", warm_up_first)
+    monkeypatch.setattr(engine._Trainer, "_step", warm_up_first)
     mine = engine.fit(chosen, small).history[0]
-    assert len(warmed) == 3
+    assert warmed == [128, 2_000 % 128]
     assert (mine.train_loss, mine.train_accuracy, mine.loss) == (plain.train_loss, plain.train_accuracy, plain.loss)
 
 
@@ -65,7 +67,7 @@ def test_what_a_recording_runs_beforehand_leaves_no_trace(small: Split, monkeypa
 def test_a_recorded_step_is_the_step(small: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses with recorded steps are those of the same steps launched one by one."""
     recorded = engine.fit(parse(FIELDS), small)
-    monkeypatch.setattr(engine.graphs, "Recorded", lambda function, restoring, parameters: function)
+    monkeypatch.setattr(engine.graphs, "Recorded", lambda function, restoring: function)
     plain = engine.fit(parse(FIELDS), small)
     for mine, theirs in zip(recorded.history, plain.history, strict=True):
         assert mine.train_loss == pytest.approx(theirs.train_loss, rel=0.02)
