@@ -15,7 +15,7 @@ class Signals:
 
     def __init__(self, errors: Mapping[signal.Signals, type[BaseException]]) -> None:
         """`errors`: which exception a signal becomes."""
-        self.errors = errors
+        self.errors = dict(errors)
         self._held = False
         self._waiting: type[BaseException] | None = None
 

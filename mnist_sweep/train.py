@@ -34,8 +34,10 @@ class Preempted(BaseException):
     """SIGUSR1: the machine is about to be taken away; the run is marked so that a sweep hands it out again."""
 
 
-signals = Signals({signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: KeyboardInterrupt, signal.SIGUSR1: Preempted})
+signals = Signals({signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: KeyboardInterrupt})
 """What stops a run, which then finishes its upload. They wait for the client's work, which an exception would break."""
+if sys.platform != "win32":
+    signals.errors[signal.SIGUSR1] = Preempted
 
 
 @dataclass(frozen=True)
