@@ -245,7 +245,7 @@ class _Trainer:
     @contextlib.contextmanager
     def _restoring(self) -> Iterator[torch.Generator]:
         """Undo what `_step` changes inside; gives the generator of the augmentation."""
-        changed = [*self.optimizer.state, *self.network.buffers(), self.loss_sum, self.correct]
+        changed = [*self.network.state_dict().values(), *self.optimizer.state, self.loss_sum, self.correct]
         before = [tensor.clone() for tensor in changed]
         generator, global_rng = self.generator.get_state(), _rng_state(self.device)
         yield self.generator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import sys
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -11,6 +12,7 @@ _MMAP_THRESHOLD_MAX = 32 << 20
 """glibc refuses a higher one on 64 bits."""
 
 
+@functools.cache
 def keep_freed() -> None:
     """Make this process keep the memory it frees, up to 1 GB, instead of handing it back to the kernel.
 

@@ -77,5 +77,5 @@ class SGD:
 
     @property
     def state(self) -> list[Tensor]:
-        """All that a step changes."""
-        return [self.weights, self.velocity, self.steps]
+        """All that a step changes, but for the network."""
+        return [self.velocity, self.steps]
