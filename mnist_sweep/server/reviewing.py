@@ -76,7 +76,7 @@ def record(
         history=[json.loads(text) for text in texts],
         created_at=datetime.fromisoformat(found.created_at),
         finished_at=None if found.state in LIVE_STATES else datetime.fromisoformat(row["heartbeat_at"]),
-        agent=lane,
+        agent=row["job_type"] or lane,  # as the public API's reader has it
         tags=tuple(json.loads(row["tags"])),
         url=f"{project_address(row)}/runs/{quote(found.name)}",
         stop_reason=found.stop_reason or "",

@@ -110,6 +110,14 @@ def test_curves_of_many_runs_are_a_handful_of_traces() -> None:
     assert best[0]["y"] == [row["val/accuracy"] for row in RANKED[0].history]
 
 
+def test_curves_end_below_the_top_even_where_the_best_epoch_is_not_the_last() -> None:
+    first, *others = RANKED
+    history = [dict(row) for row in first.history]
+    history[-2]["val/accuracy"] = 0.9999
+    figure = figures.learning_curves([replace(first, history=history), *others], INFO)
+    assert figure["layout"]["yaxis"]["range"][1] > 0.9999
+
+
 def test_timeline_has_a_lane_an_agent_and_a_bar_a_trial() -> None:
     figure = figures.timeline(RUNS, INFO)
     assert figure is not None

@@ -152,6 +152,9 @@ def learning_curves(records: Sequence[RunRecord], info: SweepInfo) -> Figure:
     for run, colour in reversed(list(zip(top, SERIES, strict=False))):
         data += _curve_pair([run], points, {"color": colour, "width": 2})
     finals = [value for run in (*top, *rest) if (value := value_of(run, info.metric)) is not None]
+    heights = [y for curve in points.values() for y in curve["y"] if y is not None]
+    if len(finals) > 1 and heights:  # the best epoch need not be the last
+        finals.append(max(heights, key=lambda y: info.sign * y))
     curve_axis = metric_axis(info, finals, domain=[0.36, 1.0])
     shape = layout(
         xaxis=epoch_axis(max((x or 0.0 for p in points.values() for x in p["x"]), default=0.0), anchor="y2"),
