@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mnist_sweep import commands, flags
+from mnist_sweep.errors import UserError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,9 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    except (ValueError, RuntimeError) as error:
-        if not commands.is_for_people(error):
-            raise
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_sweep import flags
-from mnist_sweep.config import PARAMETER_LIMIT, ConfigError, parse
+from mnist_sweep.config import PARAMETER_LIMIT, parse
 from mnist_sweep.signals import Signals
 
 if TYPE_CHECKING:
@@ -24,16 +24,11 @@ stoppable = Signals({signal.SIGTERM: KeyboardInterrupt})
 """Agents are ended by SIGTERM as by Ctrl-C."""
 
 
-def is_for_people(error: Exception) -> bool:
-    """True for errors whose message is all that a person needs."""
-    return isinstance(error, ConfigError) or type(error).__name__ in ("DataError", "SweepError", "ConnectError")
-
-
 def sweep(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from mnist_sweep import agents as sweeps
     from mnist_sweep import connect, live, sweepfile
-    from mnist_sweep import sweep as sweeps
 
     console = Console()
     config = sweepfile.load(arguments.file)
@@ -43,7 +38,7 @@ def sweep(arguments: argparse.Namespace) -> int:
         raise sweepfile.SweepFileError(
             f"{arguments.file}: needs `wandb sweep-scheduler` beside its agents: see README.md"
         )
-    from mnist_sweep import mnist  # torch is imported only once the file is known to be good
+    from mnist_sweep.training import mnist  # torch is imported only once the file is known to be good
 
     mnist.fetch(lambda line: console.print(line, highlight=False, soft_wrap=True))
     with connect.server(lambda line: console.print(line, highlight=False, soft_wrap=True)) as server:
@@ -73,8 +68,8 @@ def sweep(arguments: argparse.Namespace) -> int:
 
 
 def agent(arguments: argparse.Namespace) -> int:
+    from mnist_sweep import agents as sweeps
     from mnist_sweep import connect
-    from mnist_sweep import sweep as sweeps
 
     with connect.server(_say) as _:
         found = sweeps.find(arguments.sweep, PROJECT)
@@ -91,9 +86,10 @@ def agent(arguments: argparse.Namespace) -> int:
 def report(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from mnist_sweep import augment, connect, live, mnist
-    from mnist_sweep import sweep as sweeps
+    from mnist_sweep import agents as sweeps
+    from mnist_sweep import connect, live
     from mnist_sweep.review import page, records, terminal, wandb_report
+    from mnist_sweep.training import augment, mnist
 
     console = Console(highlight=False, soft_wrap=True)
     with connect.server(_say) as server:
@@ -124,8 +120,9 @@ def report(arguments: argparse.Namespace) -> int:
 def train(arguments: argparse.Namespace) -> int:
     overrides = flags.given(arguments)
     parse(overrides)  # refused before anything is imported or started
-    from mnist_sweep import connect, mnist
+    from mnist_sweep import connect
     from mnist_sweep import train as training
+    from mnist_sweep.training import mnist
 
     mnist.fetch(_say)
     if os.environ.get("WANDB_MODE") in ("offline", "disabled"):
@@ -141,7 +138,7 @@ def confirm(arguments: argparse.Namespace) -> int:
     from mnist_sweep.display import percent
 
     config = parse(flags.given(arguments))
-    from mnist_sweep import mnist
+    from mnist_sweep.training import mnist
 
     mnist.fetch(_say)
     console = Console(highlight=False, soft_wrap=True)
@@ -202,7 +199,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def data(arguments: argparse.Namespace) -> int:
-    from mnist_sweep import mnist
+    from mnist_sweep.training import mnist
 
     print(f"MNIST is in {mnist.fetch(_say)}: four files, checked by SHA-256")
     return 0

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import PydanticCustomError
 
 from mnist_sweep import architecture
+from mnist_sweep.errors import UserError
 
 PARAMETER_LIMIT = 10_000
 """A network must have strictly fewer trainable parameters than this."""
@@ -51,7 +52,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Whole configurations of the study's steps, by name."""
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError, ValueError):
     """A configuration that is wrong in itself; the message is one line for people."""
 
 

@@ -99,7 +99,7 @@ def _train(values: dict[str, Any]) -> Confirmed:
     """Runs in a process of its own."""
     import time
 
-    from mnist_sweep import engine, mnist
+    from mnist_sweep.training import engine, mnist
 
     config = parse(values)
     started = time.perf_counter()

@@ -19,13 +19,15 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from mnist_sweep.errors import UserError
+
 LOCAL_PORT = 8080
 START_SECONDS = 30.0
 FLUSH_SECONDS = "1"
 """How often runs send metrics to the local server; W&B's default of 15 s hides short trials from early stopping."""
 
 
-class ConnectError(RuntimeError):
+class ConnectError(UserError, RuntimeError):
     """No server could be used; the message is one line for people."""
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mnist_sweep.config import RunConfig
-from mnist_sweep.engine import Epoch, Step
+from mnist_sweep.training.engine import Epoch, Step
 
 
 def percent(fraction: float | None) -> str:

@@ -10,12 +10,12 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from mnist_sweep.agents import Agents, Sweep, poll, read
 from mnist_sweep.config import RunConfig, parse
 from mnist_sweep.display import percent
-from mnist_sweep.mnist import VALIDATION_IMAGES
 from mnist_sweep.review import terminal
 from mnist_sweep.review.records import RunRecord, Status, number, ranked, reason, status
-from mnist_sweep.sweep import Agents, Sweep, poll, read
+from mnist_sweep.training.mnist import VALIDATION_IMAGES
 
 POLL_SECONDS = 1.0
 STYLES = {

@@ -13,8 +13,8 @@ import torch
 import wandb
 
 from mnist_sweep.config import PARAMETER_LIMIT, PRESETS, RunConfig
-from mnist_sweep.engine import Epoch, Evaluation, Fit
-from mnist_sweep.mnist import Split
+from mnist_sweep.training.engine import Epoch, Evaluation, Fit
+from mnist_sweep.training.mnist import Split
 
 PROJECT = "mnist-sweep"
 MISCLASSIFIED_ROWS = 30

@@ -16,11 +16,13 @@ from typing import Any
 from platformdirs import user_state_path
 from rich.console import Console
 
-from mnist_sweep import engine, flags, mnist
+from mnist_sweep import flags
 from mnist_sweep.config import ConfigError, OverBudgetError, RunConfig, parse
 from mnist_sweep.display import TrainingDisplay, percent
+from mnist_sweep.errors import UserError
 from mnist_sweep.signals import Signals
 from mnist_sweep.tracking import Tracker
+from mnist_sweep.training import engine, mnist
 
 
 class InvalidRunError(ConfigError):
@@ -138,7 +140,7 @@ def run(overrides: Mapping[str, Any]) -> int:
     try:
         with signals.handled():
             train(overrides)
-    except (ConfigError, mnist.DataError) as error:
+    except UserError as error:
         if not isinstance(error, InvalidRunError):
             print(f"error: {error}", file=sys.stderr)
         return 1

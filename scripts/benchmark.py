@@ -34,7 +34,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mnist_sweep import augment, config, engine, mnist, model
+from mnist_sweep import config
+from mnist_sweep.training import augment, engine, mnist, model
 from scripts import overhead, study
 
 BATCH = 128
@@ -151,7 +152,8 @@ ROWS = [
 ]
 
 ONE_STEP = """
-from mnist_sweep import config, engine, mnist
+from mnist_sweep import config
+from mnist_sweep.training import engine, mnist
 few = mnist.Images(*(part[:128] for part in mnist.selection_split().train))
 engine.fit(config.parse({"preset": "step8", "epochs": 1, "device": "cpu"}), mnist.Split(few, few, "val", few.labels))
 """

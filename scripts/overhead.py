@@ -20,7 +20,8 @@ from unittest.mock import patch
 
 import yaml
 
-from mnist_sweep import connect, mnist, sweep
+from mnist_sweep import agents, connect
+from mnist_sweep.training import mnist
 
 BIN = Path(sys.executable).parent
 AGENTS = {
@@ -35,7 +36,7 @@ def seconds(command: list[str], trials: int) -> list[float]:
 
     smoke: dict[str, Any] = yaml.safe_load(Path("sweeps/smoke.yaml").read_text())
     with _local_server():
-        made = sweep.create(smoke | {"run_cap": trials}, "mnist-sweep")
+        made = agents.create(smoke | {"run_cap": trials}, "mnist-sweep")
         # an agent from a terminal has no client's service to share with its parent
         fresh = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
         subprocess.run([*command, made.path], check=True, capture_output=True, env=fresh)

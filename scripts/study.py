@@ -24,8 +24,9 @@ import torch
 import torch.nn.functional as F
 from torchvision import datasets, transforms
 
-from mnist_sweep import config, mnist, model
+from mnist_sweep import config
 from mnist_sweep.confirm import Confirmed, summarise
+from mnist_sweep.training import mnist, model
 
 BATCH = 128
 EPOCHS = 15

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from mnist_sweep.mnist import Split
+    from mnist_sweep.training.mnist import Split
 
 # The same examples on every machine, no timing limit, nothing left in the checkout.
 settings.register_profile("repository", derandomize=True, deadline=None, database=None)
@@ -30,7 +30,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture(scope="session")
 def mnist_folder() -> Path:
     """The folder of the real MNIST files, fetched if this machine has none."""
-    from mnist_sweep import mnist
+    from mnist_sweep.training import mnist
 
     return mnist.fetch()
 
@@ -38,7 +38,7 @@ def mnist_folder() -> Path:
 @pytest.fixture(scope="session")
 def split(mnist_folder: Path) -> Split:
     """The split used for choosing, whole."""
-    from mnist_sweep import mnist
+    from mnist_sweep.training import mnist
 
     return mnist.selection_split()
 
@@ -46,7 +46,7 @@ def split(mnist_folder: Path) -> Split:
 @pytest.fixture(scope="session")
 def small(split: Split) -> Split:
     """The first 2,000 training and 500 held-out digits of the real split."""
-    from mnist_sweep.mnist import Images, Split
+    from mnist_sweep.training.mnist import Images, Split
 
     train = Images(split.train.images[:2_000], split.train.labels[:2_000])
     evaluate = Images(split.evaluate.images[:500], split.evaluate.labels[:500])

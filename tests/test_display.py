@@ -6,7 +6,7 @@ from rich.console import Console
 
 from mnist_sweep.config import RunConfig
 from mnist_sweep.display import TrainingDisplay, percent
-from mnist_sweep.engine import Epoch, Step
+from mnist_sweep.training.engine import Epoch, Step
 
 EPOCH = Epoch(3, 0.1234567, 0.9512, 0.0567891, 0.98765, 0.012345, 23_456.7)
 

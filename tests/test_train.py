@@ -65,8 +65,8 @@ def test_a_run_ends_well_and_says_so(trained: tuple[subprocess.CompletedProcess[
 
 
 def test_a_run_records_the_whole_configuration(trained: tuple[subprocess.CompletedProcess[str], OfflineRun]) -> None:
-    from mnist_sweep import engine
     from mnist_sweep.config import parse
+    from mnist_sweep.training import engine
 
     _, run = trained
     recorded = {name: value for name, value in run.config.items() if not name.startswith("_")}

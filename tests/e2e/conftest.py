@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_sweep import mnist
+from mnist_sweep.training import mnist
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

@@ -20,12 +20,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from mnist_sweep import kernels
+from mnist_sweep.training.fast import kernels
 
 NO_STATES = np.zeros((2, 0), np.uint32)
 
 
-class Layer(Protocol):
+class Link(Protocol):
     """One link of the chain. Activations belong to it alone: it may write into what it is given."""
 
     parameters: list[nn.Parameter]
@@ -64,8 +64,8 @@ class Twin(nn.Module):
         return x
 
 
-def _layers(network: nn.Sequential) -> list[Layer]:
-    layers: list[Layer] = []
+def _layers(network: nn.Sequential) -> list[Link]:
+    layers: list[Link] = []
     waiting = list(network)
     while waiting:
         last = layers[-1] if layers else None
@@ -93,7 +93,7 @@ def _layers(network: nn.Sequential) -> list[Layer]:
 
 class _Chain(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layers: list[Layer], *parameters: nn.Parameter) -> Tensor:
+    def forward(ctx: Any, x: Tensor, layers: list[Link], *parameters: nn.Parameter) -> Tensor:
         ctx.tape = []
         for layer in layers:
             x, saved = layer.forward(x)

@@ -27,6 +27,8 @@ import torch
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from mnist_sweep.errors import UserError
+
 FILES = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -45,7 +47,7 @@ UNREADABLE = (EOFError, HTTPException, tarfile.TarError, zlib.error)
 """What a broken download raises."""
 
 
-class DataError(RuntimeError):
+class DataError(UserError, RuntimeError):
     """MNIST could not be had; the message is one line for people."""
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
+from mnist_sweep.errors import UserError
 from mnist_sweep.review import api as review
 from mnist_sweep.review.records import RunRecord, SweepInfo
 
@@ -31,7 +32,7 @@ OVER_BUDGET_LIMIT = 100
 """… or after this many suggestions over budget in a row."""
 
 
-class SweepError(RuntimeError):
+class SweepError(UserError, RuntimeError):
     """A sweep that could not be created or worked on; the message is one line for people."""
 
 

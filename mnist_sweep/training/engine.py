@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mnist_sweep import augment, graphs, layers, memory, model, optimizer
 from mnist_sweep.config import ConfigError, RunConfig
-from mnist_sweep.mnist import Images, Split
+from mnist_sweep.training import augment, model, optimizer
+from mnist_sweep.training.fast import cuda_graph, memory, twin
+from mnist_sweep.training.mnist import Images, Split
 
 EVALUATION_BATCH = {"cpu": 125, "cuda": 5_000, "mps": 1_000}
 """Images at once, by device: on a CPU what its caches hold."""
@@ -139,9 +140,9 @@ def evaluate(network: nn.Module, images: Images, precision: str = "float32") -> 
     """Loss, accuracy and predictions of `network` on `images`, computed on its device."""
     device = next(network.parameters()).device
     images = images.to(device)
-    quick = _quick(network.eval(), device).eval()
+    twin = _twin(network.eval(), device).eval()
     batches = images.images.split(EVALUATION_BATCH[device.type])
-    together = torch.cat([_logits(quick, augment.normalise(batch), precision) for batch in batches])
+    together = torch.cat([_logits(twin, augment.normalise(batch), precision) for batch in batches])
     confidences, predictions = together.softmax(1).max(1)
     return Evaluation(
         F.cross_entropy(together, images.labels).item(),
@@ -163,13 +164,13 @@ class _Trainer:
         self.optimizer = optimizer.SGD(
             self.network, self.rates, weight_decay=config.weight_decay, nesterov=config.nesterov
         )
-        self.quick = _quick(self.network, device)
+        self.twin = _twin(self.network, device)
         self.loss_sum = torch.zeros((), device=device)
         self.correct = torch.zeros((), dtype=torch.int64, device=device)
         # A step on a GPU is some hundred kernels of microseconds: recorded once, they are not launched one by one.
         self.step: Callable[[torch.Tensor], None] = self._step
         if device.type == "cuda":
-            self.step = graphs.Recorded(self._step, self._restoring)
+            self.step = cuda_graph.Recorded(self._step, self._restoring)
         # A wait for a GPU costs more than it tells; on CPU there is nothing to wait for.
         self.report_every = 50 if device.type == "cpu" else self.steps_per_epoch
 
@@ -199,7 +200,7 @@ class _Trainer:
     def _epoch(self, number: int, on_step: Callable[[Step], None] | None) -> tuple[Epoch, Evaluation] | None:
         """One pass over the training images and one evaluation; None where the loss is not finite."""
         size = len(self.split.train.labels)
-        self.quick.train()
+        self.twin.train()
         started = time.perf_counter()
         self.loss_sum.zero_()
         self.correct.zero_()
@@ -235,7 +236,7 @@ class _Trainer:
         dtype = _input_dtype(config.precision, self.device)
         batch = augment.augment(images.index_select(0, index), config.augment_strength, self.generator, dtype)
         target = labels.index_select(0, index)
-        logits = _logits(self.quick, batch, config.precision)
+        logits = _logits(self.twin, batch, config.precision)
         loss = F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
         self.optimizer.step(loss)
         with torch.no_grad():
@@ -282,25 +283,25 @@ class _Trainer:
         return [Epoch(**epoch) for epoch in state["history"]]
 
 
-def _quick(network: nn.Module, device: torch.device) -> nn.Module:
-    """What computes `network` on `device`: on a CPU its quick twin, elsewhere itself."""
+def _twin(network: nn.Module, device: torch.device) -> nn.Module:
+    """What computes `network` on `device`: on a CPU its twin, elsewhere itself."""
     if device.type != "cpu" or not isinstance(network, nn.Sequential):
         return network
     memory.keep_freed()
-    return layers.Twin(network)
+    return twin.Twin(network)
 
 
-def _logits(quick: nn.Module, images: torch.Tensor, precision: str) -> torch.Tensor:
+def _logits(network: nn.Module, images: torch.Tensor, precision: str) -> torch.Tensor:
     """Float32 logits of normalised images, computed in `precision`."""
     device = images.device
     autocast = precision == "bfloat16" and device.type != "cpu"
     with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-        logits: torch.Tensor = quick(images.to(_input_dtype(precision, device)))
+        logits: torch.Tensor = network(images.to(_input_dtype(precision, device)))
     return logits.float()
 
 
 def _input_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """What a network is given: the quick twins compute in what they are given, others under autocast."""
+    """What a network is given: twins compute in what they are given, others under autocast."""
     return torch.bfloat16 if precision == "bfloat16" and device.type == "cpu" else torch.float32
 
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from mnist_sweep.augment import MEAN, RANGES, STD, _augment, augment, normalise
-from mnist_sweep.mnist import Split
+from mnist_sweep.training.augment import MEAN, RANGES, STD, _augment, augment, normalise
+from mnist_sweep.training.mnist import Split
 
 SIDE, SIGMA, ARM = 28, 1.5, 5.0
 CENTRE = (SIDE - 1) / 2

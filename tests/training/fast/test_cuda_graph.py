@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from mnist_sweep import augment, engine, graphs, kernels
 from mnist_sweep.config import parse
-from mnist_sweep.mnist import Split
+from mnist_sweep.training import augment, engine
+from mnist_sweep.training.fast import cuda_graph, kernels
+from mnist_sweep.training.mnist import Split
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -26,7 +27,7 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         out[:] = kernels.bits(pixels.flatten(1))
 
     monkeypatch.setattr(kernels, "augment", augmented)
-    monkeypatch.setattr(engine, "_quick", lambda network, device: network)
+    monkeypatch.setattr(engine, "_twin", lambda network, device: network)
 
 
 ON_CPU = FIELDS | {"device": "cpu", "threads": 1, "epochs": 1}
@@ -53,7 +54,7 @@ def test_what_a_recording_runs_beforehand_leaves_no_trace(small: Split, monkeypa
         if len(index) not in warmed:
             warmed.append(len(index))
             with trainer._restoring():
-                for _ in range(graphs.WARM_UP):
+                for _ in range(cuda_graph.WARM_UP):
                     step(trainer, index)
         step(trainer, index)
 

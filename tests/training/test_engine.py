@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from mnist_sweep import augment, engine, model
 from mnist_sweep.config import ConfigError, RunConfig, parse
-from mnist_sweep.engine import Epoch, Fit, Step
-from mnist_sweep.mnist import Images, Split
+from mnist_sweep.training import augment, engine, model
+from mnist_sweep.training.engine import Epoch, Fit, Step
+from mnist_sweep.training.mnist import Images, Split
 
 TINY = {"c1": 4, "c2": 4, "squeeze": 4, "c3": 6, "c4": 6, "c5": 8, "head": 8}
 EXACT = {"device": "cpu", "precision": "float32", "threads": 1}

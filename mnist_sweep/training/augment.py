@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from mnist_sweep import kernels
+from mnist_sweep.training.fast import kernels
 
 MEAN, STD = 0.1307, 0.3081
 

@@ -19,8 +19,8 @@ import pytest
 import torch
 import torchvision
 
-from mnist_sweep import mnist
-from mnist_sweep.mnist import FILES, DataError, Split
+from mnist_sweep.training import mnist
+from mnist_sweep.training.mnist import FILES, DataError, Split
 
 HELD_OUT = "cab32680b519202f40c3bea7d779dc79ec428910bfb8d628cec1fa450081266a"
 """SHA-256 of the held-out positions (int64, ascending). A change of it makes results incomparable with all before."""
@@ -206,7 +206,7 @@ def test_nothing_but_the_files_is_left_behind(own_folder: Path, mirror: Mirror) 
 
 def test_two_processes_at_once(own_folder: Path, mirror: Mirror) -> None:
     code = (
-        "import torchvision; from mnist_sweep import mnist\n"
+        "import torchvision; from mnist_sweep.training import mnist\n"
         f"torchvision.datasets.MNIST.mirrors = [{mirror.url!r}]\n"
         f"torchvision.datasets.MNIST.resources = {mirror.resources!r}\n"
         "mnist.fetch(print)\n"

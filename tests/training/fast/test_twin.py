@@ -1,4 +1,4 @@
-"""The quick layers against their torch.nn counterparts."""
+"""A twin against their torch.nn counterparts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from mnist_sweep import architecture, layers, model
+from mnist_sweep import architecture
+from mnist_sweep.training import model
+from mnist_sweep.training.fast.twin import Conv, NormAct, Other, Twin
 
 NETWORKS = {f"step{n}": architecture.ladder(n, 0.0) for n in range(2, 9)} | {
     "odd widths": architecture.tiny(c1=3, c2=7, squeeze=1, c3=5, c4=9, c5=2, head=11, pools=1, dropout=0.0),
@@ -41,7 +43,7 @@ def test_twin_is_the_same_function(name: str) -> None:
     torch.manual_seed(0)
     plain = model.build(NETWORKS[name]) if name in NETWORKS else odd_one()
     shared = copy.deepcopy(plain)
-    twin = layers.Twin(shared)
+    twin = Twin(shared)
     images = torch.randn(32, 1, 28, 28)
     expected, got = gradients(plain, images), gradients(twin, images)
     assert len(got) == len(expected)
@@ -59,8 +61,8 @@ def channels_last(x: torch.Tensor) -> torch.Tensor:
     return x.clone(memory_format=torch.channels_last)
 
 
-def block(channels: int, *, relu_first: bool, p: float = 0.0, pool: int = 1) -> layers.NormAct:
-    return layers.NormAct(nn.BatchNorm2d(channels), relu_first=relu_first, p=p, pool=pool)
+def block(channels: int, *, relu_first: bool, p: float = 0.0, pool: int = 1) -> NormAct:
+    return NormAct(nn.BatchNorm2d(channels), relu_first=relu_first, p=p, pool=pool)
 
 
 @pytest.mark.parametrize("p", [0.0, 0.3])
@@ -126,7 +128,7 @@ def test_bfloat16_rounds_but_does_not_drift(step: int) -> None:
         return torch.cat([value.flatten().float() for key, value in found.items() if key != "logits"])
 
     exact = flat(network, images)
-    rounded = flat(layers.Twin(network), images.bfloat16())
+    rounded = flat(Twin(network), images.bfloat16())
     autocast = flat(network, images, autocast=True)
     error, usual = (exact - rounded).norm(), (exact - autocast).norm()
     assert error < 2 * usual
@@ -154,14 +156,14 @@ def test_drops_are_bernoulli(p: float) -> None:
 def test_dropout_after_pooling_stays_there() -> None:
     """Dropping before and after a max-pool differ."""
     network = nn.Sequential(nn.ReLU(), nn.BatchNorm2d(3), nn.MaxPool2d(2), nn.Dropout(0.5))
-    first, second = layers.Twin(network).layers
-    assert isinstance(first, layers.NormAct)
+    first, second = Twin(network).layers
+    assert isinstance(first, NormAct)
     assert (first.pool, first.p) == (2, 0)
-    assert isinstance(second, layers.Other)
+    assert isinstance(second, Other)
 
 
 def test_drops_follow_the_global_seed() -> None:
-    network = layers.Twin(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.BatchNorm2d(4), nn.Dropout(0.1)))
+    network = Twin(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.BatchNorm2d(4), nn.Dropout(0.1)))
     x = torch.rand(8, 1, 6, 6)
     torch.manual_seed(5)
     first, second = network.train()(x), network(x)
@@ -179,7 +181,7 @@ def test_convolution(size: int, kernel: int, bias: bool) -> None:
     plain = nn.Conv2d(5, 3, kernel, padding=kernel // 2, bias=bias)
     x = torch.randn(4, 5, size, size).requires_grad_()
     expected = plain(x)
-    layer = layers.Conv(plain)
+    layer = Conv(plain)
     y, saved = layer.forward(channels_last(x.detach()))
     direction = torch.randn_like(y)
     dx, gradients = layer.backward(channels_last(direction), saved)
@@ -192,5 +194,5 @@ def test_convolution(size: int, kernel: int, bias: bool) -> None:
 def test_nothing_of_the_ladder_is_left_to_slow_layers() -> None:
     """From step 3 on, where batch norm comes in."""
     for step in range(3, 9):
-        twin = layers.Twin(model.build(architecture.ladder(step, 0.1)))
-        assert not any(isinstance(layer, layers.Other) for layer in twin.layers)
+        twin = Twin(model.build(architecture.ladder(step, 0.1)))
+        assert not any(isinstance(layer, Other) for layer in twin.layers)

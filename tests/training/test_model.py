@@ -7,9 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnist_sweep import architecture, model
+from mnist_sweep import architecture
 from mnist_sweep.architecture import Conv, Layer, Pool, count_parameters, ladder, layer_table
 from mnist_sweep.config import WIDTHS, RunConfig, parse
+from mnist_sweep.training import model
 
 configs = st.fixed_dictionaries(
     {"over_budget": st.just(True), "dropout": st.sampled_from([0.0, 0.03, 0.5])},

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from mnist_sweep import optimizer
 from mnist_sweep.config import parse
+from mnist_sweep.training import optimizer
 
 STEPS = 40
 SHAPES = [

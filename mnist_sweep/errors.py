@@ -1,0 +1,5 @@
+"""What goes wrong for people: errors whose message is one line, with nothing to add."""
+
+
+class UserError(Exception):
+    """Says what was wrong, with which value, and what to do. Programs print it and exit; a traceback adds nothing."""
