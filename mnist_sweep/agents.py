@@ -14,13 +14,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
+from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
 from mnist_sweep.review import api as review
 from mnist_sweep.review.records import RunRecord, SweepInfo
@@ -73,7 +74,7 @@ def create(config: Mapping[str, Any], project: str) -> Sweep:
     import wandb
 
     try:
-        with contextlib.redirect_stdout(io.StringIO()), _environment({"WANDB_SILENT": "true"}):
+        with contextlib.redirect_stdout(io.StringIO()), environment({"WANDB_SILENT": "true"}):
             identifier = wandb.sweep(dict(config), project=str(config.get("project", project)))
             return find(identifier, str(config.get("project", project)))
     except (wandb.errors.Error, ValueError) as error:
@@ -169,7 +170,7 @@ class Agents:
         self.tickets: Tickets = Endless() if count is None else context.Semaphore(count)
         self.processes: list[SpawnProcess] = []
         for number in range(1, agents + 1):
-            with _environment(_share(number, agents)):
+            with environment(_share(number, agents)):
                 process = context.Process(target=_agent_process, args=(path, number, self.tickets, log and log(number)))
                 process.start()
             self.processes.append(process)
@@ -235,20 +236,6 @@ def _ignore_finalizers(args: threading.ExceptHookArgs) -> None:
     """The client forgets to end a helper thread when it leaves a service that is not its own: harmless, but loud."""
     if args.thread is None or args.thread.name != "wandb-ServiceFinalizer":
         threading.__excepthook__(args)
-
-
-@contextlib.contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ |= values
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _first_line(error: BaseException) -> str:

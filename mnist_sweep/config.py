@@ -16,6 +16,9 @@ from pydantic_core import PydanticCustomError
 from mnist_sweep import architecture
 from mnist_sweep.errors import UserError
 
+PROJECT = "mnist-sweep"
+"""W&B project of a run or a sweep that names none."""
+
 PARAMETER_LIMIT = 10_000
 """A network must have strictly fewer trainable parameters than this."""
 
@@ -28,7 +31,7 @@ _CONSTANT = _COMMON | {"lr_schedule": "constant", "max_lr": 0.01, "momentum": 0.
 _ONECYCLE = _COMMON | {
     "lr_schedule": "onecycle",
     "max_lr": 0.015,
-    "momentum": 0.7,
+    "momentum": 0.7,  # as the study sets it; OneCycle, which cycles momentum, overrides it from the first step on
     "cycle_momentum": True,
     "pct_start": 0.3,
     "div_factor": 25.0,

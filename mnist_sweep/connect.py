@@ -19,6 +19,7 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
 
 LOCAL_PORT = 8080
@@ -55,8 +56,7 @@ def server(say: Callable[[str], None]) -> Iterator[Server]:
         child = _start(folder)
         ready = _wait(folder, child)
     url, key = ready
-    before = dict(os.environ)
-    os.environ |= {
+    told = {
         "WANDB_BASE_URL": url,
         "WANDB_API_KEY": key,
         "WANDB_ERROR_REPORTING": "false",
@@ -64,10 +64,9 @@ def server(say: Callable[[str], None]) -> Iterator[Server]:
     }
     say(f"No W&B login: using the local server at {url}, which keeps everything in {folder}")
     try:
-        yield Server(url, local=True, started=child is not None)
+        with environment(told):
+            yield Server(url, local=True, started=child is not None)
     finally:
-        os.environ.clear()
-        os.environ.update(before)
         if child is not None:
             child.terminate()
             child.wait(20)

@@ -12,11 +12,10 @@ from typing import Any, Literal
 import torch
 import wandb
 
-from mnist_sweep.config import PARAMETER_LIMIT, PRESETS, RunConfig
+from mnist_sweep.config import PARAMETER_LIMIT, PRESETS, PROJECT, RunConfig
 from mnist_sweep.training.engine import Epoch, Evaluation, Fit
 from mnist_sweep.training.mnist import Split
 
-PROJECT = "mnist-sweep"
 MISCLASSIFIED_ROWS = 30
 """As many as a network at the target misses of the validation images. The surest come first; each costs a file."""
 

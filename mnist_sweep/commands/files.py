@@ -1,0 +1,39 @@
+"""Commands that get things ready: check sweep files, fetch the data, serve the local W&B server."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from mnist_sweep.commands.speech import report_check, say
+
+
+def check(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from mnist_sweep import sweepfile
+
+    console, failed = Console(), False
+    for path in arguments.files:
+        try:
+            report_check(path, sweepfile.check(sweepfile.load(path)), console)
+        except sweepfile.SweepFileError as error:
+            print(f"error: {error}", file=sys.stderr)
+            failed = True
+    return int(failed)
+
+
+def data(arguments: argparse.Namespace) -> int:
+    from mnist_sweep.training import mnist
+
+    print(f"MNIST is in {mnist.fetch(say)}: four files, checked by SHA-256")
+    return 0
+
+
+def server(arguments: argparse.Namespace) -> int:
+    from mnist_sweep import connect
+    from mnist_sweep.server.__main__ import main
+
+    given = ["--host", arguments.host, "--data", str(arguments.data or connect.local_folder())]
+    given += ["--port", str(connect.LOCAL_PORT if arguments.port is None else arguments.port)]
+    return main(given + (["--key", arguments.key] if arguments.key else []))

@@ -1,0 +1,29 @@
+"""What the commands say to people."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_sweep.config import PARAMETER_LIMIT
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mnist_sweep.sweepfile import Check
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def report_check(path: Path, found: Check, console: Console) -> None:
+    """Say that a sweep file is valid and how much of it fits the budget. Raises SweepFileError where it is not."""
+    from mnist_sweep.sweepfile import SweepFileError
+
+    if found.problems:
+        raise SweepFileError("\n       ".join(f"{path}: {problem}" for problem in found.problems))
+    space = f"grid of {found.points} points" if found.points is not None else "search space"
+    line = f"{path}: valid; {found.feasible:.0%} of its {space} is under {PARAMETER_LIMIT:,} parameters"
+    console.print(line, highlight=False, soft_wrap=True)

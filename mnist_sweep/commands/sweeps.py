@@ -1,0 +1,110 @@
+"""Commands about a sweep: run it, work on it, review it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from mnist_sweep.commands.speech import report_check, say
+from mnist_sweep.config import PROJECT
+from mnist_sweep.signals import Signals
+
+stoppable = Signals({signal.SIGTERM: KeyboardInterrupt})
+"""Agents are ended by SIGTERM as by Ctrl-C."""
+
+
+def sweep(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from mnist_sweep import agents, connect, live, sweepfile
+
+    console = Console()
+
+    def said(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True)
+
+    config = sweepfile.load(arguments.file)
+    report_check(arguments.file, sweepfile.check(config), console)
+    if config["method"] == "custom":
+        # agents alone would wait for ever
+        raise sweepfile.SweepFileError(
+            f"{arguments.file}: needs `wandb sweep-scheduler` beside its agents: see README.md"
+        )
+    from mnist_sweep.training import mnist  # torch is imported only once the file is known to be good
+
+    mnist.fetch(said)
+    with connect.server(said) as server:
+        created = agents.create(config, PROJECT)
+        logs = Path(os.environ.get("WANDB_DIR", ".")) / "wandb" / f"agents-{created.path.split('/')[-1]}"
+        console.print(f"Sweep {created.path}: {created.url}", highlight=False, soft_wrap=True)
+        limits = [limit for limit in (arguments.count, config.get("run_cap")) if limit]
+        count = min(limits, default=None)
+        team = agents.Agents(
+            created.path, agents=arguments.agents, count=count, log=lambda number: logs / f"agent-{number}.log"
+        )
+        code = 0
+        try:
+            with stoppable.handled():
+                live.follow(created, team, count, console)
+        except KeyboardInterrupt:
+            console.print("Stopping: the running trials finish their upload …")
+            team.stop()
+            code = 130
+        live.conclude(created, console)
+        if team.failed:
+            console.print(f"An agent gave up; its output is in {logs}", style="red", highlight=False, soft_wrap=True)
+            code = code or 1
+        if server.started:
+            console.print("The local server ends with this command; `mnist-sweep server` opens these pages again.")
+    return code
+
+
+def agent(arguments: argparse.Namespace) -> int:
+    from mnist_sweep import agents, connect
+
+    with connect.server(say) as _:
+        found = agents.find(arguments.sweep, PROJECT)
+        team = agents.Agents(found.path, count=arguments.count)
+        try:
+            with stoppable.handled():
+                team.join()
+        except KeyboardInterrupt:
+            team.stop()
+            return 130
+        return int(team.failed)
+
+
+def report(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from mnist_sweep import agents, connect, live
+    from mnist_sweep.review import page, records, terminal, wandb_report
+    from mnist_sweep.training import augment, mnist
+
+    console = Console(highlight=False, soft_wrap=True)
+    with connect.server(say) as server:
+        found = agents.find(arguments.sweep, PROJECT)
+        info, runs = agents.read(found, media=3)
+        other = agents.read(agents.find(arguments.random, PROJECT))[1] if arguments.random else []
+        best = [live.best_command(run) for run in records.ranked(runs, info)[:1]]
+        commands = [*best, *(line.replace("mnist-sweep train", "mnist-sweep confirm --seeds=10") for line in best)]
+        told: dict[str, Any] = {"baseline": other, "evaluated_on": mnist.VALIDATION_IMAGES}
+        console.print(terminal.summary(info, runs, **told))
+        if arguments.html is not None:
+            strips = [
+                page.DigitRow(
+                    f"strength {strength:g}", augment.strip(mnist.selection_split().train.images[:10], strength)
+                )
+                for strength in (0.0, 0.5, 1.0, 1.5)
+            ]
+            arguments.html.parent.mkdir(parents=True, exist_ok=True)
+            arguments.html.write_text(page.html_page(info, runs, digits=strips, commands=commands, **told), "utf-8")
+            console.print(f"Page:    {arguments.html}")
+        url = wandb_report.publish(info, runs, commands=commands, **told)
+        console.print(f"Report:  {url}")
+        if server.local:
+            console.print(f"Sweep:   {found.url}  (the local server draws it on its own page)")
+    return 0
