@@ -24,6 +24,9 @@ PARAMETER_LIMIT = 10_000
 
 EPOCH_LIMIT = 15
 
+REPLICATES = 12
+"""As many parts as the training images have, each held out by one replicate."""
+
 Width = Annotated[int, Field(ge=1, le=128)]
 OptionalWidth = Annotated[int, Field(ge=0, le=128)]
 _COMMON = {"weight_decay": 0.0, "label_smoothing": 0.0, "batch_size": 128, "epochs": 15, "nesterov": False}
@@ -108,7 +111,15 @@ class RunConfig(BaseModel):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
     batch_size: int = Field(128, ge=8, le=4096, description="images per step")
     epochs: int = Field(EPOCH_LIMIT, ge=1, le=EPOCH_LIMIT, description="passes over the training images")
-    seed: int = Field(0, ge=0, lt=2**31, description="seed of weights, data order, augmentation and dropout")
+    replicate: int = Field(
+        0, ge=0, lt=REPLICATES, description="which twelfth of the training images is held out; sets the seed, too"
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=2**31,
+        description="seed of weights, data order, augmentation and dropout; unless given, the replicate's number",
+    )
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$",
@@ -130,6 +141,12 @@ class RunConfig(BaseModel):
     def _fill_from_preset(cls, data: Any) -> Any:
         preset = data.get("preset") if isinstance(data, Mapping) else None
         return PRESETS[preset] | dict(data) if isinstance(preset, str) and preset in PRESETS else data
+
+    @model_validator(mode="after")
+    def _seed_from_replicate(self) -> Self:
+        if "seed" not in self.model_fields_set:
+            self.__dict__["seed"] = self.replicate  # frozen for everybody else
+        return self
 
     @model_validator(mode="after")
     def _fits_budget(self) -> Self:
@@ -166,9 +183,9 @@ class RunConfig(BaseModel):
 
     def command(self) -> str:
         """The command line that repeats this run: every field that is not the default."""
-        # A preset fills fields by itself, so only what differs from it has to be said.
-        base = RunConfig.model_validate({"preset": self.preset, "over_budget": True})
-        base = base.model_copy(update={"preset": None, "over_budget": False})
+        # A preset and a replicate fill fields by themselves, so only what differs from that has to be said.
+        base = RunConfig.model_validate({"preset": self.preset, "replicate": self.replicate, "over_budget": True})
+        base = base.model_copy(update={"preset": None, "replicate": 0, "over_budget": False})
         chosen = {k: v for k, v in self.model_dump().items() if v != getattr(base, k)}
         return " ".join(["mnist-sweep train", *(f"--{k}={v}" for k, v in chosen.items())])
 

@@ -111,8 +111,8 @@ def _train(values: dict[str, Any]) -> Confirmed:
 
 
 def _key(config: RunConfig) -> dict[str, Any]:
-    """What makes two results comparable: everything but the seed and how the machine was shared."""
-    return config.model_dump(exclude={"seed", "threads"})
+    """What makes two results comparable: everything but seed, fold (there is none) and how the machine was shared."""
+    return config.model_dump(exclude={"replicate", "seed", "threads"})
 
 
 def _read(file: Path, config: RunConfig) -> Iterator[Confirmed]:
@@ -120,7 +120,7 @@ def _read(file: Path, config: RunConfig) -> Iterator[Confirmed]:
         return
     for line in file.read_text().splitlines():
         row = json.loads(line)
-        if row["config"] == _key(config):
+        if _key(parse(row["config"])) == _key(config):  # a field that is newer than the row has its default
             yield Confirmed(**row["result"])
 
 

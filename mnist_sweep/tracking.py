@@ -29,6 +29,7 @@ _SHORT = {
     "pct_start": "pct",
     "batch_size": "b",
     "epochs": "e",
+    "replicate": "r",
     "seed": "s",
 }
 

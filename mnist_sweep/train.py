@@ -92,7 +92,7 @@ def _train(tracker: Tracker, console: Console) -> Outcome:
         return Outcome(feasible=False)
     tracker.configure(config)
     mnist.fetch(lambda line: console.print(line, highlight=False, soft_wrap=True))
-    split = mnist.selection_split()
+    split = mnist.selection_split(config.replicate)
     checkpoint = user_state_path("mnist-sweep") / "checkpoints" / tracker.checkpoint_name
     name = split.evaluate_name
     with TrainingDisplay(config, name, console) as display:

