@@ -16,12 +16,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from mnist_sweep.server import http
+from mnist_sweep.server import addressed, http
 from mnist_sweep.server.auth import Keys
 from mnist_sweep.server.reviewing import project_address
-from mnist_sweep.server.store import Store, projects, runs, sweeps
-from mnist_sweep.server.store.errors import BadRequest, NotFound
-from mnist_sweep.server.sweeps import Sweeper
+from mnist_sweep.server.store import Store, runs, sweeps
+from mnist_sweep.server.store.errors import BadRequest
+from mnist_sweep.server.sweeper import Sweeper
 
 FORM_LIMIT = 10_000
 STATES = {"pause": "PAUSED", "resume": "RUNNING", "stop": "FINISHED", "cancel": "CANCELED"}
@@ -63,9 +63,7 @@ def routes(store: Store, keys: Keys, sweeper: Sweeper) -> list[Route]:
         return act
 
     def set_state(db: sqlite3.Connection, request: Request, form: dict[str, str]) -> str:
-        sweep = sweeps.find(db, _project(db, request), request.path_params["sweep"])
-        if sweep is None:
-            raise NotFound("no such sweep")
+        sweep = addressed.sweep(db, request)
         wanted = form.get("action", "")
         if wanted not in STATES:
             raise BadRequest(f"no such action: {wanted[:50]!r}; known are {', '.join(STATES)}")
@@ -74,9 +72,7 @@ def routes(store: Store, keys: Keys, sweeper: Sweeper) -> list[Route]:
         return f"{project_address(sweep)}/sweeps/{sweep['name']}"
 
     def again(db: sqlite3.Connection, request: Request, form: dict[str, str]) -> str:
-        run = runs.find(db, _project(db, request), request.path_params["run"])
-        if run is None:
-            raise NotFound("no such run")
+        run = addressed.run(db, request)
         if not can_run_again(run):
             raise BadRequest(f"run {run['name']} is {run['state']}: only a failed trial of a sweep is handed out again")
         state = sweeps.by_id(db, run["sweep_id"])["state"]
@@ -97,10 +93,3 @@ def _own_page(request: Request, form: dict[str, str], store: Store) -> None:
     site = request.headers.get("sec-fetch-site", "same-origin")
     if site not in ("same-origin", "none") or not hmac.compare_digest(form.get("token", ""), token(store)):
         raise HTTPException(403, "this did not come from a page of this server; open the page and try again")
-
-
-def _project(db: sqlite3.Connection, request: Request) -> int:
-    row = projects.find(db, request.path_params["entity"], request.path_params["project"])
-    if row is None:
-        raise NotFound("no such project")
-    return int(row["id"])

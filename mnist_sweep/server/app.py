@@ -18,15 +18,15 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from mnist_sweep.server import filestream, gql, http, pages
+from mnist_sweep.server import addressed, filestream, gql, http, pages
 from mnist_sweep.server.auth import Keys
 from mnist_sweep.server.http import Json
-from mnist_sweep.server.storage import KINDS, Links
-from mnist_sweep.server.store import Store, StoreError, artifacts, files, projects, runs
+from mnist_sweep.server.links import KINDS, Links
+from mnist_sweep.server.store import Store, StoreError, artifacts, files, runs
 from mnist_sweep.server.store.blobs import Blob
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
-from mnist_sweep.server.sweeps import Sweeper
+from mnist_sweep.server.sweeper import Sweeper
 
 _log = logging.getLogger("mnist_sweep.server")
 _LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"]
@@ -165,11 +165,11 @@ class Server:
     async def file_stream(self, request: Request) -> Response:
         self._require_key(request)
         body = await http.json_body(request)
-        return Json(await anyio.to_thread.run_sync(self._stream, request.path_params, body))
+        return Json(await anyio.to_thread.run_sync(self._stream, request, body))
 
-    def _stream(self, address: dict[str, str], body: Any) -> dict[str, Any]:
+    def _stream(self, request: Request, body: Any) -> dict[str, Any]:
         with self._store.write() as db:
-            run = _run(db, address)
+            run = addressed.run(db, request)
             filestream.apply(db, self._sweeper, run, body)
         if run["sweep_id"] is not None:
             self._sweeper.stop_early(run["sweep_id"])
@@ -185,7 +185,7 @@ class Server:
 
         def look() -> sqlite3.Row | None:
             with self._store.read() as db:
-                return files.find(db, _run(db, request.path_params)["id"], request.path_params["name"])
+                return files.find(db, addressed.run(db, request)["id"], request.path_params["name"])
 
         return self._send(await anyio.to_thread.run_sync(look))
 
@@ -260,14 +260,6 @@ class _Undo(Exception):
 
     def __init__(self, result: ExecutionResult) -> None:
         self.result = result
-
-
-def _run(db: sqlite3.Connection, address: dict[str, str]) -> sqlite3.Row:
-    project = projects.find(db, address["entity"], address["project"])
-    run = None if project is None else runs.find(db, project["id"], address["run"])
-    if run is None:
-        raise NotFound(f"no run {address['run'][:100]!r} in {address['entity']}/{address['project']}"[:400])
-    return run
 
 
 def _describe(error: Any) -> dict[str, Any]:

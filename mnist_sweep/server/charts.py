@@ -92,10 +92,7 @@ class Charts:
         info = reviewing.info(sweep) if sweep is not None else SweepInfo(id="", metric="")
         data = run_payload(info, reviewing.record(db, row))
         points = figures.logged_points(reviewing.record(db, row, since=since))
-        console = db.execute(
-            "SELECT line, data FROM lines WHERE run_id = ? AND stream = ? AND version > ? ORDER BY line DESC LIMIT ?",
-            (row["id"], lines.CONSOLE, since, LOG_LINES),
-        ).fetchall()
+        console = lines.tail(db, row["id"], lines.CONSOLE, LOG_LINES, since=since)
         news |= {"stats": data["stats"], "figures": data["figures"], "log": [tuple(line) for line in console]}
         return news | {"curves": {row["name"]: points} if points["x"] else {}}
 

@@ -7,7 +7,7 @@ from mnist_sweep.server import jsonedge
 from mnist_sweep.server.store import lines, runs
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest
-from mnist_sweep.server.sweeps import Sweeper
+from mnist_sweep.server.sweeper import Sweeper
 
 _STREAMS = {
     "wandb-history.jsonl": lines.HISTORY,

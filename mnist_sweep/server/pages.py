@@ -4,7 +4,6 @@ What a run logged is text here, escaped, under a policy that runs no script but 
 the review's (`mnist_sweep.review`); Plotly's bundle comes out of its Python package.
 """
 
-import dataclasses
 import json
 import re
 import sqlite3
@@ -19,14 +18,14 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
 from mnist_sweep.review import page as review
-from mnist_sweep.server import actions, reports, reviewing
+from mnist_sweep.server import actions, addressed, reports, reviewing
 from mnist_sweep.server.auth import LOCAL_KEY, Keys
 from mnist_sweep.server.charts import Charts
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.http import Json
-from mnist_sweep.server.storage import Links
+from mnist_sweep.server.links import Links
 from mnist_sweep.server.store import Store, files, projects, runs, sweeps, views
-from mnist_sweep.server.sweeps import Sweeper
+from mnist_sweep.server.sweeper import Sweeper
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _POLICY = (
@@ -74,8 +73,6 @@ def routes(store: Store, keys: Keys, sweeper: Sweeper) -> list[Route]:
         page("/", "projects.html", pages.projects),
         page("/authorize", "authorize.html", lambda db, request: {"key": None if keys.required else LOCAL_KEY}),
         Route("/-/{name}", asset, methods=["GET"]),
-        data("/api/{entity}/{project}/sweeps/{sweep}", _sweep_changes),
-        data("/api/{entity}/{project}/runs/{run}", _run_changes),
         data("/api/{entity}/{project}/sweeps/{sweep}/review", pages.sweep_news),
         data("/api/{entity}/{project}/runs/{run}/review", pages.run_news),
         page("/{entity}", "projects.html", pages.projects),
@@ -110,10 +107,10 @@ class Pages:
 
     def projects(self, db: sqlite3.Connection, request: Request) -> Shown:
         found = projects.listing(db, request.path_params.get("entity"))
-        return {"projects": [dict(row) | _activity(db, "project_id", row["id"]) for row in found]}
+        return {"projects": [dict(row) | projects.activity(db, row["id"]) for row in found]}
 
     def project(self, db: sqlite3.Connection, request: Request) -> Shown:
-        project = _found(db, request)
+        project = addressed.project(db, request)
         return {
             "project": project,
             "sweeps": [self._sweep_row(db, row) for row in sweeps.listing(db, project["id"])],
@@ -126,11 +123,11 @@ class Pages:
         best = self._sweeper.best_run(db, sweep)
         about = {"title": info.title, "method": info.method, "metric": info.metric}
         row = dict(sweep) | about | {"best": info.show(best[1] if best else None)}
-        activity = _activity(db, "sweep_id", sweep["id"])
-        return row | activity | {"active": activity["active"] or sweep["updated_at"]}
+        count, active = runs.activity(db, sweep["id"])
+        return row | {"runs": count, "active": active or sweep["updated_at"]}
 
     def sweep(self, db: sqlite3.Connection, request: Request) -> Shown:
-        sweep, _ = _found_sweep(db, request)
+        sweep = addressed.sweep(db, request)
         return {
             "info": reviewing.info(sweep),
             "address": reviewing.project_address(sweep),
@@ -141,12 +138,12 @@ class Pages:
         }
 
     def sweep_news(self, db: sqlite3.Connection, request: Request) -> Shown:
-        sweep, _ = _found_sweep(db, request)
+        sweep = addressed.sweep(db, request)
         state = request.query_params.get("state", "")
         return _finite(self._charts.sweep_news(db, sweep, _since(request, "cursor"), state))
 
     def run(self, db: sqlite3.Connection, request: Request) -> Shown:
-        row = _found_run(db, request)
+        row = addressed.run(db, request)
         record = reviewing.record(db, row)
         links = Links("", self._store.secret)
         listing = [
@@ -164,12 +161,12 @@ class Pages:
         }
 
     def run_news(self, db: sqlite3.Connection, request: Request) -> Shown:
-        row = _found_run(db, request)
+        row = addressed.run(db, request)
         news = self._charts.run_news(db, row, _sweep_of(db, row), _since(request, "cursor"))
         return _finite(news)
 
     def compare(self, db: sqlite3.Connection, request: Request) -> Shown:
-        project = _found(db, request)
+        project = addressed.project(db, request)
         names = [name for name in request.query_params.get("runs", "").split(",") if name][:_COMPARED]
         found = [row for name in names if (row := runs.find(db, project["id"], name)) is not None]
         sweep = next((one for row in found if (one := _sweep_of(db, row)) is not None), None)
@@ -181,7 +178,7 @@ class Pages:
         }
 
     def report(self, db: sqlite3.Connection, request: Request) -> Shown:
-        project = _found(db, request)
+        project = addressed.project(db, request)
         text = request.path_params["report"].rsplit("--", 1)[-1]
         view = views.by_id(db, ids.decode("View", text))
         if view["project_id"] != project["id"]:
@@ -217,39 +214,9 @@ def _finite(news: Shown) -> Shown:
     return dict(review.finite(news))
 
 
-def _activity(db: sqlite3.Connection, column: str, key: int) -> Shown:
-    """How many runs a project or a sweep has, and when one of them last changed."""
-    count, active = db.execute(f"SELECT count(*), max(updated_at) FROM runs WHERE {column} = ?", (key,)).fetchone()
-    known = {"runs": count, "active": active}
-    if column == "project_id":
-        known["sweeps"] = db.execute("SELECT count(*) FROM sweeps WHERE project_id = ?", (key,)).fetchone()[0]
-    return known
-
-
 def _report_link(view: sqlite3.Row) -> str:
     title = re.sub(r"[^\w-]+", "-", view["display_name"] or view["name"] or "report")
     return f"{title}--{ids.encode('View', view['id']).rstrip('=')}"
-
-
-def _found(db: sqlite3.Connection, request: Request) -> sqlite3.Row:
-    row = projects.find(db, request.path_params["entity"], request.path_params["project"])
-    if row is None:
-        raise HTTPException(404, "no such project")
-    return row
-
-
-def _found_sweep(db: sqlite3.Connection, request: Request) -> tuple[sqlite3.Row, dict[str, Any]]:
-    sweep = sweeps.find(db, _found(db, request)["id"], request.path_params["sweep"])
-    if sweep is None:
-        raise HTTPException(404, "no such sweep")
-    return sweep, sweeps.parse_config(sweep["config"])
-
-
-def _found_run(db: sqlite3.Connection, request: Request) -> sqlite3.Row:
-    row = runs.find(db, _found(db, request)["id"], request.path_params["run"])
-    if row is None:
-        raise HTTPException(404, "no such run")
-    return row
 
 
 def _sweep_of(db: sqlite3.Connection, run: sqlite3.Row) -> sqlite3.Row | None:
@@ -261,22 +228,3 @@ def _since(request: Request, name: str = "since") -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
         raise HTTPException(400, f"{name} must be a cursor from an earlier answer")
     return int(text)
-
-
-def _sweep_changes(db: sqlite3.Connection, request: Request) -> Shown:
-    """The sweep's state, and of its runs those that changed after the cursor, with their new history."""
-    sweep, config = _found_sweep(db, request)
-    since = _since(request)
-    rows = runs.of_sweep(db, sweep["id"], since=since)
-    return {
-        "cursor": str(runs.version(db)),
-        "state": sweep["state"],
-        "config": config,
-        "runs": [dataclasses.asdict(runs.record(db, row, since=since)) for row in rows],
-    }
-
-
-def _run_changes(db: sqlite3.Connection, request: Request) -> Shown:
-    row, since = _found_run(db, request), _since(request)
-    changed = [dataclasses.asdict(runs.record(db, row, since=since))] if row["version"] > since else []
-    return {"cursor": str(runs.version(db)), "runs": changed}

@@ -2,8 +2,6 @@
 
 import json
 import sqlite3
-import threading
-from collections import OrderedDict
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +11,8 @@ from urllib.parse import quote
 from mnist_sweep.review.fields import observed_fields, sweep_info
 from mnist_sweep.review.media import Confusion, Mistake, confusion_from_table, mistakes_from_table
 from mnist_sweep.review.records import LIVE_STATES, RunRecord, SweepInfo, flatten
-from mnist_sweep.server.store import Store, lines, runs, sweeps
+from mnist_sweep.server.store import Store, artifacts, lines, runs, sweeps
+from mnist_sweep.server.store.kept import Kept
 
 _SWEEPS_KEPT = 16
 _TABLE_LIMIT = 20_000_000
@@ -25,24 +24,13 @@ class Records:
     """Reads a sweep's runs as records; only those that changed since the last question are read again."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: OrderedDict[int, dict[int, tuple[int, RunRecord]]] = OrderedDict()
+        self._kept: Kept[RunRecord] = Kept(_SWEEPS_KEPT)
 
     def of(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> tuple[SweepInfo, list[RunRecord]]:
         """What the sweep is, and its runs with their histories, oldest first."""
-        with self._lock:
-            known = self._known.pop(sweep["id"], {})
-            self._known[sweep["id"]] = known
-            while len(self._known) > _SWEEPS_KEPT:
-                self._known.popitem(last=False)
-            rows = db.execute("SELECT id, version FROM runs WHERE sweep_id = ? ORDER BY id", (sweep["id"],)).fetchall()
-            lanes = _lanes(db, sweep)
-            for key, version in rows:
-                if key not in known or known[key][0] != version:
-                    known[key] = (version, record(db, runs.by_id(db, key), lanes))
-            for key in known.keys() - {row[0] for row in rows}:
-                del known[key]
-            records = [known[key][1] for key, _ in rows]
+        lanes = _lanes(db, sweep)
+        versions = runs.versions(db, sweep["id"])
+        records = self._kept.of(sweep["id"], versions, lambda key: record(db, runs.by_id(db, key), lanes))
         about = info(sweep)
         return (about if about.fields else replace(about, fields=observed_fields(records))), records
 
@@ -64,22 +52,21 @@ def record(
     db: sqlite3.Connection, row: sqlite3.Row, lanes: dict[str, str] | None = None, *, since: int = 0
 ) -> RunRecord:
     """A run, or with `since` only the history that is newer than that change; evenly sampled where it is long."""
-    found = runs.record(db, row, since=runs.NO_HISTORY)
     texts = lines.sample(lines.texts(db, row["id"], lines.HISTORY, since=since), _ROWS)
-    lane = (lanes or {}).get(found.agent or "", found.agent or found.host or "")
+    lane = (lanes or {}).get(row["agent"] or "", row["agent"] or row["host"] or "")
     return RunRecord(
-        id=found.name,
-        name=found.display_name,
-        state=found.state,
-        config=flatten(found.config),
-        summary=flatten(found.summary),
+        id=row["name"],
+        name=row["display_name"] or row["name"],
+        state=row["state"],
+        config=flatten(runs.plain_config(row["config"])),
+        summary=flatten(json.loads(row["summary"])),
         history=[json.loads(text) for text in texts],
-        created_at=datetime.fromisoformat(found.created_at),
-        finished_at=None if found.state in LIVE_STATES else datetime.fromisoformat(row["heartbeat_at"]),
+        created_at=datetime.fromisoformat(row["created_at"]),
+        finished_at=None if row["state"] in LIVE_STATES else datetime.fromisoformat(row["heartbeat_at"]),
         agent=row["job_type"] or lane,  # as the public API's reader has it
         tags=tuple(json.loads(row["tags"])),
-        url=f"{project_address(row)}/runs/{quote(found.name)}",
-        stop_reason=found.stop_reason or "",
+        url=f"{project_address(row)}/runs/{quote(row['name'])}",
+        stop_reason=row["stop_reason"] or "",
     )
 
 
@@ -87,9 +74,8 @@ def with_media(store: Store, db: sqlite3.Connection, key: int, found: RunRecord)
     """The record with the confusion matrix and the misclassified images that the run (by row id) has logged."""
     confusion: Confusion | None = None
     mistakes: tuple[Mistake, ...] = ()
-    for artifact in db.execute(_TABLES, (key,)).fetchall():
-        rows = db.execute("SELECT name, blob FROM artifact_files WHERE artifact_id = ? AND blob IS NOT NULL", artifact)
-        blobs = {name: store.blobs.path(blob) for name, blob in rows}
+    for contents in artifacts.logged(db, key, "run_table"):
+        blobs = {name: store.blobs.path(blob) for name, blob in contents.items()}
         for name, path in blobs.items():
             if name.endswith(".table.json") and (table := _table(path)) is not None:
                 confusion = confusion or confusion_from_table(table)
@@ -104,13 +90,6 @@ def project_address(row: sqlite3.Row) -> str:
 
 def address(entity: str, project: str) -> str:
     return f"/{quote(entity)}/{quote(project)}"
-
-
-_TABLES = """
-SELECT artifacts.id FROM artifacts JOIN collections ON collections.id = artifacts.collection_id
-WHERE artifacts.run_id = ? AND collections.type = 'run_table' AND artifacts.state = 'COMMITTED'
-ORDER BY artifacts.id DESC
-"""
 
 
 def _table(path: Path) -> dict[str, Any] | None:

@@ -315,7 +315,7 @@ def test_what_a_killed_server_handed_out_is_handed_out_again(store: Store) -> No
         agent = sweeps.create_agent(db, sweep_id, "h")
         runs.create(db, project, "lost", "pending", sweep_id=sweep_id, agent_id=agent, trial=0, params='{"x": 1}')
         db.execute("UPDATE sweeps SET trials = 1")
-    from mnist_sweep.server.sweeps import Sweeper
+    from mnist_sweep.server.sweeper import Sweeper
 
     sweeper = Sweeper(store)
     assert [command["run_id"] for command in sweeper.heartbeat(agent, {})] == ["lost"]

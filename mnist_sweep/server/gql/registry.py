@@ -10,8 +10,8 @@ from graphql import GraphQLResolveInfo
 from mnist_sweep.server.store.store import Store
 
 if TYPE_CHECKING:
-    from mnist_sweep.server.storage import Links
-    from mnist_sweep.server.sweeps import Sweeper
+    from mnist_sweep.server.links import Links
+    from mnist_sweep.server.sweeper import Sweeper
 
 Resolver = Callable[..., Any]
 AnyResolver = TypeVar("AnyResolver", bound=Resolver)

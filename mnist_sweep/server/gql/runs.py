@@ -4,12 +4,11 @@ import json
 import sqlite3
 from typing import Any
 
-from mnist_sweep.server import history
 from mnist_sweep.server.gql import account, ids
 from mnist_sweep.server.gql.projects import UNNAMED, wanted_run
 from mnist_sweep.server.gql.registry import Context, columns, constants, field, mutation
 from mnist_sweep.server.jsonedge import as_object, dumps
-from mnist_sweep.server.store import lines, projects, runs, sweeps
+from mnist_sweep.server.store import history, lines, projects, runs, sweeps
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
 

@@ -287,6 +287,17 @@ def files(db: sqlite3.Connection, artifact_id: int, names: list[str] | None = No
     return rows
 
 
+def logged(db: sqlite3.Connection, run_id: int, type_name: str) -> list[dict[str, str]]:
+    """For each artifact of this type that a run logged, the newest first: its files' names and their blobs' keys."""
+    found = db.execute(
+        "SELECT artifacts.id FROM artifacts JOIN collections ON collections.id = artifacts.collection_id"
+        " WHERE artifacts.run_id = ? AND collections.type = ? AND artifacts.state = 'COMMITTED'"
+        " ORDER BY artifacts.id DESC",
+        (run_id, type_name),
+    ).fetchall()
+    return [{row["name"]: row["blob"] for row in files(db, key) if row["blob"]} for (key,) in found]
+
+
 def file_by_digest(db: sqlite3.Connection, entity: str, digest: str) -> sqlite3.Row | None:
     """A file with contents of an entity's artifacts, by the hexadecimal form of its digest.
 

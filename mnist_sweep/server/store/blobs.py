@@ -41,7 +41,7 @@ class Blobs:
         """Begin to take in contents: `with blobs.receive() as upload: upload.write(...); blob = upload.keep()`."""
         return Upload(self)
 
-    def sweep(self, used: set[str]) -> None:
+    def keep_only(self, used: set[str]) -> None:
         """Remove half-received contents and those that no row names any more. Only before serving."""
         for path in self._incoming.iterdir():
             path.unlink()

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mnist_sweep.server.fairlock import FairLock
-from mnist_sweep.server.filters import matches
 from mnist_sweep.server.store.clock import now
+from mnist_sweep.server.store.fairlock import FairLock
+from mnist_sweep.server.store.filters import matches
 from mnist_sweep.server.store.migrations import MIGRATIONS
 
 _FULL = ("database or disk is full", "disk I/O error", "attempt to write a readonly database", "unable to open")

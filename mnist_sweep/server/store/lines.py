@@ -75,11 +75,11 @@ def rows(db: sqlite3.Connection, run_id: int, stream: str, *, since: int = 0) ->
     return [json.loads(text) for text in texts(db, run_id, stream, since=since)]
 
 
-def tail(db: sqlite3.Connection, run_id: int, stream: str, number: int) -> list[sqlite3.Row]:
-    """The last lines, in order: `line`, `data`."""
+def tail(db: sqlite3.Connection, run_id: int, stream: str, number: int, *, since: int = 0) -> list[sqlite3.Row]:
+    """The last lines, in order, or the last of those newer than a change: `line`, `data`."""
     found = db.execute(
-        "SELECT line, data FROM lines WHERE run_id = ? AND stream = ? ORDER BY line DESC LIMIT ?",
-        (run_id, stream, number),
+        "SELECT line, data FROM lines WHERE run_id = ? AND stream = ? AND version > ? ORDER BY line DESC LIMIT ?",
+        (run_id, stream, since, number),
     ).fetchall()
     return found[::-1]
 

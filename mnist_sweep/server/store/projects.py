@@ -2,9 +2,10 @@
 
 import re
 import sqlite3
+from typing import Any
 
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.errors import BadRequest
+from mnist_sweep.server.store.errors import BadRequest, NotFound
 
 _UNFIT = re.compile(r"[/\\#?%:\x00-\x1f]")
 
@@ -24,6 +25,17 @@ def find(db: sqlite3.Connection, entity: str, name: str) -> sqlite3.Row | None:
     row: sqlite3.Row | None = db.execute(
         "SELECT * FROM projects WHERE entity = ? AND name = ?", (entity, name)
     ).fetchone()
+    return row
+
+
+def get(db: sqlite3.Connection, entity: str, name: str) -> sqlite3.Row:
+    """The project of that name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if (row := find(db, entity, name)) is None:
+        raise NotFound(f"no project {name[:100]!r} of {entity[:100]!r}")
     return row
 
 
@@ -50,3 +62,18 @@ def listing(db: sqlite3.Connection, entity: str | None = None) -> list[sqlite3.R
     """All projects, or an entity's, the newest first."""
     where, values = ("WHERE entity = ?", (entity,)) if entity else ("", ())
     return db.execute(f"SELECT * FROM projects {where} ORDER BY id DESC", values).fetchall()
+
+
+def activity(db: sqlite3.Connection, project_id: int) -> dict[str, Any]:
+    """How many `sweeps` and `runs` a project has, and when a run was last `active` (None without runs)."""
+    runs, active, sweeps = db.execute(
+        "SELECT count(*), max(updated_at), (SELECT count(*) FROM sweeps WHERE project_id = ?1)"
+        " FROM runs WHERE project_id = ?1",
+        (project_id,),
+    ).fetchone()
+    return {"runs": runs, "active": active, "sweeps": sweeps}
+
+
+def delete(db: sqlite3.Connection, project_id: int) -> None:
+    """Remove a project with everything in it."""
+    db.execute("DELETE FROM projects WHERE id = ?", (project_id,))

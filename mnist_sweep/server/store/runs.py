@@ -4,19 +4,15 @@ import json
 import secrets
 import sqlite3
 import string
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mnist_sweep.server import jsonedge
-from mnist_sweep.server.store import lines
+from mnist_sweep.server.store import lines, projects
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
-from mnist_sweep.server.store.projects import check_name
 
 ALIVE = ("pending", "running", "preempting")
-NO_HISTORY = 2**62
-"""As `since`: a change that no line is newer than."""
 STATES = frozenset({*ALIVE, "finished", "failed", "crashed", "killed", "preempted"})
 
 SELECT = """
@@ -31,25 +27,6 @@ _COLUMNS = frozenset(
     | {"program", "repo", "commit_hash", "exit_code", "heartbeat_at", "sweep_id", "started"}
     | {"stop_requested", "stop_reason", "agent_id", "retries"}
 )
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """One run as pages and reports read it; `config` holds plain values, without W&B's own `_wandb` entry."""
-
-    name: str
-    display_name: str
-    state: str
-    config: dict[str, Any]
-    summary: dict[str, Any]
-    history: list[dict[str, Any]]
-    created_at: str
-    updated_at: str
-    host: str | None
-    sweep: str | None
-    agent: str | None
-    stop_reason: str | None
-    exit_code: int | None
 
 
 def random_name(length: int = 8) -> str:
@@ -74,6 +51,19 @@ def find(db: sqlite3.Connection, project_id: int, name: str) -> sqlite3.Row | No
     return row
 
 
+def get(db: sqlite3.Connection, entity: str, project: str, name: str) -> sqlite3.Row:
+    """The run with that id in a project.
+
+    Raises:
+        NotFound: there is none.
+    """
+    known = projects.find(db, entity, project)
+    row = None if known is None else find(db, known["id"], name)
+    if row is None:
+        raise NotFound(f"no run {name[:100]!r} in {entity[:100]}/{project[:100]}")
+    return row
+
+
 def by_id(db: sqlite3.Connection, run_id: int) -> sqlite3.Row:
     row: sqlite3.Row | None = db.execute(f"{SELECT} WHERE runs.id = ?", (run_id,)).fetchone()
     if row is None:
@@ -83,7 +73,7 @@ def by_id(db: sqlite3.Connection, run_id: int) -> sqlite3.Row:
 
 def create(db: sqlite3.Connection, project_id: int, name: str, state: str, **fields: Any) -> int:
     """A new run; returns its row id. `fields` may also set `agent_id`, `trial` and `params`."""
-    check_name(name, "the run id", limit=256)
+    projects.check_name(name, "the run id", limit=256)
     moment = now()
     origin = [fields.pop(column, None) for column in ("agent_id", "trial", "params")]
     cursor = db.execute(
@@ -166,25 +156,6 @@ def silent(db: sqlite3.Connection, since: str) -> list[sqlite3.Row]:
     ).fetchall()
 
 
-def record(db: sqlite3.Connection, row: sqlite3.Row, *, since: int = 0) -> RunRecord:
-    """A row of `SELECT` with its history, or with the part of it that is newer than a change."""
-    return RunRecord(
-        name=row["name"],
-        display_name=row["display_name"] or row["name"],
-        state=row["state"],
-        config=plain_config(row["config"]),
-        summary=json.loads(row["summary"]),
-        history=lines.rows(db, row["id"], lines.HISTORY, since=since),
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        host=row["host"],
-        sweep=row["sweep"],
-        agent=row["agent"],
-        stop_reason=row["stop_reason"],
-        exit_code=row["exit_code"],
-    )
-
-
 def plain_config(text: str) -> dict[str, Any]:
     """W&B's `{"lr": {"value": 0.1}, "_wandb": …}` as `{"lr": 0.1}`."""
     config = json.loads(text)
@@ -200,6 +171,21 @@ def of_sweep(db: sqlite3.Connection, sweep_id: int, *, since: int = 0) -> list[s
     return db.execute(
         f"{SELECT} WHERE runs.sweep_id = ? AND runs.version > ? ORDER BY runs.id", (sweep_id, since)
     ).fetchall()
+
+
+def versions(db: sqlite3.Connection, sweep_id: int, prior: Sequence[int] = ()) -> list[tuple[int, int]]:
+    """Row id and version of a sweep's runs in the order of their creation, its prior runs first."""
+    return db.execute(
+        "SELECT id, version FROM runs WHERE sweep_id = ?1 OR id IN (SELECT value FROM json_each(?2))"
+        " ORDER BY sweep_id IS ?1, id",
+        (sweep_id, jsonedge.dumps(list(prior))),
+    ).fetchall()
+
+
+def activity(db: sqlite3.Connection, sweep_id: int) -> tuple[int, str | None]:
+    """How many runs a sweep has, and when one of them last changed."""
+    count, active = db.execute("SELECT count(*), max(updated_at) FROM runs WHERE sweep_id = ?", (sweep_id,)).fetchone()
+    return count, active
 
 
 def of_project(db: sqlite3.Connection, project_id: int, *, limit: int = 1000) -> list[sqlite3.Row]:

@@ -31,7 +31,7 @@ class Store:
             db.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('secret', ?)", (secrets.token_hex(32),))
             self.secret = str(db.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone()[0])
             used = {row[0] for row in db.execute(_USED_BLOBS)}
-        self.blobs.sweep(used)
+        self.blobs.keep_only(used)
 
     def read(self) -> AbstractContextManager[sqlite3.Connection]:
         """A connection that sees one consistent state and cannot write."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from mnist_sweep.server.store import runs
+from mnist_sweep.server.store import projects, runs
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
 
@@ -27,6 +27,19 @@ def find(db: sqlite3.Connection, project_id: int, name: str) -> sqlite3.Row | No
     row: sqlite3.Row | None = db.execute(
         f"{SELECT} WHERE sweeps.project_id = ? AND sweeps.name = ?", (project_id, name)
     ).fetchone()
+    return row
+
+
+def get(db: sqlite3.Connection, entity: str, project: str, name: str) -> sqlite3.Row:
+    """The sweep with that short id in a project.
+
+    Raises:
+        NotFound: there is none.
+    """
+    known = projects.find(db, entity, project)
+    row = None if known is None else find(db, known["id"], name)
+    if row is None:
+        raise NotFound(f"no sweep {name[:100]!r} in {entity[:100]}/{project[:100]}; it may have been deleted")
     return row
 
 

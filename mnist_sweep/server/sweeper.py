@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mnist_sweep import search
-from mnist_sweep.server.fairlock import FairLock
 from mnist_sweep.server.jsonedge import dumps
 from mnist_sweep.server.store import Store, runs, sweeps
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
+from mnist_sweep.server.store.fairlock import FairLock
 from mnist_sweep.server.trials import Trials
 
 Command = dict[str, Any]
