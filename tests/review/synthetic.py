@@ -62,7 +62,7 @@ def sweep(count: int, seed: int = 0, *, media: int = 1, agents: int = 2) -> list
 
 
 def _run(i: int, dice: random.Random, start: datetime, agent: str) -> RunRecord:
-    config = {
+    config: dict[str, Any] = {
         "max_lr": math.exp(dice.uniform(math.log(0.003), math.log(0.3))),
         "dropout": dice.uniform(0, 0.15),
         "augment_strength": dice.uniform(0, 1.5),
