@@ -74,7 +74,9 @@ def parser() -> argparse.ArgumentParser:
 
     sub = add("server", "run the local W&B server")
     sub.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
-    sub.add_argument("--port", type=int, default=None, help="port [8080]")
+    sub.add_argument(
+        "--port", type=int, default=None, help="port, 0 for a free one [8080, or a free one where that is taken]"
+    )
     sub.add_argument(
         "--data", type=Path, default=None, metavar="DIR", help="folder of its data [the user's data folder]"
     )

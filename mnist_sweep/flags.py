@@ -86,7 +86,9 @@ def _choices(field: FieldInfo) -> list[str]:
 def _metavar(field: FieldInfo) -> str:
     if _choices(field):
         return "NAME"
-    return {int: "N", float: "X"}.get(field.annotation or str, "TEXT")  # type: ignore[arg-type]
+    if field.annotation is int:
+        return "N"
+    return "X" if field.annotation is float else "TEXT"
 
 
 def _read(field: FieldInfo, text: str) -> Any:

@@ -15,8 +15,6 @@ import json
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -25,6 +23,8 @@ from typing import Any
 
 import httpx
 import yaml
+
+from mnist_sweep.server.launch import ServerProcess
 
 CREATE = """mutation($config: String) {
   upsertSweep(input: {config: $config, projectName: "kill"}) { sweep { name } } }"""
@@ -41,35 +41,10 @@ READ = """query($run: String) { project(name: "kill") { run(name: $run) {
   state historyLineCount history files(first: 1000) { edges { node { name directUrl md5 } } } } } }"""
 
 
-class Server:
-    """The server process over one folder, always at the same address."""
-
-    def __init__(self, data: Path) -> None:
-        self.data, self.port = data, 0
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "mnist_sweep.server", "--data", str(self.data), "--port", str(self.port)]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        told = self.data / "server.json"
-        while not (told.exists() and json.loads(told.read_text())["pid"] == self.process.pid):
-            if self.process.poll() is not None:
-                raise SystemExit(f"the server did not start again: exit code {self.process.returncode}")
-            time.sleep(0.01)
-        facts = json.loads(told.read_text())
-        self.url, self.key = facts["url"], facts["key"]
-        self.port = int(self.url.rpartition(":")[2])
-
-    def stop(self, number: int) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-        self.process.wait()
-
-
 class Writer(threading.Thread):
     """An agent that draws points and runs them, and remembers what was acknowledged."""
 
-    def __init__(self, server: Server, sweep: str, seed: int, stop: threading.Event) -> None:
+    def __init__(self, server: ServerProcess, sweep: str, seed: int, stop: threading.Event) -> None:
         super().__init__()
         self.server, self.sweep, self.done, self.random = server, sweep, stop, random.Random(seed)
         self.client = httpx.Client(base_url=server.url, auth=("api", server.key), timeout=30)
@@ -131,7 +106,7 @@ class Writer(threading.Thread):
         self.send("POST", f"/files/local/kill/{run}/file_stream", json={"files": files, **ending})
 
 
-def check(server: Server, writers: list[Writer]) -> list[str]:
+def check(server: ServerProcess, writers: list[Writer]) -> list[str]:
     """What was acknowledged and is not there, one line each."""
     faults = [f"writer: {writer.fault}" for writer in writers if writer.fault]
     seen: dict[str, str] = {}
@@ -169,7 +144,7 @@ def main() -> int:
         parser.error("--kills 1 to 10,000, --writers 1 to 64")
     moments = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(Path(folder))
+        server = ServerProcess(Path(folder))
         server.start()
         config = {
             "method": "grid",

@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -27,6 +25,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from mnist_sweep.review.page import html_page
 from mnist_sweep.review.records import RunRecord
+from mnist_sweep.server.launch import ServerProcess
 from mnist_sweep.server.store import Store, lines, projects, runs, sweeps
 from tests.review import synthetic
 from tests.review.conftest import ARGUMENTS, CHROMIUM
@@ -58,13 +57,9 @@ def from_disk(records: list[RunRecord], browser: Browser, folder: Path, repeat: 
 
 def from_server(records: list[RunRecord], browser: Browser, folder: Path, repeat: int) -> None:
     path = fill(folder, records)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mnist_sweep.server", "--port", "0", "--data", str(folder)], stdout=subprocess.DEVNULL
-    )
+    process = ServerProcess(folder)
+    url = process.start().url
     try:
-        while not (folder / "server.json").exists():
-            time.sleep(0.05)
-        url = json.loads((folder / "server.json").read_text())["url"]
         first, _ = timed(lambda: get(f"{url}/{path}"))
         again = statistics.median(timed(lambda: get(f"{url}/{path}"))[0] for _ in range(repeat))
         print(f"Server page: first answer in {first:.2f} s, later ones in {again:.2f} s")
@@ -72,8 +67,7 @@ def from_server(records: list[RunRecord], browser: Browser, folder: Path, repeat
         news = [timed(lambda: get(f"{url}/api/{path}/review?cursor=999999999&state=RUNNING")) for _ in range(repeat)]
         print(f"  asked what is new, nothing is: {1000 * statistics.median(n[0] for n in news):.0f} ms, {news[0][1]} B")
     finally:
-        process.terminate()
-        process.wait(30)
+        process.stop()
 
 
 def draw(what: str, browser: Browser, url: str, repeat: int) -> None:

@@ -13,8 +13,6 @@ import argparse
 import asyncio
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -25,6 +23,8 @@ from typing import Any
 
 import httpx
 import yaml
+
+from mnist_sweep.server.launch import ServerProcess
 
 CREATE = """mutation($config: String) {
   upsertSweep(input: {config: $config, projectName: "stress"}) { sweep { name } } }"""
@@ -39,21 +39,13 @@ START = """mutation($name: String!, $sweep: String) {
 @contextmanager
 def server(data: Path, *arguments: str) -> Iterator[httpx.AsyncClient]:
     """A server process over a data folder, and a client of it; `arguments` go to the server."""
-    command = [sys.executable, "-m", "mnist_sweep.server", "--port", "0", "--data", str(data), *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    told = data / "server.json"
-    while not told.exists():
-        if process.poll() is not None:
-            raise SystemExit(f"the server ended with {process.returncode}")
-        time.sleep(0.05)
-    facts = json.loads(told.read_text())
+    process = ServerProcess(data, *arguments)
+    facts = process.start()
     try:
         limits = httpx.Limits(max_connections=256, max_keepalive_connections=256)
-        auth, timeout = ("api", facts["key"]), httpx.Timeout(60)
-        yield httpx.AsyncClient(base_url=facts["url"], auth=auth, timeout=timeout, limits=limits)
+        yield httpx.AsyncClient(base_url=facts.url, auth=("api", facts.key), timeout=httpx.Timeout(60), limits=limits)
     finally:
-        process.terminate()
-        process.wait()
+        process.stop()
 
 
 class Load:

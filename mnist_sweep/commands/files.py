@@ -31,9 +31,7 @@ def data(arguments: argparse.Namespace) -> int:
 
 
 def server(arguments: argparse.Namespace) -> int:
-    from mnist_sweep import connect
     from mnist_sweep.server.__main__ import main
 
-    given = ["--host", arguments.host, "--data", str(arguments.data or connect.local_folder())]
-    given += ["--port", str(connect.LOCAL_PORT if arguments.port is None else arguments.port)]
-    return main(given + (["--key", arguments.key] if arguments.key else []))
+    given = {"host": arguments.host, "port": arguments.port, "data": arguments.data, "key": arguments.key}
+    return main([f"--{name}={value}" for name, value in given.items() if value is not None])

@@ -11,7 +11,6 @@ While it serves, `server.json` in the data folder holds `url`, `pid` and `key`.
 import argparse
 import asyncio
 import ipaddress
-import json
 import logging
 import os
 import signal
@@ -21,25 +20,21 @@ from pathlib import Path
 
 import uvicorn
 from filelock import FileLock, Timeout
-from platformdirs import user_data_dir
 
-from mnist_sweep.server import LOCAL_KEY, Store, StoreError, create_app
+from mnist_sweep.server import LOCAL_KEY, Store, StoreError, create_app, launch
 
 OK, FAILED, ALREADY_SERVED = 0, 1, 3
 DEFAULT_PORT = 8080
-
-
-def default_data() -> Path:
-    """The folder that is used where none is named."""
-    return Path(user_data_dir("mnist-sweep", appauthor=False)) / "server"
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="python -m mnist_sweep.server", description="The local W&B server.")
     made.add_argument("--host", default="127.0.0.1", help="address to listen on; any but loopback needs --key")
-    made.add_argument("--port", type=int, default=DEFAULT_PORT, help="TCP port, 0 for a free one (default %(default)s)")
-    made.add_argument("--data", type=Path, default=default_data(), help="folder for everything (%(default)s)")
+    made.add_argument(
+        "--port", type=int, help=f"TCP port, 0 for a free one ({DEFAULT_PORT}, if that is taken a free one)"
+    )
+    made.add_argument("--data", type=Path, default=launch.data_folder(), help="folder for everything (%(default)s)")
     made.add_argument(
         "--key", default=os.environ.get("MNIST_SWEEP_SERVER_KEY"),
         help="the only API key let in, at least 40 characters (also environment MNIST_SWEEP_SERVER_KEY)",
@@ -75,7 +70,8 @@ def main(argv: list[str] | None = None) -> int:
         except StoreError as error:
             return _say(str(error), FAILED)
         except OSError as error:
-            return _say(f"cannot listen on {args.host}:{args.port}: {error.strerror}", FAILED)
+            where = args.host if args.port is None else f"{args.host}:{args.port}"
+            return _say(f"cannot listen on {where}: {error.strerror}", FAILED)
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -91,7 +87,7 @@ def _serve(args: argparse.Namespace) -> int:
     try:
         asyncio.run(server.serve(sockets=[listener]))
     finally:
-        (args.data / "server.json").unlink(missing_ok=True)
+        launch.withdraw(args.data)
         store.close()
     return OK
 
@@ -107,24 +103,30 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         key = self._args.key or LOCAL_KEY
-        facts = json.dumps({"url": self._url, "pid": os.getpid(), "key": key})
-        temporary = self._args.data / f"server.json.{os.getpid()}"
-        temporary.touch(mode=0o600)
-        temporary.write_text(facts)
-        temporary.replace(self._args.data / "server.json")
+        launch.announce(self._args.data, launch.Facts(self._url, os.getpid(), key))
         print(f"W&B server at {self._url}, data in {self._args.data}", flush=True)
         print(f"  export WANDB_BASE_URL={self._url} WANDB_API_KEY={(self._args.key and '…') or key}", flush=True)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int | None) -> socket.socket:
+    """A listening socket; with no port asked for, the usual one if it can be had."""
+    if port is None:
+        try:
+            return _listen(host, DEFAULT_PORT)
+        except OSError:
+            return _listen(host, 0)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        if os.name != "nt":  # there it would share a port that is taken
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        listener.listen(512)
     except OverflowError as error:
         raise OSError(0, str(error)) from None
-    listener.listen(512)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 
@@ -136,10 +138,8 @@ def _loopback(host: str) -> bool:
 
 
 def _served_at(data: Path) -> str:
-    try:
-        return str(json.loads((data / "server.json").read_text())["url"])
-    except (OSError, ValueError, KeyError):
-        return "an address it has not told yet"
+    facts = launch.announced(data)
+    return facts.url if facts else "an address it has not told yet"
 
 
 def _say(text: str, code: int) -> int:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from mnist_sweep.server.launch import ServerProcess
 from mnist_sweep.training import mnist
 
 ROOT = Path(__file__).parents[2]
@@ -69,29 +68,13 @@ def house(tmp_path: Path, mnist_folder: Path) -> House:
 @pytest.fixture
 def served(house: House) -> Iterator[House]:
     """A house in which `mnist-sweep server` runs and the wandb client is pointed to it, as README.md says."""
-    data = house.home / "server"
-    with (house.home / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(BIN / "mnist-sweep"), "server", "--port", "0", "--data", str(data)],
-            env=house.env,
-            stdout=log,
-            stderr=log,
-            stdin=subprocess.DEVNULL,
-        )
-    try:
-        deadline = time.monotonic() + 60
-        while not (data / "server.json").exists():
-            assert process.poll() is None, (house.home / "server.log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        ready = json.loads((data / "server.json").read_text())
-        house.env |= {
-            "WANDB_BASE_URL": ready["url"],
-            "WANDB_API_KEY": ready["key"],
-            "WANDB_ERROR_REPORTING": "false",
-            "MNIST_SWEEP_SERVER": str(data),
-        }
-        yield house
-    finally:
-        process.terminate()
-        process.wait(30)
+    server = ServerProcess(house.home / "server", env=house.env, program=("-m", "mnist_sweep.cli", "server"))
+    facts = server.start()
+    house.env |= {
+        "WANDB_BASE_URL": facts.url,
+        "WANDB_API_KEY": facts.key,
+        "WANDB_ERROR_REPORTING": "false",
+        "MNIST_SWEEP_SERVER": str(server.data),
+    }
+    yield house
+    server.stop()

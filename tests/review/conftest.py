@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from mnist_sweep.server.launch import ServerProcess
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -93,31 +93,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("served")
     env = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
     env |= {"HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[2])}
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mnist_sweep.server", "--port", "0", "--data", str(folder / "data")],
-            env=env,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        ready = folder / "data" / "server.json"
-        deadline = time.monotonic() + 60
-        while not ready.exists():
-            alive = process.poll() is None and time.monotonic() < deadline
-            assert alive, (folder / "server.log").read_text()
-            time.sleep(0.05)
-        said = json.loads(ready.read_text())
-        env |= {
-            "WANDB_BASE_URL": said["url"],
-            "WANDB_API_KEY": said["key"],
-            "WANDB_ERROR_REPORTING": "false",
-            "WANDB_SILENT": "true",
-        }
-        yield Served(said["url"], env, folder)
-    finally:
-        process.terminate()
-        process.wait(30)
+    server = ServerProcess(folder / "data", env=env)
+    facts = server.start()
+    env |= {
+        "WANDB_BASE_URL": facts.url,
+        "WANDB_API_KEY": facts.key,
+        "WANDB_ERROR_REPORTING": "false",
+        "WANDB_SILENT": "true",
+    }
+    yield Served(facts.url, env, folder)
+    server.stop()
 
 
 RUN_SWEEP = """

@@ -6,13 +6,11 @@ import base64
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from mnist_sweep.server import LOCAL_KEY, Store, create_app
+from mnist_sweep.server.launch import ServerProcess
 
 BIN = Path(sys.executable).parent
 AUTHORIZATION = "Basic " + base64.b64encode(f"api:{LOCAL_KEY}".encode()).decode()
@@ -40,50 +39,16 @@ def clean_environment(home: Path) -> dict[str, str]:
     }
 
 
-@dataclass
-class Running:
+class Running(ServerProcess):
     """A server process, and programs that talk to it."""
 
-    data: Path
-    home: Path
-    arguments: tuple[str, ...] = ()
-    process: subprocess.Popen[str] | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    def start(self) -> None:
-        """Start the server and wait until it serves; started again, it serves at the same address."""
-        port = self.facts["url"].rpartition(":")[2] if self.facts else "0"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "mnist_sweep.server", "--port", port, "--data", str(self.data), *self.arguments],
-            env=clean_environment(self.home),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        told = self.data / "server.json"
-        deadline = time.monotonic() + 60
-        while not (told.exists() and json.loads(told.read_text())["pid"] == self.process.pid):
-            assert self.process.poll() is None, self.process.stdout and self.process.stdout.read()
-            assert time.monotonic() < deadline, "the server did not start"
-            time.sleep(0.02)
-        self.facts = json.loads(told.read_text())
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Stop the server by a signal; returns its exit code."""
-        assert self.process is not None
-        self.process.send_signal(number)
-        code = self.process.wait(timeout=60)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-        return code
-
-    @property
-    def url(self) -> str:
-        return str(self.facts["url"])
+    def __init__(self, data: Path, home: Path, *arguments: str) -> None:
+        super().__init__(data, *arguments, env=clean_environment(home))
+        self.home = home
 
     @property
     def env(self) -> dict[str, str]:
-        return clean_environment(self.home) | {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": self.facts["key"]}
+        return clean_environment(self.home) | {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": self.key}
 
     def run(self, *command: str, timeout: float = 90, **env: str) -> str:
         """Run a program of this environment (`wandb`, `python`) to its end, which must be good."""

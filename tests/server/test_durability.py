@@ -1,5 +1,6 @@
 """What was acknowledged stays, whatever happens to the process, the folder and the disk."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -8,9 +9,11 @@ import sys
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 
 from mnist_sweep.server import LOCAL_KEY, Store, StoreError
+from mnist_sweep.server.launch import ServerProcess
 from mnist_sweep.server.store.db import Database
 from mnist_sweep.server.store.migrations import MIGRATIONS
 
@@ -65,7 +68,7 @@ def test_a_real_client_carries_on_after_a_kill(tmp_path: Path) -> None:
 def test_a_folder_is_served_once(tmp_path: Path) -> None:
     server = Running(tmp_path / "data", tmp_path)
     server.start()
-    assert server.facts["key"] == LOCAL_KEY
+    assert server.key == LOCAL_KEY
     command = [sys.executable, "-m", "mnist_sweep.server", "--port", "0", "--data", str(server.data)]
     second = subprocess.run(command, env=clean_environment(tmp_path), capture_output=True, text=True, timeout=60)
     assert second.returncode == 3
@@ -111,38 +114,24 @@ def test_a_full_disk_answers_507_and_the_client_may_try_again(tmp_path: Path) ->
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000));"
         "from mnist_sweep.server.__main__ import main; sys.exit(main(sys.argv[1:]))"
     )
-    code = f"""
-import httpx, json, subprocess, sys, time, pathlib
-data = pathlib.Path({str(tmp_path)!r}) / "data"
-server = subprocess.Popen([sys.executable, "-c", {limited!r}, "--port", "0", "--data", str(data)])
-while not (data / "server.json").exists():
-    time.sleep(0.05)
-facts = json.loads((data / "server.json").read_text())
-client = httpx.Client(base_url=facts["url"], auth=("api", facts["key"]), timeout=30)
-start = '''mutation($n: String, $c: JSONString) {{
-  upsertBucket(input: {{name: $n, modelName: "p", config: $c}}) {{ inserted }} }}'''
-def post(name, size):
-    body = {{"query": start, "variables": {{"n": name, "c": json.dumps({{"x": "x" * size}})}}}}
-    return client.post("/graphql", json=body)
-print(post("small", 10).status_code)
-answer = post("large", 3_000_000)
-print(answer.status_code, "errors" in answer.json())
-print(client.post("/graphql", json={{"query": "{{ project(name: \\"p\\") {{ runCount }} }}"}}).json())
-print(post("after", 10).status_code)
-server.terminate()
-print(server.wait())
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=clean_environment(tmp_path), capture_output=True, text=True, timeout=90
-    )
-    lines = done.stdout.splitlines()
-    assert [line for line in lines if not line.startswith(("W&B", "  export"))] == [
-        "200",
-        "507 True",
-        "{'data': {'project': {'runCount': 1}}}",
-        "200",
-        "0",
-    ], done.stdout + done.stderr
+    server = ServerProcess(tmp_path / "data", env=clean_environment(tmp_path), program=("-c", limited))
+    server.start()
+    start = """mutation($n: String, $c: JSONString) {
+        upsertBucket(input: {name: $n, modelName: "p", config: $c}) { inserted } }"""
+    with httpx.Client(base_url=server.url, auth=("api", server.key), timeout=30) as client:
+
+        def post(name: str, size: int) -> httpx.Response:
+            variables = {"n": name, "c": json.dumps({"x": "x" * size})}
+            return client.post("/graphql", json={"query": start, "variables": variables})
+
+        assert post("small", 10).status_code == 200
+        refused = post("large", 3_000_000)
+        assert refused.status_code == 507
+        assert "errors" in refused.json()
+        counted = client.post("/graphql", json={"query": '{ project(name: "p") { runCount } }'})
+        assert counted.json() == {"data": {"project": {"runCount": 1}}}
+        assert post("after", 10).status_code == 200
+    assert server.stop() == 0
 
 
 def test_a_failed_change_leaves_nothing_behind(store: Store) -> None:

@@ -127,7 +127,7 @@ print(json.dumps(run.settings.sync_dir))
 """
     folder = running.python(log)
     key = "another" * 8
-    other = Running(tmp_path / "data", running.home, ("--key", key))
+    other = Running(tmp_path / "data", running.home, "--key", key)
     other.start()
     running.run(
         "wandb", "sync", "--include-online", "--include-synced", "--entity", "someone", folder,
