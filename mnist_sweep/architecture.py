@@ -204,13 +204,14 @@ def _step6(dropout: float) -> Iterator[Layer]:
 
 
 def tiny(
-    *, c1: int, c2: int, squeeze: int, c3: int, c4: int, c5: int, head: int, pools: int, dropout: float
+    *, c1: int, c2: int, squeeze: int, c3: int, c4: int, c5: int, c6: int = 0, head: int, pools: int, dropout: float
 ) -> Network:
     """The searchable network; at the widths 8, 16, 8, 10, 16, 18, 16 with one pooling it is step 8 of the study.
 
     Two 3x3 blocks (24 x 24), max-pool (12), a bare 1x1 `squeeze`, three 3x3 blocks (6 x 6), average pooling (1), a 1x1
     block of `head` channels, ten logits. A block is convolution, ReLU, batch norm, dropout. With two `pools` a second
-    max-pool (4) stands before the last 3x3 block, which is padded. A width of 0 leaves `squeeze` or `head` out.
+    max-pool (4) stands before the fifth 3x3 block, which is padded. `c6` is a sixth 3x3 block, padded, too. A width of
+    0 leaves `squeeze`, `c6` or `head` out.
     """
 
     def layers() -> Iterator[Layer]:
@@ -222,10 +223,12 @@ def tiny(
         if pools == 2:
             yield Pool("max", 2)
         yield from _block(Conv(c4, c5, 3, padding=pools - 1), "relu-bn", dropout)
+        if c6:
+            yield from _block(Conv(c5, c6, 3, padding=1), "relu-bn", dropout)
         yield Pool("avg", 6 if pools == 1 else 4)
         if head:
-            yield from _block(Conv(c5, head, 1), "relu-bn", dropout)
-        yield Conv(head or c5, CLASSES, 1)
+            yield from _block(Conv(c6 or c5, head, 1), "relu-bn", dropout)
+        yield Conv(head or c6 or c5, CLASSES, 1)
 
     return tuple(layers())
 

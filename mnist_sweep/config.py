@@ -20,7 +20,7 @@ PROJECT = "mnist-sweep"
 """W&B project of a run or a sweep that names none."""
 
 PARAMETER_LIMIT = 10_000
-"""A network must have strictly fewer trainable parameters than this."""
+"""A network must have strictly fewer trainable parameters than this; a run may set itself a lower limit."""
 
 EPOCH_LIMIT = 15
 
@@ -63,11 +63,11 @@ class ConfigError(UserError, ValueError):
 
 
 class OverBudgetError(ConfigError):
-    """A valid configuration whose network has `parameters` >= PARAMETER_LIMIT."""
+    """A valid configuration whose network has `parameters` >= `limit`."""
 
-    def __init__(self, message: str, parameters: int) -> None:
+    def __init__(self, message: str, parameters: int, limit: int) -> None:
         super().__init__(message)
-        self.parameters = parameters
+        self.parameters, self.limit = parameters, limit
 
 
 class RunConfig(BaseModel):
@@ -87,6 +87,7 @@ class RunConfig(BaseModel):
     c3: Width = Field(10, description="channels of the 3rd 3x3 convolution (tiny)")
     c4: Width = Field(16, description="channels of the 4th 3x3 convolution (tiny)")
     c5: Width = Field(18, description="channels of the 5th 3x3 convolution (tiny)")
+    c6: OptionalWidth = Field(0, description="channels of a 6th, padded 3x3 convolution, 0 = none (tiny)")
     head: OptionalWidth = Field(
         16, description="channels of the 1x1 convolution after average pooling, 0 = none (tiny)"
     )
@@ -95,6 +96,12 @@ class RunConfig(BaseModel):
     augment_strength: float = Field(
         1.0, ge=0, le=1.5, description="augmentation: 0 is none, 1 the study's policy A, scales its ranges"
     )
+    rotate: float = Field(0.0, ge=0, le=45, description="augmentation beside policy A: rotation up to so many degrees")
+    shear: float = Field(0.0, ge=0, le=45, description="augmentation beside policy A: shear up to so many degrees")
+    shift: float = Field(
+        0.0, ge=0, le=0.5, description="augmentation beside policy A: shifts up to this share of the side"
+    )
+    zoom: float = Field(0.0, ge=0, le=0.5, description="augmentation beside policy A: scale up to this far from 1")
     lr_schedule: Literal["onecycle", "constant"] = Field(
         "onecycle", description="onecycle: up to max_lr and down to nearly 0; constant: max_lr throughout"
     )
@@ -108,6 +115,9 @@ class RunConfig(BaseModel):
     )
     nesterov: bool = Field(False, description="Nesterov momentum")
     weight_decay: float = Field(0.0, ge=0, le=0.1, description="L2 penalty of SGD")
+    decay_norm: bool = Field(
+        True, description="weight decay on batch norm and biases, too; false: only on convolutions"
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
     batch_size: int = Field(128, ge=8, le=4096, description="images per step")
     epochs: int = Field(EPOCH_LIMIT, ge=1, le=EPOCH_LIMIT, description="passes over the training images")
@@ -131,9 +141,11 @@ class RunConfig(BaseModel):
     threads: int = Field(
         0, ge=0, le=256, description="CPU threads; 0 is PyTorch's own choice (OMP_NUM_THREADS, else cores)"
     )
+    parameter_limit: int = Field(
+        PARAMETER_LIMIT, ge=100, le=PARAMETER_LIMIT, description="the network must have fewer trainable parameters"
+    )
     over_budget: bool = Field(
-        False,
-        description=f"allow {PARAMETER_LIMIT:,} parameters or more; such a run is a baseline and never ranked",
+        False, description="allow parameter_limit or more; such a run is a baseline and never ranked"
     )
 
     @model_validator(mode="before")
@@ -151,15 +163,15 @@ class RunConfig(BaseModel):
     @model_validator(mode="after")
     def _fits_budget(self) -> Self:
         count = self.parameters
-        if count >= PARAMETER_LIMIT and not self.over_budget:
+        if self.baseline and not self.over_budget:
             raise PydanticCustomError(
                 "over_budget",
                 "{parameters} parameters, the limit is fewer than {limit}; most are in {largest}",
                 {
                     "parameters": f"{count:,}",
-                    "limit": f"{PARAMETER_LIMIT:,}",
+                    "limit": f"{self.parameter_limit:,}",
                     "largest": architecture.largest_layers(self.network),
-                    "count": count,
+                    "counts": (count, self.parameter_limit),
                 },
             )
         return self
@@ -179,7 +191,7 @@ class RunConfig(BaseModel):
     @property
     def baseline(self) -> bool:
         """Over the limit by explicit permission: shown for comparison, never ranked."""
-        return self.parameters >= PARAMETER_LIMIT
+        return self.parameters >= self.parameter_limit
 
     def command(self) -> str:
         """The command line that repeats this run: every field that is not the default."""
@@ -190,7 +202,7 @@ class RunConfig(BaseModel):
         return " ".join(["mnist-sweep train", *(f"--{k}={v}" for k, v in chosen.items())])
 
 
-WIDTHS = ("c1", "c2", "squeeze", "c3", "c4", "c5", "head")
+WIDTHS = ("c1", "c2", "squeeze", "c3", "c4", "c5", "c6", "head")
 """Fields that set the widths of the tiny network."""
 
 
@@ -198,7 +210,7 @@ def parse(values: Mapping[str, Any]) -> RunConfig:
     """Validate `values` into a RunConfig.
 
     Raises:
-        OverBudgetError: valid, but its network is not under PARAMETER_LIMIT.
+        OverBudgetError: valid, but its network is not under its parameter_limit.
         ConfigError: anything else wrong; one line that names every offending field, its value and what is allowed.
     """
     try:
@@ -206,7 +218,7 @@ def parse(values: Mapping[str, Any]) -> RunConfig:
     except ValidationError as error:
         problems = error.errors(include_url=False)
         if problems[0]["type"] == "over_budget":
-            raise OverBudgetError(problems[0]["msg"], problems[0]["ctx"]["count"]) from None
+            raise OverBudgetError(problems[0]["msg"], *problems[0]["ctx"]["counts"]) from None
         raise ConfigError("; ".join(_word(problem) for problem in problems)) from None
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 import wandb
 
-from mnist_sweep.config import PARAMETER_LIMIT, PRESETS, PROJECT, RunConfig
+from mnist_sweep.config import PRESETS, PROJECT, OverBudgetError, RunConfig
 from mnist_sweep.training.engine import Epoch, Evaluation, Fit
 from mnist_sweep.training.mnist import Split
 
@@ -63,12 +63,12 @@ class Tracker:
         self.run.define_metric("epoch", hidden=True)
         for pattern in ("train/*", "val/*", "test/*", "lr", "images_per_second"):
             self.run.define_metric(pattern, step_metric="epoch")
-        self.run.summary.update(_budget(config.parameters))
+        self.run.summary.update(_budget(config.parameters, config.parameter_limit))
 
-    def reject(self, parameters: int, reason: str) -> None:
+    def reject(self, error: OverBudgetError) -> None:
         """Record a suggestion over budget: no metric, so that the search takes it for a bad one, not for a number."""
-        self.run.name = f"over-budget-{parameters}p"
-        self.run.summary.update({**_budget(parameters), "feasible": False, "reason": reason})
+        self.run.name = f"over-budget-{error.parameters}p"
+        self.run.summary.update({**_budget(error.parameters, error.limit), "reason": str(error)})
 
     def log(self, epoch: Epoch, name: str) -> None:
         """One row of history; `name` is `val` or `test`. Rows that a resumed run already has are not repeated."""
@@ -145,11 +145,11 @@ def _settings() -> wandb.Settings:
     return wandb.Settings(**{k: v for k, v in wanted.items() if k in wandb.Settings.model_fields})
 
 
-def _budget(parameters: int) -> dict[str, Any]:
+def _budget(parameters: int, limit: int) -> dict[str, Any]:
     return {
         "parameters": parameters,
-        "feasible": parameters < PARAMETER_LIMIT,
-        "constraint/parameters": parameters - (PARAMETER_LIMIT - 1),  # above zero is infeasible
+        "feasible": parameters < limit,
+        "constraint/parameters": parameters - (limit - 1),  # above zero is infeasible
     }
 
 

@@ -87,7 +87,7 @@ def _train(tracker: Tracker, console: Console) -> Outcome:
     try:
         config = engine.resolve(parse(tracker.suggestion))
     except OverBudgetError as error:
-        tracker.reject(error.parameters, str(error))
+        tracker.reject(error)
         console.print(f"not trained: {error}", highlight=False, soft_wrap=True)
         return Outcome(feasible=False)
     tracker.configure(config)

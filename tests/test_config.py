@@ -85,10 +85,15 @@ def test_the_defaults_are_a_valid_run_under_the_limit() -> None:
     ("name", "inside", "outside"),
     [
         ("c1", (1, 128), (0, 129, 8.5)),
+        ("c6", (0, 128), (-1, 129)),
         ("head", (0, 128), (-1, 129)),
         ("pools", (1, 2), (0, 3)),
         ("dropout", (0, 0.5), (-0.01, 0.51)),
         ("augment_strength", (0, 1.5), (-0.1, 1.51)),
+        ("rotate", (0, 45), (-1, 46)),
+        ("shear", (0, 45), (-1, 46)),
+        ("shift", (0, 0.5), (-0.01, 0.51)),
+        ("zoom", (0, 0.5), (-0.01, 0.51)),
         ("max_lr", (1e-9, 5), (0, -1, 5.1)),
         ("pct_start", (1e-9, 0.999), (0, 1)),
         ("div_factor", (1, 1e4), (0.9, 1e5)),
@@ -100,6 +105,7 @@ def test_the_defaults_are_a_valid_run_under_the_limit() -> None:
         ("epochs", (1, 15), (0, 16, 1.5)),
         ("replicate", (0, 11), (-1, 12)),
         ("seed", (0, 2**31 - 1), (-1, 2**31)),
+        ("parameter_limit", (100, 10_000), (99, 10_001)),
         ("threads", (0, 256), (-1, 257)),
         ("device", ("auto", "cpu", "mps", "cuda", "cuda:3"), ("gpu", "cuda:", "cuda:999", "cpu ", "")),
         ("precision", ("auto", "float32", "bfloat16"), ("float16",)),
@@ -218,6 +224,15 @@ def test_the_limit_is_strict() -> None:
             assert parse(values | OVER).baseline
 
 
+def test_a_run_may_set_itself_a_lower_limit() -> None:
+    small = {"c1": 3, "c2": 4, "squeeze": 0, "c3": 5, "c4": 5, "c5": 6, "head": 0, "pools": 2}
+    assert parse(small | {"parameter_limit": 1_000}).parameters < 1_000
+    with pytest.raises(OverBudgetError, match="6,720 parameters, the limit is fewer than 3,000"):
+        parse({"parameter_limit": 3_000})
+    assert parse({"parameter_limit": 6_721}).parameters == 6_720
+    assert parse({"parameter_limit": 3_000} | OVER).baseline
+
+
 def test_over_budget_is_a_permission_and_no_brand() -> None:
     assert not RunConfig(over_budget=True).baseline
     assert parse({"preset": "step1"} | OVER).baseline
@@ -227,9 +242,9 @@ def test_over_budget_is_a_permission_and_no_brand() -> None:
 def test_a_config_that_exists_fits_or_was_allowed(values: dict[str, Any]) -> None:
     match outcome(values):
         case RunConfig() as config:
-            assert config.parameters < PARAMETER_LIMIT or config.over_budget
+            assert config.parameters < config.parameter_limit <= PARAMETER_LIMIT or config.over_budget
         case OverBudgetError() as error:
-            assert error.parameters >= PARAMETER_LIMIT
+            assert error.parameters >= error.limit == values.get("parameter_limit", PARAMETER_LIMIT)
             assert not values.get("over_budget")
         case error:
             raise AssertionError(f"valid values were refused: {error}")

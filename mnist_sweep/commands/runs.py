@@ -7,7 +7,7 @@ import os
 
 from mnist_sweep import flags
 from mnist_sweep.commands.speech import say
-from mnist_sweep.config import PARAMETER_LIMIT, parse
+from mnist_sweep.config import parse
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -71,6 +71,8 @@ def show(arguments: argparse.Namespace) -> int:
     console = Console()
     console.print(table)
     if config.baseline and not flags.given(arguments).get("over_budget"):
-        console.print(f"over the limit of fewer than {PARAMETER_LIMIT:,} parameters", style="red", highlight=False)
+        console.print(
+            f"over the limit of fewer than {config.parameter_limit:,} parameters", style="red", highlight=False
+        )
         return 1
     return 0

@@ -1,8 +1,9 @@
-"""The study's augmentation (policy A) as one batched transform on the images' device, with a strength.
+"""Augmentation as one batched transform on the images' device: the study's (policy A) with a strength, and more.
 
 At strength 1, per image: rotation within 6 degrees; then rotation within 7 degrees, shear within 10 degrees,
 translation up to a tenth of the side, scale 0.8 … 1.2; then brightness and contrast within 40 %. A strength s scales
-every one of these ranges by s. The two geometric steps are composed and resampled once, bilinearly.
+every one of these ranges by s. Ranges of one's own may be added (`Affine`), or stand alone at strength 0. The two
+geometric steps are composed and resampled once, bilinearly.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import functools
 import io
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -29,24 +31,44 @@ RANGES = (math.radians(6), math.radians(7), math.radians(10), 0.2, 0.2, 0.2, 0.4
 """At strength 1: turn, rotation, shear (radians), shifts (half sides), scale, brightness, contrast (around 1)."""
 
 
+class Affine(NamedTuple):
+    """Ranges that are added to policy A's second geometric step, each to either side."""
+
+    rotate: float = 0.0
+    """Degrees."""
+    shear: float = 0.0
+    """Degrees."""
+    shift: float = 0.0
+    """Share of the side, across and down."""
+    zoom: float = 0.0
+    """Scale 1 - zoom … 1 + zoom."""
+
+
+NO_AFFINE = Affine()
+
+
 def augment(
-    images: torch.Tensor, strength: float, generator: torch.Generator, dtype: torch.dtype = torch.float32
+    images: torch.Tensor,
+    strength: float,
+    generator: torch.Generator,
+    dtype: torch.dtype = torch.float32,
+    affine: Affine = NO_AFFINE,
 ) -> torch.Tensor:
-    """Policy A at `strength` (0 … 1.5), normalised.
+    """Policy A at `strength` (0 … 1.5) and `affine`, normalised.
 
     Args:
         images: uint8, N x 28 x 28.
-        strength: 0 leaves the images as they are.
+        strength: 0 without `affine` leaves the images as they are.
         generator: on the images' device; every image draws its own parameters.
         dtype: float32 or bfloat16.
 
     Returns:
         N x 1 x 28 x 28.
     """
-    if strength == 0:
+    if strength == 0 and not any(affine):
         return normalise(images).to(dtype)
     parameters = torch.rand(8, len(images), generator=generator, device=images.device).mul_(2).sub_(1)
-    parameters *= _ranges(images.device) * strength
+    parameters *= _ranges(strength, affine, images.device)
     if images.device.type != "cpu":
         return _augment(images, parameters).to(dtype)
     out = torch.empty(len(images), 1, *images.shape[1:], dtype=dtype)
@@ -54,10 +76,12 @@ def augment(
     return out
 
 
-@functools.cache
-def _ranges(device: torch.device) -> torch.Tensor:
+@functools.lru_cache(maxsize=8)
+def _ranges(strength: float, affine: Affine, device: torch.device) -> torch.Tensor:
     """8 x 1; kept, because a copy to a GPU would wait for it."""
-    return torch.tensor(RANGES, device=device).unsqueeze(1)
+    rotate, shear = math.radians(affine.rotate), math.radians(affine.shear)
+    beside = (0.0, rotate, shear, 2 * affine.shift, 2 * affine.shift, affine.zoom, 0.0, 0.0)
+    return (torch.tensor(RANGES) * strength + torch.tensor(beside)).unsqueeze(1).to(device)
 
 
 def _augment(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:

@@ -50,6 +50,8 @@ class Evaluation:
     """int64, N."""
     confidences: torch.Tensor
     """float32, N: probability given to the prediction."""
+    logits: torch.Tensor
+    """float32, N x 10."""
 
 
 @dataclass
@@ -149,6 +151,7 @@ def evaluate(network: nn.Module, images: Images, precision: str = "float32") -> 
         (predictions == images.labels).double().mean().item(),
         predictions.cpu(),
         confidences.cpu(),
+        together.cpu(),
     )
 
 
@@ -162,8 +165,13 @@ class _Trainer:
         self.steps_per_epoch = math.ceil(len(split.train.labels) / config.batch_size)
         self.rates = optimizer.rates(config, config.epochs * self.steps_per_epoch)
         self.optimizer = optimizer.SGD(
-            self.network, self.rates, weight_decay=config.weight_decay, nesterov=config.nesterov
+            self.network,
+            self.rates,
+            weight_decay=config.weight_decay,
+            nesterov=config.nesterov,
+            decay_norm=config.decay_norm,
         )
+        self.affine = augment.Affine(config.rotate, config.shear, config.shift, config.zoom)
         self.twin = _twin(self.network, device)
         self.loss_sum = torch.zeros((), device=device)
         self.correct = torch.zeros((), dtype=torch.int64, device=device)
@@ -234,7 +242,8 @@ class _Trainer:
         """One step on the training images at `index` (int64, on the device); never waits for the device."""
         config, (images, labels) = self.config, self.split.train
         dtype = _input_dtype(config.precision, self.device)
-        batch = augment.augment(images.index_select(0, index), config.augment_strength, self.generator, dtype)
+        chosen = images.index_select(0, index)
+        batch = augment.augment(chosen, config.augment_strength, self.generator, dtype, self.affine)
         target = labels.index_select(0, index)
         logits = _logits(self.twin, batch, config.precision)
         loss = F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)

@@ -50,9 +50,19 @@ class SGD:
     """Updates the parameters of a network, which become parts of one vector: `weights`."""
 
     def __init__(
-        self, network: nn.Module, rates: Sequence[tuple[float, float]], *, weight_decay: float, nesterov: bool
+        self,
+        network: nn.Module,
+        rates: Sequence[tuple[float, float]],
+        *,
+        weight_decay: float,
+        nesterov: bool,
+        decay_norm: bool = True,
     ) -> None:
-        """`rates`: learning rate and momentum of every step to come; the last ones go on for ever."""
+        """
+        Args:
+            rates: learning rate and momentum of every step to come; the last ones go on for ever.
+            decay_norm: without it, parameters of one dimension (batch norm's, biases) do not decay.
+        """
         self.parameters = list(network.parameters())
         self.weights = nn.utils.parameters_to_vector(self.parameters).detach()
         nn.utils.vector_to_parameters(self.weights, self.parameters)
@@ -61,6 +71,9 @@ class SGD:
         self.steps = torch.zeros(1, dtype=torch.int64, device=self.weights.device)
         """How many were made."""
         self.weight_decay, self.nesterov = weight_decay, nesterov
+        decaying = torch.cat([torch.full_like(p, p.ndim > 1).flatten() for p in self.parameters])
+        self.decaying = None if decay_norm else decaying
+        """1 for each weight that decays, 0 for the others; None where all do."""
 
     @torch.no_grad()
     def step(self, loss: Tensor) -> None:
@@ -70,7 +83,8 @@ class SGD:
         lr, momentum = self.rates.index_select(0, self.steps.clamp(max=len(self.rates) - 1))[0]
         change = torch.cat([gradient.flatten() for gradient in gradients])
         if self.weight_decay:
-            change.add_(self.weights, alpha=self.weight_decay)
+            decaying = self.weights if self.decaying is None else self.weights * self.decaying
+            change.add_(decaying, alpha=self.weight_decay)
         self.velocity.mul_(momentum).add_(change)
         self.weights -= lr * (change.add_(momentum * self.velocity) if self.nesterov else self.velocity)
         self.steps += 1

@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 
-from mnist_sweep.training.augment import MEAN, RANGES, STD, _augment, augment, normalise
+from mnist_sweep.training.augment import MEAN, NO_AFFINE, STD, Affine, _augment, _ranges, augment, normalise
 from mnist_sweep.training.mnist import Split
 
 SIDE, SIGMA, ARM = 28, 1.5, 5.0
 CENTRE = (SIDE - 1) / 2
+LIGHT = Affine(rotate=10, shear=5, shift=0.07, zoom=0.1)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -101,10 +102,11 @@ def centres(images: torch.Tensor) -> torch.Tensor:
     return torch.stack(((mass.sum(1) @ axis) / total, (mass.sum(2) @ axis) / total), 1)
 
 
-def affine_maps(strength: float, count: int = 2_000) -> tuple[torch.Tensor, torch.Tensor]:
+def affine_maps(strength: float, count: int = 2_000, affine: Affine = NO_AFFINE) -> tuple[torch.Tensor, torch.Tensor]:
     """N x 2 x 2 matrices and N x 2 shifts (pixels) that `augment` applied."""
     middle, right, below = (
-        centres(augment(blobs(x, y, count), strength, seeded(7))) for x, y in ((0, 0), (ARM, 0), (0, ARM))
+        centres(augment(blobs(x, y, count), strength, seeded(7), affine=affine))
+        for x, y in ((0, 0), (ARM, 0), (0, ARM))
     )
     return torch.stack(((right - middle) / ARM, (below - middle) / ARM), 2), middle
 
@@ -168,12 +170,38 @@ def test_brightness_and_contrast_are_within_two_fifths() -> None:
     assert level.std().item() == pytest.approx(value * math.hypot(gain, blend), rel=0.1)
 
 
-@pytest.mark.parametrize("strength", [0.5, 1.5])
-def test_the_compiled_loops_are_the_operations_other_devices_use(small: Split, strength: float) -> None:
+@pytest.mark.parametrize(("strength", "affine"), [(0.5, NO_AFFINE), (1.5, NO_AFFINE), (0, LIGHT), (0.5, LIGHT)])
+def test_the_compiled_loops_are_the_operations_other_devices_use(small: Split, strength: float, affine: Affine) -> None:
     images = small.train.images[:500]
     parameters = torch.rand(8, 500, generator=seeded(3)).mul(2).sub(1)
-    parameters *= torch.tensor(RANGES).unsqueeze(1) * strength
-    torch.testing.assert_close(augment(images, strength, seeded(3)), _augment(images, parameters), atol=1e-3, rtol=0)
+    parameters *= _ranges(strength, affine, images.device)
+    compiled = augment(images, strength, seeded(3), affine=affine)
+    torch.testing.assert_close(compiled, _augment(images, parameters), atol=1e-3, rtol=0)
+
+
+def test_an_affine_alone_has_its_own_ranges() -> None:
+    matrix, shift = affine_maps(0, affine=LIGHT)
+    assert shift.abs().max() < LIGHT.shift * SIDE + 0.1
+    assert shift.std(0).tolist() == pytest.approx([uniform_deviation(LIGHT.shift * SIDE)] * 2, rel=0.05)
+    scale = torch.linalg.det(matrix).sqrt()
+    assert scale.std().item() == pytest.approx(uniform_deviation(LIGHT.zoom), rel=0.08)
+    angle = torch.atan2(matrix[:, 1, 0] - matrix[:, 0, 1], matrix[:, 0, 0] + matrix[:, 1, 1]).rad2deg()
+    deviation = math.hypot(uniform_deviation(LIGHT.rotate), uniform_deviation(LIGHT.shear / 2))
+    assert angle.std().item() == pytest.approx(deviation, rel=0.06)
+
+
+def test_an_affine_alone_leaves_grey_levels() -> None:
+    square = torch.zeros(500, SIDE, SIDE, dtype=torch.uint8)
+    square[:, 6:22, 6:22] = 100
+    middle = pixels(augment(square, 0, seeded(), affine=LIGHT))[:, 0, 12:16, 12:16]
+    torch.testing.assert_close(middle, torch.full_like(middle, 100 / 255), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("part", Affine._fields)
+def test_every_part_of_an_affine_changes_something(small: Split, part: str) -> None:
+    images = small.train.images[:50]
+    changed = augment(images, 0, seeded(), affine=NO_AFFINE._replace(**{part: 0.1}))
+    assert not torch.equal(changed, normalise(images))
 
 
 def test_bfloat16_is_rounded_float32(small: Split) -> None:

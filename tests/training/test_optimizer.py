@@ -20,6 +20,7 @@ SHAPES = [
     {"cycle_momentum": False, "momentum": 0.8, "nesterov": True},
     {"weight_decay": 0.01},
     {"weight_decay": 0.01, "nesterov": True},
+    {"weight_decay": 0.01, "decay_norm": False},
     {"lr_schedule": "constant", "max_lr": 0.05},
 ]
 
@@ -32,9 +33,13 @@ def test_training_is_pytorchs(values: dict[str, Any]) -> None:
     network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 10))
     plain = copy.deepcopy(network)
     rates = optimizer.rates(chosen, STEPS)
-    mine = optimizer.SGD(network, rates, weight_decay=chosen.weight_decay, nesterov=chosen.nesterov)
+    mine = optimizer.SGD(
+        network, rates, weight_decay=chosen.weight_decay, nesterov=chosen.nesterov, decay_norm=chosen.decay_norm
+    )
+    kernels = [p for p in plain.parameters() if p.ndim > 1]
+    others = [p for p in plain.parameters() if p.ndim == 1]
     theirs = torch.optim.SGD(
-        plain.parameters(),
+        [{"params": kernels}, {"params": others} | ({} if chosen.decay_norm else {"weight_decay": 0.0})],
         lr=chosen.max_lr,
         momentum=chosen.momentum,
         weight_decay=chosen.weight_decay,
