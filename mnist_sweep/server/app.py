@@ -21,8 +21,8 @@ from starlette.routing import Route
 from mnist_sweep.server import addressed, filestream, gql, http, pages
 from mnist_sweep.server.auth import Keys
 from mnist_sweep.server.http import Json
-from mnist_sweep.server.links import KINDS, Links
-from mnist_sweep.server.store import Store, StoreError, artifacts, files, runs
+from mnist_sweep.server.links import Links
+from mnist_sweep.server.store import Store, StoreError, artifacts, contents, files, runs
 from mnist_sweep.server.store.blobs import Blob
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
@@ -31,8 +31,6 @@ from mnist_sweep.server.sweeper import Sweeper
 _log = logging.getLogger("mnist_sweep.server")
 _LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"]
 _THREADS = 64
-_FILL = {"file": files.fill, "manifest": artifacts.fill_manifest, "artifact-file": artifacts.fill_file}
-_TABLE = {"file": "files", "manifest": "manifests", "artifact-file": "artifact_files"}
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -133,8 +131,8 @@ class Server:
         return Json(answer)
 
     def _execute(self, query: str, variables: dict[str, Any], operation: str | None, links: Links) -> ExecutionResult:
-        def run(db: sqlite3.Connection) -> ExecutionResult:
-            context = gql.Context(self._store, db, links, self._sweeper, self._entity)
+        def run(db: sqlite3.Connection | None) -> ExecutionResult:
+            context = gql.Context(self._store, links, self._sweeper, self._entity, db)
             result = gql.execute(query, variables, operation, context)
             for error in result.errors or ():
                 if isinstance(error.original_error, StoreError | OSError):
@@ -146,7 +144,7 @@ class Server:
             with self._store.read() as db:
                 return run(db)
         if kind == "own":
-            result = run(cast(sqlite3.Connection, None))
+            result = run(None)
             for error in result.errors or ():
                 if isinstance(error.original_error, NotFound):
                     raise error.original_error
@@ -202,7 +200,7 @@ class Server:
     async def storage(self, request: Request) -> Response:
         """PUT and GET of contents under signed addresses."""
         kind, key = request.path_params["kind"], request.path_params["key"]
-        if kind not in KINDS or key >= 2**63:
+        if kind not in contents.KINDS or key >= 2**63:
             raise HTTPException(404, "no such file")
         origin = str(request.base_url).rstrip("/")
         headers = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
@@ -218,10 +216,7 @@ class Server:
 
         def look() -> sqlite3.Row | None:
             with self._store.read() as db:
-                row: sqlite3.Row | None = db.execute(
-                    f"SELECT * FROM {_TABLE[kind]} WHERE id = ? AND blob IS NOT NULL", (key,)
-                ).fetchone()
-                return row
+                return contents.find(db, kind, key)
 
         return self._send(await anyio.to_thread.run_sync(look), headers)
 
@@ -231,11 +226,11 @@ class Server:
                 await anyio.to_thread.run_sync(upload.write, piece)
             blob = await anyio.to_thread.run_sync(upload.keep)
         if not await anyio.to_thread.run_sync(self._fill, kind, key, blob):
-            raise HTTPException(404, "no such file; it may have been deleted")
+            raise HTTPException(404, "no such file; it may have been deleted, or its artifact is committed")
 
     def _fill(self, kind: str, key: int, blob: Blob) -> bool:
         with self._store.write() as db:
-            return _FILL[kind](db, key, blob)
+            return contents.fill(db, kind, key, blob)
 
     def _send(self, row: sqlite3.Row | None, headers: dict[str, str] | None = None) -> Response:
         """The contents as a download that no browser runs or shows."""

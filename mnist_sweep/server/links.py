@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 _LIFETIME = 24 * 3600
-KINDS = ("file", "manifest", "artifact-file")
 
 
 @dataclass(frozen=True)

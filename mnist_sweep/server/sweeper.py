@@ -16,7 +16,7 @@ from mnist_sweep import search
 from mnist_sweep.server.jsonedge import dumps
 from mnist_sweep.server.store import Store, runs, sweeps
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.errors import BadRequest, NotFound
+from mnist_sweep.server.store.errors import BadRequest
 from mnist_sweep.server.store.fairlock import FairLock
 from mnist_sweep.server.trials import Trials
 
@@ -73,9 +73,9 @@ class Sweeper:
         if not isinstance(metric, dict) or not isinstance(metric.get("name"), str):
             return None
         values = [
-            (row["name"], value)
-            for row in db.execute("SELECT name, summary FROM runs WHERE sweep_id = ?", (sweep["id"],))
-            if isinstance(value := json.loads(row["summary"]).get(metric["name"]), int | float)
+            (name, value)
+            for name, summary in runs.summaries(db, sweep["id"])
+            if isinstance(value := summary.get(metric["name"]), int | float)
         ]
         choose = max if metric.get("goal") == "maximize" else min
         return choose(values, key=lambda pair: pair[1], default=None)
@@ -113,12 +113,7 @@ class Sweeper:
             turn.release()
 
     def _touch(self, db: sqlite3.Connection, agent_id: int) -> sqlite3.Row:
-        row = db.execute(
-            "UPDATE agents SET heartbeat_at = ? WHERE id = ? RETURNING sweep_id", (now(), agent_id)
-        ).fetchone()
-        if row is None:
-            raise NotFound("no such agent; its sweep may have been deleted")
-        sweep = sweeps.by_id(db, row["sweep_id"])
+        sweep = sweeps.touch_agent(db, agent_id)
         if sweep["state"] == "PENDING":
             sweeps.update(db, sweep["id"], state="RUNNING")
             sweep = sweeps.by_id(db, sweep["id"])
@@ -130,9 +125,7 @@ class Sweeper:
         """Compare what the agent says it executes with what it was given; returns orders, and if it is busy."""
         commands: list[Command] = []
         busy = False
-        for run in db.execute(
-            "SELECT * FROM runs WHERE agent_id = ? AND state IN ('pending', 'running', 'preempting')", (agent_id,)
-        ).fetchall():
+        for run in runs.alive_at(db, agent_id):
             if sweep["state"] == "CANCELED":
                 # The order to leave kills the runs' programs, which then have no chance to say that they ended.
                 runs.update(db, run["id"], state="killed")
@@ -156,12 +149,7 @@ class Sweeper:
 
     def _take_queued(self, db: sqlite3.Connection, sweep: sqlite3.Row, agent_id: int) -> Command | None:
         """A run that waits for an agent: queued by a scheduler, or preempted and to be resumed."""
-        run = db.execute(
-            "SELECT * FROM runs WHERE sweep_id = ? AND (state = 'preempted' OR state = 'pending' AND agent_id IS NULL)"
-            " ORDER BY id LIMIT 1",
-            (sweep["id"],),
-        ).fetchone()
-        if run is None:
+        if (run := runs.first_waiting(db, sweep["id"])) is None:
             return None
         kind = "resume" if run["started"] else "run"
         runs.update(db, run["id"], state="pending", agent_id=agent_id, started=0, stop_requested=0)
@@ -201,7 +189,7 @@ class Sweeper:
             sweep_id=sweep["id"],
             config={name: {"value": value} for name, value in params.items()},
         )
-        db.execute("UPDATE sweeps SET trials = trials + 1 WHERE id = ?", (sweep["id"],))
+        sweeps.count_trial(db, sweep["id"])
         return runs.by_id(db, run_id)
 
     def _command(self, sweep: sqlite3.Row, run: sqlite3.Row, kind: str) -> Command:
@@ -274,12 +262,7 @@ class Sweeper:
         sweep = sweeps.by_id(db, sweep_id)
         expected = self.expected_runs(sweep)
         exhausted = exhausted or (expected is not None and sweep["trials"] >= expected)
-        waiting = db.execute(
-            "SELECT 1 FROM runs WHERE sweep_id = ?"
-            " AND state IN ('pending', 'running', 'preempting', 'preempted') LIMIT 1",
-            (sweep_id,),
-        ).fetchone()
-        if exhausted and waiting is None and sweep["state"] in sweeps.OPEN:
+        if exhausted and sweep["state"] in sweeps.OPEN and not runs.any_unfinished(db, sweep_id):
             sweeps.update(db, sweep_id, state="FINISHED")
 
     def lose_silent(self, silent_since: str) -> None:

@@ -1,5 +1,6 @@
 """Who is asking and what this server can do. There is one user; entities exist by being named in an address."""
 
+import sqlite3
 from typing import Any
 
 from mnist_sweep.server.gql import ids
@@ -58,6 +59,13 @@ def entity(name: str) -> dict[str, Any]:
 @field("Query", "viewer")
 def viewer(_: None, context: Context) -> dict[str, Any]:
     return user(context.entity)
+
+
+@field("Project", "user")
+@field("Run", "user")
+@field("Sweep", "user")
+def owner(source: sqlite3.Row, _: Context) -> dict[str, Any]:
+    return user(source["entity"])
 
 
 @field("Query", "users")

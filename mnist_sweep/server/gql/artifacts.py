@@ -1,18 +1,18 @@
 """Artifacts: versions, their manifests and files."""
 
-import json
 import sqlite3
 from typing import Any
 
-from mnist_sweep.server.gql import ids
+from mnist_sweep.server.gql import ids, nodes
 from mnist_sweep.server.gql.connection import slice_page
-from mnist_sweep.server.gql.projects import UNNAMED, wanted_run
-from mnist_sweep.server.gql.registry import Context, columns, constants, field, mutation
+from mnist_sweep.server.gql.projects import named, named_run
+from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
 from mnist_sweep.server.jsonedge import as_object, dumps
-from mnist_sweep.server.store import artifacts, projects, runs
+from mnist_sweep.server.store import artifacts, collections, projects, runs
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
 
+identified("Artifact", "ArtifactManifest")
 columns(
     "Artifact",
     state="state",
@@ -30,43 +30,6 @@ constants("Artifact", ttlIsInherited=False, commitHash=None, labels=None)
 columns("ArtifactManifest", digest="digest")
 
 
-def type_name(value: Any) -> str:
-    """Which GraphQL type a row is, where the schema leaves it open."""
-    if isinstance(value, sqlite3.Row):
-        if "portfolio" in value.keys():  # noqa: SIM118 (a row iterates over its values)
-            return "ArtifactPortfolio" if value["portfolio"] else "ArtifactSequence"
-        return "Run"
-    return "User"
-
-
-def collection_of(db: sqlite3.Connection, collection_id: int) -> sqlite3.Row:
-    row: sqlite3.Row = db.execute("SELECT * FROM collections WHERE id = ?", (collection_id,)).fetchone()
-    return row
-
-
-def version_of(db: sqlite3.Connection, artifact: sqlite3.Row) -> int | None:
-    row = db.execute(
-        "SELECT version FROM memberships WHERE artifact_id = ? AND collection_id = ?",
-        (artifact["id"], artifact["collection_id"]),
-    ).fetchone()
-    return None if row is None else int(row[0])
-
-
-def file_node(context: Context, row: sqlite3.Row) -> dict[str, Any]:
-    """A GraphQL `File` for an artifact's file; references have their own address."""
-    link = row["ref"] or context.links.download("artifact-file", row["id"], row["name"])
-    return {**dict(row), "directUrl": link, "updated_at": now(), "storagePath": row["name"]}
-
-
-def file_page(
-    context: Context, artifact_id: int, names: list[str] | None, after: str | None, first: int | None
-) -> dict[str, Any]:
-    rows = slice_page(artifacts.files(context.db, artifact_id, names), after, first)
-    for edge in rows["edges"]:
-        edge["node"] = file_node(context, edge["node"])
-    return rows
-
-
 @field("Query", "artifact")
 def by_id(_: None, context: Context, id: str) -> sqlite3.Row | None:
     try:
@@ -77,24 +40,20 @@ def by_id(_: None, context: Context, id: str) -> sqlite3.Row | None:
 
 @field("Query", "clientIDMapping")
 def client_id_mapping(_: None, context: Context, clientID: str) -> dict[str, Any] | None:
-    row = context.db.execute("SELECT id FROM artifacts WHERE client_id = ? ORDER BY id DESC", (clientID,)).fetchone()
-    return None if row is None else {"serverID": ids.encode("Artifact", row[0])}
+    row = artifacts.by_client_id(context.db, clientID)
+    return None if row is None else {"serverID": ids.encode("Artifact", row["id"])}
 
 
 @field("Project", "artifact")
 def project_artifact(source: sqlite3.Row, context: Context, name: str) -> sqlite3.Row | None:
-    member = artifacts.find(context.db, source["id"], name)
+    member = collections.find_member(context.db, source["id"], name)
     return None if member is None else artifacts.by_id(context.db, member["artifact_id"])
-
-
-@field("Artifact", "id")
-def artifact_id(source: sqlite3.Row, _: Context) -> str:
-    return ids.encode("Artifact", source["id"])
 
 
 @field("Artifact", "versionIndex")
 def version_index(source: sqlite3.Row, context: Context) -> int | None:
-    return version_of(context.db, source)
+    place = collections.place(context.db, source["collection_id"], source["id"])
+    return None if place is None else int(place["version"])
 
 
 @field("Artifact", "ttlDurationSeconds")
@@ -104,30 +63,27 @@ def ttl(source: sqlite3.Row, _: Context) -> int:
 
 @field("Artifact", "tags")
 def artifact_tags(source: sqlite3.Row, _: Context) -> list[dict[str, str]]:
-    return [{"id": ids.encode("Tag", i), "name": name} for i, name in enumerate(json.loads(source["tags"]))]
+    return nodes.tags(collections.tags(source))
 
 
 @field("Artifact", "aliases")
 def aliases(source: sqlite3.Row, context: Context) -> list[sqlite3.Row]:
-    return context.db.execute("SELECT * FROM aliases WHERE artifact_id = ? ORDER BY id", (source["id"],)).fetchall()
+    return collections.aliases(context.db, artifact_id=source["id"])
 
 
 @field("Artifact", "artifactType")
-def artifact_type(source: sqlite3.Row, context: Context) -> Any:
-    from mnist_sweep.server.gql.collections import type_node
-
-    return type_node(collection_of(context.db, source["collection_id"]))
+def artifact_type(source: sqlite3.Row, context: Context) -> dict[str, Any]:
+    return nodes.artifact_type(collections.by_id(context.db, source["collection_id"]))
 
 
 @field("Artifact", "artifactSequence")
 def artifact_sequence(source: sqlite3.Row, context: Context) -> sqlite3.Row:
-    return collection_of(context.db, source["collection_id"])
+    return collections.by_id(context.db, source["collection_id"])
 
 
 @field("Artifact", "artifactMemberships")
 def artifact_memberships(source: sqlite3.Row, context: Context) -> dict[str, Any]:
-    rows = context.db.execute("SELECT * FROM memberships WHERE artifact_id = ? ORDER BY id", (source["id"],)).fetchall()
-    return slice_page(rows, None, 10_000)
+    return slice_page(collections.memberships(context.db, source["id"]), None, 10_000)
 
 
 @field("Artifact", "currentManifest")
@@ -143,7 +99,7 @@ def artifact_files(
     after: str | None = None,
     first: int | None = None,
 ) -> dict[str, Any]:
-    return file_page(context, source["id"], names, after, first)
+    return nodes.file_page(context, source["id"], names, after, first)
 
 
 @field("Artifact", "filesByManifestEntries")
@@ -156,16 +112,12 @@ def files_by_manifest_entries(
     **_: Any,
 ) -> dict[str, Any]:
     names = [entry["name"] for entry in entries or [] if entry.get("name")]
-    return file_page(context, source["id"], names or None, after, len(names) or first)
+    return nodes.file_page(context, source["id"], names or None, after, len(names) or first)
 
 
 @field("Artifact", "usedBy")
 def used_by(source: sqlite3.Row, context: Context) -> dict[str, Any]:
-    rows = context.db.execute(
-        f"{runs.SELECT} JOIN artifact_uses ON run_id = runs.id WHERE artifact_id = ? ORDER BY runs.id",
-        (source["id"],),
-    ).fetchall()
-    return slice_page(rows, None, 10_000)
+    return slice_page(artifacts.users_of(context.db, source["id"]), None, 10_000)
 
 
 @field("Artifact", "createdBy")
@@ -177,27 +129,14 @@ def created_by(source: sqlite3.Row, context: Context) -> sqlite3.Row | None:
 def input_artifacts(
     source: sqlite3.Row, context: Context, after: str | None = None, first: int | None = None
 ) -> dict[str, Any]:
-    rows = context.db.execute(
-        "SELECT artifacts.* FROM artifacts JOIN artifact_uses ON artifact_id = artifacts.id"
-        " WHERE artifact_uses.run_id = ? ORDER BY artifacts.id",
-        (source["id"],),
-    ).fetchall()
-    return slice_page(rows, after, first)
+    return slice_page(artifacts.used_by(context.db, source["id"]), after, first)
 
 
 @field("Run", "outputArtifacts")
 def output_artifacts(
     source: sqlite3.Row, context: Context, after: str | None = None, first: int | None = None
 ) -> dict[str, Any]:
-    rows = context.db.execute(
-        "SELECT * FROM artifacts WHERE run_id = ? AND state = 'COMMITTED' ORDER BY id", (source["id"],)
-    ).fetchall()
-    return slice_page(rows, after, first)
-
-
-@field("ArtifactManifest", "id")
-def manifest_id(source: sqlite3.Row, _: Context) -> str:
-    return ids.encode("ArtifactManifest", source["id"])
+    return slice_page(artifacts.made_by(context.db, source["id"]), after, first)
 
 
 @field("ArtifactManifest", "file")
@@ -218,11 +157,11 @@ def manifest_file(source: sqlite3.Row, context: Context) -> dict[str, Any]:
 @mutation("createArtifact")
 def create_artifact(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     db = context.db
-    project = projects.ensure(db, input["entityName"] or context.entity, input["projectName"] or UNNAMED)
+    project = projects.ensure(db, *named(context, input))
     name = input.get("artifactCollectionName") or next(iter(input.get("artifactCollectionNames") or []), None)
     if not name:
         raise BadRequest("an artifact needs the name of its collection")
-    collection = artifacts.ensure_collection(db, project["id"], input["artifactTypeName"], name)
+    collection = collections.ensure(db, project["id"], input["artifactTypeName"], name)
     run = runs.find(db, project["id"], input.get("runName") or "")
     key = artifacts.create(
         db,
@@ -251,33 +190,24 @@ def create_artifact_manifest(context: Context, input: dict[str, Any]) -> dict[st
         input.get("digest"),
         input.get("type") or "FULL",
     )
-    return {"artifactManifest": _manifest(context, key)}
+    return {"artifactManifest": artifacts.manifest_by_id(context.db, key)}
 
 
 @mutation("updateArtifactManifest")
 def update_artifact_manifest(context: Context, input: dict[str, Any]) -> dict[str, Any]:
-    row = _manifest(context, ids.decode("ArtifactManifest", input["artifactManifestID"]))
+    row = artifacts.manifest_by_id(context.db, ids.decode("ArtifactManifest", input["artifactManifestID"]))
     artifacts.put_manifest(context.db, row["artifact_id"], row["name"], input.get("digest"), row["type"])
-    return {"artifactManifest": _manifest(context, row["id"])}
-
-
-def _manifest(context: Context, key: int) -> sqlite3.Row:
-    row: sqlite3.Row | None = context.db.execute("SELECT * FROM manifests WHERE id = ?", (key,)).fetchone()
-    if row is None:
-        raise NotFound("no such artifact manifest")
-    return row
+    return {"artifactManifest": artifacts.manifest_by_id(context.db, row["id"])}
 
 
 @mutation("createArtifactFiles")
 def create_artifact_files(context: Context, input: dict[str, Any]) -> dict[str, Any]:
-    nodes = []
+    files = []
     for wanted in input["artifactFiles"]:
         key = ids.decode("Artifact", wanted["artifactID"])
-        if artifacts.by_id(context.db, key)["state"] == "COMMITTED":
-            raise BadRequest("this artifact version is committed and cannot change any more")
         row = artifacts.announce_file(context.db, key, wanted["name"], wanted["md5"])
         link = None if row["blob"] else context.links.upload("artifact-file", row["id"], row["name"])
-        nodes.append(
+        files.append(
             {
                 **dict(row),
                 "updated_at": now(),
@@ -287,7 +217,7 @@ def create_artifact_files(context: Context, input: dict[str, Any]) -> dict[str, 
                 "artifact": artifacts.by_id(context.db, key),
             }
         )
-    return {"files": slice_page(nodes, None, 10_000)}
+    return {"files": slice_page(files, None, 10_000)}
 
 
 @mutation("commitArtifact")
@@ -300,20 +230,16 @@ def commit_artifact(context: Context, input: dict[str, Any]) -> dict[str, Any]:
 @mutation("updateArtifact")
 def update_artifact(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     row = artifacts.by_id(context.db, ids.decode("Artifact", input["artifactID"]))
-    tags = json.loads(row["tags"]) + [tag["tagName"] for tag in input.get("tagsToAdd") or []]
+    tags = collections.tags(row) + [tag["tagName"] for tag in input.get("tagsToAdd") or []]
     dropped = {tag["tagName"] for tag in input.get("tagsToDelete") or []}
     metadata = input.get("metadata")
-    context.db.execute(
-        "UPDATE artifacts SET description = coalesce(?, description), metadata = coalesce(?, metadata),"
-        " ttl_seconds = coalesce(?, ttl_seconds), tags = ?, updated_at = ? WHERE id = ?",
-        (
-            input.get("description"),
-            None if metadata is None else dumps(as_object(metadata, "metadata")),
-            input.get("ttlDurationSeconds"),
-            dumps([tag for tag in dict.fromkeys(tags) if tag not in dropped]),
-            now(),
-            row["id"],
-        ),
+    artifacts.update(
+        context.db,
+        row["id"],
+        tags=[tag for tag in dict.fromkeys(tags) if tag not in dropped],
+        description=input.get("description"),
+        metadata=None if metadata is None else dumps(as_object(metadata, "metadata")),
+        ttl_seconds=input.get("ttlDurationSeconds"),
     )
     return {"artifact": artifacts.by_id(context.db, row["id"])}
 
@@ -327,9 +253,7 @@ def delete_artifact(context: Context, input: dict[str, Any]) -> dict[str, Any]:
 
 @mutation("useArtifact")
 def use_artifact(context: Context, input: dict[str, Any]) -> dict[str, Any]:
-    run = wanted_run(context, input["entityName"], input["projectName"], input["runName"])
+    run = named_run(context, input)
     row = artifacts.by_id(context.db, ids.decode("Artifact", input["artifactID"]))
-    context.db.execute(
-        "INSERT OR IGNORE INTO artifact_uses (run_id, artifact_id) VALUES (?, ?)", (run["id"], row["id"])
-    )
+    artifacts.use(context.db, run["id"], row["id"])
     return {"artifact": row}

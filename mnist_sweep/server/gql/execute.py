@@ -28,7 +28,7 @@ from graphql import (
 )
 from graphql import execute as run_document
 
-from mnist_sweep.server.gql import account, artifacts, collections, files, projects, reports, runs, sweeps  # noqa: F401
+from mnist_sweep.server.gql import account, artifacts, collections, files, nodes, projects, reports, runs, sweeps  # noqa: F401
 from mnist_sweep.server.gql.registry import RESOLVERS, Context, default
 from mnist_sweep.server.store.errors import BadRequest
 
@@ -53,7 +53,7 @@ def schema() -> GraphQLSchema:
             for method in ("parse_value", "coerce_input_value"):  # graphql-core 3.2's name for it, and 3.3's
                 setattr(type_, method, functools.partial(_text, type_.name))
         if isinstance(type_, GraphQLInterfaceType | GraphQLUnionType):
-            type_.resolve_type = _type_name
+            type_.resolve_type = lambda value, *_: nodes.type_name(value)
     return built
 
 
@@ -61,10 +61,6 @@ def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise GraphQLError(f"{name} cannot represent a non-string value: {str(value)[:100]!r}")
     return value
-
-
-def _type_name(value: Any, *_: Any) -> str:
-    return artifacts.type_name(value)
 
 
 def execute(query: str, variables: dict[str, Any], operation: str | None, context: Context) -> ExecutionResult:

@@ -6,10 +6,11 @@ from typing import Any
 
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.gql.connection import slice_page
-from mnist_sweep.server.gql.projects import wanted_run
-from mnist_sweep.server.gql.registry import Context, columns, field, mutation
+from mnist_sweep.server.gql.projects import named_run
+from mnist_sweep.server.gql.registry import Context, columns, field, identified, mutation
 from mnist_sweep.server.store import files
 
+identified("File")
 columns("File", sizeBytes="size", updatedAt="updated_at")
 
 
@@ -31,11 +32,6 @@ def run_files(
 
 
 # A `File` is either a row of `files`, or a mapping that an artifact's resolvers made.
-
-
-@field("File", "id")
-def file_id(source: sqlite3.Row | dict[str, Any], _: Context) -> str:
-    return ids.encode("File", source["id"])
 
 
 @field("File", "name")
@@ -79,7 +75,7 @@ def md5(source: sqlite3.Row | dict[str, Any], _: Context) -> Any:
 
 @mutation("createRunFiles")
 def create_run_files(context: Context, input: dict[str, Any]) -> dict[str, Any]:
-    row = wanted_run(context, input["entityName"], input["projectName"], input["runName"])
+    row = named_run(context, input)
     made = []
     for name in input["files"]:
         number = files.announce(context.db, row["id"], name)
@@ -90,7 +86,7 @@ def create_run_files(context: Context, input: dict[str, Any]) -> dict[str, Any]:
 
 @mutation("markRunFilesUploaded")
 def mark_run_files_uploaded(context: Context, input: dict[str, Any]) -> dict[str, Any]:
-    wanted_run(context, input["entityName"], input["projectName"], input["runName"])
+    named_run(context, input)
     return {"success": True}
 
 

@@ -5,38 +5,29 @@ from typing import Any
 
 from mnist_sweep.server.gql import account, ids
 from mnist_sweep.server.gql.connection import page, slice_page, window
-from mnist_sweep.server.gql.registry import Context, columns, constants, field, mutation
-from mnist_sweep.server.store import filters, projects, runs, sweeps
-from mnist_sweep.server.store.errors import BadRequest, NotFound
+from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
+from mnist_sweep.server.store import projects, runs, sweeps
+from mnist_sweep.server.store.errors import BadRequest
 
 UNNAMED = "uncategorized"
 
+identified("Project")
 columns("Project", name="name", entityName="entity", description="description", createdAt="created_at")
 constants("Project", access="PRIVATE", views="{}", isBenchmark=False, isPublished=False, readOnly=False, runQueues=[])
 
 
-def wanted(context: Context, entity: str | None, name: str | None) -> sqlite3.Row:
-    """The project that a change names.
-
-    Raises:
-        NotFound: there is none.
-    """
-    row = projects.find(context.db, entity or context.entity, name or UNNAMED)
-    if row is None:
-        raise NotFound(f"no project {name or UNNAMED!r} of {entity or context.entity!r}")
-    return row
+def named(context: Context, input: dict[str, Any]) -> tuple[str, str]:
+    """Entity and name of the project that a change means: those it names, or the default ones."""
+    return input.get("entityName") or context.entity, input.get("projectName") or input.get("modelName") or UNNAMED
 
 
-def wanted_run(context: Context, entity: str | None, project: str | None, name: str) -> sqlite3.Row:
+def named_run(context: Context, input: dict[str, Any]) -> sqlite3.Row:
     """The run that a change names.
 
     Raises:
         NotFound: there is none.
     """
-    row = runs.find(context.db, wanted(context, entity, project)["id"], name)
-    if row is None:
-        raise NotFound(f"no run {name[:100]!r} in {entity or context.entity}/{project}")
-    return row
+    return runs.get(context.db, *named(context, input), input["runName"])
 
 
 def run_page(
@@ -51,23 +42,10 @@ def run_page(
     order: str | None = None,
 ) -> dict[str, Any]:
     """A page of a project's runs, narrowed and sorted as W&B's `runs` field does."""
-    where, values = filters.where(filters_json)
-    for column, value in (("project_id", project_id), ("sweep_id", sweep_id), ("agent_id", agent_id)):
-        if value is not None:
-            where, values = f"runs.{column} = ? AND {where}", [value, *values]
     start, length = window(after, first)
-    total = _count(context.db, where, values)
-    sort, sort_values = filters.order(order)
-    rows = context.db.execute(
-        f"{runs.SELECT} WHERE {where} ORDER BY {sort} LIMIT ? OFFSET ?",
-        [*values, *sort_values, length, start],
-    ).fetchall()
+    only = {"project_id": project_id, "sweep_id": sweep_id, "agent_id": agent_id}
+    rows, total = runs.search(context.db, filters_json, order, start, length, **only)
     return page(rows, total, start)
-
-
-def _count(db: sqlite3.Connection, where: str, values: list[Any]) -> int:
-    sql = runs.SELECT.split("FROM runs", 1)[1]
-    return int(db.execute(f"SELECT count(*) FROM runs {sql} WHERE {where}", values).fetchone()[0])
 
 
 @field("Query", "project")
@@ -83,9 +61,13 @@ def listing(
     return slice_page(projects.listing(context.db, entityName or context.entity), after, first)
 
 
-@field("Project", "id")
-def project_id(source: sqlite3.Row, _: Context) -> str:
-    return ids.encode("Project", source["id"])
+@field("Run", "project")
+@field("Sweep", "project")
+@field("View", "project")
+@field("ArtifactSequence", "project")
+@field("ArtifactPortfolio", "project")
+def owner(source: sqlite3.Row, context: Context) -> sqlite3.Row:
+    return projects.by_id(context.db, source["project_id"])
 
 
 @field("Project", "internalId")
@@ -96,11 +78,6 @@ def internal_id(source: sqlite3.Row, _: Context) -> str:
 @field("Project", "entity")
 def entity(source: sqlite3.Row, _: Context) -> dict[str, Any]:
     return account.entity(source["entity"])
-
-
-@field("Project", "user")
-def user(source: sqlite3.Row, _: Context) -> dict[str, Any]:
-    return account.user(source["entity"])
 
 
 @field("Project", "run")
@@ -145,20 +122,12 @@ def project_sweeps(
     after: str | None = None,
     first: int | None = None,
 ) -> dict[str, Any]:
-    return slice_page(_sweeps(source, context, filters), after, first)
+    return slice_page(sweeps.listing(context.db, source["id"], filters), after, first)
 
 
 @field("Project", "totalSweeps")
 def total_sweeps(source: sqlite3.Row, context: Context) -> int:
     return len(sweeps.listing(context.db, source["id"]))
-
-
-def _sweeps(source: sqlite3.Row, context: Context, conditions: str | None) -> list[sqlite3.Row]:
-    where, values = filters.where(conditions, filters.SWEEP_FIELDS)
-    return context.db.execute(
-        f"{sweeps.SELECT} WHERE sweeps.project_id = ? AND {where} ORDER BY sweeps.id DESC",
-        [source["id"], *values],
-    ).fetchall()
 
 
 @mutation("upsertModel")
@@ -173,5 +142,5 @@ def upsert_model(context: Context, input: dict[str, Any]) -> dict[str, Any]:
 
 @mutation("deleteModel")
 def delete_model(context: Context, input: dict[str, Any]) -> dict[str, Any]:
-    context.db.execute("DELETE FROM projects WHERE id = ?", (ids.decode("Project", input["id"]),))
+    projects.delete(context.db, ids.decode("Project", input["id"]))
     return {"success": True}

@@ -3,15 +3,14 @@
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from graphql import GraphQLResolveInfo
 
+from mnist_sweep.server.gql import ids
+from mnist_sweep.server.links import Links
 from mnist_sweep.server.store.store import Store
-
-if TYPE_CHECKING:
-    from mnist_sweep.server.links import Links
-    from mnist_sweep.server.sweeper import Sweeper
+from mnist_sweep.server.sweeper import Sweeper
 
 Resolver = Callable[..., Any]
 AnyResolver = TypeVar("AnyResolver", bound=Resolver)
@@ -23,22 +22,25 @@ class Context:
     """What resolvers work with during one request."""
 
     store: Store
-    db: sqlite3.Connection
-    """Inside one transaction: a writing one for mutations, a reading one otherwise.
-
-    Closed to fields that make their own transactions, see `execute.transaction`.
-    """
-    links: "Links"
-    sweeper: "Sweeper"
+    links: Links
+    sweeper: Sweeper
     entity: str
     """Whose things are meant where a request names nobody."""
+    transaction: sqlite3.Connection | None
+    """For mutations a writing one, else a reading one; None where a field makes its own (`execute.transaction`)."""
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The request's one transaction."""
+        assert self.transaction is not None, "this field makes its own transactions"
+        return self.transaction
 
 
 def field(type_name: str, name: str) -> Callable[[AnyResolver], AnyResolver]:
     """Register `resolver(source, context, **arguments)` for a field."""
 
     def register(resolver: AnyResolver) -> AnyResolver:
-        def call(source: Any, info: "GraphQLResolveInfo[Any]", **arguments: Any) -> Any:
+        def call(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
             return resolver(source, info.context, **arguments)
 
         RESOLVERS[type_name, name] = call
@@ -51,7 +53,7 @@ def mutation(name: str) -> Callable[[AnyResolver], AnyResolver]:
     """Register `resolver(context, input)` for a mutation."""
 
     def register(resolver: AnyResolver) -> AnyResolver:
-        def call(_: Any, info: "GraphQLResolveInfo[Any]", input: dict[str, Any]) -> Any:
+        def call(_: Any, info: GraphQLResolveInfo[Any], input: dict[str, Any]) -> Any:
             return resolver(info.context, input)
 
         RESOLVERS["Mutation", name] = call
@@ -80,6 +82,16 @@ def constants(type_name: str, **values: Any) -> None:
         RESOLVERS[type_name, name] = teller(value)
 
 
-def default(source: Any, info: "GraphQLResolveInfo[Any]", **_: Any) -> Any:
+def identified(*type_names: str) -> None:
+    """Answer `id` with the row's opaque id."""
+
+    def encoder(kind: str) -> Resolver:
+        return lambda source, _: ids.encode(kind, source["id"])
+
+    for name in type_names:
+        RESOLVERS[name, "id"] = encoder(name)
+
+
+def default(source: Any, info: GraphQLResolveInfo[Any], **_: Any) -> Any:
     """A field that nobody registered: from a mapping by name, else absent."""
     return source.get(info.field_name) if isinstance(source, Mapping) else None

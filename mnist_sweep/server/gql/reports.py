@@ -5,8 +5,8 @@ from typing import Any
 
 from mnist_sweep.server.gql import account, ids
 from mnist_sweep.server.gql.connection import slice_page
-from mnist_sweep.server.gql.projects import UNNAMED
-from mnist_sweep.server.gql.registry import Context, columns, constants, field, mutation
+from mnist_sweep.server.gql.projects import named
+from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
 from mnist_sweep.server.store import projects, views
 from mnist_sweep.server.store.errors import BadRequest
 
@@ -20,6 +20,7 @@ columns(
     createdAt="created_at",
     updatedAt="updated_at",
 )
+identified("View")
 constants("View", locked=False, previewUrl=None, coverUrl=None)
 
 
@@ -38,16 +39,6 @@ def all_views(
     after: str | None = None,
 ) -> dict[str, Any]:
     return slice_page(views.listing(context.db, source["id"], viewType, viewName), after, first)
-
-
-@field("View", "id")
-def view_id(source: sqlite3.Row, _: Context) -> str:
-    return ids.encode("View", source["id"])
-
-
-@field("View", "project")
-def project(source: sqlite3.Row, context: Context) -> sqlite3.Row:
-    return projects.by_id(context.db, source["project_id"])
 
 
 @field("View", "entityName")
@@ -79,9 +70,7 @@ def upsert_view(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     else:
         if "spec" not in fields:
             raise BadRequest("a new view needs a spec")
-        project = projects.ensure(
-            context.db, input.get("entityName") or context.entity, input.get("projectName") or UNNAMED
-        )
+        project = projects.ensure(context.db, *named(context, input))
         key = views.create(
             context.db, project["id"], fields.get("type", "runs"), fields.get("name", ""), fields["spec"]
         )

@@ -4,13 +4,13 @@ import json
 import sqlite3
 from typing import Any
 
-from mnist_sweep.server.gql import account, ids
-from mnist_sweep.server.gql.projects import UNNAMED, wanted_run
-from mnist_sweep.server.gql.registry import Context, columns, constants, field, mutation
+from mnist_sweep.server.gql import ids
+from mnist_sweep.server.gql.projects import named, named_run
+from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
 from mnist_sweep.server.jsonedge import as_object, dumps
-from mnist_sweep.server.store import history, lines, projects, runs, sweeps
+from mnist_sweep.server.store import artifacts, history, lines, projects, runs, sweeps
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.errors import BadRequest, NotFound
+from mnist_sweep.server.store.errors import BadRequest
 
 columns(
     "Run",
@@ -35,6 +35,7 @@ columns(
     stopReason="stop_reason",
 )
 constants("Run", readOnly=False)
+identified("Run")
 
 _INPUT_COLUMNS = {
     "displayName": "display_name",
@@ -50,24 +51,9 @@ _INPUT_COLUMNS = {
 }
 
 
-@field("Run", "id")
-def run_id(source: sqlite3.Row, _: Context) -> str:
-    return ids.encode("Run", source["id"])
-
-
-@field("Run", "project")
-def project(source: sqlite3.Row, context: Context) -> sqlite3.Row:
-    return projects.by_id(context.db, source["project_id"])
-
-
 @field("Run", "sweep")
 def sweep(source: sqlite3.Row, context: Context) -> sqlite3.Row | None:
     return None if source["sweep_id"] is None else sweeps.by_id(context.db, source["sweep_id"])
-
-
-@field("Run", "user")
-def user(source: sqlite3.Row, _: Context) -> dict[str, Any]:
-    return account.user(source["entity"])
 
 
 @field("Run", "displayName")
@@ -137,7 +123,8 @@ def events_tail(source: sqlite3.Row, context: Context) -> str:
 
 @field("Run", "historyKeys")
 def history_keys(source: sqlite3.Row, context: Context) -> dict[str, Any]:
-    return history.keys(context.db, source["id"], source["version"])
+    kept = context.store.history_keys
+    return kept.of(source["id"], [(source["id"], source["version"])], lambda key: history.keys(context.db, key))[0]
 
 
 @field("Run", "history")
@@ -210,13 +197,10 @@ def upsert_bucket(context: Context, input: dict[str, Any]) -> dict[str, Any]:
         key = row["id"]
         runs.update(db, key, **fields)
     else:
-        project = projects.ensure(db, input.get("entityName") or context.entity, input.get("modelName") or UNNAMED)
+        project = projects.ensure(db, *named(context, input))
         name = input.get("name") or runs.random_name()
-        sweep_row = sweeps.find(db, project["id"], input["sweep"]) if input.get("sweep") else None
-        if input.get("sweep") and sweep_row is None:
-            raise NotFound(f"no sweep {input['sweep'][:100]!r} in {project['entity']}/{project['name']}")
-        if sweep_row is not None:
-            fields["sweep_id"] = sweep_row["id"]
+        if input.get("sweep"):
+            fields["sweep_id"] = sweeps.get(db, project["entity"], project["name"], input["sweep"])["id"]
         state = input.get("state") or "running"
         known = runs.find(db, project["id"], name)
         if known is None:
@@ -232,7 +216,7 @@ def upsert_bucket(context: Context, input: dict[str, Any]) -> dict[str, Any]:
 def delete_run(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     key = ids.decode("Run", input["id"])
     if input.get("deleteArtifacts"):
-        context.db.execute("DELETE FROM artifacts WHERE run_id = ?", (key,))
+        artifacts.delete_made_by(context.db, key)
     runs.delete(context.db, key)
     return {"clientMutationId": input.get("clientMutationId")}
 
@@ -266,7 +250,7 @@ def stop_run(context: Context, input: dict[str, Any]) -> dict[str, Any]:
 def rewind_run(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     if input["metricName"] != "_step":
         raise BadRequest("a run can be rewound to a _step only")
-    row = wanted_run(context, input.get("entityName"), input.get("projectName"), input["runName"])
+    row = named_run(context, input)
     lines.cut(context.db, row["id"], int(input["metricValue"]))
     runs.update(context.db, row["id"], state="running", heartbeat_at=now(), exit_code=None)
     return {"rewoundRun": runs.by_id(context.db, row["id"])}
@@ -274,7 +258,7 @@ def rewind_run(context: Context, input: dict[str, Any]) -> dict[str, Any]:
 
 @mutation("notifyScriptableRunAlert")
 def alert(context: Context, input: dict[str, Any]) -> dict[str, Any]:
-    row = wanted_run(context, input["entityName"], input["projectName"], input["runName"])
+    row = named_run(context, input)
     number = lines.count(context.db, row["id"], lines.CONSOLE)
     text = f"{now()} ALERT {input['title']}: {input['text']}"
     lines.put(context.db, row["id"], lines.CONSOLE, number, [text], runs.update(context.db, row["id"]))

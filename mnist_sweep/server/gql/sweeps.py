@@ -4,14 +4,14 @@ import json
 import sqlite3
 from typing import Any
 
-from mnist_sweep.server.gql import account, ids
+from mnist_sweep.server.gql import ids
 from mnist_sweep.server.gql.connection import slice_page
-from mnist_sweep.server.gql.projects import UNNAMED, run_page
-from mnist_sweep.server.gql.registry import Context, columns, constants, field, mutation
+from mnist_sweep.server.gql.projects import named, run_page
+from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
 from mnist_sweep.server.jsonedge import as_object
 from mnist_sweep.server.store import projects, runs, sweeps
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.errors import BadRequest, NotFound
+from mnist_sweep.server.store.errors import BadRequest
 
 _AGENT_SILENCE = 60.0
 
@@ -27,13 +27,9 @@ columns(
     controller="controller",
     scheduler="scheduler",
 )
+identified("Sweep", "Agent")
 constants("Sweep", earlyStopJobRunning=False)
-columns("Agent", name="name", host="host", createdAt="created_at", heartbeatAt="heartbeat_at")
-
-
-@field("Sweep", "id")
-def sweep_id(source: sqlite3.Row, _: Context) -> str:
-    return ids.encode("Sweep", source["id"])
+columns("Agent", name="name", host="host", createdAt="created_at", heartbeatAt="heartbeat_at", totalRuns="total_runs")
 
 
 @field("Sweep", "displayName")
@@ -49,16 +45,6 @@ def controller_run_name(source: sqlite3.Row, _: Context) -> str:
 @field("Sweep", "method")
 def method(source: sqlite3.Row, _: Context) -> Any:
     return sweeps.parse_config(source["config"]).get("method")
-
-
-@field("Sweep", "project")
-def project(source: sqlite3.Row, context: Context) -> sqlite3.Row:
-    return projects.by_id(context.db, source["project_id"])
-
-
-@field("Sweep", "user")
-def user(source: sqlite3.Row, _: Context) -> dict[str, Any]:
-    return account.user(source["entity"])
 
 
 @field("Sweep", "runCount")
@@ -108,19 +94,9 @@ def agent(source: sqlite3.Row, context: Context, agentName: str | None = None) -
     return next((row for row in found if agentName in (row["name"], ids.encode("Agent", row["id"]))), None)
 
 
-@field("Agent", "id")
-def agent_id(source: sqlite3.Row, _: Context) -> str:
-    return ids.encode("Agent", source["id"])
-
-
 @field("Agent", "state")
 def agent_state(source: sqlite3.Row, _: Context) -> str:
     return "RUNNING" if source["heartbeat_at"] > now(seconds_ago=_AGENT_SILENCE) else "FINISHED"
-
-
-@field("Agent", "totalRuns")
-def total_runs(source: sqlite3.Row, _: Context) -> Any:
-    return source["total_runs"]
 
 
 @field("Agent", "runs")
@@ -161,9 +137,7 @@ def upsert_sweep(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     if known is None:
         if text is None:
             raise BadRequest("a new sweep needs a configuration")
-        project = projects.ensure(
-            context.db, input.get("entityName") or context.entity, input.get("projectName") or UNNAMED
-        )
+        project = projects.ensure(context.db, *named(context, input))
         fields["prior_runs"] = json.dumps(_prior_runs(context, project["id"], input.get("priorRunsFilters")))
         key = sweeps.create(context.db, project["id"], text, **fields)
     else:
@@ -182,7 +156,7 @@ def _known(context: Context, input: dict[str, Any]) -> sqlite3.Row | None:
     """The sweep that a change names, by its global id or by its short one."""
     if not input.get("id"):
         return None
-    project = projects.find(context.db, input.get("entityName") or context.entity, input.get("projectName") or UNNAMED)
+    project = projects.find(context.db, *named(context, input))
     if project is not None and (row := sweeps.find(context.db, project["id"], input["id"])) is not None:
         return row
     return sweeps.by_id(context.db, ids.decode("Sweep", input["id"]))
@@ -215,10 +189,7 @@ def enqueue_sweep_run(context: Context, input: dict[str, Any]) -> dict[str, Any]
 
 @mutation("createAgent")
 def create_agent(context: Context, input: dict[str, Any]) -> dict[str, Any]:
-    project = projects.find(context.db, input.get("entityName") or context.entity, input.get("projectName") or UNNAMED)
-    sweep = None if project is None else sweeps.find(context.db, project["id"], input["sweep"])
-    if sweep is None:
-        raise NotFound(f"no sweep {input['sweep'][:100]!r}")
+    sweep = sweeps.get(context.db, *named(context, input), input["sweep"])
     key = sweeps.create_agent(context.db, sweep["id"], input["host"])
     if sweep["state"] == "PENDING":
         sweeps.update(context.db, sweep["id"], state="RUNNING")

@@ -6,57 +6,17 @@ does it get a version number and its aliases.
 
 import base64
 import json
-import re
 import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
 from mnist_sweep.server import jsonedge
-from mnist_sweep.server.store.blobs import Blob, Blobs
+from mnist_sweep.server.store import collections, runs
+from mnist_sweep.server.store.blobs import Blobs
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
-from mnist_sweep.server.store.projects import check_name
 
-_VERSION = re.compile(r"v(\d{1,9})")
 _MANIFEST_LIMIT = 100_000_000
-LATEST = "latest"
-
-
-def collection(db: sqlite3.Connection, project_id: int, name: str) -> sqlite3.Row | None:
-    row: sqlite3.Row | None = db.execute(
-        "SELECT * FROM collections WHERE project_id = ? AND name = ?", (project_id, name)
-    ).fetchone()
-    return row
-
-
-def ensure_collection(
-    db: sqlite3.Connection, project_id: int, type_name: str, name: str, *, portfolio: bool = False
-) -> sqlite3.Row:
-    """The collection of that name, created if it is new.
-
-    Raises:
-        BadRequest: it exists with another type, or the name is unusable.
-    """
-    row = collection(db, project_id, name)
-    if row is None:
-        moment = now()
-        db.execute(
-            "INSERT INTO collections (project_id, type, name, portfolio, created_at, updated_at)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                project_id,
-                check_name(type_name, "the artifact type"),
-                check_name(name, "the artifact name"),
-                portfolio,
-                moment,
-                moment,
-            ),
-        )
-        row = collection(db, project_id, name)
-        assert row is not None
-    elif row["type"] != type_name:
-        raise BadRequest(f"artifact {name!r} already exists with type {row['type']!r}, not {type_name!r}")
-    return row
 
 
 def create(
@@ -85,7 +45,7 @@ def create(
             (collection_id, digest),
         ).fetchone()
         if row is not None:
-            set_aliases(db, collection_id, row[0], [LATEST, *aliases])
+            collections.set_aliases(db, collection_id, row[0], [collections.LATEST, *aliases])
     if row is not None:
         return int(row[0])
     moment = now()
@@ -114,10 +74,63 @@ def by_id(db: sqlite3.Connection, artifact_id: int) -> sqlite3.Row:
     return row
 
 
-def put_manifest(db: sqlite3.Connection, artifact_id: int, name: str, digest: str | None, type_name: str) -> int:
-    """Announce (or replace) an artifact's manifest; returns its row id."""
+def by_client_id(db: sqlite3.Connection, client_id: str) -> sqlite3.Row | None:
+    """The artifact that a client knows by an id of its own; the newest, should there be several."""
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM artifacts WHERE client_id = ? ORDER BY id DESC", (client_id,)
+    ).fetchone()
+    return row
+
+
+def update(db: sqlite3.Connection, artifact_id: int, tags: list[str], **fields: Any) -> None:
+    """Set its tags, and those of description, metadata (JSON) and ttl_seconds that are not None."""
+    given = {column: value for column, value in fields.items() if value is not None}
+    values = {"tags": jsonedge.dumps(tags), "updated_at": now(), **given}
+    columns = ", ".join(f"{column} = ?" for column in values)
+    db.execute(f"UPDATE artifacts SET {columns} WHERE id = ?", (*values.values(), artifact_id))
+
+
+def made_by(db: sqlite3.Connection, run_id: int) -> list[sqlite3.Row]:
+    """The versions that a run logged, the oldest first."""
+    return db.execute(
+        "SELECT * FROM artifacts WHERE run_id = ? AND state = 'COMMITTED' ORDER BY id", (run_id,)
+    ).fetchall()
+
+
+def delete_made_by(db: sqlite3.Connection, run_id: int) -> None:
+    """Remove what a run logged."""
+    db.execute("DELETE FROM artifacts WHERE run_id = ?", (run_id,))
+
+
+def use(db: sqlite3.Connection, run_id: int, artifact_id: int) -> None:
+    """Note that a run uses an artifact."""
+    db.execute("INSERT OR IGNORE INTO artifact_uses (run_id, artifact_id) VALUES (?, ?)", (run_id, artifact_id))
+
+
+def used_by(db: sqlite3.Connection, run_id: int) -> list[sqlite3.Row]:
+    """The artifacts that a run uses, the oldest first."""
+    return db.execute(
+        "SELECT artifacts.* FROM artifacts JOIN artifact_uses ON artifact_id = artifacts.id"
+        " WHERE artifact_uses.run_id = ? ORDER BY artifacts.id",
+        (run_id,),
+    ).fetchall()
+
+
+def users_of(db: sqlite3.Connection, artifact_id: int) -> list[sqlite3.Row]:
+    """The runs that use an artifact, the oldest first."""
+    return db.execute(
+        f"{runs.SELECT} JOIN artifact_uses ON run_id = runs.id WHERE artifact_id = ? ORDER BY runs.id", (artifact_id,)
+    ).fetchall()
+
+
+def _open(db: sqlite3.Connection, artifact_id: int) -> None:
     if by_id(db, artifact_id)["state"] == "COMMITTED":
         raise BadRequest("this artifact version is committed and cannot change any more")
+
+
+def put_manifest(db: sqlite3.Connection, artifact_id: int, name: str, digest: str | None, type_name: str) -> int:
+    """Announce (or replace) an artifact's manifest; returns its row id."""
+    _open(db, artifact_id)
     return int(
         db.execute(
             "INSERT INTO manifests (artifact_id, name, digest, type) VALUES (?, ?, ?, ?)"
@@ -128,9 +141,11 @@ def put_manifest(db: sqlite3.Connection, artifact_id: int, name: str, digest: st
     )
 
 
-def fill_manifest(db: sqlite3.Connection, manifest_id: int, blob: Blob) -> bool:
-    done = db.execute("UPDATE manifests SET blob = ?, size = ? WHERE id = ?", (blob.key, blob.size, manifest_id))
-    return done.rowcount == 1
+def manifest_by_id(db: sqlite3.Connection, manifest_id: int) -> sqlite3.Row:
+    row: sqlite3.Row | None = db.execute("SELECT * FROM manifests WHERE id = ?", (manifest_id,)).fetchone()
+    if row is None:
+        raise NotFound("no such artifact manifest")
+    return row
 
 
 def manifest(db: sqlite3.Connection, artifact_id: int) -> sqlite3.Row | None:
@@ -142,6 +157,7 @@ def manifest(db: sqlite3.Connection, artifact_id: int) -> sqlite3.Row | None:
 
 def announce_file(db: sqlite3.Connection, artifact_id: int, name: str, digest: str) -> sqlite3.Row:
     """Make room for a file of a pending artifact. Contents announced under another digest are forgotten."""
+    _open(db, artifact_id)
     row: sqlite3.Row = db.execute(
         "INSERT INTO artifact_files (artifact_id, name, digest) VALUES (?, ?, ?)"
         " ON CONFLICT (artifact_id, name) DO UPDATE SET"
@@ -149,11 +165,6 @@ def announce_file(db: sqlite3.Connection, artifact_id: int, name: str, digest: s
         (artifact_id, name[:4096], digest),
     ).fetchone()
     return row
-
-
-def fill_file(db: sqlite3.Connection, file_id: int, blob: Blob) -> bool:
-    done = db.execute("UPDATE artifact_files SET blob = ?, size = ? WHERE id = ?", (blob.key, blob.size, file_id))
-    return done.rowcount == 1
 
 
 def commit(db: sqlite3.Connection, blobs: Blobs, artifact_id: int) -> None:
@@ -174,20 +185,8 @@ def commit(db: sqlite3.Connection, blobs: Blobs, artifact_id: int) -> None:
         "UPDATE artifacts SET state = 'COMMITTED', size = ?, file_count = ?, updated_at = ? WHERE id = ?",
         (size, len(contents), now(), artifact_id),
     )
-    join(db, collection_id, artifact_id)
-    set_aliases(db, collection_id, artifact_id, [LATEST, *json.loads(artifact["aliases"])])
-
-
-def join(db: sqlite3.Connection, collection_id: int, artifact_id: int) -> None:
-    """Make an artifact the next version of a collection; version numbers are never used twice."""
-    version = db.execute(
-        "UPDATE collections SET versions = versions + 1, updated_at = ? WHERE id = ? RETURNING versions - 1",
-        (now(), collection_id),
-    ).fetchone()[0]
-    db.execute(
-        "INSERT INTO memberships (collection_id, artifact_id, version, created_at) VALUES (?, ?, ?, ?)",
-        (collection_id, artifact_id, version, now()),
-    )
+    collections.join(db, collection_id, artifact_id)
+    collections.set_aliases(db, collection_id, artifact_id, [collections.LATEST, *json.loads(artifact["aliases"])])
 
 
 def _contents(db: sqlite3.Connection, blobs: Blobs, artifact_id: int) -> dict[str, Any]:
@@ -236,45 +235,6 @@ def _settle(db: sqlite3.Connection, artifact_id: int, name: str, entry: dict[str
     return size
 
 
-def set_aliases(db: sqlite3.Connection, collection_id: int, artifact_id: int, aliases: Iterable[str]) -> None:
-    """Point names at an artifact; each name points at one version only."""
-    for alias in aliases:
-        if _VERSION.fullmatch(alias):
-            raise BadRequest(f"{alias!r} is a version number and cannot be given as an alias")
-        check_name(alias, "the alias")
-        db.execute(
-            "INSERT INTO aliases (collection_id, alias, artifact_id) VALUES (?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET artifact_id = excluded.artifact_id",
-            (collection_id, alias, artifact_id),
-        )
-
-
-def drop_aliases(db: sqlite3.Connection, collection_id: int, artifact_id: int, aliases: Iterable[str]) -> None:
-    db.executemany(
-        "DELETE FROM aliases WHERE collection_id = ? AND artifact_id = ? AND alias = ?",
-        [(collection_id, artifact_id, alias) for alias in aliases],
-    )
-
-
-def membership(db: sqlite3.Connection, collection_id: int, alias: str) -> sqlite3.Row | None:
-    """The collection's member that a version (`v3`), an alias or a digest names."""
-    version = _VERSION.fullmatch(alias)
-    row: sqlite3.Row | None = db.execute(
-        "SELECT * FROM memberships WHERE collection_id = ?1 AND (version = ?2 OR artifact_id IN"
-        " (SELECT artifact_id FROM aliases WHERE collection_id = ?1 AND alias = ?3"
-        " UNION SELECT id FROM artifacts WHERE collection_id = ?1 AND digest = ?3)) ORDER BY version DESC",
-        (collection_id, int(version[1]) if version else None, alias),
-    ).fetchone()
-    return row
-
-
-def find(db: sqlite3.Connection, project_id: int, name: str) -> sqlite3.Row | None:
-    """The membership that `collection:alias` names; without an alias, the latest."""
-    collection_name, _, alias = name.rpartition("/")[2].partition(":")
-    row = collection(db, project_id, collection_name)
-    return None if row is None else membership(db, row["id"], alias or LATEST)
-
-
 def files(db: sqlite3.Connection, artifact_id: int, names: list[str] | None = None) -> list[sqlite3.Row]:
     """An artifact's files with contents or a reference, by name; with `names`, those, in that order."""
     rows = db.execute(
@@ -320,13 +280,13 @@ def file_by_digest(db: sqlite3.Connection, entity: str, digest: str) -> sqlite3.
 def delete(db: sqlite3.Connection, artifact_id: int, *, with_aliases: bool) -> None:
     """Remove a version; one that aliases still name only with `with_aliases`."""
     named = db.execute(
-        "SELECT alias FROM aliases WHERE artifact_id = ? AND alias != ?", (artifact_id, LATEST)
+        "SELECT alias FROM aliases WHERE artifact_id = ? AND alias != ?", (artifact_id, collections.LATEST)
     ).fetchall()
     if named and not with_aliases:
         raise BadRequest(f"the artifact still has aliases: {', '.join(row[0] for row in named)}")
     members = db.execute(
         "SELECT DISTINCT collection_id FROM aliases WHERE artifact_id = ? AND alias = ?",
-        (artifact_id, LATEST),
+        (artifact_id, collections.LATEST),
     ).fetchall()
     db.execute("DELETE FROM artifacts WHERE id = ?", (artifact_id,))
     for (collection_id,) in members:
@@ -335,4 +295,4 @@ def delete(db: sqlite3.Connection, artifact_id: int, *, with_aliases: bool) -> N
             (collection_id,),
         ).fetchone()
         if last is not None:
-            set_aliases(db, collection_id, last[0], [LATEST])
+            collections.set_aliases(db, collection_id, last[0], [collections.LATEST])

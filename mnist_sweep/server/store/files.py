@@ -3,7 +3,6 @@
 import posixpath
 import sqlite3
 
-from mnist_sweep.server.store.blobs import Blob
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest
 
@@ -38,15 +37,6 @@ def announce(db: sqlite3.Connection, run_id: int, name: str) -> int:
     )
     row = db.execute("SELECT id FROM files WHERE run_id = ? AND name = ?", (run_id, normal_name(name))).fetchone()
     return int(row[0])
-
-
-def fill(db: sqlite3.Connection, file_id: int, blob: Blob) -> bool:
-    """Give a file its contents; False if there is no such file any more."""
-    done = db.execute(
-        "UPDATE files SET blob = ?, size = ?, md5 = ?, updated_at = ? WHERE id = ?",
-        (blob.key, blob.size, blob.md5, now(), file_id),
-    )
-    return done.rowcount == 1
 
 
 def listing(

@@ -10,15 +10,10 @@ from mnist_sweep.server.store import lines
 
 _CONSOLE = re.compile(r"(?:(ERROR) )?(\d{4}-\d\d-\d\dT[\d:.]+Z?) (.*)", re.DOTALL)
 _SAMPLES = 500
-_cache: dict[int, tuple[int, dict[str, Any]]] = {}
-_CACHE_SIZE = 4096
 
 
-def keys(db: sqlite3.Connection, run_id: int, version: int) -> dict[str, Any]:
+def keys(db: sqlite3.Connection, run_id: int) -> dict[str, Any]:
     """W&B's `historyKeys`: per key its types and last value (nested keys with dots), and the last step."""
-    known = _cache.get(run_id)
-    if known is not None and known[0] == version:
-        return known[1]
     found: dict[str, dict[str, Any]] = {}
     last_step = -1
     for row in lines.rows(db, run_id, lines.HISTORY):
@@ -31,7 +26,7 @@ def keys(db: sqlite3.Connection, run_id: int, version: int) -> dict[str, Any]:
             if kind == "number":
                 entry["monotonic"] = entry["monotonic"] and value >= entry["previousValue"]
                 entry["previousValue"] = value
-    answer = {
+    return {
         "step": "_step",
         "lastStep": last_step,
         "sets": [],
@@ -44,10 +39,6 @@ def keys(db: sqlite3.Connection, run_id: int, version: int) -> dict[str, Any]:
             for key, entry in found.items()
         },
     }
-    if len(_cache) >= _CACHE_SIZE:
-        _cache.clear()
-    _cache[run_id] = (version, answer)
-    return answer
 
 
 def _flat(prefix: str, row: dict[str, Any]) -> list[tuple[str, Any]]:

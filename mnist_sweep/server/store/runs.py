@@ -8,17 +8,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mnist_sweep.server import jsonedge
-from mnist_sweep.server.store import lines, projects
+from mnist_sweep.server.store import filters, lines, projects
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
 
 ALIVE = ("pending", "running", "preempting")
 STATES = frozenset({*ALIVE, "finished", "failed", "crashed", "killed", "preempted"})
 
-SELECT = """
-SELECT runs.*, projects.entity, projects.name AS project, sweeps.name AS sweep, agents.name AS agent
-FROM runs JOIN projects ON projects.id = runs.project_id
+_TABLES = """
+runs JOIN projects ON projects.id = runs.project_id
 LEFT JOIN sweeps ON sweeps.id = runs.sweep_id LEFT JOIN agents ON agents.id = runs.agent_id
+"""
+SELECT = f"""
+SELECT runs.*, projects.entity, projects.name AS project, sweeps.name AS sweep, agents.name AS agent
+FROM {_TABLES}
 """
 
 _JSON_COLUMNS = ("config", "summary", "tags")
@@ -173,6 +176,36 @@ def of_sweep(db: sqlite3.Connection, sweep_id: int, *, since: int = 0) -> list[s
     ).fetchall()
 
 
+def summaries(db: sqlite3.Connection, sweep_id: int) -> list[tuple[str, dict[str, Any]]]:
+    """The names and summaries of a sweep's runs."""
+    rows = db.execute("SELECT name, summary FROM runs WHERE sweep_id = ?", (sweep_id,))
+    return [(name, json.loads(summary)) for name, summary in rows]
+
+
+def alive_at(db: sqlite3.Connection, agent_id: int) -> list[sqlite3.Row]:
+    """The runs that an agent was given and that have not ended."""
+    return db.execute(
+        f"{SELECT} WHERE runs.agent_id = ? AND runs.state IN ('pending', 'running', 'preempting')", (agent_id,)
+    ).fetchall()
+
+
+def first_waiting(db: sqlite3.Connection, sweep_id: int) -> sqlite3.Row | None:
+    """The oldest run of a sweep that waits for an agent: queued, or preempted and to be resumed."""
+    row: sqlite3.Row | None = db.execute(
+        f"{SELECT} WHERE runs.sweep_id = ?"
+        " AND (runs.state = 'preempted' OR runs.state = 'pending' AND runs.agent_id IS NULL) ORDER BY runs.id LIMIT 1",
+        (sweep_id,),
+    ).fetchone()
+    return row
+
+
+def any_unfinished(db: sqlite3.Connection, sweep_id: int) -> bool:
+    """Whether a run of the sweep has not ended, or will go on."""
+    states = "('pending', 'running', 'preempting', 'preempted')"
+    found = db.execute(f"SELECT 1 FROM runs WHERE sweep_id = ? AND state IN {states} LIMIT 1", (sweep_id,))
+    return found.fetchone() is not None
+
+
 def versions(db: sqlite3.Connection, sweep_id: int, prior: Sequence[int] = ()) -> list[tuple[int, int]]:
     """Row id and version of a sweep's runs in the order of their creation, its prior runs first."""
     return db.execute(
@@ -186,6 +219,30 @@ def activity(db: sqlite3.Connection, sweep_id: int) -> tuple[int, str | None]:
     """How many runs a sweep has, and when one of them last changed."""
     count, active = db.execute("SELECT count(*), max(updated_at) FROM runs WHERE sweep_id = ?", (sweep_id,)).fetchone()
     return count, active
+
+
+def search(
+    db: sqlite3.Connection, conditions: str | None, order: str | None, start: int, length: int, **only: int | None
+) -> tuple[list[sqlite3.Row], int]:
+    """Runs that a filter in W&B's form admits, in such an order (`filters`): one page of them, and how many there are.
+
+    Args:
+        start, length: the page.
+        only: columns that must have a value, where one is given: project_id, sweep_id, agent_id.
+
+    Raises:
+        BadRequest: no such filter or order.
+    """
+    where, values = filters.where(conditions)
+    for column, value in only.items():
+        if value is not None:
+            where, values = f"runs.{column} = ? AND {where}", [value, *values]
+    sort, sort_values = filters.order(order)
+    total = db.execute(f"SELECT count(*) FROM {_TABLES} WHERE {where}", values).fetchone()[0]
+    rows = db.execute(
+        f"{SELECT} WHERE {where} ORDER BY {sort} LIMIT ? OFFSET ?", [*values, *sort_values, length, start]
+    ).fetchall()
+    return rows, total
 
 
 def of_project(db: sqlite3.Connection, project_id: int, *, limit: int = 1000) -> list[sqlite3.Row]:

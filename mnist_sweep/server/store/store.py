@@ -4,9 +4,11 @@ import secrets
 import sqlite3
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from mnist_sweep.server.store.blobs import Blobs
 from mnist_sweep.server.store.db import Database, StoreError
+from mnist_sweep.server.store.kept import Kept
 
 
 class Store:
@@ -26,6 +28,8 @@ class Store:
         except OSError as error:
             raise StoreError(f"cannot use the data folder {folder}: {error.strerror}") from error
         self.folder = folder
+        self.history_keys: Kept[dict[str, Any]] = Kept(4096)
+        """What `history.keys` found, of the runs asked for last."""
         self.db = Database(folder / "server.sqlite3")
         with self.write() as db:
             db.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('secret', ?)", (secrets.token_hex(32),))

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from mnist_sweep.server.store import projects, runs
+from mnist_sweep.server.store import filters, projects, runs
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
 
@@ -50,9 +50,12 @@ def by_id(db: sqlite3.Connection, sweep_id: int) -> sqlite3.Row:
     return row
 
 
-def listing(db: sqlite3.Connection, project_id: int) -> list[sqlite3.Row]:
-    """A project's sweeps, the newest first."""
-    return db.execute(f"{SELECT} WHERE sweeps.project_id = ? ORDER BY sweeps.id DESC", (project_id,)).fetchall()
+def listing(db: sqlite3.Connection, project_id: int, conditions: str | None = None) -> list[sqlite3.Row]:
+    """A project's sweeps that a filter in W&B's form admits (`filters`), the newest first."""
+    where, values = filters.where(conditions, filters.SWEEP_FIELDS)
+    return db.execute(
+        f"{SELECT} WHERE sweeps.project_id = ? AND {where} ORDER BY sweeps.id DESC", [project_id, *values]
+    ).fetchall()
 
 
 @functools.lru_cache(maxsize=256)
@@ -110,6 +113,11 @@ def delete(db: sqlite3.Connection, sweep_id: int) -> None:
     db.execute("DELETE FROM sweeps WHERE id = ?", (sweep_id,))
 
 
+def count_trial(db: sqlite3.Connection, sweep_id: int) -> None:
+    """Note that one more trial was made up; that number never goes back."""
+    db.execute("UPDATE sweeps SET trials = trials + 1 WHERE id = ?", (sweep_id,))
+
+
 def run_count(db: sqlite3.Connection, sweep_id: int) -> int:
     return int(db.execute("SELECT count(*) FROM runs WHERE sweep_id = ?", (sweep_id,)).fetchone()[0])
 
@@ -123,6 +131,21 @@ def create_agent(db: sqlite3.Connection, sweep_id: int, host: str) -> int:
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
+
+
+def touch_agent(db: sqlite3.Connection, agent_id: int) -> sqlite3.Row:
+    """Note an agent's sign of life; returns its sweep.
+
+    Raises:
+        NotFound: the agent does not exist any more.
+    """
+    moment = now()
+    done = db.execute(
+        "UPDATE agents SET heartbeat_at = ? WHERE id = ? RETURNING sweep_id", (moment, agent_id)
+    ).fetchone()
+    if done is None:
+        raise NotFound("no such agent; its sweep may have been deleted")
+    return by_id(db, done["sweep_id"])
 
 
 def agents(db: sqlite3.Connection, sweep_id: int) -> list[sqlite3.Row]:

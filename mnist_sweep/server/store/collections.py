@@ -1,0 +1,214 @@
+"""Collections of artifacts: sequences, to whose members runs add versions, and portfolios, which link to versions.
+
+A membership is an artifact's place in a collection, with its version number there. An alias is a name of a member.
+"""
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterable
+
+from mnist_sweep.server import jsonedge
+from mnist_sweep.server.store import projects
+from mnist_sweep.server.store.clock import now
+from mnist_sweep.server.store.errors import BadRequest, NotFound
+from mnist_sweep.server.store.projects import check_name
+
+LATEST = "latest"
+_VERSION = re.compile(r"v(\d{1,9})")
+
+
+def find(db: sqlite3.Connection, project_id: int, name: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM collections WHERE project_id = ? AND name = ?", (project_id, name)
+    ).fetchone()
+    return row
+
+
+def by_id(db: sqlite3.Connection, collection_id: int) -> sqlite3.Row:
+    row: sqlite3.Row | None = db.execute("SELECT * FROM collections WHERE id = ?", (collection_id,)).fetchone()
+    if row is None:
+        raise NotFound("no such artifact collection; it may have been deleted")
+    return row
+
+
+def get(db: sqlite3.Connection, entity: str, project: str, name: str) -> sqlite3.Row:
+    """The collection of that name in a project.
+
+    Raises:
+        NotFound: there is none.
+    """
+    known = projects.find(db, entity, project)
+    row = None if known is None else find(db, known["id"], name)
+    if row is None:
+        raise NotFound(f"no artifact collection {name[:100]!r} in {entity[:100]}/{project[:100]}")
+    return row
+
+
+def ensure(
+    db: sqlite3.Connection, project_id: int, type_name: str, name: str, *, portfolio: bool = False
+) -> sqlite3.Row:
+    """The collection of that name, created if it is new.
+
+    Raises:
+        BadRequest: it exists with another type, or the name is unusable.
+    """
+    row = find(db, project_id, name)
+    if row is None:
+        check_name(type_name, "the artifact type")
+        check_name(name, "the artifact name")
+        moment = now()
+        db.execute(
+            "INSERT INTO collections (project_id, type, name, portfolio, created_at, updated_at)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (project_id, type_name, name, portfolio, moment, moment),
+        )
+        row = find(db, project_id, name)
+        assert row is not None
+    elif row["type"] != type_name:
+        raise BadRequest(f"artifact {name!r} already exists with type {row['type']!r}, not {type_name!r}")
+    return row
+
+
+def listing(db: sqlite3.Connection, project_id: int, type_name: str | None = None) -> list[sqlite3.Row]:
+    """A project's collections, or those of a type, the newest first."""
+    return db.execute(
+        "SELECT * FROM collections WHERE project_id = ?1 AND (?2 IS NULL OR type = ?2) ORDER BY id DESC",
+        (project_id, type_name),
+    ).fetchall()
+
+
+def types(db: sqlite3.Connection, project_id: int) -> list[sqlite3.Row]:
+    """The oldest collection of every type there is in a project, by type."""
+    return db.execute(
+        "SELECT *, min(id) FROM collections WHERE project_id = ? GROUP BY type ORDER BY type", (project_id,)
+    ).fetchall()
+
+
+def update(
+    db: sqlite3.Connection,
+    collection_id: int,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    type_name: str | None = None,
+    tags: list[str] | None = None,
+) -> sqlite3.Row:
+    """Change what is given of a collection, and return it."""
+    if name is not None:
+        check_name(name, "the artifact name")
+    if type_name is not None:
+        check_name(type_name, "the artifact type")
+    db.execute(
+        "UPDATE collections SET name = coalesce(?, name), description = coalesce(?, description),"
+        " type = coalesce(?, type), tags = coalesce(?, tags), updated_at = ? WHERE id = ?",
+        (name, description, type_name, None if tags is None else jsonedge.dumps(tags), now(), collection_id),
+    )
+    return by_id(db, collection_id)
+
+
+def delete(db: sqlite3.Connection, collection_id: int) -> sqlite3.Row:
+    """Remove a collection with its versions; returns what it was."""
+    row = by_id(db, collection_id)
+    db.execute("DELETE FROM collections WHERE id = ?", (collection_id,))
+    return row
+
+
+def tags(row: sqlite3.Row) -> list[str]:
+    """The tags of a collection or of an artifact."""
+    found: list[str] = json.loads(row["tags"])
+    return found
+
+
+# Members
+
+
+def members(db: sqlite3.Connection, collection_id: int) -> list[sqlite3.Row]:
+    """A collection's memberships, the newest version first."""
+    return db.execute(
+        "SELECT * FROM memberships WHERE collection_id = ? ORDER BY version DESC", (collection_id,)
+    ).fetchall()
+
+
+def memberships(db: sqlite3.Connection, artifact_id: int) -> list[sqlite3.Row]:
+    """An artifact's places in collections, the oldest first."""
+    return db.execute("SELECT * FROM memberships WHERE artifact_id = ? ORDER BY id", (artifact_id,)).fetchall()
+
+
+def place(db: sqlite3.Connection, collection_id: int, artifact_id: int) -> sqlite3.Row | None:
+    """An artifact's membership in a collection."""
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM memberships WHERE collection_id = ? AND artifact_id = ?", (collection_id, artifact_id)
+    ).fetchone()
+    return row
+
+
+def member(db: sqlite3.Connection, collection_id: int, alias: str) -> sqlite3.Row | None:
+    """The membership that a version (`v3`), an alias or a digest names."""
+    version = _VERSION.fullmatch(alias)
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM memberships WHERE collection_id = ?1 AND (version = ?2 OR artifact_id IN"
+        " (SELECT artifact_id FROM aliases WHERE collection_id = ?1 AND alias = ?3"
+        " UNION SELECT id FROM artifacts WHERE collection_id = ?1 AND digest = ?3)) ORDER BY version DESC",
+        (collection_id, int(version[1]) if version else None, alias),
+    ).fetchone()
+    return row
+
+
+def find_member(db: sqlite3.Connection, project_id: int, name: str) -> sqlite3.Row | None:
+    """The membership that `collection:alias` names; without an alias, the latest."""
+    collection_name, _, alias = name.rpartition("/")[2].partition(":")
+    row = find(db, project_id, collection_name)
+    return None if row is None else member(db, row["id"], alias or LATEST)
+
+
+def join(db: sqlite3.Connection, collection_id: int, artifact_id: int) -> None:
+    """Make an artifact the next version of a collection; version numbers are never used twice."""
+    version = db.execute(
+        "UPDATE collections SET versions = versions + 1, updated_at = ? WHERE id = ? RETURNING versions - 1",
+        (now(), collection_id),
+    ).fetchone()[0]
+    db.execute(
+        "INSERT INTO memberships (collection_id, artifact_id, version, created_at) VALUES (?, ?, ?, ?)",
+        (collection_id, artifact_id, version, now()),
+    )
+
+
+def leave(db: sqlite3.Connection, collection_id: int, artifact_id: int) -> None:
+    """Undo `join`, and drop the names that the artifact has in the collection."""
+    for table in ("aliases", "memberships"):
+        db.execute(f"DELETE FROM {table} WHERE collection_id = ? AND artifact_id = ?", (collection_id, artifact_id))
+
+
+# Aliases
+
+
+def aliases(
+    db: sqlite3.Connection, *, collection_id: int | None = None, artifact_id: int | None = None
+) -> list[sqlite3.Row]:
+    """The aliases in a collection, of an artifact, or of an artifact in a collection; the oldest first."""
+    return db.execute(
+        "SELECT * FROM aliases WHERE (?1 IS NULL OR collection_id = ?1) AND (?2 IS NULL OR artifact_id = ?2)"
+        " ORDER BY id",
+        (collection_id, artifact_id),
+    ).fetchall()
+
+
+def set_aliases(db: sqlite3.Connection, collection_id: int, artifact_id: int, names: Iterable[str]) -> None:
+    """Point names at an artifact; each name points at one version only."""
+    for alias in names:
+        if _VERSION.fullmatch(alias):
+            raise BadRequest(f"{alias!r} is a version number and cannot be given as an alias")
+        check_name(alias, "the alias")
+        db.execute(
+            "INSERT INTO aliases (collection_id, alias, artifact_id) VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET artifact_id = excluded.artifact_id",
+            (collection_id, alias, artifact_id),
+        )
+
+
+def drop_aliases(db: sqlite3.Connection, collection_id: int, artifact_id: int, names: Iterable[str]) -> None:
+    db.executemany(
+        "DELETE FROM aliases WHERE collection_id = ? AND artifact_id = ? AND alias = ?",
+        [(collection_id, artifact_id, alias) for alias in names],
+    )
