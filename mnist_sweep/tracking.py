@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 import wandb
 
 from mnist_sweep.config import PRESETS, PROJECT, OverBudgetError, RunConfig
@@ -103,6 +102,8 @@ class Tracker:
             description=f"Weights of a network with {config.parameters:,} parameters",
             metadata={**config.model_dump(), "parameters": config.parameters, f"{name}/accuracy": evaluation.accuracy},
         )
+        import torch  # not before `mnist_sweep.training`, which says how its threads wait
+
         with tempfile.TemporaryDirectory() as folder:
             weights = Path(folder) / "model.pt"
             torch.save(fit.model.state_dict(), weights)
@@ -155,7 +156,7 @@ def _budget(parameters: int, limit: int) -> dict[str, Any]:
 
 def _confusion(split: Split, evaluation: Evaluation) -> wandb.Table:
     pairs = split.evaluate.labels.cpu() * 10 + evaluation.predictions
-    counts = torch.bincount(pairs, minlength=100).tolist()
+    counts = pairs.bincount(minlength=100).tolist()
     return wandb.Table(["label", "prediction", "count"], [[i // 10, i % 10, n] for i, n in enumerate(counts)])
 
 
