@@ -6,24 +6,23 @@ special about RunConfig is checked here.
 
 from __future__ import annotations
 
+import ast
 import math
 import random
-import runpy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from mnist_sweep import search
 from mnist_sweep.config import ConfigError, OverBudgetError, RunConfig, parse, unknown_field
-from mnist_sweep.search import grid
+from mnist_sweep.search import document, grid
 from mnist_sweep.search.space import Space, read
+from mnist_sweep.search.specs import Categorical, Constant
 
 SAMPLES = 4_000
-SCHEDULED_SAMPLES = 300
 
 
 class SweepFileError(ConfigError):
@@ -36,7 +35,7 @@ class Check:
 
     problems: list[str] = field(default_factory=list)
     feasible: float = math.nan
-    """Share of the search space under the parameter limit, 0 … 1."""
+    """Share of the search space under the parameter limit, 0 … 1; NaN where a scheduler's program decides it."""
     points: int | None = None
     """Size of a grid; None for the other methods."""
 
@@ -44,31 +43,30 @@ class Check:
 def load(path: Path) -> dict[str, Any]:
     """The sweep's configuration as a mapping. Raises SweepFileError where the file is not one."""
     try:
-        config = yaml.safe_load(path.read_text())
+        return document.read(path.read_text("utf-8"))
     except OSError as error:
         raise SweepFileError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SweepFileError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(config, dict):
-        raise SweepFileError(f"{path}: a sweep file is a mapping with method, metric and parameters")
-    return config
+    except UnicodeDecodeError as error:
+        raise SweepFileError(f"{path}: not YAML: {error}") from None
+    except document.DocumentError as error:
+        raise SweepFileError(f"{path}: {error}") from None
 
 
 def check(config: Mapping[str, Any], *, seed: int = 0) -> Check:
     """Every problem of a sweep's configuration, and the share of its search space that fits the budget."""
-    problems = [*_check_use(config), *search.check(config)]
-    if problems:
-        return Check(problems)
-    space = read(config)
-    problems = [problem for name, spec in config["parameters"].items() for problem in _check_values(name, spec, space)]
-    if problems:
-        return Check(problems)
-    size = search.grid_size(config)
+    problems = [*_check_use(config)]
     try:
-        custom = config["method"] == "custom"
-        drawn = [*(_scheduled(config, seed) if custom else _points(config, space, size, random.Random(seed)))]
-    except SweepFileError as error:
-        return Check([str(error)])
+        parsed = search.parse(config)
+    except search.ConfigurationError as error:
+        return Check(problems + error.problems)
+    space = read(parsed)
+    problems = problems or [*_check_values(parsed, space)]
+    if not problems and parsed.method == "custom":
+        problems = [*_check_scheduler(parsed.scheduler)]
+    size = search.grid_size(parsed)
+    if problems or parsed.method == "custom":
+        return Check(problems, points=size)
+    drawn = [*_points(parsed, space, size, random.Random(seed))]
     fits = broken = 0
     for values in drawn:
         try:
@@ -82,7 +80,7 @@ def check(config: Mapping[str, Any], *, seed: int = 0) -> Check:
     return Check(problems, fits / len(drawn), size)
 
 
-def _points(config: Mapping[str, Any], space: Space, size: int | None, rng: random.Random) -> Iterator[dict[str, Any]]:
+def _points(config: search.SweepConfig, space: Space, size: int | None, rng: random.Random) -> Iterator[dict[str, Any]]:
     """A small grid whole, else SAMPLES points at random."""
     if size is None:
         for _ in range(SAMPLES if space.parameters else 1):
@@ -93,20 +91,18 @@ def _points(config: Mapping[str, Any], space: Space, size: int | None, rng: rand
             yield space.nest(grid.point(axes, number))
 
 
-def _scheduled(config: Mapping[str, Any], seed: int) -> Iterator[dict[str, Any]]:
-    """Points of a scheduler's search space: the function that `scheduler` names, asked at random."""
-    import optuna
-
-    scheduler = config.get("scheduler") or {}
+def _check_scheduler(scheduler: Any) -> Iterator[str]:
+    """Whether the function that a scheduler asks is there: its source is read, and not run."""
+    scheduler = scheduler if isinstance(scheduler, Mapping) else {}
     source, name = str(scheduler.get("source")), str(scheduler.get("search_space"))
     try:
-        function = runpy.run_path(source)[name]
-    except (OSError, KeyError) as error:
-        raise SweepFileError(f"scheduler: no function {name} in {source}, seen from {Path.cwd()} ({error})") from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
-    for _ in range(SCHEDULED_SAMPLES):
-        yield dict(function(study.ask()))
+        tree = ast.parse(Path(source).read_text("utf-8"))
+    except (OSError, ValueError, SyntaxError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"not Python: {error}"
+        yield f"scheduler: {source}, seen from {Path.cwd()}: {reason}"
+        return
+    if not any(isinstance(node, ast.FunctionDef) and node.name == name for node in tree.body):
+        yield f"scheduler: no function {name} in {source}"
 
 
 def _check_use(config: Mapping[str, Any]) -> Iterator[str]:
@@ -135,17 +131,20 @@ def _check_text(name: str, spec: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name}: {value!r} is text to YAML, not a number (1e-4 needs a point: 1.0e-4)"
 
 
-def _check_values(name: str, spec: Mapping[str, Any], space: Space) -> Iterator[str]:
+def _check_values(config: search.SweepConfig, space: Space) -> Iterator[str]:
     """Listed values one by one; of a range, the ends: all others lie between them."""
-    if "value" in spec or "values" in spec:
-        values = spec["values"] if "values" in spec else [spec["value"]]
-    else:
-        parameter = next(parameter for parameter in space.parameters if parameter.path == (name,))
-        values = [parameter.draw(0.0), parameter.draw(1.0)]
-    info = RunConfig.model_fields[name]
-    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[info.annotation, info])  # type: ignore[arg-type]
-    for value in values:
-        try:
-            adapter.validate_python(value)
-        except ValidationError as error:
-            yield f"{name}: {value!r} {error.errors()[0]['msg'].removeprefix('Input ')}"
+    searched = {parameter.path: parameter for parameter in space.parameters}
+    for (name, *_), spec in config.leaves:
+        if isinstance(spec, Constant):
+            values = [spec.value]
+        elif isinstance(spec, Categorical):
+            values = [*spec.values]
+        else:
+            values = [searched[(name,)].draw(0.0), searched[(name,)].draw(1.0)]
+        info = RunConfig.model_fields[name]
+        adapter: TypeAdapter[Any] = TypeAdapter(Annotated[info.annotation, info])  # type: ignore[arg-type]
+        for value in values:
+            try:
+                adapter.validate_python(value)
+            except ValidationError as error:
+                yield f"{name}: {value!r} {error.errors()[0]['msg'].removeprefix('Input ')}"

@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from mnist_sweep.search import Trial, bayes, suggest
+from mnist_sweep.search import Trial, bayes, parse, suggest
 
 TRIALS, LATE = 50, 30
 METHODS = ("random", "bayes", "bayes, busy")
@@ -119,7 +119,7 @@ def search(name: str, method: str, agents: int, seed: int) -> Search:
     """Run one sweep of `TRIALS` trials with this many agents, each of which asks again when its trial has ended."""
     function = FUNCTIONS[name]
     bayes.UNDER_WAY = -1 if "busy" in method else 8
-    config = {"method": method.split(",")[0], "metric": {"name": "loss"}, "parameters": function.parameters}
+    config = parse({"method": method.split(",")[0], "metric": {"name": "loss"}, "parameters": function.parameters})
     trials: list[Trial] = []
     seconds = []
     for number in range(TRIALS):

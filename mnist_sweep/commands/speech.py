@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,9 @@ def report_check(path: Path, found: Check, console: Console) -> None:
 
     if found.problems:
         raise SweepFileError("\n       ".join(f"{path}: {problem}" for problem in found.problems))
+    if math.isnan(found.feasible):
+        console.print(f"{path}: valid; its scheduler decides what is tried", highlight=False, soft_wrap=True)
+        return
     space = f"grid of {found.points} points" if found.points is not None else "search space"
     line = f"{path}: valid; {found.feasible:.0%} of its {space} is under {PARAMETER_LIMIT:,} parameters"
     console.print(line, highlight=False, soft_wrap=True)

@@ -6,14 +6,16 @@ every call, so that a suggestion depends on nothing but its arguments.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
 
+from mnist_sweep.search.config import Metric
 from mnist_sweep.search.distributions import Levels, Parameter, key, parameter
 from mnist_sweep.search.observations import Observation, observe
 from mnist_sweep.search.space import Space
+from mnist_sweep.search.specs import Range
 from mnist_sweep.search.trial import Trial
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ _ATTEMPTS, _MODEL_ATTEMPTS = 8, 3  # proposals that may turn out to have been tr
 _MARGIN, _CAUTION = 0.05, 0.1  # standard deviations that proposals keep from a limit; more for every further attempt
 
 
-def suggest(space: Space, trials: Sequence[Trial], metric: Mapping[str, Any], seed: int) -> list[Any] | None:
+def suggest(space: Space, trials: Sequence[Trial], metric: Metric, seed: int) -> list[Any] | None:
     """Values for the parameters of `space`, in their order, that no trial has.
 
     None if there are too few runs to learn from, or if the model finds no new point. On levels it works between them,
@@ -74,7 +76,7 @@ def _identity(space: Space, places: Sequence[float]) -> tuple[str, ...]:
 
 def warm_up() -> None:
     """Load what the first modelled suggestion needs, seconds of it, so that no agent waits for that."""
-    line = Space((parameter(("x",), {"min": 0.0, "max": 1.0}),), {})
+    line = Space((parameter(("x",), Range(distribution="uniform", min=0.0, max=1.0)),), {})
     _ask(line, [Observation((x,), x, {}) for x in (0.2, 0.7)], seed=0, busy=False)
 
 

@@ -12,20 +12,31 @@ for is flat. Distributions and their meaning: https://docs.wandb.ai/models/sweep
 import json
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate
 from statistics import NormalDist
 from typing import Any
 
+from mnist_sweep.search.specs import (
+    LARGEST_EXPONENT,
+    Beta,
+    Categorical,
+    Exponents,
+    LogRange,
+    Normal,
+    Quantised,
+    Range,
+    Spec,
+    Weighted,
+    WholeRange,
+)
 from mnist_sweep.search.trial import finite
 
 Path = tuple[str, ...]
 Quantile = tuple[Callable[[float], float], Callable[[float], float]]
 """A quantile function and its inverse."""
-
-LARGEST_EXPONENT = 600.0  # of e: larger powers leave no room for arithmetic
 
 
 def key(value: object) -> str:
@@ -98,32 +109,25 @@ class Real:
 Parameter = Levels | Real
 
 
-def distribution(spec: Mapping[str, Any]) -> str | None:
-    """The distribution of one parameter, inferred from its keys as W&B does where it is not named."""
-    if "distribution" in spec:
-        return str(spec["distribution"])
-    if "values" in spec:
-        return "categorical_w_probabilities" if "probabilities" in spec else "categorical"
-    if "value" in spec:
-        return "constant"
-    if "min" in spec and "max" in spec:
-        return "int_uniform" if all(isinstance(spec[bound], int) for bound in ("min", "max")) else "uniform"
-    return None
-
-
-def parameter(path: Path, spec: Mapping[str, Any]) -> Parameter:
-    """One searched parameter. Raises ValueError for a distribution that W&B does not know."""
-    name = distribution(spec)
-    if name in ("categorical", "categorical_w_probabilities"):
-        return choices(path, spec["values"], spec.get("probabilities"))
-    if name == "int_uniform":
-        return steps(path, spec["min"], 1, spec["max"] - spec["min"] + 1)
-    if name == "q_uniform":
-        return _multiples(path, spec["min"], spec["max"], spec.get("q", 1))
-    if name in _REAL:
-        base, low, high = _REAL[name](spec)
-        return _real(path, base, low, high, spec.get("q", 1) if name.startswith("q_") else None)
-    raise ValueError(f"{'.'.join(path)}: {name!r} is not a distribution")
+def parameter(path: Path, spec: Spec) -> Parameter:
+    """One searched parameter as its description says; a constant is none."""
+    if isinstance(spec, Categorical):
+        return choices(path, spec.values, spec.probabilities if isinstance(spec, Weighted) else None)
+    if isinstance(spec, WholeRange):
+        return steps(path, spec.min, 1, spec.max - spec.min + 1)
+    q = spec.q if isinstance(spec, Quantised) else None
+    if isinstance(spec, Range):
+        low, high = spec.bounds
+        if isinstance(spec, Exponents | LogRange):
+            return _real(path, _exp(_flat(math.log(low), math.log(high))), low, high, q)
+        return _real(path, _flat(low, high), low, high, None) if q is None else _multiples(path, low, high, q)
+    if isinstance(spec, Normal):
+        quantile = _normal(spec)
+    elif isinstance(spec, Beta):
+        quantile = _beta(spec)
+    else:
+        raise TypeError(f"{'.'.join(path)}: {spec.distribution} is not searched")
+    return _real(path, _exp(quantile) if "log_" in spec.distribution else quantile, -math.inf, math.inf, q)
 
 
 def choices(
@@ -216,66 +220,20 @@ def _flat(low: float, high: float) -> Quantile:
     return (lambda u: low + (high - low) * u), (lambda x: (x - low) / (high - low))
 
 
-def _normal(spec: Mapping[str, Any]) -> Quantile:
-    mu, sigma = float(spec.get("mu", 0.0)), float(spec.get("sigma", 1.0))
-    if sigma == 0:
-        return (lambda u: mu), (lambda x: 0.5)
-    normal = NormalDist(mu, sigma)
+def _normal(spec: Normal) -> Quantile:
+    if spec.sigma == 0:
+        return (lambda u: float(spec.mu)), (lambda x: 0.5)
+    normal = NormalDist(spec.mu, spec.sigma)
     return (lambda u: normal.inv_cdf(_inside(u))), normal.cdf
 
 
-def _beta(spec: Mapping[str, Any]) -> Quantile:
+def _beta(spec: Beta) -> Quantile:
     from scipy.special import betainc, betaincinv
 
-    a, b = float(spec.get("a", 1.0)), float(spec.get("b", 1.0))
+    a, b = spec.a, spec.b
     return (lambda u: float(betaincinv(a, b, _inside(u)))), (lambda x: float(betainc(a, b, min(max(x, 0.0), 1.0))))
 
 
 def _exp(base: Quantile) -> Quantile:
     at, position = base
     return (lambda u: math.exp(min(at(u), LARGEST_EXPONENT))), (lambda x: position(math.log(x)) if x > 0 else -1.0)
-
-
-Bounded = tuple[Quantile, float, float]
-
-
-def _uniform(spec: Mapping[str, Any]) -> Bounded:
-    return _flat(spec["min"], spec["max"]), spec["min"], spec["max"]
-
-
-def _log(low: float, high: float) -> Bounded:
-    return _exp(_flat(low, high)), math.exp(low), math.exp(high)
-
-
-def _log_values(spec: Mapping[str, Any]) -> Bounded:
-    return _exp(_flat(math.log(spec["min"]), math.log(spec["max"]))), spec["min"], spec["max"]
-
-
-def _log_exponents(spec: Mapping[str, Any]) -> Bounded:
-    return _log(spec["min"], spec["max"])
-
-
-def _unbounded(quantile: Callable[[Mapping[str, Any]], Quantile]) -> Callable[[Mapping[str, Any]], Bounded]:
-    return lambda spec: (quantile(spec), -math.inf, math.inf)
-
-
-# 1/x is log-uniform exactly where x is, so the inverse distributions differ in how their bounds are written, if at all.
-_REAL: dict[str, Callable[[Mapping[str, Any]], Bounded]] = {
-    "uniform": _uniform,
-    "log_uniform": _log_exponents,
-    "log_uniform_values": _log_values,
-    "inv_log_uniform": lambda spec: _log(-spec["max"], -spec["min"]),
-    "inv_log_uniform_values": _log_values,
-    "q_log_uniform": _log_exponents,
-    "q_log_uniform_values": _log_values,
-    "normal": _unbounded(_normal),
-    "q_normal": _unbounded(_normal),
-    "log_normal": _unbounded(lambda spec: _exp(_normal(spec))),
-    "q_log_normal": _unbounded(lambda spec: _exp(_normal(spec))),
-    "beta": _unbounded(_beta),
-    "q_beta": _unbounded(_beta),
-}
-
-DISTRIBUTIONS = frozenset(
-    {*_REAL, "constant", "categorical", "categorical_w_probabilities", "int_uniform", "q_uniform"}
-)

@@ -4,14 +4,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mnist_sweep.search.distributions import Levels, Path, choices, distribution, exact, steps
-from mnist_sweep.search.space import leaves, read, value_at
+from mnist_sweep.search.config import SweepConfig
+from mnist_sweep.search.distributions import Levels, Path, choices, exact, steps
+from mnist_sweep.search.space import read, value_at
+from mnist_sweep.search.specs import Categorical, Constant, QRange, Spec, WholeRange
 from mnist_sweep.search.trial import Trial
 
-GRID_DISTRIBUTIONS = frozenset({"constant", "categorical", "int_uniform", "q_uniform"})
 
-
-def suggest(config: Mapping[str, Any], trials: Sequence[Trial]) -> dict[str, Any] | None:
+def suggest(config: SweepConfig, trials: Sequence[Trial]) -> dict[str, Any] | None:
     """The first point of the grid that no trial has, or None when there is none left.
 
     Names are sorted and the last one varies fastest; a parameter's values keep their order in the sweep file.
@@ -24,24 +24,24 @@ def suggest(config: Mapping[str, Any], trials: Sequence[Trial]) -> dict[str, Any
     return None
 
 
-def size(config: Mapping[str, Any]) -> int:
+def size(config: SweepConfig) -> int:
     """How many different points the grid has."""
     return math.prod(axis.count for axis in axes_of(config))
 
 
-def axes_of(config: Mapping[str, Any]) -> list[Levels]:
+def axes_of(config: SweepConfig) -> list[Levels]:
     """The parameters of a grid with the values it visits, constants left out, in W&B's order."""
-    return [_axis(path, spec) for path, spec in leaves(config["parameters"]) if distribution(spec) != "constant"]
+    return [_axis(path, spec) for path, spec in config.leaves if not isinstance(spec, Constant)]
 
 
-def _axis(path: Path, spec: Mapping[str, Any]) -> Levels:
-    if distribution(spec) == "categorical":
-        return choices(path, spec["values"], keep_order=True)
-    low, high = exact(spec["min"]), exact(spec["max"])
-    if distribution(spec) == "int_uniform":
-        return steps(path, low, 1, int(high - low) + 1)
-    q = spec.get("q", 1)  # q_uniform: W&B's grid starts at min, whether it is a multiple or not, and leaves max out
-    return steps(path, low, q, math.ceil((high - low) / exact(q)))
+def _axis(path: Path, spec: Spec) -> Levels:
+    if isinstance(spec, Categorical):
+        return choices(path, spec.values, keep_order=True)
+    if isinstance(spec, WholeRange):
+        return steps(path, spec.min, 1, spec.max - spec.min + 1)
+    assert isinstance(spec, QRange)  # or no grid would have passed: W&B's starts at min, a multiple or not, without max
+    low, high = exact(spec.min), exact(spec.max)
+    return steps(path, low, spec.q, math.ceil((high - low) / exact(spec.q)))
 
 
 def rank(axes: Sequence[Levels], params: Mapping[str, Any]) -> int | None:

@@ -5,24 +5,26 @@ has passed. Li et al., Hyperband (2018), https://arxiv.org/abs/1603.06560, in th
 https://docs.wandb.ai/models/sweeps/sweep-config-keys
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from mnist_sweep.search.config import Hyperband, SweepConfig
 from mnist_sweep.search.trial import Trial, metric_history
 
 _MOST = 100  # brackets, as in W&B's engine
 _LONGEST = 10**9  # iterations; no run logs that many rows
 
 
-def brackets(early_terminate: Mapping[str, Any]) -> list[int]:
+def brackets(early: Hyperband) -> list[int]:
     """The iterations at which runs are compared, ascending.
 
     `max_iter` with `s`: max_iter/eta, max_iter/eta², …, s of them, none below 1. `min_iter`: min_iter, min_iter·eta, …
     """
-    eta = float(early_terminate.get("eta", 3))
-    down = "max_iter" in early_terminate
-    count = min(int(early_terminate["s"]), _MOST) if down else _MOST
-    iteration = early_terminate["max_iter"] / eta if down else float(early_terminate["min_iter"])
+    eta = float(early.eta)
+    if early.max_iter is not None and early.s is not None:
+        down, count, iteration = True, min(int(early.s), _MOST), early.max_iter / eta
+    else:
+        assert early.min_iter is not None  # one of the two is there, or no configuration passes
+        down, count, iteration = False, _MOST, float(early.min_iter)
     found: set[int] = set()
     for _ in range(count):
         if not 1 <= iteration <= _LONGEST:
@@ -32,7 +34,7 @@ def brackets(early_terminate: Mapping[str, Any]) -> list[int]:
     return sorted(found)
 
 
-def stop(config: Mapping[str, Any], trials: Sequence[Trial]) -> dict[str, str]:
+def stop(config: SweepConfig, trials: Sequence[Trial]) -> dict[str, str]:
     """Runs to stop now, by name, each with the reason as one line for people.
 
     An iteration is a row of history that carries the metric. A bracket at iteration b looks at the row after b others,
@@ -40,13 +42,10 @@ def stop(config: Mapping[str, Any], trials: Sequence[Trial]) -> dict[str, str]:
     included. A running run is measured at the last bracket it has reached: by its best value so far, or, if `strict`,
     by its value at that bracket. Equal to the threshold is good enough.
     """
-    early = config.get("early_terminate")
-    if not early:
+    early = config.early_terminate
+    if early is None or config.metric is None:
         return {}
-    metric = config["metric"]["name"]
-    maximize = config["metric"].get("goal", "minimize") == "maximize"
-    sign = -1.0 if maximize else 1.0
-    eta = float(early.get("eta", 3))
+    metric, sign, eta = config.metric.name, config.metric.sign, float(early.eta)
     losses = {trial.name: [sign * value for value in metric_history(trial, metric)] for trial in trials}
     marks = brackets(early)
     reasons: dict[str, str] = {}
@@ -58,11 +57,11 @@ def stop(config: Mapping[str, Any], trials: Sequence[Trial]) -> dict[str, str]:
         bracket = reached[-1]
         field = sorted(loss[bracket] for loss in losses.values() if len(loss) > bracket)
         threshold = field[int(len(field) / eta)]
-        value = mine[bracket] if early.get("strict", False) else min(mine)
+        value = mine[bracket] if early.strict else min(mine)
         if value > threshold:
-            what = f"{metric} at iteration {bracket}" if early.get("strict", False) else f"best {metric} so far"
+            what = f"{metric} at iteration {bracket}" if early.strict else f"best {metric} so far"
             reasons[trial.name] = (
-                f"hyperband: {what} is {sign * value:.6g}, {'below' if maximize else 'above'} {sign * threshold:.6g}, "
+                f"hyperband: {what} is {sign * value:.6g}, {'below' if sign < 0 else 'above'} {sign * threshold:.6g}, "
                 f"the mark for the best 1/{eta:g} of {len(field)} runs at iteration {bracket}"
             )
     return reasons

@@ -6,11 +6,11 @@ judgement of a run that broke a constraint before it had a score.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
+from mnist_sweep.search.config import Metric
 from mnist_sweep.search.space import Space, value_at
 from mnist_sweep.search.trial import Trial, constraint_values, metric_history, metric_values
 
@@ -32,7 +32,7 @@ class Observation:
         return all(value <= 0 for value in self.constraints.values())
 
 
-def observe(space: Space, trials: Sequence[Trial], metric: Mapping[str, Any]) -> list[Observation]:
+def observe(space: Space, trials: Sequence[Trial], metric: Metric) -> list[Observation]:
     """The runs that lie in `space`, in their order, with losses to minimise whatever the goal.
 
     A loss is the run's own, if it has one. A run that ended without is as bad as the worst value any run ever logged,
@@ -41,11 +41,11 @@ def observe(space: Space, trials: Sequence[Trial], metric: Mapping[str, Any]) ->
     has a value for every constraint that any run reported; a run that did not report it kept it.
     """
     known = [(trial, places) for trial in trials if (places := _places(space, trial)) is not None]
-    sign = -1.0 if metric.get("goal") == "maximize" else 1.0
+    sign = metric.sign
     own = [sign * value for trial, _ in known if (value := own_score(trial, metric)) is not None]
     middle, best = (median(own), min(own)) if own else (0.0, 0.0)
     limit = middle + _REACH * (middle - best) if best < middle else math.inf
-    worst = max((sign * v for t, _ in known for v in metric_values(t, metric["name"])), default=0.0)
+    worst = max((sign * v for t, _ in known for v in metric_values(t, metric.name)), default=0.0)
     constraints = _aligned([constraint_values(trial) for trial, _ in known])
     observations = []
     for (trial, places), bounds in zip(known, constraints, strict=True):
@@ -59,13 +59,13 @@ def observe(space: Space, trials: Sequence[Trial], metric: Mapping[str, Any]) ->
     return observations
 
 
-def counts(trial: Trial, metric: Mapping[str, Any]) -> bool:
+def counts(trial: Trial, metric: Metric) -> bool:
     """Whether a run has an outcome for the model: it ended, or it is running and the sweep imputes running ones."""
-    while_running = metric.get("impute_while_running", "false") not in ("false", False)
+    while_running = metric.impute_while_running not in ("false", False)
     return trial.state in ("finished", *_BROKEN_OFF) or (trial.state == "running" and while_running)
 
 
-def own_score(trial: Trial, metric: Mapping[str, Any]) -> float | None:
+def own_score(trial: Trial, metric: Metric) -> float | None:
     """The score a run earned by its own values, or None if it counts with an imputed one or not yet.
 
     A finished run counts with its best value. One that broke off counts as `metric.impute` says, with its `best` or its
@@ -73,16 +73,16 @@ def own_score(trial: Trial, metric: Mapping[str, Any]) -> float | None:
     """
     if not counts(trial, metric):
         return None
-    how = "best"
+    how: str | bool = "best"
     if trial.state in _BROKEN_OFF:
-        how = metric.get("impute", "worst")
+        how = metric.impute
     elif trial.state == "running":
-        how = metric["impute_while_running"]
-    name = metric["name"]
+        how = metric.impute_while_running
+    name = metric.name
     if how == "latest":
         return next(iter(metric_history(trial, name)[-1:]), None)
     values = metric_values(trial, name) if how == "best" else []
-    return (max if metric.get("goal") == "maximize" else min)(values, default=None)
+    return (max if metric.goal == "maximize" else min)(values, default=None)
 
 
 def _places(space: Space, trial: Trial) -> tuple[float, ...] | None:

@@ -1,10 +1,12 @@
 """The search space of a sweep: its parameters, nested or not, and its constants."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mnist_sweep.search.distributions import Parameter, Path, distribution, key, parameter
+from mnist_sweep.search.config import SweepConfig
+from mnist_sweep.search.distributions import Parameter, Path, key, parameter
+from mnist_sweep.search.specs import Constant
 
 _MISSING = object()
 
@@ -43,22 +45,13 @@ def value_at(params: Mapping[str, Any], path: Path) -> Any:
     return node
 
 
-def leaves(parameters: Mapping[str, Any], prefix: Path = ()) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """Paths and specifications of all parameters, nested ones included, sorted by name at each level."""
-    for name, spec in sorted(parameters.items()):
-        if "parameters" in spec:
-            yield from leaves(spec["parameters"], (*prefix, name))
-        else:
-            yield (*prefix, name), spec
-
-
-def read(config: Mapping[str, Any]) -> Space:
-    """The search space of a sweep configuration that `check` found valid."""
+def read(config: SweepConfig) -> Space:
+    """The search space of a sweep."""
     parameters: list[Parameter] = []
     fixed: dict[Path, Any] = {}
-    for path, spec in leaves(config["parameters"]):
-        if distribution(spec) == "constant":
-            fixed[path] = spec["value"]
+    for path, spec in config.leaves:
+        if isinstance(spec, Constant):
+            fixed[path] = spec.value
         else:
             parameters.append(parameter(path, spec))
     return Space(tuple(parameters), fixed)

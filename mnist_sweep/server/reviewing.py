@@ -38,9 +38,9 @@ class Records:
 def info(sweep: sqlite3.Row) -> SweepInfo:
     config = sweeps.parse_config(sweep["config"])
     return sweep_info(
-        config,
+        config.given,
         id=sweep["name"],
-        name=str(sweep["display_name"] or config.get("name") or ""),
+        name=str(sweep["display_name"] or config.name or ""),
         entity=sweep["entity"],
         project=sweep["project"],
         state=sweep["state"],

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mnist_sweep import search
+from mnist_sweep.search import SweepConfig
 from mnist_sweep.server.jsonedge import dumps
 from mnist_sweep.server.store import Store, runs, sweeps
 from mnist_sweep.server.store.clock import now
@@ -45,39 +46,37 @@ class Sweeper:
 
     # Facts
 
-    def check(self, config: Mapping[str, Any]) -> list[str]:
+    def check(self, config: SweepConfig) -> list[str]:
         """Warnings about a sweep's configuration.
 
         Raises:
-            BadRequest: it is not valid; the message lists everything that is wrong.
+            BadRequest: this server's own key has a value that it does not know.
         """
-        if problems := search.check(config):
-            raise BadRequest("Invalid sweep config: " + "; ".join(problems))
-        if config.get("method") == "bayes":
-            threading.Thread(target=search.warm_up, daemon=True).start()  # agents follow soon
-        retries = config.get(RETRY, 0)
+        retries = config.given.get(RETRY, 0)
         if not isinstance(retries, int) or not 0 <= retries <= 100:
             raise BadRequest(f"Invalid sweep config: '{RETRY}' must be a whole number from 0 to 100, not {retries!r}")
-        return search.warn({key: value for key, value in config.items() if key != RETRY})
+        if config.method == "bayes":
+            threading.Thread(target=search.warm_up, daemon=True).start()  # agents follow soon
+        return search.warn(config, known=(RETRY,))
 
     def expected_runs(self, sweep: sqlite3.Row) -> int | None:
         """How many runs the sweep will have, where that is known."""
         config = sweeps.parse_config(sweep["config"])
         size = search.grid_size(config)
-        bounds = [bound for bound in (size, config.get("run_cap")) if isinstance(bound, int)]
+        bounds = [bound for bound in (size, config.run_cap) if bound is not None]
         return min(bounds, default=None)
 
     def best_run(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> tuple[str, float] | None:
         """The name and the metric of the sweep's best run by its summary, or None."""
-        metric = sweeps.parse_config(sweep["config"]).get("metric")
-        if not isinstance(metric, dict) or not isinstance(metric.get("name"), str):
+        metric = sweeps.parse_config(sweep["config"]).metric
+        if metric is None:
             return None
         values = [
             (name, value)
             for name, summary in runs.summaries(db, sweep["id"])
-            if isinstance(value := summary.get(metric["name"]), int | float)
+            if isinstance(value := summary.get(metric.name), int | float)
         ]
-        choose = max if metric.get("goal") == "maximize" else min
+        choose = max if metric.goal == "maximize" else min
         return choose(values, key=lambda pair: pair[1], default=None)
 
     # Agents
@@ -102,7 +101,7 @@ class Sweeper:
             if sweep["state"] in ("FINISHED", "CANCELED"):
                 return [EXIT]
             config = sweeps.parse_config(sweep["config"])
-            if not _suggests(config):
+            if not config.suggests:
                 return []
         turn = self._locks[sweep["id"]]
         if not turn.acquire(timeout=PATIENCE):
@@ -155,15 +154,14 @@ class Sweeper:
         runs.update(db, run["id"], state="pending", agent_id=agent_id, started=0, stop_requested=0)
         return self._command(sweep, run, kind)
 
-    def _hand_out(self, sweep_id: int, agent_id: int, config: Mapping[str, Any]) -> list[Command]:
+    def _hand_out(self, sweep_id: int, agent_id: int, config: SweepConfig) -> list[Command]:
         while True:
             with self._store.read() as db:
                 sweep = sweeps.by_id(db, sweep_id)
                 trials = self._trials.of(db, sweep, config)
             number = sweep["trials"]
-            cap = config.get("run_cap")
-            full = isinstance(cap, int) and number >= cap
-            params = None if full else search.suggest(config, trials, seed=_seed(sweep["name"]))
+            over = (config.run_cap is not None and number >= config.run_cap) or search.reached(config, trials)
+            params = None if over else search.suggest(config, trials, seed=_seed(sweep["name"]))
             with self._store.write() as db:
                 sweep = sweeps.by_id(db, sweep_id)
                 if sweep["state"] not in sweeps.OPEN:
@@ -199,7 +197,7 @@ class Sweeper:
             "id": f"{run['id']}",
             "type": kind,
             "run_id": run["name"],
-            "program": sweeps.parse_config(sweep["config"]).get("program"),
+            "program": sweeps.parse_config(sweep["config"]).program,
             "args": {name: {"value": value} for name, value in params.items()},
             "logs": [],
         }
@@ -225,8 +223,8 @@ class Sweeper:
         run = self._reserve(db, sweep, None, plain)
         if display_name:
             runs.update(db, run["id"], display_name=display_name)
-        cap = sweeps.parse_config(sweep["config"]).get("run_cap")
-        if isinstance(cap, int) and sweep["trials"] + 1 >= cap:
+        cap = sweeps.parse_config(sweep["config"]).run_cap
+        if cap is not None and sweep["trials"] + 1 >= cap:
             sweeps.update(db, sweep["id"], state="FINISHED")
         return run
 
@@ -245,7 +243,7 @@ class Sweeper:
         with self._store.read() as db:
             sweep = sweeps.by_id(db, sweep_id)
             config = sweeps.parse_config(sweep["config"])
-            if not config.get("early_terminate") or sweep["state"] != "RUNNING":
+            if config.early_terminate is None or sweep["state"] != "RUNNING":
                 return
             reasons = search.stop(config, self._trials.of(db, sweep, config))
             known = {row["name"]: row for row in runs.of_sweep(db, sweep_id) if not row["stop_requested"]}
@@ -285,15 +283,8 @@ class Sweeper:
             self.finish_if_done(db, run["sweep_id"])
 
     def _retries(self, db: sqlite3.Connection, sweep_id: int) -> int:
-        retries = sweeps.parse_config(sweeps.by_id(db, sweep_id)["config"]).get(RETRY)
+        retries = sweeps.parse_config(sweeps.by_id(db, sweep_id)["config"]).given.get(RETRY)
         return retries if isinstance(retries, int) else 0
-
-
-def _suggests(config: Mapping[str, Any]) -> bool:
-    """Whether this server searches for the sweep; a scheduler or the user's own controller may do instead."""
-    controller = config.get("controller")
-    local = isinstance(controller, dict) and controller.get("type") == "local"
-    return config.get("method") in ("grid", "random", "bayes") and not local and "scheduler" not in config
 
 
 def _seed(sweep_name: str) -> int:

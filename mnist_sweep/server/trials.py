@@ -2,10 +2,8 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping
-from typing import Any
 
-from mnist_sweep.search import Trial
+from mnist_sweep.search import SweepConfig, Trial
 from mnist_sweep.server.store import lines, runs
 from mnist_sweep.server.store.kept import Kept
 
@@ -18,21 +16,20 @@ class Trials:
     def __init__(self) -> None:
         self._kept: Kept[Trial] = Kept(_SWEEPS_KEPT)
 
-    def of(self, db: sqlite3.Connection, sweep: sqlite3.Row, config: Mapping[str, Any]) -> list[Trial]:
+    def of(self, db: sqlite3.Connection, sweep: sqlite3.Row, config: SweepConfig) -> list[Trial]:
         """All trials of a sweep in the order of their creation, its prior runs first."""
         versions = runs.versions(db, sweep["id"], json.loads(sweep["prior_runs"]))
         return self._kept.of(sweep["id"], versions, lambda key: read(db, key, config))
 
 
-def read(db: sqlite3.Connection, run_id: int, config: Mapping[str, Any]) -> Trial:
+def read(db: sqlite3.Connection, run_id: int, config: SweepConfig) -> Trial:
     """One run as a trial. A run that the sweep did not suggest has the parameters its configuration names."""
     row = runs.by_id(db, run_id)
     if row["params"] is not None:
         params = json.loads(row["params"])
     else:
         plain = runs.plain_config(row["config"])
-        names = config.get("parameters") or {}
-        params = {name: plain[name] for name in names if name in plain}
+        params = {name: plain[name] for name in config.parameters if name in plain}
     return Trial(
         name=row["name"],
         params=params,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from mnist_sweep.search import Trial, suggest, warm_up
+from mnist_sweep.search import Trial, parse, suggest, warm_up
 
 METRIC = {"name": "acc", "goal": "maximize"}
 
@@ -19,7 +19,7 @@ def sweep(
     config = {"method": method, "metric": METRIC, "parameters": parameters}
     trials: list[Trial] = []
     for number in range(n):
-        params = suggest(config, trials, seed=seed)
+        params = suggest(parse(config), trials, seed=seed)
         assert params is not None
         trials.append(Trial(str(number), params, "running"))
         done = number - agents + 1
@@ -115,7 +115,7 @@ def test_large_sweeps_are_answered(ended: int, under_way: int) -> None:
         params = {"x": u, "y": 10 ** (-4 * ((7 * u) % 1)), "n": 1 + number % 30}
         state, summary = peak(params) if number < ended else ("running", {})
         trials.append(Trial(str(number), params, state, [summary], summary))
-    params = suggest(config, trials, seed=0)
+    params = suggest(parse(config), trials, seed=0)
     assert params is not None
     assert params not in [trial.params for trial in trials]
 

@@ -11,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mnist_sweep.search.distributions import DISTRIBUTIONS, Levels, Real, distribution, key, parameter
+from mnist_sweep.search.config import parse
+from mnist_sweep.search.distributions import Levels, Parameter, Real, key
+from mnist_sweep.search.distributions import parameter as read
+from mnist_sweep.search.specs import SPECS, distribution
 
 E = math.e
 # One example of every searched distribution, with the same distribution from scipy or its probabilities.
@@ -35,6 +38,12 @@ QUANTISED: dict[str, tuple[dict[str, Any], Any]] = {
 }
 
 
+def parameter(path: tuple[str, ...], spec: dict[str, Any]) -> Parameter:
+    """The parameter of a sweep that has no other."""
+    ((_, parsed),) = parse({"method": "random", "parameters": {".".join(path): spec}}).leaves
+    return read(path, parsed)
+
+
 def draws(spec: dict[str, Any], n: int = 4000) -> list[Any]:
     drawn = parameter(("x",), spec)
     return [drawn.draw(float(u)) for u in np.random.default_rng(0).random(n)]
@@ -42,7 +51,7 @@ def draws(spec: dict[str, Any], n: int = 4000) -> list[Any]:
 
 def test_every_distribution_has_an_example_here() -> None:
     others = {"constant", "categorical", "categorical_w_probabilities", "int_uniform"}
-    assert {*CONTINUOUS, *QUANTISED, *others} == DISTRIBUTIONS
+    assert {*CONTINUOUS, *QUANTISED, *others} == set(SPECS)
 
 
 @pytest.mark.parametrize("name", CONTINUOUS)

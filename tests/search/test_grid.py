@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnist_sweep.search import Trial, check, grid_size, suggest
+from mnist_sweep.search import Trial, check, grid_size, parse, suggest
 from mnist_sweep.search.grid import axes_of, point, rank
 
 
@@ -22,7 +22,7 @@ def grid(**parameters: Any) -> dict[str, Any]:
 def visited(config: dict[str, Any]) -> list[dict[str, Any]]:
     """Every suggestion until the grid ends; runs stay pending, as when many agents ask at once."""
     trials: list[Trial] = []
-    while (params := suggest(config, trials, seed=0)) is not None:
+    while (params := suggest(parse(config), trials, seed=0)) is not None:
         # What the server stores and hands to the next call has been through JSON.
         trials.append(Trial(str(len(trials)), json.loads(json.dumps(params)), "pending"))
     return [dict(trial.params) for trial in trials]
@@ -52,7 +52,7 @@ def test_nested_parameters_are_sorted_level_by_level() -> None:
 
 def test_duplicates_are_visited_once() -> None:
     config = grid(a={"values": [1, 1.0, 2, 1, True, "1"]}, b={"values": [[1], [1], None, {"k": 1}, {"k": 1.5}]})
-    assert grid_size(config) == 4 * 4
+    assert grid_size(parse(config)) == 4 * 4
     assert len(visited(config)) == 16
 
 
@@ -62,7 +62,7 @@ def test_int_uniform_and_q_uniform_become_steps_as_in_wandb() -> None:
     points = visited(config)
     assert sorted({p["i"] for p in points}) == [2, 3, 4]
     assert sorted({p["q"] for p in points}) == [0.0, 0.1, 0.2]
-    assert len(points) == grid_size(config) == 9
+    assert len(points) == grid_size(parse(config)) == 9
 
 
 def test_q_uniform_starts_at_its_lower_bound() -> None:
@@ -78,13 +78,15 @@ def test_constants_alone_are_one_run() -> None:
 def test_a_run_beside_the_grid_takes_no_point() -> None:
     config = grid(a={"values": [1, 2]})
     beside = [Trial("r", params, "finished") for params in ({"a": 3}, {}, {"b": 1}, {"a": None}, {"a": {"x": 1}})]
-    assert suggest(config, beside, seed=0) == {"a": 1}
-    assert suggest(config, [*beside, Trial("s", {"a": 1, "extra": 9}, "crashed")], seed=0) == {"a": 2}
+    assert suggest(parse(config), beside, seed=0) == {"a": 1}
+    assert suggest(parse(config), [*beside, Trial("s", {"a": 1, "extra": 9}, "crashed")], seed=0) == {"a": 2}
 
 
 def test_a_point_given_up_is_suggested_again_when_its_run_is_gone() -> None:
     config = grid(a={"values": [1, 2, 3]})
-    assert suggest(config, [Trial("x", {"a": 2}, "running"), Trial("y", {"a": 3}, "running")], seed=0) == {"a": 1}
+    assert suggest(parse(config), [Trial("x", {"a": 2}, "running"), Trial("y", {"a": 3}, "running")], seed=0) == {
+        "a": 1
+    }
 
 
 values = st.lists(
@@ -103,24 +105,24 @@ def test_every_combination_exactly_once(choices: dict[str, list[Any]]) -> None:
     points = visited(config)
     counts = Counter(json.dumps(p, sort_keys=True) for p in points)
     assert max(counts.values()) == 1
-    assert len(points) == grid_size(config)
+    assert len(points) == grid_size(parse(config))
     for combination in itertools.product(*(choices[name] for name in sorted(choices))):
         assert dict(zip(sorted(choices), combination, strict=True)) in points
 
 
 @given(st.integers(0, 10**18 - 1))
 def test_rank_and_point_are_inverse_on_a_grid_too_large_to_list(number: int) -> None:
-    axes = axes_of(grid(a={"min": 1, "max": 10**9}, b={"min": -(10**9) + 1, "max": 0}))
+    axes = axes_of(parse(grid(a={"min": 1, "max": 10**9}, b={"min": -(10**9) + 1, "max": 0})))
     a, b = point(axes, number)
     assert rank(axes, {"a": a, "b": b}) == number
 
 
 def test_a_huge_grid_answers_at_once() -> None:
     config = grid(**{name: {"min": 1, "max": 10**9} for name in "abc"})
-    assert grid_size(config) == 10**27
-    assert suggest(config, [], seed=0) == {"a": 1, "b": 1, "c": 1}
+    assert grid_size(parse(config)) == 10**27
+    assert suggest(parse(config), [], seed=0) == {"a": 1, "b": 1, "c": 1}
 
 
 @pytest.mark.parametrize("method", ["random", "bayes"])
 def test_only_a_grid_has_a_size(method: str) -> None:
-    assert grid_size({"method": method, "metric": {"name": "m"}, "parameters": {"a": {"values": [1]}}}) is None
+    assert grid_size(parse({"method": method, "metric": {"name": "m"}, "parameters": {"a": {"values": [1]}}})) is None

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from mnist_sweep.search import Trial, stop
+from mnist_sweep.search import SweepConfig, Trial, parse, stop
+from mnist_sweep.search.config import Hyperband
 from mnist_sweep.search.hyperband import brackets
 
 
@@ -13,12 +14,14 @@ def run(name: str, *losses: Any, state: str = "running") -> Trial:
     return Trial(name, {}, state, [{"_step": i, "loss": loss} for i, loss in enumerate(losses)])
 
 
-def config(goal: str = "minimize", **early: Any) -> dict[str, Any]:
-    return {
+def config(goal: str = "minimize", **early: Any) -> SweepConfig:
+    raw = {
         "method": "random",
         "metric": {"name": "loss", "goal": goal},
         "early_terminate": {"type": "hyperband", **early},
+        "parameters": {"x": {"value": 0}},
     }
+    return parse(raw)
 
 
 @pytest.mark.parametrize(
@@ -41,8 +44,8 @@ def config(goal: str = "minimize", **early: Any) -> dict[str, Any]:
     ],
 )
 def test_brackets(early: dict[str, Any], expected: list[int]) -> None:
-    assert brackets(early)[: len(expected)] == expected
-    assert "min_iter" in early or brackets(early) == expected
+    assert brackets(Hyperband.model_validate({"type": "hyperband", **early}))[: len(expected)] == expected
+    assert "min_iter" in early or brackets(Hyperband.model_validate({"type": "hyperband", **early})) == expected
 
 
 def test_the_best_third_goes_on() -> None:
@@ -111,7 +114,7 @@ def test_runs_without_the_metric_are_left_alone() -> None:
 
 
 def test_no_early_terminate_stops_nothing() -> None:
-    assert stop({"method": "random"}, [run("a", 1, 1), run("b", 9, 9)]) == {}
+    assert stop(parse({"method": "random", "parameters": {"x": {"value": 0}}}), [run("a", 1, 1), run("b", 9, 9)]) == {}
 
 
 def test_too_few_iterations_for_any_bracket_stop_nothing() -> None:

@@ -5,11 +5,19 @@ from typing import Any
 
 import pytest
 
-from mnist_sweep.search import Trial
+from mnist_sweep.search import Trial, parse
+from mnist_sweep.search.config import Metric
 from mnist_sweep.search.observations import observe
 from mnist_sweep.search.space import read
 
-SPACE = read({"parameters": {"x": {"min": 0.0, "max": 1.0}, "c": {"values": ["a", "b"]}, "k": {"value": 7}}})
+SPACE = read(
+    parse(
+        {
+            "method": "random",
+            "parameters": {"x": {"min": 0.0, "max": 1.0}, "c": {"values": ["a", "b"]}, "k": {"value": 7}},
+        }
+    )
+)
 ACCURACY = {"name": "acc", "goal": "maximize"}
 
 
@@ -19,11 +27,11 @@ def run(state: str, *values: Any, x: float = 0.5, **summary: Any) -> Trial:
 
 
 def losses(metric: dict[str, Any], *trials: Trial) -> list[float | None]:
-    return [o.loss for o in observe(SPACE, trials, metric)]
+    return [o.loss for o in observe(SPACE, trials, Metric.model_validate(metric))]
 
 
 def test_places_are_quantiles_and_indices() -> None:
-    assert observe(SPACE, [run("finished", 0.9, x=0.25)], ACCURACY)[0].places == (1, 0.25)
+    assert observe(SPACE, [run("finished", 0.9, x=0.25)], Metric.model_validate(ACCURACY))[0].places == (1, 0.25)
 
 
 @pytest.mark.parametrize("goal", ["maximize", "minimize"])
@@ -87,7 +95,7 @@ def test_equal_scores_do_not_hide_a_worse_one() -> None:
 def test_a_broken_constraint_is_told_by_the_constraint_and_not_by_the_metric() -> None:
     ended = [run("finished", 0.9), run("finished", 0.8), run("finished", 0.7)]
     over = run("finished", **{"constraint/parameters": 1200})
-    observed = observe(SPACE, [*ended, over], ACCURACY)
+    observed = observe(SPACE, [*ended, over], Metric.model_validate(ACCURACY))
     assert observed[3].loss == -0.8
     assert [o.feasible for o in observed] == [True, True, True, False]
     assert [o.constraints for o in observed] == [{"constraint/parameters": -1200.0}] * 3 + [
@@ -98,7 +106,10 @@ def test_a_broken_constraint_is_told_by_the_constraint_and_not_by_the_metric() -
 def test_constraints_are_read_from_rows_and_summary_the_last_one_counting() -> None:
     rows = [{"constraint/a": 5, "acc": 0.5}, {"constraint/a": -1, "constraint/b": math.nan}, {"constraint/b": 2}]
     trial = Trial("r", {"x": 0.5, "c": "a"}, "finished", rows, {"constraint/b": -3, "constraint/c": "much"})
-    assert observe(SPACE, [trial], ACCURACY)[0].constraints == {"constraint/a": -1.0, "constraint/b": -3.0}
+    assert observe(SPACE, [trial], Metric.model_validate(ACCURACY))[0].constraints == {
+        "constraint/a": -1.0,
+        "constraint/b": -3.0,
+    }
 
 
 def test_an_infeasible_run_that_trained_keeps_its_own_score() -> None:
@@ -108,4 +119,4 @@ def test_an_infeasible_run_that_trained_keeps_its_own_score() -> None:
 
 @pytest.mark.parametrize("params", [{}, {"x": 0.5}, {"x": 2.0, "c": "a"}, {"x": 0.5, "c": "z"}, {"x": None, "c": "a"}])
 def test_runs_of_another_space_are_left_out(params: dict[str, Any]) -> None:
-    assert observe(SPACE, [Trial("r", params, "finished", [{"acc": 0.9}])], ACCURACY) == []
+    assert observe(SPACE, [Trial("r", params, "finished", [{"acc": 0.9}])], Metric.model_validate(ACCURACY)) == []

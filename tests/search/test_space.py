@@ -1,5 +1,6 @@
 """Reading a search space, and putting a point of it together."""
 
+from mnist_sweep.search import parse
 from mnist_sweep.search.space import read
 
 
@@ -7,7 +8,9 @@ def test_nested_parameters_come_back_nested_with_their_constants() -> None:
     schedule = {"parameters": {"name": {"value": "one"}}}
     optimiser = {"parameters": {"lr": {"min": 0.0, "max": 1.0}, "schedule": schedule}}
     note = {"value": {"kept": [1, None]}}
-    space = read({"parameters": {"optimiser": optimiser, "depth": {"values": [1, 2]}, "note": note}})
+    space = read(
+        parse({"method": "random", "parameters": {"optimiser": optimiser, "depth": {"values": [1, 2]}, "note": note}})
+    )
     assert [p.path for p in space.parameters] == [("depth",), ("optimiser", "lr")]
     params = space.nest([2, 0.25])
     assert params == {

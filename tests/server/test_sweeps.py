@@ -211,8 +211,29 @@ def test_a_wrong_configuration_is_refused_with_every_reason(client: httpx.Client
     assert all(value in error["message"] for value in ("magic", "up"))
 
 
+def test_keys_that_nobody_knows_are_warned_of_and_kept(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID | {"colour": "red"})
+    assert sweep.warnings == ["'colour' is not a key of a sweep and is ignored"]
+    look = 'query($s: String!) { project(name: "p") { sweep(sweepName: $s) { config } } }'
+    assert yaml.safe_load(ask(look, s=sweep.name)["project"]["sweep"]["config"])["colour"] == "red"
+
+
+def test_a_sweep_ends_once_a_run_has_reached_its_target(client: httpx.Client, ask: Ask) -> None:
+    metric = {"name": "loss", "goal": "minimize", "target": 0.5}
+    sweep = Sweep(client, ask, GRID | {"method": "random", "metric": metric})
+    agent, other = sweep.agent(), sweep.agent()
+    first, _ = sweep.draw(agent)
+    second, _ = sweep.draw(other)
+    sweep.finish(first, 0.6, 0.4)
+    assert sweep.beat(agent) == [{"type": "exit"}]
+    sweep.finish(second, 0.9)
+    assert sweep.beat(other) == [{"type": "exit"}]
+    assert sweep.look()["state"] == "FINISHED"
+
+
 def test_yaml_that_unfolds_is_refused(client: httpx.Client) -> None:
-    bomb = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\nmethod: grid\n"
+    rows = zip("abcdefg", "bcdefgh", strict=True)
+    bomb = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in rows)
     answer = client.post("/graphql", json={"query": CREATE, "variables": {"config": bomb}})
     assert "aliases" in answer.json()["errors"][0]["message"]
 

@@ -34,7 +34,7 @@ columns("Agent", name="name", host="host", createdAt="created_at", heartbeatAt="
 
 @field("Sweep", "displayName")
 def display_name(source: sqlite3.Row, _: Context) -> Any:
-    return source["display_name"] or sweeps.parse_config(source["config"]).get("name")
+    return source["display_name"] or sweeps.parse_config(source["config"]).name
 
 
 @field("Sweep", "controllerRunName")
@@ -44,7 +44,7 @@ def controller_run_name(source: sqlite3.Row, _: Context) -> str:
 
 @field("Sweep", "method")
 def method(source: sqlite3.Row, _: Context) -> Any:
-    return sweeps.parse_config(source["config"]).get("method")
+    return sweeps.parse_config(source["config"]).method
 
 
 @field("Sweep", "runCount")
@@ -132,8 +132,9 @@ def upsert_sweep(context: Context, input: dict[str, Any]) -> dict[str, Any]:
         )
         if input.get(name) is not None
     }
+    warnings: list[str] = []
     if (text := input.get("config")) is not None:
-        context.sweeper.check(sweeps.parse_config(text))
+        warnings = context.sweeper.check(sweeps.parse_config(text))
     if known is None:
         if text is None:
             raise BadRequest("a new sweep needs a configuration")
@@ -149,7 +150,7 @@ def upsert_sweep(context: Context, input: dict[str, Any]) -> dict[str, Any]:
         sweeps.update(context.db, key, **fields)
         if "state" in fields:
             context.sweeper.state_was_set(context.db, key, fields["state"])
-    return {"sweep": sweeps.by_id(context.db, key), "configValidationWarnings": []}
+    return {"sweep": sweeps.by_id(context.db, key), "configValidationWarnings": warnings}
 
 
 def _known(context: Context, input: dict[str, Any]) -> sqlite3.Row | None:

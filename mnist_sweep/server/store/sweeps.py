@@ -1,13 +1,12 @@
 """Sweeps and their agents."""
 
 import functools
-import json
 import secrets
 import sqlite3
 from typing import Any
 
-import yaml
-
+from mnist_sweep import search
+from mnist_sweep.search import SweepConfig, document
 from mnist_sweep.server.store import filters, projects, runs
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
@@ -19,8 +18,6 @@ SELECT = """
 SELECT sweeps.*, projects.entity, projects.name AS project
 FROM sweeps JOIN projects ON projects.id = sweeps.project_id
 """
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_YAML_LIMIT = 1_000_000
 
 
 def find(db: sqlite3.Connection, project_id: int, name: str) -> sqlite3.Row | None:
@@ -59,33 +56,18 @@ def listing(db: sqlite3.Connection, project_id: int, conditions: str | None = No
 
 
 @functools.lru_cache(maxsize=256)
-def _parsed(text: str) -> str:
-    try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_LOADER)):
-            raise BadRequest("the sweep configuration must not use YAML aliases")  # they can unfold to gigabytes
-        config = yaml.load(text, Loader=_LOADER)
-    except BadRequest:
-        raise
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise BadRequest(f"the sweep configuration is not YAML: {error}") from None
-    if not isinstance(config, dict):
-        raise BadRequest("the sweep configuration must be a mapping with at least method and parameters")
-    try:
-        return json.dumps(config, default=str)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise BadRequest(f"the sweep configuration is not plain data: {error}") from None
-
-
-def parse_config(text: str) -> dict[str, Any]:
+def parse_config(text: str) -> SweepConfig:
     """The configuration in a sweep's YAML text.
 
     Raises:
-        BadRequest: too long, not YAML, not a mapping, or not plain data.
+        BadRequest: it is not one; with all that is wrong.
     """
-    if len(text) > _YAML_LIMIT:
-        raise BadRequest(f"the sweep configuration has {len(text)} characters, over {_YAML_LIMIT}")
-    config: dict[str, Any] = json.loads(_parsed(text))
-    return config
+    try:
+        return search.parse(document.read(text))
+    except document.DocumentError as error:
+        raise BadRequest(f"The sweep configuration cannot be read: {error}") from None
+    except search.ConfigurationError as error:
+        raise BadRequest(f"Invalid sweep config: {error}") from None
 
 
 def create(db: sqlite3.Connection, project_id: int, config: str, **fields: Any) -> int:

@@ -1,4 +1,4 @@
-"""What `check` refuses, and that it names every reason at once."""
+"""What a configuration may say, that every violation is named at once, and that nothing of it is lost."""
 
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnist_sweep.search import check, grid_size, suggest, warn
-from mnist_sweep.search.distributions import DISTRIBUTIONS
+from mnist_sweep.search import ConfigurationError, check, grid_size, parse, suggest, warn
+from mnist_sweep.search.specs import SPECS
 
 VALID: dict[str, Any] = {
     "method": "bayes",
@@ -51,8 +51,8 @@ def test_a_full_configuration_is_valid() -> None:
         },
     }
     assert check(config) == []
-    assert warn(config) == []
-    assert suggest(config, [], seed=0) is not None
+    assert warn(parse(config)) == []
+    assert suggest(parse(config), [], seed=0) is not None
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_full_configuration_is_valid() -> None:
         ),
         (
             parameters(lr={"distribution": "log_uniform_values", "min": 0, "max": 1}),
-            "parameter lr: min 0 of log_uniform_values is not above 0",
+            "parameter lr: min 0 is not a number above 0",
         ),
         (
             parameters(lr={"distribution": "uniform", "min": 0, "max": 1, "q": 0.1}),
@@ -112,7 +112,7 @@ def test_a_full_configuration_is_valid() -> None:
         ),
         (
             parameters(lr={"distribution": "q_normal", "q": 0}),
-            "parameter lr: q 0 is not above 0",
+            "parameter lr: q 0 is not a number above 0",
         ),
         (
             parameters(lr={"values": [1, 2], "probabilities": [1.0]}),
@@ -164,7 +164,7 @@ def test_a_custom_scheduler_may_bring_its_own_search_space_and_objectives() -> N
     assert check(config) == []
     assert check({**config, "method": "bayes"}) == ["'metrics' needs method custom, not 'bayes'"]
     with pytest.raises(ValueError, match="custom"):
-        suggest({**config, "parameters": {"a": {"value": 1}}}, [], seed=0)
+        suggest(parse({**config, "parameters": {"a": {"value": 1}}}), [], seed=0)
 
 
 def test_exponents_and_unknown_keys_are_warned_of_but_allowed() -> None:
@@ -174,7 +174,7 @@ def test_exponents_and_unknown_keys_are_warned_of_but_allowed() -> None:
         "parameters": {"lr": {"distribution": "log_uniform", "min": -9, "max": -2}},
     }
     assert check(config) == []
-    assert warn(config) == [
+    assert warn(parse(config)) == [
         "'colour' is not a key of a sweep and is ignored",
         "parameter lr: the min and max of log_uniform are exponents of e; "
         "log_uniform_values takes the limits themselves",
@@ -186,7 +186,35 @@ def test_the_sweep_files_of_this_repository_are_valid() -> None:
     for file in files:
         config = yaml.safe_load(file.read_text())
         assert check(config) == [], file.name
-        assert warn(config) == [], file.name
+        assert warn(parse(config)) == [], file.name
+
+
+def test_what_was_parsed_is_typed_and_what_was_given_is_kept_with_keys_that_nobody_knows() -> None:
+    given = VALID | {"colour": {"red": [1, 2.0]}, "run_cap": 7, "early_terminate": {"type": "hyperband", "min_iter": 3}}
+    config = parse(given)
+    assert config.given == given
+    assert [type(bound) for bound in config.given["colour"]["red"]] == [int, float]
+    assert (config.method, config.run_cap, config.metric and config.metric.sign) == ("bayes", 7, -1)
+    assert config.early_terminate is not None
+    assert (config.early_terminate.min_iter, config.early_terminate.eta) == (3, 3)
+    assert [(path, spec.distribution) for path, spec in config.leaves] == [(("lr",), "uniform")]
+    with pytest.raises(ConfigurationError, match="run_cap: 0") as caught:
+        parse(given | {"run_cap": 0, "method": "best"})
+    assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "here"),
+    [
+        ({}, True),
+        ({"controller": {"type": "local"}}, False),
+        ({"controller": {"type": "cloud"}}, True),
+        ({"method": "custom"}, False),
+        ({"scheduler": {"engine": "optuna"}}, False),
+    ],
+)
+def test_who_searches(more: dict[str, Any], here: bool) -> None:
+    assert parse(VALID | more).suggests is here
 
 
 anything = st.recursive(
@@ -207,13 +235,13 @@ def test_nonsense_is_answered_in_lines_and_never_with_an_exception(config: Any) 
     lines = check(config)
     assert all(isinstance(line, str) and "\n" not in line for line in lines)
     if not lines and config["method"] in ("grid", "random"):
-        assert (grid_size(config) is None) == (config["method"] == "random")
-        assert suggest(config, [], seed=0) is not None
+        assert (grid_size(parse(config)) is None) == (config["method"] == "random")
+        assert suggest(parse(config), [], seed=0) is not None
 
 
 @settings(max_examples=300, deadline=None)
 @given(
-    name=st.sampled_from(sorted(DISTRIBUTIONS)),
+    name=st.sampled_from(sorted(SPECS)),
     spec=st.dictionaries(
         st.sampled_from(["min", "max", "q", "mu", "sigma", "a", "b"]), st.integers(-50, 50) | st.floats(), max_size=4
     ),
@@ -221,6 +249,6 @@ def test_nonsense_is_answered_in_lines_and_never_with_an_exception(config: Any) 
 def test_whatever_passes_can_be_drawn(name: str, spec: dict[str, float]) -> None:
     config = {"method": "random", "parameters": {"x": {"distribution": name, **spec}}}
     if not check(config):
-        params = suggest(config, [], seed=1)
+        params = suggest(parse(config), [], seed=1)
         assert params is not None
         assert abs(params["x"]) < float("inf")

@@ -1,0 +1,275 @@
+"""A sweep's configuration, parsed once: a typed `SweepConfig`, or every reason why there is none.
+
+The rules are those of W&B's published schema (repository wandb/sweeps) and of its search engine:
+https://docs.wandb.ai/models/sweeps/sweep-config-keys
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, PrivateAttr, ValidationError
+from pydantic_core import ErrorDetails
+
+from mnist_sweep.search.specs import SPECS, Number, Spec, before, distribution, integer, rule, says, show
+from mnist_sweep.search.trial import finite
+
+METHODS = ("grid", "random", "bayes", "custom")
+GRID_DISTRIBUTIONS = frozenset({"constant", "categorical", "int_uniform", "q_uniform"})
+_ABOUT = ("apiVersion", "kind", "name", "description", "entity", "project", "prior_runs", "run_cap")
+_SEARCH = ("method", "metric", "metrics", "parameters", "early_terminate", "scheduler", "controller")
+_PROGRAM = ("program", "command", "job", "image_uri")
+TOP_LEVEL = (*_ABOUT, *_SEARCH, *_PROGRAM)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_EXPONENTS = {name: f"{name}_values" for name in ("log_uniform", "inv_log_uniform", "q_log_uniform")}
+
+
+class ConfigurationError(ValueError):
+    """A sweep configuration that cannot be run; `problems` are all reasons, one line each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = list(problems)
+
+
+def _one_of(*allowed: Any) -> PlainValidator:
+    words = ", ".join(a for a in allowed if isinstance(a, str))
+    return rule(lambda v: any(v is a or (v == a and type(v) is type(a)) for a in allowed), f"is not one of {words}")
+
+
+def _node(value: Any) -> "Group | Spec":
+    """A parameter's description, or a group of parameters."""
+    if not isinstance(value, Mapping):
+        raise says(f"{show(value)} is not a mapping; a fixed value is written as value: {show(value)}")
+    if "parameters" in value:
+        return Group.model_validate(value)
+    name = distribution(value)
+    if name is None:
+        raise says(f"needs value, values, min and max, or a distribution, not {show(dict(value))}")
+    if name not in SPECS:
+        raise says(f"distribution {show(name)} is not one of {', '.join(sorted(SPECS))}")
+    return SPECS[name].model_validate({**value, "distribution": name})
+
+
+_Name = Annotated[
+    str,
+    rule(
+        lambda v: isinstance(v, str) and _NAME.fullmatch(v) is not None,
+        "a name starts with a letter or _ and goes on with letters, digits, _ . or -",
+    ),
+]
+_Parameters = Annotated[
+    dict[_Name, Annotated[Any, PlainValidator(_node)]],
+    before(lambda v: isinstance(v, Mapping) and len(v) > 0, "is not a mapping with at least one parameter"),
+]
+_Iterations = Annotated[
+    int | float, rule(lambda v: finite(v) and v == int(v) and v >= 1, "is not a whole number of at least 1")
+]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Metric(_Part):
+    """What to optimise: the key under which runs log it, and which way is better."""
+
+    name: Annotated[str, rule(lambda v: isinstance(v, str) and v != "", "is not the key under which runs log it")]
+    goal: Annotated[Literal["minimize", "maximize"], _one_of("minimize", "maximize")] = "minimize"
+    target: Number | None = None
+    impute: Annotated[Literal["worst", "best", "latest"], _one_of("worst", "best", "latest")] = "worst"
+    impute_while_running: Annotated[
+        Literal["false", "worst", "best", "latest", False], _one_of("false", "worst", "best", "latest", False)
+    ] = "false"
+
+    @property
+    def sign(self) -> float:
+        """What turns a value into a loss: 1, or -1 where more is better."""
+        return -1.0 if self.goal == "maximize" else 1.0
+
+
+_OBJECTIVE = before(lambda v: isinstance(v, Mapping), "is not a mapping with a name and a goal")
+
+
+class Hyperband(_Part):
+    """When to stop runs early: `min_iter`, or `max_iter` with `s`."""
+
+    type: Annotated[
+        Literal["hyperband"] | None, rule(lambda v: v == "hyperband", "is not hyperband, the only one there is")
+    ] = Field(None, validate_default=True)
+    min_iter: _Iterations | None = None
+    max_iter: _Iterations | None = None
+    s: _Iterations | None = None
+    eta: Annotated[float, rule(lambda v: finite(v) and v > 1, "is not a number above 1")] = 3
+    strict: Annotated[bool, rule(lambda v: isinstance(v, bool), "is not true or false")] = False
+
+
+class Group(_Part):
+    """Nested parameters."""
+
+    parameters: _Parameters
+
+
+class SweepConfig(BaseModel):
+    """A sweep's configuration that can be run."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    method: Annotated[Literal["grid", "random", "bayes", "custom"], _one_of(*METHODS)]
+    metric: Annotated[Metric | None, _OBJECTIVE] = None
+    metrics: Annotated[
+        tuple[Annotated[Metric, _OBJECTIVE], ...],
+        before(lambda v: isinstance(v, list) and len(v) >= 2, "is not a list of two or more objectives"),
+    ] = ()
+    parameters: _Parameters = Field(default_factory=dict)
+    early_terminate: (
+        Annotated[Hyperband, before(lambda v: isinstance(v, Mapping), "is not a mapping with a type")] | None
+    ) = None
+    run_cap: Annotated[int, rule(lambda v: integer(v) and v > 0, "is not a whole number above 0")] | None = None
+    scheduler: Any = None
+    controller: Any = None
+    name: Any = None
+    program: Any = None
+    _given: Mapping[str, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """The configuration as it was given, with all its keys, unknown ones too."""
+        return self._given
+
+    @property
+    def suggests(self) -> bool:
+        """Whether it is the server that searches: a scheduler or the user's own controller may do it instead."""
+        local = isinstance(self.controller, Mapping) and self.controller.get("type") == "local"
+        return self.method != "custom" and not local and self.scheduler is None
+
+    @property
+    def leaves(self) -> list[tuple[tuple[str, ...], Spec]]:
+        """Paths and descriptions of all parameters, nested ones included, sorted by name at each level."""
+        return list(_leaves(self.parameters, ()))
+
+
+def _leaves(parameters: Mapping[str, Any], prefix: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Spec]]:
+    for name, node in sorted(parameters.items()):
+        if isinstance(node, Group):
+            yield from _leaves(node.parameters, (*prefix, name))
+        else:
+            yield (*prefix, name), node
+
+
+def parse(config: Any) -> SweepConfig:
+    """The configuration, typed.
+
+    Raises:
+        ConfigurationError: it cannot be run; with all that is wrong.
+    """
+    if not isinstance(config, Mapping):
+        raise ConfigurationError([f"a sweep configuration is a mapping of keys to values, not {show(config)}"])
+    problems: list[str] = []
+    try:
+        parsed = SweepConfig.model_validate(config)
+    except ValidationError as error:
+        problems = [_line(config, details) for details in error.errors(include_url=False)]
+    problems += _contradictions(config)
+    if problems:
+        raise ConfigurationError(problems)
+    parsed._given = config
+    return parsed
+
+
+def check(config: Any) -> list[str]:
+    """All reasons why this sweep configuration cannot be run, one line each; none means it is valid."""
+    try:
+        parse(config)
+    except ConfigurationError as error:
+        return error.problems
+    return []
+
+
+def warn(config: SweepConfig, known: Sequence[str] = ()) -> list[str]:
+    """What is odd about a configuration but does not keep it from running, one line each.
+
+    `known` are keys that W&B does not know, but whoever asks does.
+    """
+    unknown = [name for name in config.given if name not in (*TOP_LEVEL, *known)]
+    lines = [f"'{name}' is not a key of a sweep and is ignored" for name in unknown]
+    for path, spec in config.leaves:
+        values = _EXPONENTS.get(spec.distribution)
+        if values:
+            lines.append(
+                f"parameter {'.'.join(path)}: the min and max of {spec.distribution} are exponents of e; "
+                f"{values} takes the limits themselves"
+            )
+    return lines
+
+
+def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with keys that may be right by themselves."""
+    method, early, scheduler = config.get("method"), config.get("early_terminate"), config.get("scheduler")
+    if "metric" in config and "metrics" in config:
+        yield "'metric' and 'metrics' exclude each other: one objective or several"
+    elif "metric" not in config and "metrics" not in config:
+        if method == "bayes":
+            yield "'metric' is required by method bayes: the name and goal of what to optimise"
+        if early:
+            yield "'metric' is required by early_terminate: the name and goal of what to compare"
+    if "metrics" in config and method != "custom":
+        yield f"'metrics' needs method custom, not {show(method)}"
+    if isinstance(early, Mapping):
+        if scheduler:
+            yield "early_terminate and scheduler exclude each other: a scheduler stops runs itself"
+        if "min_iter" not in early and not ("max_iter" in early and "s" in early):
+            yield "early_terminate: either 'min_iter' or both 'max_iter' and 's' are required"
+    if "parameters" not in config and not (isinstance(scheduler, Mapping) and scheduler.get("search_space")):
+        yield "'parameters' is required: what to search"
+    if method == "grid":
+        for where, name in _distributions(config.get("parameters"), ""):
+            if name in SPECS and name not in GRID_DISTRIBUTIONS:
+                yield f"parameter {where}: a grid cannot search {name}, only {', '.join(sorted(GRID_DISTRIBUTIONS))}"
+
+
+def _distributions(parameters: Any, prefix: str) -> Iterator[tuple[str, str | None]]:
+    for name, spec in parameters.items() if isinstance(parameters, Mapping) else ():
+        if isinstance(spec, Mapping):
+            nested = spec.get("parameters")
+            yield from (
+                _distributions(nested, f"{prefix}{name}.") if nested else ((f"{prefix}{name}", distribution(spec)),)
+            )
+
+
+def _line(config: Mapping[str, Any], error: ErrorDetails) -> str:
+    """One violation as one line: where, which key, which value, and what is wrong with it."""
+    where, key, of = _place(config, error["loc"])
+    kind, said = error["type"], f"{show(error['input'])} {error['msg']}"
+    if kind == "missing":
+        needed = {"method": f": one of {', '.join(METHODS)}", "name": ", the key under which runs log it"}
+        said = f"'{key}' is required{needed.get(key) or f' by {of}'}"
+    elif kind == "extra_forbidden":
+        parts: dict[str, type[BaseModel]] = {"metric": Metric, "early_terminate": Hyperband, "group": Group, **SPECS}
+        said = (
+            f"'{key}' is not a key{f' of {of}' if of in SPECS else ''}; there are {', '.join(parts[of].model_fields)}"
+        )
+    elif kind == "says" or key == "[key]":
+        said = error["msg"]
+    elif key:
+        said = f"{key} {said}"
+    return f"{where}: {said}" if where else said
+
+
+def _place(config: Mapping[str, Any], loc: Sequence[int | str]) -> tuple[str, str, str]:
+    """Of an error's place: the thing it is in, as people call it, the key there, and what kind of thing it is."""
+    head, *rest = (str(part) for part in loc)
+    if head == "parameters" and rest:
+        names, node = [rest.pop(0)], config[head]
+        while len(rest) > 1 and rest[0] == "parameters":
+            node = node[names[-1]]["parameters"]
+            names.append(rest[1])
+            del rest[:2]
+        key = "" if rest == ["parameters"] else "".join(rest[:1])
+        spec = node[names[-1]] if key not in ("", "[key]") else {}
+        return f"parameter {'.'.join(names)}", key, "group" if "parameters" in spec else str(distribution(spec))
+    if head == "metrics" and rest:
+        return f"metrics[{rest[0]}]", "".join(rest[1:2]), "metric"
+    if head in config:
+        return head, "".join(rest[:1]), head
+    return "", head, ""

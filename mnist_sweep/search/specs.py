@@ -1,0 +1,227 @@
+"""One parameter of a sweep as its file describes it: a class for each shape of description.
+
+Which distribution one has, where it is not named, is told from its keys as W&B does:
+https://docs.wandb.ai/models/sweeps/sweep-config-keys
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, model_validator
+from pydantic_core import PydanticCustomError
+
+from mnist_sweep.search.trial import finite
+
+LARGEST_EXPONENT = 600.0  # of e: larger powers leave no room for arithmetic
+
+
+def rule(allows: Callable[[Any], bool], otherwise: str) -> PlainValidator:
+    """A value as it is, if a rule allows it; `otherwise` goes on after the value: "is not …"."""
+    return PlainValidator(_ruled(allows, otherwise))
+
+
+def before(allows: Callable[[Any], bool], otherwise: str) -> BeforeValidator:
+    """A rule that comes before what else there is to say about a value."""
+    return BeforeValidator(_ruled(allows, otherwise))
+
+
+def _ruled(allows: Callable[[Any], bool], otherwise: str) -> Callable[[Any], Any]:
+    def validate(value: Any) -> Any:
+        if not allows(value):
+            raise PydanticCustomError("rule", "{otherwise}", {"otherwise": otherwise})
+        return value
+
+    return validate
+
+
+def integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def show(value: object) -> str:
+    """A value in a message, shortened where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def says(line: str) -> PydanticCustomError:
+    """An error that is about several keys of one thing, whose name precedes it."""
+    return PydanticCustomError("says", "{line}", {"line": line})
+
+
+Number = Annotated[int | float, rule(finite, "is not a number")]
+Positive = Annotated[int | float, rule(lambda v: finite(v) and v > 0, "is not a number above 0")]
+NotNegative = Annotated[int | float, rule(lambda v: finite(v) and v >= 0, "is not a number of at least 0")]
+Exponent = Annotated[
+    int | float,
+    rule(
+        lambda v: finite(v) and abs(v) <= LARGEST_EXPONENT,
+        f"is not an exponent of e between -{LARGEST_EXPONENT:g} and {LARGEST_EXPONENT:g}",
+    ),
+]
+
+
+class Spec(BaseModel):
+    """What all have in common: the name of a distribution, and no keys but those that it knows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    distribution: str
+
+
+class Constant(Spec):
+    """A value that is the same in all runs."""
+
+    value: Any
+
+
+class Categorical(Spec):
+    """Listed values, equally likely."""
+
+    values: Annotated[
+        list[Any] | tuple[Any, ...],
+        rule(lambda v: isinstance(v, list | tuple) and len(v) > 0, "is not a list with at least one value"),
+    ]
+
+
+class Weighted(Categorical):
+    """Listed values, each with its probability."""
+
+    probabilities: Annotated[
+        list[float] | tuple[float, ...],
+        rule(
+            lambda v: isinstance(v, list | tuple) and all(finite(w) and w >= 0 for w in v),
+            "is not a list of numbers of at least 0",
+        ),
+    ]
+
+    @model_validator(mode="after")
+    def _one_each(self) -> Self:
+        weights = self.probabilities
+        if len(weights) != len(self.values):
+            raise says(f"{len(self.values)} values and {len(weights)} probabilities are not the same length")
+        if not math.isclose(sum(weights), 1.0, rel_tol=1e-5):
+            raise says(f"probabilities {show(weights)} sum to {sum(weights):g}, not to 1")
+        return self
+
+
+class Range(Spec):
+    """Between two bounds, themselves included."""
+
+    min: Number
+    max: Number
+
+    @model_validator(mode="after")
+    def _ascends(self) -> Self:
+        if self.min >= self.max:
+            raise says(f"min {show(self.min)} is not less than max {show(self.max)}")
+        return self
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the greatest value."""
+        return self.min, self.max
+
+
+class WholeRange(Range):
+    """The whole numbers between two."""
+
+    min: Annotated[int, rule(integer, "is not a whole number, as int_uniform requires")]
+    max: Annotated[int, rule(integer, "is not a whole number, as int_uniform requires")]
+
+
+class LogRange(Range):
+    """Uniform in the logarithm, between two values. 1/x is log-uniform exactly where x is."""
+
+    min: Positive
+    max: Positive
+
+
+class Exponents(Range):
+    """Uniform in the logarithm, between two powers of e; the `inv` one is that of 1/x."""
+
+    min: Exponent
+    max: Exponent
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the greatest value."""
+        low, high = (-self.max, -self.min) if self.distribution.startswith("inv_") else (self.min, self.max)
+        return math.exp(low), math.exp(high)
+
+
+class Normal(Spec):
+    """A normal distribution, of the value or of its logarithm."""
+
+    mu: Number = 0.0
+    sigma: NotNegative = 1.0
+
+
+class Beta(Spec):
+    """A beta distribution."""
+
+    a: Positive = 1.0
+    b: Positive = 1.0
+
+
+class Quantised(Spec):
+    """Rounded to multiples of `q`."""
+
+    q: Positive = 1
+
+
+class QRange(Range, Quantised):
+    """`Range` in multiples of q."""
+
+
+class QLogRange(LogRange, Quantised):
+    """`LogRange` in multiples of q."""
+
+
+class QExponents(Exponents, Quantised):
+    """`Exponents` in multiples of q."""
+
+
+class QNormal(Normal, Quantised):
+    """`Normal` in multiples of q."""
+
+
+class QBeta(Beta, Quantised):
+    """`Beta` in multiples of q."""
+
+
+SPECS: dict[str, type[Spec]] = {
+    "constant": Constant,
+    "categorical": Categorical,
+    "categorical_w_probabilities": Weighted,
+    "uniform": Range,
+    "int_uniform": WholeRange,
+    "q_uniform": QRange,
+    "log_uniform": Exponents,
+    "inv_log_uniform": Exponents,
+    "q_log_uniform": QExponents,
+    "log_uniform_values": LogRange,
+    "inv_log_uniform_values": LogRange,
+    "q_log_uniform_values": QLogRange,
+    "normal": Normal,
+    "log_normal": Normal,
+    "q_normal": QNormal,
+    "q_log_normal": QNormal,
+    "beta": Beta,
+    "q_beta": QBeta,
+}
+"""The shape of every distribution that W&B knows, by its name."""
+
+
+def distribution(spec: Mapping[str, Any]) -> str | None:
+    """The distribution of one parameter, inferred from its keys as W&B does where it is not named."""
+    if "distribution" in spec:
+        return str(spec["distribution"])
+    if "values" in spec:
+        return "categorical_w_probabilities" if "probabilities" in spec else "categorical"
+    if "value" in spec:
+        return "constant"
+    if "min" in spec and "max" in spec:
+        return "int_uniform" if all(isinstance(spec[bound], int) for bound in ("min", "max")) else "uniform"
+    return None
