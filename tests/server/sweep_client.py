@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import yaml
 
-from .conftest import Ask
+from tests.server.conftest import Ask
 
 CREATE = """
 mutation UpsertSweep($config: String, $id: ID, $state: String, $priorRunsFilters: JSONString) {

@@ -12,8 +12,7 @@ import pytest
 
 from mnist_sweep.server import launch
 from mnist_sweep.server.__main__ import DEFAULT_PORT
-
-from .conftest import clean_environment
+from tests.server.conftest import clean_environment
 
 
 def test_the_data_folder_is_the_users_unless_the_environment_names_one(

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from .conftest import BIN, Running
+from tests.server.conftest import BIN, Running
 
 
 def test_wandb_verify_passes_all_but_encryption(running: Running) -> None:

@@ -1,25 +1,22 @@
-"""What was acknowledged stays, whatever happens to the process, the folder and the disk."""
+"""The server as a process: its folder, its addresses, and what outlives it."""
 
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import httpx
 import pytest
 
-from mnist_sweep.server import LOCAL_KEY, Store, StoreError
+from mnist_sweep.server import LOCAL_KEY
 from mnist_sweep.server.launch import ServerProcess
-from mnist_sweep.server.store.db import Database
-from mnist_sweep.server.store.migrations import MIGRATIONS
-
-from .conftest import Running, clean_environment
+from tests.server.conftest import Running, clean_environment
 
 ROOT = Path(__file__).parents[2]
+
+
 CARRY_ON = """
 import json, sys, wandb
 with wandb.init(project="killed", id="carried") as run:
@@ -95,17 +92,6 @@ def test_an_unusable_folder_is_one_line(tmp_path: Path) -> None:
     assert "cannot use the data folder" in done.stderr
 
 
-def test_a_full_disk_refuses_the_write_and_keeps_the_rest(store: Store) -> None:
-    with store.write() as db:
-        db.execute("INSERT INTO meta VALUES ('kept', 'x')")
-        db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0] + 8}")
-    with pytest.raises(StoreError, match="full"), store.write() as db:
-        db.execute("INSERT INTO meta VALUES ('large', ?)", ("x" * 1_000_000,))
-    with store.read() as db:
-        assert [row[0] for row in db.execute("SELECT key FROM meta WHERE key IN ('kept', 'large')")] == ["kept"]
-        assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-
-
 @pytest.mark.skipif(os.name == "nt", reason="no limits of resources on Windows")
 def test_a_full_disk_answers_507_and_the_client_may_try_again(tmp_path: Path) -> None:
     # A limit on the size of files stands for the full disk; both are errors of the write itself.
@@ -132,61 +118,3 @@ def test_a_full_disk_answers_507_and_the_client_may_try_again(tmp_path: Path) ->
         assert counted.json() == {"data": {"project": {"runCount": 1}}}
         assert post("after", 10).status_code == 200
     assert server.stop() == 0
-
-
-def test_a_failed_change_leaves_nothing_behind(store: Store) -> None:
-    def change() -> None:
-        with store.write() as db:
-            db.execute("INSERT INTO meta VALUES ('half', 'x')")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        change()
-    with store.read() as db:
-        assert db.execute("SELECT count(*) FROM meta WHERE key = 'half'").fetchone()[0] == 0
-
-
-def test_readers_cannot_write(store: Store) -> None:
-    with store.read() as db, pytest.raises(sqlite3.OperationalError, match="readonly"):
-        db.execute("DELETE FROM meta")
-
-
-def test_contents_nobody_names_are_removed_at_the_next_start(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    with store.blobs.receive() as upload:
-        upload.write(b"orphan")
-        blob = upload.keep()
-    half = store.blobs.receive()
-    half.write(b"half")
-    store.close()
-    assert store.blobs.path(blob.key).read_bytes() == b"orphan"
-    again = Store(tmp_path)
-    assert not again.blobs.path(blob.key).exists()
-    assert list((tmp_path / "files" / "incoming").iterdir()) == []
-    again.close()
-
-
-def test_migrations_are_recorded_and_those_of_a_newer_version_refused(tmp_path: Path) -> None:
-    database = Database(tmp_path / "db")
-    with database.write() as db:
-        assert [row[0] for row in db.execute("SELECT name FROM migrations")] == [name for name, _ in MIGRATIONS]
-        db.execute("INSERT INTO migrations VALUES ('9999-from-the-future', '')")
-    database.close()
-    with pytest.raises(StoreError, match="newer version"):
-        Database(tmp_path / "db")
-
-
-def test_writers_wait_for_each_other(store: Store) -> None:
-    def add() -> None:
-        for _ in range(25):
-            with store.write() as db:
-                value = db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()[0]
-                db.execute("UPDATE meta SET value = ? WHERE key = 'version'", (value + 1,))
-
-    threads = [threading.Thread(target=add) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    with store.read() as db:
-        assert db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()[0] == 200

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .conftest import Running
+from tests.server.conftest import Running
 
 LOG = """
 import json, math, wandb, numpy as np
@@ -104,6 +104,7 @@ with wandb.init(project="offline", id="away", mode="offline", config={"z": 1}) a
     folder = run.settings.sync_dir
 print(json.dumps(folder))
 """
+
 SYNCED = """
 import json, wandb
 run = wandb.Api().run("local/offline/away")
@@ -196,84 +197,4 @@ def test_runs_are_edited_filtered_sorted_and_deleted_through_the_public_api(runn
         "content": "content",
         "left": [],
         "after": ["mine"],
-    }
-
-
-REPORT = """
-import json, wandb
-import wandb_workspaces.reports.v2 as reports
-with wandb.init(project="written", id="r") as run:
-    run.log({"v": 1})
-report = reports.Report(entity="local", project="written", title="Title", blocks=[reports.P("said")])
-report.save()
-again = reports.Report.from_url(report.url)
-listed = [found.display_name for found in wandb.Api().reports("local/written")]
-print(json.dumps([again.title, again.blocks[0].text, listed]))
-"""
-
-
-def test_reports_are_kept_and_found_by_their_address(running: Running) -> None:
-    assert running.python(REPORT) == ["Title", "said", ["Title"]]
-
-
-ARTIFACTS = """
-import json, wandb
-def log(text, **settings):
-    with wandb.init(project="things") as run:
-        artifact = wandb.Artifact("thing", "dataset")
-        with artifact.new_file("a.txt") as file:
-            file.write(text)
-        artifact.add_reference("https://example.com/data.bin", name="far", checksum=False)
-        return run.log_artifact(artifact, **settings).wait().name
-versions = [log("1"), log("2"), log("1", aliases=["first"])]
-api = wandb.Api()
-thing = api.artifact("local/things/thing:v1")
-thing.aliases.append("second")
-thing.tags = ["tagged"]
-thing.metadata["k"] = 2
-thing.description = "described"
-thing.save()
-with wandb.init(project="things") as run:
-    run.link_artifact(thing, "local/things/chosen")
-    draft = thing.new_draft()
-    with draft.new_file("b.txt") as file:
-        file.write("more")
-    run.log_artifact(draft).wait()
-api = wandb.Api()
-found = api.artifact("local/things/thing:second")
-linked = api.artifact("local/things/chosen:latest")
-grown = api.artifact("local/things/thing:v2")
-answer = {
-    "versions": versions,
-    "first": api.artifact("local/things/thing:first").version,
-    "second": [found.version, found.tags, found.metadata, found.description, sorted(found.aliases)],
-    "far": found.get_entry("far").ref,
-    "linked": [linked.version, linked.digest == found.digest],
-    "grown": sorted(entry for entry in grown.manifest.entries),
-    "text": open(grown.get_entry("a.txt").download()).read(),
-    "collections": sorted(found.name for found in api.artifact_collections("local/things", "dataset")),
-    "types": sorted(found.name for found in api.artifact_types("local/things")),
-    "missing": api.artifact_exists("local/things/thing:v9"),
-}
-api.artifact("local/things/thing:v1").delete(delete_aliases=True)
-answer["gone"] = wandb.Api().artifact_exists("local/things/thing:v1")
-answer["next"] = log("3")
-print(json.dumps(answer))
-"""
-
-
-def test_artifacts_have_versions_aliases_links_and_drafts(running: Running) -> None:
-    assert running.python(ARTIFACTS) == {
-        "versions": ["thing:v0", "thing:v1", "thing:v0"],
-        "first": "v0",
-        "second": ["v1", ["tagged"], {"k": 2}, "described", ["second"]],
-        "far": "https://example.com/data.bin",
-        "linked": ["v0", True],
-        "grown": ["a.txt", "b.txt", "far"],
-        "text": "2",
-        "collections": ["chosen", "thing"],
-        "types": ["dataset"],
-        "missing": False,
-        "gone": False,
-        "next": "thing:v3",
     }

@@ -12,9 +12,8 @@ import yaml
 
 from mnist_sweep.server import Store, create_app
 from mnist_sweep.server.store import runs, sweeps
-
-from .conftest import Ask, served
-from .sweep_client import BEAT, CREATE, GRID, Sweep
+from tests.server.conftest import Ask, served
+from tests.server.sweep_client import BEAT, CREATE, GRID, Sweep
 
 
 def test_a_grid_hands_out_each_point_once_and_then_finishes(client: httpx.Client, ask: Ask) -> None:

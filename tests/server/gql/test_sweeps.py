@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import BIN, Running
+from tests.server.conftest import BIN, Running
 
 TRAIN = """
 import wandb

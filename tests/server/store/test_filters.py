@@ -1,0 +1,107 @@
+"""W&B's filters and orders over real rows."""
+
+import json
+from typing import Any
+
+import pytest
+
+from mnist_sweep.server.store import Store, filters, projects, runs
+from mnist_sweep.server.store.errors import BadRequest
+
+RUNS: dict[str, dict[str, Any]] = {
+    "a": {
+        "state": "finished",
+        "summary": {"loss": 0.5, "val/acc": 0.9},
+        "config": {"lr": {"value": 0.1}},
+        "tags": ["x"],
+    },
+    "b": {"state": "running", "summary": {"loss": 0.2}, "config": {"lr": {"value": 1}, "n": {"value": {"m": 2}}}},
+    "c": {
+        "state": "crashed",
+        "summary": {"loss": "NaN", "deep": {"er": 3}},
+        "display_name": "shown",
+        "tags": ["x", "y"],
+    },
+}
+
+
+def names(store: Store, condition: object, order: str | None = "+name") -> list[str]:
+    with store.write() as db:
+        project = projects.ensure(db, "local", "p")["id"]
+        for name, fields in RUNS.items():
+            if runs.find(db, project, name) is None:
+                runs.create(db, project, name, **fields)
+        text = condition if isinstance(condition, str) else json.dumps(condition)
+        rows, total = runs.search(db, text, order, 0, 50, project_id=project)
+    assert total == len(rows)
+    return [row["name"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        ({}, "abc"),
+        ("", "abc"),
+        ({"state": "finished"}, "a"),
+        ({"state": {"$ne": "finished"}}, "bc"),
+        ({"state": {"$in": ["running", "crashed"]}}, "bc"),
+        ({"state": {"$nin": ["running", "crashed"]}}, "a"),
+        ({"summary_metrics.loss": {"$lt": 0.3}}, "b"),
+        ({"summary_metrics.loss": {"$gte": 0.2, "$lte": 0.5}}, "ab"),
+        ({"summary_metrics.val/acc": 0.9}, "a"),
+        ({"summary_metrics.deep.er": 3}, "c"),
+        ({"summary_metrics.val/acc": {"$exists": False}}, "bc"),
+        ({"config.lr": {"$gt": 0.5}}, "b"),
+        ({"config.lr.value": 0.1}, "a"),
+        ({"config.n.m": 2}, "b"),
+        ({"displayName": "shown"}, "c"),
+        ({"display_name": {"$regex": "^s.*n"}}, "c"),
+        ({"tags": "x"}, "ac"),
+        ({"tags": {"$in": ["y"]}}, "c"),
+        ({"tags": {"$nin": ["y"]}}, "ab"),
+        ({"$and": [{"tags": "x"}, {"state": "crashed"}]}, "c"),
+        ({"$or": [{"tags": "y"}, {"state": "running"}]}, "bc"),
+        ({"$nor": [{"tags": "y"}, {"state": "running"}]}, "a"),
+        ({"$not": {"state": "running"}}, "ac"),
+        ({"state": {"$not": {"$eq": "running"}}}, "ac"),
+        ({"$or": []}, ""),
+    ],
+)
+def test_a_filter_finds_what_it_says(store: Store, condition: object, found: str) -> None:
+    assert "".join(names(store, condition)) == found
+
+
+@pytest.mark.parametrize(
+    ("order", "found"),
+    [
+        ("+summary_metrics.loss", "bac"),
+        ("-summary_metrics.loss", "abc"),
+        ("-name", "cba"),
+        ("state,-name", "cab"),
+        ("-created_at", "cba"),
+        (None, "cba"),
+    ],
+)
+def test_an_order_puts_what_is_no_number_last(store: Store, order: str | None, found: str) -> None:
+    assert "".join(names(store, {}, order)) == found
+
+
+@pytest.mark.parametrize(
+    ("condition", "reason"),
+    [
+        ([], "JSON object"),
+        ("{", "not JSON"),
+        ({"nothing": 1}, "no field 'nothing'"),
+        ({"state": {"$what": 1}}, "no operator"),
+        ({"$what": []}, "no operator"),
+        ({"$and": {}}, "takes a list"),
+        ({"state": {"$in": "running"}}, "takes a list"),
+        ({"state": {"$eq": []}}, "compares with"),
+        ({"name": {"$regex": "("}}, "regex"),
+        ({"$or": [{"name": "x"}] * 501}, "501 values"),
+        (json.loads('{"$not": ' * 30 + "{}" + "}" * 30), "nested"),
+    ],
+)
+def test_what_is_no_filter_is_refused_with_a_reason(condition: object, reason: str) -> None:
+    with pytest.raises(BadRequest, match=reason):
+        filters.where(condition if isinstance(condition, str) else json.dumps(condition))

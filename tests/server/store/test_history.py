@@ -1,0 +1,61 @@
+"""What readers ask of a run's history."""
+
+import json
+
+import pytest
+
+from mnist_sweep.server.store import Store, history, lines, projects, runs
+
+
+@pytest.fixture
+def run(store: Store) -> int:
+    """A run with ten rows."""
+    rows = [{"_step": step, "loss": 1 / (step + 1), "nested": {"x": step}} for step in range(10)]
+    rows[3]["word"] = "three"  # type: ignore[assignment]
+    with store.write() as db:
+        key = runs.create(db, projects.ensure(db, "local", "p")["id"], "r", "running")
+        lines.put(db, key, lines.HISTORY, 0, map(json.dumps, rows), 1)
+    return key
+
+
+def test_keys_have_types_and_last_values(store: Store, run: int) -> None:
+    with store.read() as db:
+        keys = history.keys(db, run)
+    assert keys["lastStep"] == 9
+    assert keys["keys"]["nested.x"] == {
+        "typeCounts": [{"type": "number", "count": 10}], "monotonic": True, "previousValue": 9,
+    }  # fmt: skip
+    assert keys["keys"]["loss"]["monotonic"] is False
+    assert keys["keys"]["word"]["typeCounts"] == [{"type": "string", "count": 1}]
+
+
+@pytest.mark.parametrize(
+    ("spec", "steps"),
+    [
+        ({}, list(range(10))),
+        ({"samples": 4}, [0, 3, 6, 9]),
+        ({"samples": 1}, [9]),
+        ({"minStep": 2, "maxStep": 5}, [2, 3, 4]),
+        ({"minStep": 2, "maxStep": 5, "samples": 4}, [2, 3, 4, 5]),  # a newer client, which counts the last step in
+        ({"keys": ["_step", "word"]}, [3]),
+        ({"keys": ["_step", "nested.x"], "samples": 2}, [0, 9]),
+        ({"keys": ["_step", "nothing"]}, []),
+    ],
+)
+def test_rows_are_sampled_evenly_and_have_all_keys(store: Store, run: int, spec: object, steps: list[int]) -> None:
+    assert isinstance(spec, dict)
+    with store.read() as db:
+        assert [row["_step"] for row in history.sampled(db, run, spec)] == steps
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("2026-01-31T09:30:00.125 said", ("2026-01-31T09:30:00.125", "info", "said")),
+        ("ERROR 2026-01-31T09:30:00.125 said", ("2026-01-31T09:30:00.125", "error", "said")),
+        ("no time", (None, "info", "no time")),
+    ],
+)
+def test_a_line_of_the_console_is_taken_apart(text: str, shown: tuple[str | None, str, str]) -> None:
+    line = history.console_line(7, text)
+    assert (line["number"], line["timestamp"], line["level"], line["line"]) == (7, *shown)
