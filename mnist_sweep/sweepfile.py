@@ -12,9 +12,9 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from mnist_sweep import search
 from mnist_sweep.config import ConfigError, OverBudgetError, RunConfig, parse, unknown_field
@@ -141,10 +141,10 @@ def _check_values(config: search.SweepConfig, space: Space) -> Iterator[str]:
             values = [*spec.values]
         else:
             values = [searched[(name,)].draw(0.0), searched[(name,)].draw(1.0)]
-        info = RunConfig.model_fields[name]
-        adapter: TypeAdapter[Any] = TypeAdapter(Annotated[info.annotation, info])  # type: ignore[arg-type]
         for value in values:
             try:
-                adapter.validate_python(value)
+                RunConfig.model_validate({"over_budget": True, name: value})
             except ValidationError as error:
-                yield f"{name}: {value!r} {error.errors()[0]['msg'].removeprefix('Input ')}"
+                for problem in error.errors():
+                    if problem["loc"] == (name,):
+                        yield f"{name}: {value!r} {problem['msg'].removeprefix('Input ')}"
