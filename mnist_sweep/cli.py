@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mnist_sweep import commands, flags
 from mnist_sweep.errors import UserError
+
+TRIALS, AGENTS, SEEDS = 1_000_000, 256, 1_000
+"""At most so many of each."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,8 +42,8 @@ def parser() -> argparse.ArgumentParser:
 
     sub = add("sweep", "create a sweep, train its trials and rank them")
     sub.add_argument("file", type=Path, metavar="FILE", help="a sweep file, for example sweeps/onecycle.yaml")
-    sub.add_argument("--count", type=_positive, metavar="N", help="trials to train, those over budget not counted")
-    sub.add_argument("--agents", type=_positive, default=1, metavar="N", help="trials side by side [1]")
+    sub.add_argument("--count", type=_up_to(TRIALS), metavar="N", help="trials to train, those over budget not counted")
+    sub.add_argument("--agents", type=_up_to(AGENTS), default=1, metavar="N", help="trials side by side [1]")
 
     sub = add("report", "review a sweep: a W&B report, an HTML page, a summary here")
     sub.add_argument("sweep", metavar="SWEEP", help="id, project/id or entity/project/id")
@@ -49,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = add("agent", "work on an existing sweep in one warm process")
     sub.add_argument("sweep", metavar="SWEEP", help="id, project/id or entity/project/id")
-    sub.add_argument("--count", type=_positive, metavar="N", help="trials to train, those over budget not counted")
+    sub.add_argument("--count", type=_up_to(TRIALS), metavar="N", help="trials to train, those over budget not counted")
 
     sub = add("train", "train one configuration and report it to W&B")
     flags.add(sub)
@@ -57,8 +60,8 @@ def parser() -> argparse.ArgumentParser:
     sub = add(
         "confirm", "retrain a configuration with many seeds on all training images and judge it on the test images"
     )
-    sub.add_argument("--seeds", type=_positive, default=10, metavar="N", help="seeds 0 to N-1 [10]")
-    sub.add_argument("--agents", type=_positive, default=1, metavar="N", help="seeds side by side [1]")
+    sub.add_argument("--seeds", type=_up_to(SEEDS), default=10, metavar="N", help="seeds 0 to N-1, at most 1,000 [10]")
+    sub.add_argument("--agents", type=_up_to(AGENTS), default=1, metavar="N", help="seeds side by side [1]")
     sub.add_argument(
         "--file", type=Path, default=Path("out/confirm.jsonl"), help="results, kept as they come [out/confirm.jsonl]"
     )
@@ -84,10 +87,15 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
+def _up_to(limit: int) -> Callable[[str], int]:
+    """An argument that is a whole number from 1 to `limit`."""
+
+    def number(text: str) -> int:
+        if not (text.isdecimal() and len(text) <= len(str(limit)) and 1 <= int(text) <= limit):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {limit:,}")
+        return int(text)
+
+    return number
 
 
 if __name__ == "__main__":

@@ -9,11 +9,15 @@ import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from mnist_sweep.config import RunConfig, parse
+from mnist_sweep.errors import UserError
 
 TARGET = 0.994
 
@@ -39,13 +43,17 @@ class Statistics:
     seeds: int
     mean: float
     deviation: float
-    """Sample standard deviation over the seeds."""
+    """Sample standard deviation over the seeds; NaN for one seed."""
     interval: float
-    """Half the width of the 95 % interval of the mean (Student's t)."""
+    """Half the width of the 95 % interval of the mean (Student's t); NaN for one seed."""
     lowest: float
     highest: float
     at_target: int
     """Seeds with at least TARGET."""
+
+
+class ConfirmError(UserError, RuntimeError):
+    """Nothing could be confirmed; the message is one line for people."""
 
 
 def confirm(
@@ -53,8 +61,13 @@ def confirm(
 ) -> list[Confirmed]:
     """Train `config` once per seed, `processes` at a time; results are appended to `file` (JSON lines) as they come.
 
-    Seeds that `file` already holds for this configuration are not trained again; `on_result` is told those too.
+    Seeds that `file` already holds for this configuration are not trained again; `on_result` is told those too. Lines
+    that are no results, such as one that an interrupted write cut off, are passed over.
+
+    Raises:
+        ConfirmError: `file` cannot be used, or a training process was killed; what was done until then is kept.
     """
+    _prepare(file)
     done = {result.seed: result for result in _read(file, config) if result.seed in seeds}
     for result in done.values():
         on_result(result)
@@ -63,19 +76,24 @@ def confirm(
     jobs = [config.model_copy(update={"seed": seed, "threads": threads}).model_dump() for seed in todo]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        for future in as_completed([pool.submit(_train, job) for job in jobs]):
-            result = future.result()
-            done[result.seed] = result
-            _append(file, config, result)
-            on_result(result)
+        try:
+            for future in as_completed([pool.submit(_train, job) for job in jobs]):
+                result = future.result()
+                done[result.seed] = result
+                _append(file, config, result)
+                on_result(result)
+        except BrokenProcessPool:
+            raise ConfirmError(f"a training process was killed; the seeds done so far are in {file}") from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
     return [done[seed] for seed in seeds]
 
 
 def summarise(results: Sequence[Confirmed]) -> Statistics:
-    """Statistics of the seeds that did not diverge. Raises ValueError where all did."""
+    """Statistics of the seeds that did not diverge. Raises ConfirmError where all did."""
     accuracies = [result.accuracy for result in results if not result.diverged]
     if not accuracies:
-        raise ValueError("every seed diverged")
+        raise ConfirmError("every seed diverged: a lower max_lr may help")
     count = len(accuracies)
     deviation = statistics.stdev(accuracies) if count > 1 else math.nan
     return Statistics(
@@ -115,16 +133,50 @@ def _key(config: RunConfig) -> dict[str, Any]:
     return config.model_dump(exclude={"replicate", "seed", "threads"})
 
 
+@dataclass(frozen=True)
+class _Line:
+    """A line of the results file."""
+
+    config: dict[str, Any]
+    result: Confirmed
+
+
+_LINES = TypeAdapter(_Line)
+
+
+def _prepare(file: Path) -> None:
+    """Find out before anything is trained whether results can be kept; end a line that was cut off."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.exists() and not file.is_file():
+            raise ConfirmError(f"{file} is not a file that can hold results: name another --file")
+        with file.open("a+b") as out:
+            if out.tell():
+                out.seek(-1, os.SEEK_END)
+                if out.read(1) != b"\n":
+                    out.write(b"\n")
+    except OSError as error:
+        raise _unusable(file, error) from None
+
+
 def _read(file: Path, config: RunConfig) -> Iterator[Confirmed]:
-    if not file.exists():
-        return
-    for line in file.read_text().splitlines():
-        row = json.loads(line)
-        if _key(parse(row["config"])) == _key(config):  # a field that is newer than the row has its default
-            yield Confirmed(**row["result"])
+    with file.open(errors="replace") as lines:
+        for text in lines:
+            try:
+                line = _LINES.validate_json(text)
+            except ValidationError:
+                continue
+            if line.config == _key(config):
+                yield line.result
 
 
 def _append(file: Path, config: RunConfig, result: Confirmed) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a") as out:
-        out.write(json.dumps({"config": _key(config), "result": asdict(result)}) + "\n")
+    try:
+        with file.open("a") as out:
+            out.write(json.dumps(asdict(_Line(_key(config), result))) + "\n")
+    except OSError as error:
+        raise _unusable(file, error) from None
+
+
+def _unusable(file: Path, error: OSError) -> ConfirmError:
+    return ConfirmError(f"cannot write the results to {file}: {error.strerror}")

@@ -133,7 +133,7 @@ def test_help_needs_no_torch() -> None:
         ),
         (
             ("sweep", "a.yaml", "--count=0"),
-            "argument --count: '0' is not a whole number from 1 (see mnist-sweep sweep --help)",
+            "argument --count: '0' is not a whole number from 1 to 1,000,000 (see mnist-sweep sweep --help)",
         ),
         (("sweep",), "the following arguments are required: FILE (see mnist-sweep sweep --help)"),
         (("data", "more"), "unknown argument more (see mnist-sweep data --help)"),

@@ -44,6 +44,9 @@ def confirm(arguments: argparse.Namespace) -> int:
     seeds = range(arguments.seeds)
     results = confirming.confirm(config, seeds, processes=arguments.agents, file=arguments.file, on_result=show_seed)
     told = confirming.summarise(results)
+    if told.seeds == 1:
+        console.print(f"{config.parameters:,} parameters, one seed: test {percent(told.mean)}; more seeds say how sure")
+        return 0
     console.print(
         f"{config.parameters:,} parameters, {told.seeds} seeds: test {percent(told.mean)} "
         f"± {100 * told.interval:.2f} (95 % interval of the mean), deviation {100 * told.deviation:.2f}, "
