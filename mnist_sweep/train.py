@@ -17,7 +17,7 @@ from platformdirs import user_state_path
 from rich.console import Console
 
 from mnist_sweep import flags
-from mnist_sweep.config import ConfigError, OverBudgetError, RunConfig, parse
+from mnist_sweep.config import OverBudgetError, RunConfig, parse
 from mnist_sweep.display import TrainingDisplay, percent
 from mnist_sweep.errors import UserError
 from mnist_sweep.signals import Signals
@@ -25,8 +25,8 @@ from mnist_sweep.tracking import Tracker
 from mnist_sweep.training import engine, mnist
 
 
-class InvalidRunError(ConfigError):
-    """A run whose configuration is wrong in itself."""
+class FailedRunError(UserError, RuntimeError):
+    """A run that could not be trained; its line for people has been printed."""
 
     # An agent prints the traceback of what a run raises. There is nothing in this one that the message does not say.
     __traceback__ = None
@@ -59,16 +59,16 @@ def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None
     epoch.
 
     Raises:
-        InvalidRunError: the configuration is wrong in itself; the run is marked as failed.
+        FailedRunError: the configuration is wrong in itself, or the machine fails; the run is marked as failed.
     """
     console = console or Console()
     tracker = Tracker(overrides or {})
     try:
         outcome = _train(tracker, console)
-    except ConfigError as error:
+    except UserError as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         tracker.finish(exit_code=1)
-        raise InvalidRunError(str(error)) from None
+        raise FailedRunError(str(error)) from None
     except Preempted:
         tracker.run.mark_preempting()
         tracker.finish(exit_code=1)
@@ -84,21 +84,25 @@ def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None
 
 
 def _train(tracker: Tracker, console: Console) -> Outcome:
+    def say(line: str) -> None:
+        with signals.held():  # what is printed goes to the client, too
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     try:
-        config = engine.resolve(parse(tracker.suggestion))
+        config = engine.resolve(parse(tracker.suggestion), say)
     except OverBudgetError as error:
         tracker.reject(error)
-        console.print(f"not trained: {error}", highlight=False, soft_wrap=True)
+        say(f"not trained: {error}")
         return Outcome(feasible=False)
     tracker.configure(config)
-    mnist.fetch(lambda line: console.print(line, highlight=False, soft_wrap=True))
+    mnist.fetch(say)
     split = mnist.selection_split(config.replicate)
     checkpoint = user_state_path("mnist-sweep") / "checkpoints" / tracker.checkpoint_name
     name = split.evaluate_name
     with TrainingDisplay(config, name, console) as display:
 
         def on_step(step: engine.Step) -> None:
-            with signals.held():  # what is printed goes to the client, too
+            with signals.held():
                 display.on_step(step)
 
         def on_epoch(epoch: engine.Epoch) -> None:
@@ -106,7 +110,7 @@ def _train(tracker: Tracker, console: Console) -> Outcome:
                 tracker.log(epoch, name)
                 display.on_epoch(epoch)
 
-        fit = engine.fit(config, split, on_step=on_step, on_epoch=on_epoch, checkpoint=checkpoint)
+        fit = engine.fit(config, split, on_step=on_step, on_epoch=on_epoch, checkpoint=checkpoint, say=say)
     with signals.held():
         _conclude(tracker, fit, split, config, console)
     checkpoint.unlink(missing_ok=True)
@@ -141,7 +145,7 @@ def run(overrides: Mapping[str, Any]) -> int:
         with signals.handled():
             train(overrides)
     except UserError as error:
-        if not isinstance(error, InvalidRunError):
+        if not isinstance(error, FailedRunError):
             print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

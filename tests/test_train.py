@@ -128,7 +128,7 @@ def test_over_budget_is_recorded_and_not_trained(desk: Desk) -> None:
         ({"dropout": 2}, "error: dropout=2 should be less than or equal to 0.5"),
         (
             {"device": "cuda:99"},
-            "error: device=cuda:99 is not available on this machine: use --device=cpu or --device=auto",
+            "error: device=cuda:99 is not available on this machine: ",
         ),
     ],
     ids=str,
@@ -137,7 +137,8 @@ def test_an_invalid_run_fails_in_one_line(values: dict[str, Any], line: str, des
     done = desk.run(PROGRAM, *arguments(**values))
     (run,) = desk.offline_runs
     assert done.returncode == 1
-    assert (done.stdout + done.stderr).splitlines() == [line]
+    (said,) = (done.stdout + done.stderr).splitlines()
+    assert said.startswith(line)
     assert run.exit_code == 1
     assert run.history == []
 

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mnist_sweep.config import ConfigError, RunConfig
-from mnist_sweep.training import augment, model, optimizer
+from mnist_sweep.config import RunConfig
+from mnist_sweep.training import augment, devices, model, optimizer
 from mnist_sweep.training.fast import cuda_graph, memory, twin
 from mnist_sweep.training.mnist import Images, Split
 
@@ -82,34 +82,19 @@ class Step:
     """Mean over the epoch so far."""
 
 
-def resolve(config: RunConfig) -> RunConfig:
-    """`config` with what this machine makes of `auto`: device, precision and threads. Metrics depend on all three."""
-    device = _resolve_device(config.device)
+def resolve(config: RunConfig, say: Callable[[str], None] = lambda line: None) -> RunConfig:
+    """`config` with what this machine makes of `auto`: device, precision and threads. Metrics depend on all three.
+
+    `say` is told of a GPU that cannot be used. Raises ConfigError for a device or a precision that is not there.
+    """
+    chosen = devices.choose(config.device, say)
     return config.model_copy(
         update={
-            "device": str(device),
-            "precision": _resolve_precision(config.precision, device),
+            "device": str(chosen),
+            "precision": devices.precision(config.precision, chosen),
             "threads": config.threads or torch.get_num_threads(),
         }
     )
-
-
-def _resolve_device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
-    available = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    if (device.index or 0) >= available.get(device.type, 0):
-        raise ConfigError(f"device={name} is not available on this machine: use --device=cpu or --device=auto")
-    return device
-
-
-def _resolve_precision(name: str, device: torch.device) -> str:
-    if name != "auto":
-        return name
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    return "bfloat16" if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported() else "float32"
 
 
 def fit(
@@ -119,6 +104,7 @@ def fit(
     on_step: Callable[[Step], None] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     checkpoint: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Fit:
     """Train `config`'s network on `split.train`, evaluating on `split.evaluate` after every epoch.
 
@@ -129,36 +115,39 @@ def fit(
         on_epoch: called after each epoch.
         checkpoint: a file written after each epoch; where it already holds epochs of this config, `on_epoch` is
             called for those, training goes on after them, and the metrics are those of an uninterrupted run.
+        say: told of what a device cannot do, where training goes on without it.
+
+    Raises ConfigError for a device or a precision that is not there, DeviceError for a device that fails.
     """
-    config = resolve(config)
+    config = resolve(config, say)
     device = torch.device(config.device)
-    split = split.to(device)
-    with _threads(config.threads), _current(device), _seeded(config.seed, device):
-        return _Trainer(config, split, device).run(on_step, on_epoch, checkpoint)
+    with devices.explained(device), _threads(config.threads), _current(device), _seeded(config.seed, device):
+        return _Trainer(config, split.to(device), device, say).run(on_step, on_epoch, checkpoint)
 
 
 @torch.no_grad()
 def evaluate(network: nn.Module, images: Images, precision: str = "float32") -> Evaluation:
-    """Loss, accuracy and predictions of `network` on `images`, computed on its device."""
+    """Loss, accuracy and predictions of `network` on `images`, computed on its device. Raises DeviceError."""
     device = next(network.parameters()).device
-    images = images.to(device)
-    twin = _twin(network.eval(), device).eval()
-    batches = images.images.split(EVALUATION_BATCH[device.type])
-    together = torch.cat([_logits(twin, augment.normalise(batch), precision) for batch in batches])
-    confidences, predictions = together.softmax(1).max(1)
-    return Evaluation(
-        F.cross_entropy(together, images.labels).item(),
-        (predictions == images.labels).double().mean().item(),
-        predictions.cpu(),
-        confidences.cpu(),
-        together.cpu(),
-    )
+    with devices.explained(device):
+        images = images.to(device)
+        twin = _twin(network.eval(), device).eval()
+        batches = images.images.split(EVALUATION_BATCH[device.type])
+        together = torch.cat([_logits(twin, augment.normalise(batch), precision) for batch in batches])
+        confidences, predictions = together.softmax(1).max(1)
+        return Evaluation(
+            F.cross_entropy(together, images.labels).item(),
+            (predictions == images.labels).double().mean().item(),
+            predictions.cpu(),
+            confidences.cpu(),
+            together.cpu(),
+        )
 
 
 class _Trainer:
     """State of one training run."""
 
-    def __init__(self, config: RunConfig, split: Split, device: torch.device) -> None:
+    def __init__(self, config: RunConfig, split: Split, device: torch.device, say: Callable[[str], None]) -> None:
         self.config, self.split, self.device = config, split, device
         self.generator = torch.Generator(device).manual_seed(config.seed)
         self.network = model.build(config.network).to(device)
@@ -177,8 +166,11 @@ class _Trainer:
         self.correct = torch.zeros((), dtype=torch.int64, device=device)
         # A step on a GPU is some hundred kernels of microseconds: recorded once, they are not launched one by one.
         self.step: Callable[[torch.Tensor], None] = self._step
-        if device.type == "cuda":
-            self.step = cuda_graph.Recorded(self._step, self._restoring)
+        if recorder := cuda_graph.RECORDERS.get(device.type):
+            changed = [self.optimizer.weights, *self.network.buffers(), *self.optimizer.state]
+            changed += [self.loss_sum, self.correct]
+            state = cuda_graph.State(changed, self.generator, _default_generator(device))
+            self.step = cuda_graph.Recorded(self._step, state, recorder, say)
         # A wait for a GPU costs more than it tells; on CPU there is nothing to wait for.
         self.report_every = 50 if device.type == "cpu" else self.steps_per_epoch
 
@@ -252,18 +244,6 @@ class _Trainer:
             self.loss_sum += loss * len(index)
             self.correct += (logits.argmax(1) == target).sum()
 
-    @contextlib.contextmanager
-    def _restoring(self) -> Iterator[torch.Generator]:
-        """Undo what `_step` changes inside; gives the generator of the augmentation."""
-        changed = [*self.network.state_dict().values(), *self.optimizer.state, self.loss_sum, self.correct]
-        before = [tensor.clone() for tensor in changed]
-        generator, global_rng = self.generator.get_state(), _rng_state(self.device)
-        yield self.generator
-        for tensor, value in zip(changed, before, strict=True):
-            tensor.copy_(value)
-        self.generator.set_state(generator)
-        _set_rng_state(self.device, global_rng)
-
     def _save(self, path: Path, history: list[Epoch]) -> None:
         state = {
             "network": self.network.state_dict(),
@@ -271,7 +251,7 @@ class _Trainer:
             "config": self.config.model_dump(),
             "history": [asdict(epoch) for epoch in history],
             "generator": self.generator.get_state(),
-            "global_rng": _rng_state(self.device),
+            "global_rng": _default_generator(self.device).get_state(),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
@@ -288,7 +268,7 @@ class _Trainer:
         for mine, kept in zip(self.optimizer.state, state["optimizer"], strict=True):
             mine.copy_(kept)
         self.generator.set_state(state["generator"].cpu())
-        _set_rng_state(self.device, state["global_rng"].cpu())
+        _default_generator(self.device).set_state(state["global_rng"].cpu())
         return [Epoch(**epoch) for epoch in state["history"]]
 
 
@@ -338,12 +318,8 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _rng_state(device: torch.device) -> torch.Tensor:
-    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
-
-
-def _set_rng_state(device: torch.device, state: torch.Tensor) -> None:
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state, device)
-    else:
-        torch.set_rng_state(state)
+def _default_generator(device: torch.device) -> torch.Generator:
+    """What dropout draws from on `device`."""
+    if device.type != "cuda":
+        return torch.default_generator
+    return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]

@@ -1,15 +1,19 @@
-"""The GPU's path: on a CPU its parts that run there, the rest where there is a GPU."""
+"""The GPU's path: on a CPU its parts that run there, with recorders that are right and wrong; the rest on a GPU."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from mnist_sweep.config import parse
 from mnist_sweep.training import augment, engine
 from mnist_sweep.training.fast import cuda_graph, kernels
+from mnist_sweep.training.fast.cuda_graph import Recorder, Step
 from mnist_sweep.training.mnist import Split
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -43,32 +47,139 @@ def test_both_paths_come_to_the_same(small: Split, request: pytest.FixtureReques
     assert plain.loss == pytest.approx(compiled.loss, rel=1e-2)
 
 
+# --- recorders, as a GPU's might be -----------------------------------------------------------------------------------
+
+
+Launch = Callable[[], None]
+
+
+def right(step: Step, given: Tensor, generator: torch.Generator) -> Launch:
+    for _ in range(cuda_graph.WARM_UP):
+        step(given)
+    return lambda: step(given)
+
+
+def idle(step: Step, given: Tensor, generator: torch.Generator) -> Launch:
+    """Nothing was recorded, as when the kernels went to another stream."""
+    return lambda: None
+
+
+def the_same_images(step: Step, given: Tensor, generator: torch.Generator) -> Launch:
+    kept = given.clone()
+    return lambda: step(kept)
+
+
+def the_same_augmentation(step: Step, given: Tensor, generator: torch.Generator) -> Launch:
+    return repeating(generator, lambda: step(given))
+
+
+def the_same_dropout(step: Step, given: Tensor, generator: torch.Generator) -> Launch:
+    return repeating(torch.default_generator, lambda: step(given))
+
+
+def repeating(generator: torch.Generator, launch: Launch) -> Launch:
+    """With the same random numbers at every replay, as when a generator is not registered."""
+    kept = generator.get_state()
+
+    def replay() -> None:
+        generator.set_state(kept)
+        launch()
+
+    return replay
+
+
+def not_recordable(step: Step, given: Tensor, generator: torch.Generator) -> Launch:
+    step(given)
+    raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nCUDA kernel errors might be …")
+
+
+def without_memory(step: Step, given: Tensor, generator: torch.Generator) -> Launch:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of …")
+
+
+def failing_later(step: Step, given: Tensor, generator: torch.Generator) -> Launch:
+    def replay() -> None:
+        step(given)
+        raise RuntimeError("CUDA error: invalid argument")
+
+    return replay
+
+
+DIFFER = "its replays come to other weights or losses"
+CHOSEN = parse(ON_CPU | {"dropout": 0.1, "weight_decay": 1e-3, "batch_size": 128})
+
+
 @pytest.mark.usefixtures("as_on_a_gpu")
-def test_what_a_recording_runs_beforehand_leaves_no_trace(small: Split, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps inside `_restoring` change neither weights nor random numbers nor batch norm's statistics nor the sums."""
-    chosen, warmed = parse(ON_CPU | {"dropout": 0.1, "weight_decay": 1e-3}), list[int]()
-    plain = engine.fit(chosen, small).history[0]
-    step = engine._Trainer._step
+@pytest.mark.parametrize(
+    ("recorder", "why", "replays"),
+    [
+        # 16 steps; three replays of each of the two recordings come first
+        (right, None, 16 + 2 * 3),
+        (idle, DIFFER, 3),
+        (the_same_images, DIFFER, 3),
+        (the_same_augmentation, DIFFER, 3),
+        (the_same_dropout, DIFFER, 3),
+        (not_recordable, "CUDA error: operation not permitted when stream is capturing", 0),
+        (without_memory, "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of …", 0),
+        (failing_later, "CUDA error: invalid argument", 1),
+    ],
+)
+def test_a_recording_is_used_if_it_is_right(
+    recorder: Recorder, why: str | None, replays: int, small: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Metrics and weights are those of plain steps to the last digit: a recording, right or wrong, leaves no trace."""
+    plain = engine.fit(CHOSEN, small)
+    said, replayed = list[str](), list[int]()
 
-    def warm_up_first(trainer: engine._Trainer, index: torch.Tensor) -> None:
-        if len(index) not in warmed:
-            warmed.append(len(index))
-            with trainer._restoring():
-                for _ in range(cuda_graph.WARM_UP):
-                    step(trainer, index)
-        step(trainer, index)
+    def counting(step: Step, given: Tensor, generator: torch.Generator) -> Launch:
+        launch = recorder(step, given, generator)
 
-    monkeypatch.setattr(engine._Trainer, "_step", warm_up_first)
-    mine = engine.fit(chosen, small).history[0]
-    assert warmed == [128, 2_000 % 128]
-    assert (mine.train_loss, mine.train_accuracy, mine.loss) == (plain.train_loss, plain.train_accuracy, plain.loss)
+        def replay() -> None:
+            replayed.append(len(given))
+            launch()
+
+        return replay
+
+    monkeypatch.setitem(cuda_graph.RECORDERS, "cpu", counting)
+    mine = engine.fit(CHOSEN, small, say=said.append)
+    line = f"recorded steps are not used ({why}): training goes on with plain ones, slower but right"
+    assert said == ([] if why is None else [line])
+    assert len(replayed) == replays
+    assert [replace(e, images_per_second=0) for e in mine.history] == [
+        replace(e, images_per_second=0) for e in plain.history
+    ]
+    for value, expected in zip(mine.model.state_dict().values(), plain.model.state_dict().values(), strict=True):
+        assert torch.equal(value, expected)
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+def test_rounding_is_no_reason_to_distrust(small: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU adds up in another order each time: here, the gradients of replays are a thousandth of themselves off."""
+    said, noise, exact = list[str](), torch.Generator().manual_seed(0), torch.autograd.grad
+
+    def rounded(*arguments: Any) -> list[Tensor]:
+        return [g * (1 + 1e-3 * torch.randn(g.shape, generator=noise)) for g in exact(*arguments)]
+
+    def rounding(step: Step, given: Tensor, generator: torch.Generator) -> Launch:
+        def replay() -> None:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(torch.autograd, "grad", rounded)
+                step(given)
+
+        return replay
+
+    monkeypatch.setitem(cuda_graph.RECORDERS, "cpu", rounding)
+    engine.fit(CHOSEN, small, say=said.append)
+    assert said == []
 
 
 @needs_gpu
 def test_a_recorded_step_is_the_step(small: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses with recorded steps are those of the same steps launched one by one."""
-    recorded = engine.fit(parse(FIELDS), small)
-    monkeypatch.setattr(engine.graphs, "Recorded", lambda function, restoring: function)
+    said = list[str]()
+    recorded = engine.fit(parse(FIELDS), small, say=said.append)
+    assert said == []
+    monkeypatch.delitem(cuda_graph.RECORDERS, "cuda")
     plain = engine.fit(parse(FIELDS), small)
     for mine, theirs in zip(recorded.history, plain.history, strict=True):
         assert mine.train_loss == pytest.approx(theirs.train_loss, rel=0.02)
