@@ -38,4 +38,5 @@ $(VENV)/.setup: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.setup-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m scripts.chromium
 	touch $@ $(VENV)/.setup

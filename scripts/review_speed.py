@@ -27,8 +27,9 @@ from mnist_sweep.review.page import html_page
 from mnist_sweep.review.records import RunRecord
 from mnist_sweep.server.launch import ServerProcess
 from mnist_sweep.server.store import Store, lines, projects, runs, sweeps
+from scripts import chromium
 from tests.review import synthetic
-from tests.review.conftest import ARGUMENTS, CHROMIUM
+from tests.review.conftest import ARGUMENTS
 
 T = TypeVar("T")
 MARKS = "performance.getEntriesByType('mark').map(mark => [mark.name, mark.startTime])"
@@ -41,7 +42,7 @@ def main() -> None:
     arguments = parser.parse_args()
     records = synthetic.sweep(arguments.runs)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium.find(), args=ARGUMENTS)
         from_disk(records, browser, Path(folder), arguments.repeat)
         from_server(records, browser, Path(folder) / "data", arguments.repeat)
         browser.close()

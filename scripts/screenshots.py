@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -22,6 +21,7 @@ from rich.console import Console
 
 from mnist_sweep.review import api, terminal
 from mnist_sweep.review.records import RunRecord, SweepInfo, ranked
+from scripts import chromium
 
 WIDTH = 1280
 SECTIONS = ("space", "ranking", "importance", "tradeoff", "progress", "curves", "slices", "timeline", "compare")
@@ -48,9 +48,8 @@ def main() -> None:
     info, records = api.load(client.sweep(arguments.sweep), media=0)
     baseline = api.load(client.sweep(arguments.random), media=0)[1] if arguments.random else []
     best = ranked(records, info)[0]
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
         for theme in ("light", "dark"):
             page = opened(browser, info.url, theme)
             page.screenshot(path=arguments.out / f"sweep-page-{theme}.png")

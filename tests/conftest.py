@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
+from scripts.chromium import MISSING
+
 if TYPE_CHECKING:
     from mnist_sweep.training.mnist import Split
 
@@ -25,6 +27,13 @@ settings.load_profile("repository")
 
 # A shell starts background jobs with Ctrl-C ignored, and so would be the programs that tests press it on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line what a machine without a browser did not test."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", ()) if MISSING in str(report.longrepr)]
+    if skipped:
+        terminalreporter.write_line(f"{len(skipped)} tests were skipped: {MISSING}", yellow=True)
 
 
 @pytest.fixture(scope="session")
