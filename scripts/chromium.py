@@ -33,7 +33,7 @@ def main() -> int:
     """Get one unless there is one; always 0, since all else works without."""
     ways = [[sys.executable, "-m", "playwright", "install", "chromium"]]
     if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
-        ways.insert(0, ["sh", "-c", "apt-get update && apt-get install --yes --no-install-recommends chromium"])
+        ways.insert(0, ["/bin/sh", "-c", "apt-get update && apt-get install --yes --no-install-recommends chromium"])
     for way in ways:
         if find():
             return 0
