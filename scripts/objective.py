@@ -1,0 +1,206 @@
+"""Which number of one training tells best how good its configuration is?
+
+    python -m scripts.objective train --replicates 6 --agents 2      # hours; goes on where it stopped
+    python -m scripts.objective report                               # rank correlations, from what there is
+
+Ten configurations (eight drawn from the search space of `sweeps/onecycle.yaml`, the best one made by hand before that
+file searched its like, and step 8) are trained on the same replicates, and each of the first FIRST_RUNG replicates once
+more as a whole schedule of five epochs. Every training is a line of the file: its whole configuration and all that it
+came to, so that later questions need no new training.
+
+The report: for each number that one training has, Spearman's rank correlation over the configurations with the mean
+accuracy on the *other* replicates, averaged over the replicates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import random
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from mnist_sweep import sweepfile
+from mnist_sweep.config import OverBudgetError, RunConfig, parse
+from mnist_sweep.search.space import read
+
+ROOT = Path(__file__).parents[1]
+FILE = ROOT / "docs" / "results" / "objective.jsonl"
+DRAWN = 8
+FIRST_RUNG, SHORT = 2, 5
+BY_HAND: dict[str, Any] = {
+    "c1": 9,
+    "c2": 14,
+    "squeeze": 0,
+    "c3": 15,
+    "c4": 18,
+    "c5": 20,
+    "head": 16,
+    "pools": 2,
+    "dropout": 0,
+    "augment_strength": 0,
+    "rotate": 10,
+    "shear": 5,
+    "shift": 0.07,
+    "zoom": 0.1,
+    "max_lr": 0.2,
+    "momentum": 0.9,
+    "cycle_momentum": False,
+    "nesterov": True,
+    "batch_size": 64,
+    "weight_decay": 3e-4,
+    "decay_norm": False,
+}
+
+
+def configurations(seed: int = 0) -> dict[str, dict[str, Any]]:
+    """Fields of the ten configurations, by name."""
+    space = read(sweepfile.load(ROOT / "sweeps" / "onecycle.yaml"))
+    rng = random.Random(seed)
+    found: dict[str, dict[str, Any]] = {"by hand": BY_HAND, "step 8": {"preset": "step8"}}
+    while len(found) < DRAWN + 2:
+        values = space.nest([parameter.draw(rng.random()) for parameter in space.parameters])
+        try:
+            parse(values)
+        except OverBudgetError:
+            continue
+        found[f"drawn {len(found) - 1}"] = values
+    return found
+
+
+def jobs(replicates: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and fields of every training, replicate by replicate, so that what is there is always paired."""
+    chosen = configurations()
+    for replicate in range(replicates):
+        for epochs in (15, SHORT) if replicate < FIRST_RUNG else (15,):
+            for name, values in chosen.items():
+                yield name, {**values, "replicate": replicate, "epochs": epochs, "threads": 1}
+
+
+def train(name: str, values: dict[str, Any], folder: Path | None) -> dict[str, Any]:
+    """One training and all that it came to; its logits go to `folder`. Runs in a process of its own."""
+    import torch
+
+    from mnist_sweep.training import engine, mnist
+    from mnist_sweep.training.calibration import calibrated_loss, temperature
+
+    config = engine.resolve(parse(values))
+    split = mnist.selection_split(config.replicate)
+    started = time.perf_counter()
+    fit = engine.fit(config, split)
+    row: dict[str, Any] = {"name": name, "config": config.model_dump(), "parameters": config.parameters}
+    row |= {"seconds": round(time.perf_counter() - started, 1), "diverged": fit.diverged}
+    row["history"] = [asdict(epoch) for epoch in fit.history]
+    if not fit.diverged and fit.evaluation is not None:
+        logits, labels = fit.evaluation.logits, split.evaluate.labels
+        row |= {"accuracy": fit.evaluation.accuracy, "loss": fit.evaluation.loss}
+        row |= {"temperature": temperature(logits, labels), "calibrated_loss": calibrated_loss(logits, labels)}
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            torch.save(logits.half(), folder / f"{name.replace(' ', '-')}-{config.replicate}-{config.epochs}.pt")
+    return row
+
+
+def run(file: Path, replicates: int, agents: int, folder: Path | None) -> None:
+    """Train what `file` does not hold yet."""
+    done = [_key(row["name"], parse(row["config"])) for row in rows(file)]
+    todo = [job for job in jobs(replicates) if _key(job[0], parse(job[1])) not in done]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(agents, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(train, *job, folder) for job in todo]):
+            row = future.result()
+            with file.open("a") as out:
+                out.write(json.dumps(row) + "\n")
+            print(row["name"], row["config"]["replicate"], row["config"]["epochs"], row.get("accuracy"), flush=True)
+
+
+def rows(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def _key(name: str, config: RunConfig) -> tuple[str, int, int]:
+    return name, config.replicate, config.epochs
+
+
+def _last(count: int, number: str) -> Callable[[dict[str, Any]], float]:
+    return lambda row: float(np.mean([epoch[number] for epoch in row["history"][-count:]]))
+
+
+NUMBERS: dict[str, Callable[[dict[str, Any]], float]] = {
+    "accuracy": lambda row: row["accuracy"],
+    "best epoch's accuracy": lambda row: max(epoch["accuracy"] for epoch in row["history"]),
+    "accuracy, mean of the last 3 epochs": _last(3, "accuracy"),
+    "loss": lambda row: -row["loss"],
+    "loss, mean of the last 3 epochs": lambda row: -_last(3, "loss")(row),
+    "loss at the fitted temperature": lambda row: -row["calibrated_loss"],
+}
+"""What one training may be judged by; higher is better."""
+
+
+def correlations(found: list[dict[str, Any]], epochs: int, against: str = "accuracy") -> dict[str, list[float]]:
+    """For each number, one rank correlation per replicate: with the mean of `against`, 15 epochs, on the others."""
+    whole = _table([row for row in found if row["config"]["epochs"] == 15], NUMBERS[against])
+    judged = [row for row in found if row["config"]["epochs"] == epochs]
+    result: dict[str, list[float]] = {}
+    for title, number in NUMBERS.items():
+        table = _table(judged, number)
+        result[title] = []
+        for replicate in sorted(set(table) & set(whole)):
+            others = [whole[other] for other in whole if other != replicate]
+            names = set(table[replicate]).intersection(*others)
+            truth = [np.mean([other[name] for other in others]) for name in names]
+            result[title].append(float(spearmanr([table[replicate][name] for name in names], truth).statistic))
+    return result
+
+
+def _table(found: list[dict[str, Any]], number: Callable[[dict[str, Any]], float]) -> dict[int, dict[str, float]]:
+    """Replicate -> configuration -> number; replicates that not every configuration has are left out."""
+    table: dict[int, dict[str, float]] = {}
+    for row in found:
+        table.setdefault(row["config"]["replicate"], {})[row["name"]] = number(row)
+    return {replicate: by for replicate, by in table.items() if len(by) == DRAWN + 2}
+
+
+def report(file: Path) -> None:
+    found = [row for row in rows(file) if not row["diverged"]]
+    print("| configuration | parameters | replicates | accuracy | deviation | loss | at the fitted temperature |")
+    print("|---|---|---|---|---|---|---|")
+    for name in configurations():
+        mine = [row for row in found if row["name"] == name and row["config"]["epochs"] == 15]
+        if mine:
+            accuracy, deviation = np.mean([r["accuracy"] for r in mine]), np.std([r["accuracy"] for r in mine], ddof=1)
+            losses = [np.mean([row[key] for row in mine]) for key in ("loss", "calibrated_loss")]
+            size = f"{mine[0]['parameters']:,} | {len(mine)}"
+            print(f"| {name} | {size} | {accuracy:.2%} | {deviation:.2%} | {losses[0]:.4f} | {losses[1]:.4f} |")
+    for epochs in (15, SHORT):
+        print(f"\n{epochs} epochs: rank correlation of one replicate's number with the others' mean accuracy, and loss")
+        accuracies, losses_ = correlations(found, epochs), correlations(found, epochs, "loss")
+        for title, values in accuracies.items():
+            print(f"  {title:40} {np.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})  ", end="")
+            print(f"{np.mean(losses_[title]):.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("what", choices=["train", "report"])
+    parser.add_argument("--replicates", type=int, default=6)
+    parser.add_argument("--agents", type=int, default=2, help="trainings side by side, one thread each")
+    parser.add_argument("--file", type=Path, default=FILE, help="one line per training")
+    parser.add_argument("--logits", type=Path, help="a folder to keep the logits in")
+    arguments = parser.parse_args()
+    if arguments.what == "train":
+        run(arguments.file, arguments.replicates, arguments.agents, arguments.logits)
+    else:
+        report(arguments.file)
+
+
+if __name__ == "__main__":
+    main()
