@@ -12,8 +12,15 @@ from typing import Any, Literal
 import wandb
 
 from mnist_sweep.config import PRESETS, PROJECT, OverBudgetError, RunConfig
+from mnist_sweep.training.calibration import calibrated_loss
 from mnist_sweep.training.engine import Epoch, Evaluation, Fit
 from mnist_sweep.training.mnist import Split
+
+OBJECTIVE = "objective"
+"""What sweeps minimise: the held-out images' loss after the last epoch, in nats, at its best temperature.
+
+Of one training's numbers it tells best how accurate the configuration is on other replicates (docs/results.md).
+"""
 
 MISCLASSIFIED_ROWS = 30
 """As many as a network at the target misses of the validation images. The surest come first; each costs a file."""
@@ -86,8 +93,10 @@ class Tracker:
         )
 
     def conclude(self, fit: Fit, split: Split, evaluation: Evaluation, config: RunConfig) -> None:
-        """Record the best epoch, the confusion matrix, the misclassified images and the weights."""
+        """Record the objective, the best epoch, the confusion matrix, the misclassified images and the weights."""
         name, best = split.evaluate_name, fit.best
+        # A row of its own after the last epoch: a sweep sees one number of a run, and none of a run that is under way.
+        self.run.log({OBJECTIVE: calibrated_loss(evaluation.logits, split.evaluate.labels.cpu())})
         self.run.summary.update(
             {
                 f"best/{name}/accuracy": best.accuracy,

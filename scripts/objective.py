@@ -3,10 +3,11 @@
     python -m scripts.objective train --replicates 6 --agents 2      # hours; goes on where it stopped
     python -m scripts.objective report                               # rank correlations, from what there is
 
-Ten configurations (eight drawn from the search space of `sweeps/onecycle.yaml`, the best one made by hand before that
-file searched its like, and step 8) are trained on the same replicates, and each of the first FIRST_RUNG replicates once
-more as a whole schedule of five epochs. Every training is a line of the file: its whole configuration and all that it
-came to, so that later questions need no new training.
+Ten configurations are trained on the same replicates, and on the first FIRST_RUNG of them once more as a whole schedule
+of five epochs. `docs/results/objective.json` holds them: eight drawn at random from what fits the budget of the search
+space of `sweeps/onecycle.yaml`, the best one made by hand before that file searched its like, and step 8. Every
+training is a line of the file: its whole configuration and all that it came to, so that later questions need no new
+training.
 
 The report: for each number that one training has, Spearman's rank correlation over the configurations with the mean
 accuracy on the *other* replicates, averaged over the replicates.
@@ -17,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -28,51 +28,17 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from mnist_sweep import sweepfile
-from mnist_sweep.config import OverBudgetError, RunConfig, parse
-from mnist_sweep.search.space import read
+from mnist_sweep.config import RunConfig, parse
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "docs" / "results" / "objective.jsonl"
-DRAWN = 8
+CONFIGURATIONS = FILE.with_suffix(".json")
 FIRST_RUNG, SHORT = 2, 5
-BY_HAND: dict[str, Any] = {
-    "c1": 9,
-    "c2": 14,
-    "squeeze": 0,
-    "c3": 15,
-    "c4": 18,
-    "c5": 20,
-    "head": 16,
-    "pools": 2,
-    "dropout": 0,
-    "augment_strength": 0,
-    "rotate": 10,
-    "shear": 5,
-    "shift": 0.07,
-    "zoom": 0.1,
-    "max_lr": 0.2,
-    "momentum": 0.9,
-    "cycle_momentum": False,
-    "nesterov": True,
-    "batch_size": 64,
-    "weight_decay": 3e-4,
-    "decay_norm": False,
-}
 
 
-def configurations(seed: int = 0) -> dict[str, dict[str, Any]]:
+def configurations() -> dict[str, dict[str, Any]]:
     """Fields of the ten configurations, by name."""
-    space = read(sweepfile.load(ROOT / "sweeps" / "onecycle.yaml"))
-    rng = random.Random(seed)
-    found: dict[str, dict[str, Any]] = {"by hand": BY_HAND, "step 8": {"preset": "step8"}}
-    while len(found) < DRAWN + 2:
-        values = space.nest([parameter.draw(rng.random()) for parameter in space.parameters])
-        try:
-            parse(values)
-        except OverBudgetError:
-            continue
-        found[f"drawn {len(found) - 1}"] = values
+    found: dict[str, dict[str, Any]] = json.loads(CONFIGURATIONS.read_text())
     return found
 
 
@@ -166,7 +132,7 @@ def _table(found: list[dict[str, Any]], number: Callable[[dict[str, Any]], float
     table: dict[int, dict[str, float]] = {}
     for row in found:
         table.setdefault(row["config"]["replicate"], {})[row["name"]] = number(row)
-    return {replicate: by for replicate, by in table.items() if len(by) == DRAWN + 2}
+    return {replicate: by for replicate, by in table.items() if len(by) == len(configurations())}
 
 
 def report(file: Path) -> None:

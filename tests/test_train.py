@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mnist_sweep.tracking import OBJECTIVE
+
 if TYPE_CHECKING:
     from tests.conftest import Desk, OfflineRun
 
@@ -77,7 +79,8 @@ def test_a_run_records_the_whole_configuration(trained: tuple[subprocess.Complet
 
 def test_a_run_logs_every_epoch(trained: tuple[subprocess.CompletedProcess[str], OfflineRun]) -> None:
     done, run = trained
-    (row,) = run.history
+    row, last = run.history
+    assert {name for name in last if not name.startswith("_")} == {OBJECTIVE}
     assert {name for name in row if not name.startswith("_")} == EPOCH_KEYS
     assert row["epoch"] == 1
     assert 0 < row["val/accuracy"] <= 1
@@ -90,6 +93,7 @@ def test_a_run_sums_itself_up(trained: tuple[subprocess.CompletedProcess[str], O
     assert run.summary["parameters"] == 69
     assert run.summary["constraint/parameters"] == 69 - 9_999
     assert run.summary["feasible"] is True
+    assert 0 < run.summary[OBJECTIVE] == run.history[-1][OBJECTIVE] <= run.summary["val/loss"]
     assert run.summary["best/epoch"] == 1
     assert run.summary["best/val/accuracy"] == run.history[0]["val/accuracy"]
     assert run.summary["val/confusion"]["_type"] == "table-file"
@@ -218,7 +222,8 @@ def test_a_terminated_run_goes_on_after_its_last_epoch(desk: Desk) -> None:
     assert len(epoch_lines(again.stdout)) == 2
     finished = desk.offline_runs[-1]
     assert finished.exit_code == 0
-    assert [row["epoch"] for row in finished.history] == [1, 2]
+    assert [row.get("epoch") for row in finished.history] == [1, 2, None]
+    assert OBJECTIVE not in stopped.summary
     assert finished.history[0]["val/loss"] == stopped.history[0]["val/loss"]
     assert not [path for path in desk.folder.rglob("*.pt") if "checkpoints" in path.parts]
 
