@@ -18,6 +18,8 @@ from mnist_sweep.review.records import RunRecord, Status, number, ranked, reason
 from mnist_sweep.training.mnist import VALIDATION_IMAGES
 
 POLL_SECONDS = 1.0
+ACCURACY = "val/accuracy"
+"""What people read, whatever a sweep's metric is."""
 STYLES = {
     Status.OK: "green",
     Status.RUNNING: "cyan",
@@ -42,7 +44,8 @@ def follow(sweep: Sweep, agents: Agents, count: int | None, console: Console) ->
 
 
 def trial_table(records: Sequence[RunRecord], sweep: Sweep, count: int | None = None) -> Table:
-    """One row a trial, newest last: state, parameters, validation accuracy, progress, time left."""
+    """One row a trial, newest last: state, parameters, the sweep's metric, accuracy so far, progress, time left."""
+    metrics = list(dict.fromkeys((sweep.metric, ACCURACY)))
     done = sum(status(record, sweep.metric) not in (Status.RUNNING, Status.INFEASIBLE) for record in records)
     refused = sum(status(record, sweep.metric) is Status.INFEASIBLE for record in records)
     caption = f"{done} of {count} trials done" if count else f"{done} trials done"
@@ -54,7 +57,7 @@ def trial_table(records: Sequence[RunRecord], sweep: Sweep, count: int | None = 
         ("trial", "left"),
         ("state", "left"),
         ("parameters", "right"),
-        (sweep.metric, "right"),
+        *((metric, "right") for metric in metrics),
         ("progress", "left"),
         ("left", "right"),
     ):
@@ -67,7 +70,7 @@ def trial_table(records: Sequence[RunRecord], sweep: Sweep, count: int | None = 
             record.label,
             f"[{STYLES[kind]}]{kind.value}[/]",
             f"{int(number(record.summary.get('parameters')) or 0):,}" if record.summary.get("parameters") else "",
-            _value(record, sweep.metric),
+            *(_value(record, metric) for metric in metrics),
             ProgressBar(total=max(epochs, 1), completed=epoch, width=15)
             if kind is Status.RUNNING
             else _outcome(kind, epoch),
@@ -123,7 +126,7 @@ def _follow_plainly(sweep: Sweep, agents: Agents, console: Console) -> list[RunR
             said[record.id] = (kind, epoch)
             words = reason(record, sweep.metric) if kind is not Status.OK else ""
             progress = f"epoch {epoch:.0f}" if epoch else "started"
-            line = f"{record.label}: {kind.value}, {progress}, {_value(record, sweep.metric)} {words}"
+            line = f"{record.label}: {kind.value}, {progress}, {_value(record, ACCURACY)} {words}"
             console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
 
     return _poll_until_done(sweep, agents, show)
