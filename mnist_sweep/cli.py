@@ -75,6 +75,8 @@ def parser() -> argparse.ArgumentParser:
 
     sub = add("data", "fetch MNIST and check it")
 
+    sub = add("doctor", "check this machine: packages, folders, data, device, arithmetic, speed, server")
+
     sub = add("server", "run the local W&B server")
     sub.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
     sub.add_argument(

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
@@ -64,6 +65,13 @@ def server(say: Callable[[str], None]) -> Iterator[Server]:
     finally:
         if child is not None:
             child.stop()
+
+
+def local_folder() -> Path:
+    """Where the local server keeps its data."""
+    from mnist_sweep.server import launch
+
+    return launch.data_folder()
 
 
 def _remote(say: Callable[[str], None]) -> Server | None:

@@ -25,6 +25,7 @@ SURFACE: dict[str, set[str]] = {
     "show": FIELDS,
     "check": {"FILE"},
     "data": set(),
+    "doctor": set(),
     "server": {"--host", "--port", "--data", "--key"},
 }
 

