@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
@@ -131,27 +132,31 @@ def _table(found: list[dict[str, Any]], number: Callable[[dict[str, Any]], float
     """Replicate -> configuration -> number; replicates that not every configuration has are left out."""
     table: dict[int, dict[str, float]] = {}
     for row in found:
-        table.setdefault(row["config"]["replicate"], {})[row["name"]] = number(row)
+        value = -math.inf if row["diverged"] else number(row)
+        table.setdefault(row["config"]["replicate"], {})[row["name"]] = value
     return {replicate: by for replicate, by in table.items() if len(by) == len(configurations())}
 
 
 def report(file: Path) -> None:
-    found = [row for row in rows(file) if not row["diverged"]]
+    found = rows(file)
     print("| configuration | parameters | replicates | accuracy | deviation | loss | at the fitted temperature |")
     print("|---|---|---|---|---|---|---|")
     for name in configurations():
-        mine = [row for row in found if row["name"] == name and row["config"]["epochs"] == 15]
-        if mine:
+        mine = [row for row in found if row["name"] == name and row["config"]["epochs"] == 15 and not row["diverged"]]
+        if len(mine) > 1:
             accuracy, deviation = np.mean([r["accuracy"] for r in mine]), np.std([r["accuracy"] for r in mine], ddof=1)
             losses = [np.mean([row[key] for row in mine]) for key in ("loss", "calibrated_loss")]
             size = f"{mine[0]['parameters']:,} | {len(mine)}"
             print(f"| {name} | {size} | {accuracy:.2%} | {deviation:.2%} | {losses[0]:.4f} | {losses[1]:.4f} |")
     for epochs in (15, SHORT):
-        print(f"\n{epochs} epochs: rank correlation of one replicate's number with the others' mean accuracy, and loss")
         accuracies, losses_ = correlations(found, epochs), correlations(found, epochs, "loss")
+        if len(accuracies["loss"]) < 2:
+            continue  # there is nothing to correlate with
+        print(f"\n| {epochs} epochs: rank correlation with the others' mean | accuracy | (lowest to highest) | loss |")
+        print("|---|---|---|---|")
         for title, values in accuracies.items():
-            print(f"  {title:40} {np.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})  ", end="")
-            print(f"{np.mean(losses_[title]):.2f}")
+            spread = f"{min(values):.2f} to {max(values):.2f}"
+            print(f"| {title} | {np.mean(values):.2f} | {spread} | {np.mean(losses_[title]):.2f} |")
 
 
 def main() -> None:

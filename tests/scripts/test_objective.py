@@ -1,0 +1,68 @@
+"""What docs/results keeps can be read again, and says what the report says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mnist_sweep.config import REPLICATES, parse
+from scripts.objective import FILE, NUMBERS, SHORT, configurations, correlations, jobs, rows
+
+RESULTS = sorted(FILE.parent.glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.name)
+def test_every_line_has_a_whole_configuration(file: Any) -> None:
+    for line in file.read_text().splitlines():
+        config = parse(json.loads(line)["config"])
+        assert config.parameters < config.parameter_limit
+
+
+def test_the_objective_study_is_of_the_configurations_it_names() -> None:
+    for row in rows(FILE):
+        config = parse(row["config"])
+        asked = configurations()[row["name"]] | {"replicate": config.replicate, "epochs": config.epochs}
+        assert {name: getattr(config, name) for name in asked} == asked
+        if not row["diverged"]:
+            assert len(row["history"]) == config.epochs
+            assert row["accuracy"] == row["history"][-1]["accuracy"]
+            assert row["calibrated_loss"] <= row["loss"]
+
+
+def test_the_objective_study_is_paired_however_early_it_stops() -> None:
+    asked = [(values["replicate"], values["epochs"], name) for name, values in jobs(REPLICATES)]
+    assert len(set(asked)) == len(asked)
+    ten = len(configurations())
+    assert [replicate for replicate, *_ in asked] == sorted(replicate for replicate, *_ in asked)
+    for start in range(0, len(asked), ten):
+        assert len({(replicate, epochs) for replicate, epochs, _ in asked[start : start + ten]}) == 1
+
+
+def made_up(quality: dict[str, float], *, loss_tells: bool) -> list[dict[str, Any]]:
+    """Four replicates. The accuracy is upside down on the first; the loss tells everywhere, or nowhere."""
+    found = []
+    for replicate in range(4):
+        for name, value in quality.items():
+            accuracy = 1 - value if replicate == 0 else value
+            loss = 1 - value if loss_tells else value
+            last = {"accuracy": accuracy, "loss": loss}
+            row = {
+                "name": name,
+                "diverged": False,
+                "config": {"replicate": replicate, "epochs": 15},
+                "history": [last] * 3,
+            }
+            found.append(row | last | {"calibrated_loss": loss})
+    return found
+
+
+@pytest.mark.parametrize("loss_tells", [True, False])
+def test_rank_correlations(loss_tells: bool) -> None:
+    quality = {name: rank / 100 for rank, name in enumerate(configurations())}
+    found = correlations(made_up(quality, loss_tells=loss_tells), 15)
+    assert set(found) == set(NUMBERS)
+    assert found["accuracy"] == pytest.approx([-1, 1, 1, 1])
+    assert found["loss"] == pytest.approx([1 if loss_tells else -1] * 4)
+    assert correlations(made_up(quality, loss_tells=True), SHORT)["loss"] == []
