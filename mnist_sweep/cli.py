@@ -85,7 +85,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--data", type=Path, default=None, metavar="DIR", help="folder of its data [the user's data folder]"
     )
-    sub.add_argument("--key", default=None, help="the API key clients must give (needed for other hosts than loopback)")
+    sub.add_argument(
+        "--key-file", type=Path, default=None, metavar="FILE", help="the key clients must give [the data folder's own]"
+    )
+    sub.add_argument("--env", action="store_true", help="say how to reach the server that runs, for a shell's eval")
     return top
 
 

@@ -59,22 +59,24 @@ def from_disk(records: list[RunRecord], browser: Browser, folder: Path, repeat: 
 def from_server(records: list[RunRecord], browser: Browser, folder: Path, repeat: int) -> None:
     path = fill(folder, records)
     process = ServerProcess(folder)
-    url = process.start().url
+    facts = process.start()
+    url, headers = facts.url, {"Authorization": f"Bearer {facts.key}"}
     try:
-        first, _ = timed(lambda: get(f"{url}/{path}"))
-        again = statistics.median(timed(lambda: get(f"{url}/{path}"))[0] for _ in range(repeat))
+        first, _ = timed(lambda: get(f"{url}/{path}", headers))
+        again = statistics.median(timed(lambda: get(f"{url}/{path}", headers))[0] for _ in range(repeat))
         print(f"Server page: first answer in {first:.2f} s, later ones in {again:.2f} s")
-        draw("  opened from the server", browser, f"{url}/{path}", repeat)
-        news = [timed(lambda: get(f"{url}/api/{path}/review?cursor=999999999&state=RUNNING")) for _ in range(repeat)]
+        draw("  opened from the server", browser, f"{url}/{path}", repeat, headers)
+        asked = f"{url}/api/{path}/review?cursor=999999999&state=RUNNING"
+        news = [timed(lambda: get(asked, headers)) for _ in range(repeat)]
         print(f"  asked what is new, nothing is: {1000 * statistics.median(n[0] for n in news):.0f} ms, {news[0][1]} B")
     finally:
         process.stop()
 
 
-def draw(what: str, browser: Browser, url: str, repeat: int) -> None:
+def draw(what: str, browser: Browser, url: str, repeat: int, headers: dict[str, str] | None = None) -> None:
     shown, drawn = [], []
     for _ in range(repeat):
-        page = browser.new_page(viewport={"width": 1360, "height": 900})
+        page = browser.new_page(viewport={"width": 1360, "height": 900}, extra_http_headers=headers)
         page.goto(url, wait_until="commit")
         while "review-drawn" not in (marks := dict(page.evaluate(MARKS))):
             time.sleep(0.02)
@@ -108,8 +110,8 @@ def fill(folder: Path, records: list[RunRecord]) -> str:
     return f"local/speed/sweeps/{name}"
 
 
-def get(url: str) -> int:
-    with urllib.request.urlopen(url) as answer:
+def get(url: str, headers: dict[str, str]) -> int:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
         return len(answer.read())
 
 

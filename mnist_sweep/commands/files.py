@@ -52,5 +52,6 @@ def doctor(arguments: argparse.Namespace) -> int:
 def server(arguments: argparse.Namespace) -> int:
     from mnist_sweep.server.__main__ import main
 
-    given = {"host": arguments.host, "port": arguments.port, "data": arguments.data, "key": arguments.key}
-    return main([f"--{name}={value}" for name, value in given.items() if value is not None])
+    names = {"host": arguments.host, "port": arguments.port, "data": arguments.data, "key-file": arguments.key_file}
+    given = [f"--{name}={value}" for name, value in names.items() if value is not None]
+    return main([*given, "--env"] if arguments.env else given)

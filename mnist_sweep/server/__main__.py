@@ -2,10 +2,10 @@
 
 Then, in another terminal:
 
-    export WANDB_BASE_URL=http://127.0.0.1:8080 WANDB_API_KEY=local00000000000000000000000000000000000
+    eval "$(python -m mnist_sweep.server --data DIR --env)"     # its address and its key
     wandb sweep sweeps/smoke.yaml
 
-While it serves, `server.json` in the data folder holds `url`, `pid` and `key`.
+While it serves, `server.json` in the data folder holds `url`, `pid` and `key`, for the owner of the folder.
 """
 
 import argparse
@@ -16,29 +16,38 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 from filelock import FileLock, Timeout
 
-from mnist_sweep.server import LOCAL_KEY, Store, StoreError, create_app, launch
+from mnist_sweep.server import launch
+from mnist_sweep.server.app import create_app
+from mnist_sweep.server.store import Store, StoreError, private
 
+KEY_VARIABLE = "MNIST_SWEEP_SERVER_KEY"
 OK, FAILED, ALREADY_SERVED = 0, 1, 3
 DEFAULT_PORT = 8080
+SHORTEST_KEY = 40
+"""Characters; the client refuses fewer by itself."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="python -m mnist_sweep.server", description="The local W&B server.")
-    made.add_argument("--host", default="127.0.0.1", help="address to listen on; any but loopback needs --key")
+    made.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     made.add_argument(
         "--port", type=int, help=f"TCP port, 0 for a free one ({DEFAULT_PORT}, if that is taken a free one)"
     )
     made.add_argument("--data", type=Path, default=launch.data_folder(), help="folder for everything (%(default)s)")
     made.add_argument(
-        "--key", default=os.environ.get("MNIST_SWEEP_SERVER_KEY"),
-        help="the only API key let in, at least 40 characters (also environment MNIST_SWEEP_SERVER_KEY)",
+        "--key-file", type=Path, metavar="FILE",
+        help=f"take the key from here, at least {SHORTEST_KEY} characters; also environment {KEY_VARIABLE} (without"
+        " either it is the data folder's own, random one)",
     )  # fmt: skip
+    made.add_argument("--env", action="store_true", help="say how to reach the server that runs, for a shell's eval")
     made.add_argument("--entity", default="local", help="whose runs are meant where none is named")
     made.add_argument(
         "--crash-after", type=float, default=300.0, metavar="SECONDS",
@@ -50,14 +59,17 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Serve until told to stop; returns the exit code."""
     args = parser().parse_args(argv)
-    if not _loopback(args.host) and not args.key:
-        return _say(f"--host {args.host} can be reached from other machines: give it a --key", FAILED)
-    if args.key is not None and len(args.key) < len(LOCAL_KEY):
-        return _say(f"--key has {len(args.key)} characters; the client insists on at least 40", FAILED)
+    if args.env:
+        return _tell(args.data)
+    try:
+        key = _key(args.key_file)
+    except (OSError, ValueError) as error:
+        return _say(f"cannot use the key: {error}", FAILED)
     if args.crash_after <= 0:
         return _say(f"--crash-after must be over 0, not {args.crash_after:g}", FAILED)
+    os.umask(0o077)
     try:
-        args.data.mkdir(parents=True, exist_ok=True)
+        private.folder(args.data)
         lock = FileLock(args.data / "server.lock")
         lock.acquire(timeout=0)
     except Timeout:
@@ -66,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         return _say(f"cannot use the data folder {args.data}: {error.strerror}", FAILED)
     with lock:
         try:
-            return _serve(args)
+            return _serve(args, key)
         except StoreError as error:
             return _say(str(error), FAILED)
         except OSError as error:
@@ -74,14 +86,17 @@ def main(argv: list[str] | None = None) -> int:
             return _say(f"cannot listen on {where}: {error.strerror}", FAILED)
 
 
-def _serve(args: argparse.Namespace) -> int:
+def _serve(args: argparse.Namespace, key: str | None) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     listener = _listen(args.host, args.port)
     store = Store(args.data)
-    app = create_app(store, key=args.key, entity=args.entity, crash_after=args.crash_after)
+    key = key or store.key
+    local = _loopback(args.host)
+    app = create_app(store, key=key, local=local, entity=args.entity, crash_after=args.crash_after)
     host = f"[{args.host}]" if ":" in args.host else args.host
     url = f"http://{host}:{listener.getsockname()[1]}"
-    server = _Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5), args, url)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+    server = _Server(config, args.data, launch.Facts(url, os.getpid(), key))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # uvicorn shuts down on these, then raises them once more
     try:
@@ -95,17 +110,48 @@ def _serve(args: argparse.Namespace) -> int:
 class _Server(uvicorn.Server):
     """Says where it listens once it does."""
 
-    def __init__(self, config: uvicorn.Config, args: argparse.Namespace, url: str) -> None:
+    def __init__(self, config: uvicorn.Config, data: Path, facts: launch.Facts) -> None:
         super().__init__(config)
-        self._args = args
-        self._url = url
+        self._data, self._facts = data, facts
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        key = self._args.key or LOCAL_KEY
-        launch.announce(self._args.data, launch.Facts(self._url, os.getpid(), key))
-        print(f"W&B server at {self._url}, data in {self._args.data}", flush=True)
-        print(f"  export WANDB_BASE_URL={self._url} WANDB_API_KEY={(self._args.key and '…') or key}", flush=True)
+        launch.announce(self._data, self._facts)
+        print(f"W&B server at {self._facts.url}, data in {self._data}", flush=True)
+        print(f"  {_exports(self._facts)}", flush=True)
+
+
+def _exports(facts: launch.Facts) -> str:
+    return f"export WANDB_BASE_URL={facts.url} WANDB_API_KEY={facts.key}"
+
+
+def _tell(data: Path) -> int:
+    """Print how to reach the server of a folder; one that was started a moment ago is waited for."""
+    deadline = time.monotonic() + launch.START_SECONDS
+    while (facts := launch.announced(data)) is None or not _answers(facts.url):
+        if time.monotonic() > deadline:
+            return _say(f"nothing serves {data}; start `mnist-sweep server` first", FAILED)
+        time.sleep(0.05)
+    print(_exports(facts))
+    return OK
+
+
+def _answers(url: str) -> bool:
+    """Whether something listens there; a server that was killed leaves its announcement behind."""
+    where = urlsplit(url)
+    try:
+        socket.create_connection((where.hostname or "", where.port or 0), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _key(file: Path | None) -> str | None:
+    """The key that was given by a file or by the environment; None without either. Raises OSError and ValueError."""
+    key = os.environ.get(KEY_VARIABLE) if file is None else file.read_text().strip()
+    if key is not None and (len(key) < SHORTEST_KEY or not key.isascii() or not key.isprintable()):
+        raise ValueError(f"it has {len(key)} characters; the client insists on at least {SHORTEST_KEY} of ASCII")
+    return key
 
 
 def _listen(host: str, port: int | None) -> socket.socket:

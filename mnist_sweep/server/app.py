@@ -19,8 +19,8 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from mnist_sweep.server import addressed, filestream, gql, http, pages
-from mnist_sweep.server.auth import Keys
-from mnist_sweep.server.http import Json
+from mnist_sweep.server.auth import Gate, Keys
+from mnist_sweep.server.http import Json, refusal
 from mnist_sweep.server.links import Links
 from mnist_sweep.server.store import Store, StoreError, artifacts, contents, files, runs
 from mnist_sweep.server.store.blobs import Blob
@@ -39,6 +39,7 @@ def create_app(
     store: Store,
     *,
     key: str | None = None,
+    local: bool = True,
     entity: str = "local",
     crash_after: float = 300.0,
     upload_limit: int = 20 * 1024**3,
@@ -47,17 +48,19 @@ def create_app(
 
     Args:
         store: where everything is kept.
-        key: the only key that is let in. Without one, any key that the client would send is, and requests must name
-            this machine as their host, so that no web page can reach the server through a name of its own.
+        key: the only key that is let in; None is the store's own.
+        local: requests must name this machine as their host, so that no web page can reach the server through a name of
+            its own.
         entity: whose things are meant where a client names nobody.
         crash_after: seconds without a sign of life after which a running run counts as crashed.
         upload_limit: bytes of the largest file.
     """
-    server = Server(store, Keys(key), entity, crash_after, upload_limit)
-    hosts = ["*"] if key is not None else _LOOPBACK_NAMES
+    server = Server(store, entity, crash_after, upload_limit)
+    keys = Keys(key or store.key, store.secret)
+    hosts = _LOOPBACK_NAMES if local else ["*"]
     return Starlette(
-        routes=[*server.routes(), *pages.routes(store, server.keys, server._sweeper)],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
+        routes=[*server.routes(), *pages.routes(store, keys, server.sweeper)],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(Gate, keys=keys)],
         exception_handlers=cast(
             Any,
             {
@@ -77,10 +80,9 @@ def create_app(
 class Server:
     """The endpoints that the client talks to."""
 
-    def __init__(self, store: Store, keys: Keys, entity: str, crash_after: float, upload_limit: int) -> None:
-        self.keys = keys
+    def __init__(self, store: Store, entity: str, crash_after: float, upload_limit: int) -> None:
         self._store = store
-        self._sweeper = Sweeper(store)
+        self.sweeper = Sweeper(store)
         self._entity = entity
         self._crash_after = crash_after
         self._upload_limit = upload_limit
@@ -108,7 +110,7 @@ class Server:
         await asyncio.sleep(self._crash_after)
         while True:
             try:
-                await anyio.to_thread.run_sync(self._sweeper.lose_silent, now(seconds_ago=self._crash_after))
+                await anyio.to_thread.run_sync(self.sweeper.lose_silent, now(seconds_ago=self._crash_after))
             except StoreError as error:
                 _log.error("%s", error)
             await asyncio.sleep(pause)
@@ -116,7 +118,6 @@ class Server:
     # GraphQL
 
     async def graphql(self, request: Request) -> Response:
-        self._require_key(request)
         body = await http.json_body(request)
         query = body.get("query") if isinstance(body, dict) else None
         variables = body.get("variables") or {} if isinstance(body, dict) else None
@@ -132,7 +133,7 @@ class Server:
 
     def _execute(self, query: str, variables: dict[str, Any], operation: str | None, links: Links) -> ExecutionResult:
         def run(db: sqlite3.Connection | None) -> ExecutionResult:
-            context = gql.Context(self._store, links, self._sweeper, self._entity, db)
+            context = gql.Context(self._store, links, self.sweeper, self._entity, db)
             result = gql.execute(query, variables, operation, context)
             for error in result.errors or ():
                 if isinstance(error.original_error, StoreError | OSError):
@@ -161,16 +162,15 @@ class Server:
     # The file stream
 
     async def file_stream(self, request: Request) -> Response:
-        self._require_key(request)
         body = await http.json_body(request)
         return Json(await anyio.to_thread.run_sync(self._stream, request, body))
 
     def _stream(self, request: Request, body: Any) -> dict[str, Any]:
         with self._store.write() as db:
             run = addressed.run(db, request)
-            filestream.apply(db, self._sweeper, run, body)
+            filestream.apply(db, self.sweeper, run, body)
         if run["sweep_id"] is not None:
-            self._sweeper.stop_early(run["sweep_id"])
+            self.sweeper.stop_early(run["sweep_id"])
         with self._store.read() as db:
             stopped = bool(runs.by_id(db, run["id"])["stop_requested"])
         return {"exitcode": None, "limits": {}, "stopped": stopped}
@@ -179,7 +179,6 @@ class Server:
 
     async def run_file(self, request: Request) -> Response:
         """A run's file by its name, for people and for clients that have no signed address."""
-        self._require_key(request)
 
         def look() -> sqlite3.Row | None:
             with self._store.read() as db:
@@ -189,7 +188,6 @@ class Server:
 
     async def artifact_file(self, request: Request) -> Response:
         """An artifact's file by its MD5 in hexadecimal, for clients that have no signed address of it."""
-        self._require_key(request)
 
         def look() -> sqlite3.Row | None:
             with self._store.read() as db:
@@ -245,10 +243,6 @@ class Server:
         path = self._store.blobs.path(row["blob"])
         return FileResponse(path, media_type="application/octet-stream", headers={**(headers or {}), **safe})
 
-    def _require_key(self, request: Request) -> None:
-        if not self.keys.admit(request.headers.get("authorization")):
-            raise HTTPException(401, "the API key is missing, shorter than 40 characters, or not this server's")
-
 
 class _Undo(Exception):
     """Carries the result of a failed change out of its transaction, which undoes it."""
@@ -266,14 +260,11 @@ def _describe(error: Any) -> dict[str, Any]:
 
 
 def _error(status: int, _: Request, error: Exception) -> Response:
-    return Json({"error": str(error), "errors": [{"message": str(error)}]}, status)
+    return refusal(status, str(error))
 
 
-def _http_error(request: Request, error: HTTPException) -> Response:
-    headers = {"WWW-Authenticate": 'Basic realm="mnist-sweep", charset="UTF-8"'} if error.status_code == 401 else {}
-    answer = _error(error.status_code, request, Exception(error.detail))
-    answer.headers.update(headers)
-    return answer
+def _http_error(_: Request, error: HTTPException) -> Response:
+    return refusal(error.status_code, error.detail)
 
 
 def _store_error(request: Request, error: Exception) -> Response:

@@ -22,6 +22,11 @@ class Json(Response):
         return jsonedge.dumps(content).encode()
 
 
+def refusal(status: int, reason: str) -> Json:
+    """An error as clients read it."""
+    return Json({"error": reason, "errors": [{"message": reason}]}, status)
+
+
 async def chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
     """The body, unpacked where it is gzip, in pieces, up to `limit` bytes.
 
@@ -58,8 +63,12 @@ async def json_body(request: Request, limit: int = BODY_LIMIT) -> Any:
     """The body as JSON.
 
     Raises:
-        HTTPException: as `chunks`, and 400 for what is not JSON.
+        HTTPException: as `chunks`, 415 for what does not say that it is JSON (a form of another site cannot), and 400
+            for what is not.
     """
+    said = request.headers.get("content-type", "nothing")
+    if said.partition(";")[0].strip().lower() != "application/json":
+        raise HTTPException(415, f"the request must say that it is application/json, not {said[:50]}")
     data = b"".join([piece async for piece in chunks(request, limit)])
     try:
         return jsonedge.loads(data)

@@ -93,6 +93,7 @@ class ServerProcess:
             command += ["--port", str(self._port)]
         try:
             self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._log.touch(mode=0o600)
             log = self._log.open("ab")
         except OSError as error:
             raise StartError(f"cannot write to its data folder {self.data}: {error.strerror}") from None

@@ -18,8 +18,8 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
 from mnist_sweep.review import page as review
-from mnist_sweep.server import actions, addressed, reports, reviewing
-from mnist_sweep.server.auth import LOCAL_KEY, Keys
+from mnist_sweep.server import actions, addressed, login, reports, reviewing
+from mnist_sweep.server.auth import Keys
 from mnist_sweep.server.charts import Charts
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.http import Json
@@ -44,7 +44,7 @@ View = Callable[[sqlite3.Connection, Request], Shown]
 
 
 def routes(store: Store, keys: Keys, sweeper: Sweeper) -> list[Route]:
-    """The pages' routes; where the server has a key, a browser must send it."""
+    """The pages' routes, the one to log in among them."""
     pages = Pages(store, sweeper)
     environment = Environment(
         loader=FileSystemLoader([_TEMPLATES, review.TEMPLATES]), autoescape=True, undefined=StrictUndefined,
@@ -54,8 +54,6 @@ def routes(store: Store, keys: Keys, sweeper: Sweeper) -> list[Route]:
     environment.globals |= {"scripts": review.SCRIPTS, "sections": review.SECTIONS}
 
     def read(view: View, request: Request) -> Shown:
-        if keys.required and not keys.admit(request.headers.get("authorization")):
-            raise HTTPException(401, "the API key is needed here: user api, the key as the password")
         with store.read() as db:
             return view(db, request)
 
@@ -71,7 +69,7 @@ def routes(store: Store, keys: Keys, sweeper: Sweeper) -> list[Route]:
 
     return [
         page("/", "projects.html", pages.projects),
-        page("/authorize", "authorize.html", lambda db, request: {"key": None if keys.required else LOCAL_KEY}),
+        *login.routes(keys, environment, _HEADERS),
         Route("/-/{name}", asset, methods=["GET"]),
         data("/api/{entity}/{project}/sweeps/{sweep}/review", pages.sweep_news),
         data("/api/{entity}/{project}/runs/{run}/review", pages.run_news),
@@ -81,7 +79,7 @@ def routes(store: Store, keys: Keys, sweeper: Sweeper) -> list[Route]:
         page("/{entity}/{project}/sweeps/{sweep}", "sweep.html", pages.sweep),
         page("/{entity}/{project}/runs/{run}", "run.html", pages.run),
         page("/{entity}/{project}/reports/{report}", "report.html", pages.report),
-        *actions.routes(store, keys, sweeper),
+        *actions.routes(store, sweeper),
     ]
 
 

@@ -39,12 +39,15 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+KEYS: dict[str, str] = {}
+"""Of the servers that pages are opened from."""
+
 Opener = Callable[..., Page]
 
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Opener]:
-    """`open_page(url)` opens a page; the test fails if it wrote an error to its console or asked for another host."""
+    """`open_page(url)` logs in and opens a page; an error on its console or a request to another host is a failure."""
     complaints: list[str] = []
     pages: list[Page] = []
 
@@ -61,6 +64,9 @@ def open_page(browser: Browser) -> Iterator[Opener]:
                 complaints.append(f"asked for {address}")
 
         page.on("request", watch)
+        if url.startswith("http"):
+            key = KEYS["/".join(origin)]
+            assert page.request.post(f"{'/'.join(origin)}/login", form={"key": key}).ok
         page.goto(url)
         pages.append(page)
         return page
@@ -79,6 +85,11 @@ class Served:
     env: dict[str, str]
     folder: Path
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What brings the key along."""
+        return {"Authorization": f"Bearer {self.env['WANDB_API_KEY']}"}
+
     def python(self, code: str, timeout: float = 120) -> str:
         """Run code in a new interpreter that is a client of this server; returns what it printed."""
         done = subprocess.run(
@@ -95,6 +106,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     env |= {"HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[2])}
     server = ServerProcess(folder / "data", env=env)
     facts = server.start()
+    KEYS[facts.url] = facts.key
     env |= {
         "WANDB_BASE_URL": facts.url,
         "WANDB_API_KEY": facts.key,

@@ -121,9 +121,9 @@ def test_a_running_sweep_updates_by_itself_and_fetches_only_what_is_new(served: 
     expect(run_page.locator("[data-log]")).to_contain_text("working on epoch 3")
 
 
-def post(url: str, **form: str) -> tuple[int, str]:
+def post(served: Served, url: str, **form: str) -> tuple[int, str]:
     headers = {"Sec-Fetch-Site": form.pop("site")} if "site" in form else {}
-    request = urllib.request.Request(url, urlencode(form).encode(), headers)
+    request = urllib.request.Request(url, urlencode(form).encode(), headers | served.headers)
     try:
         with urllib.request.urlopen(request) as answer:
             return answer.status, answer.url
@@ -142,10 +142,10 @@ def test_buttons_change_the_sweep_but_only_from_the_servers_own_pages(
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
 
     token = page.locator("input[name=token]").first.get_attribute("value") or ""
-    assert post(sweep_url, action="cancel")[0] == 403
-    assert post(sweep_url, action="cancel", token="guess")[0] == 403
-    assert post(sweep_url, action="cancel", token=token, site="cross-site")[0] == 403
-    assert post(sweep_url, action="explode", token=token)[0] == 400
+    assert post(served, sweep_url, action="cancel")[0] == 403
+    assert post(served, sweep_url, action="cancel", token="guess")[0] == 403
+    assert post(served, sweep_url, action="cancel", token=token, site="cross-site")[0] == 403
+    assert post(served, sweep_url, action="explode", token=token)[0] == 400
     page.reload()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
 
@@ -219,5 +219,5 @@ def test_unknown_addresses_are_404_and_bad_cursors_400(served: Served, sweep_pat
         (f"{served.url}/api/{sweep_path.replace('/review/', '/review/sweeps/')}/review?cursor=x", 400),
     ):
         with pytest.raises(urllib.error.HTTPError) as error:
-            urllib.request.urlopen(address)
+            urllib.request.urlopen(urllib.request.Request(address, headers=served.headers))
         assert error.value.code == expected, address

@@ -17,13 +17,12 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from starlette.applications import Starlette
 
-from mnist_sweep.server import LOCAL_KEY, Store, create_app
+from mnist_sweep.server.app import create_app
 from mnist_sweep.server.launch import ServerProcess
+from mnist_sweep.server.store import Store
 
 BIN = Path(sys.executable).parent
-AUTHORIZATION = "Basic " + base64.b64encode(f"api:{LOCAL_KEY}".encode()).decode()
 
 
 def clean_environment(home: Path) -> dict[str, str]:
@@ -86,9 +85,15 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
+def basic(key: str) -> dict[str, str]:
+    """The header with which the client sends a key."""
+    return {"Authorization": "Basic " + base64.b64encode(f"api:{key}".encode()).decode()}
+
+
 @contextlib.contextmanager
-def served(app: Starlette) -> Iterator[httpx.Client]:
-    """A client with the key, of an application on a port of this process."""
+def served(store: Store, **settings: Any) -> Iterator[httpx.Client]:
+    """A client with the key, of a store's application on a port of this process."""
+    app = create_app(store, **settings)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -97,7 +102,7 @@ def served(app: Starlette) -> Iterator[httpx.Client]:
             assert thread.is_alive(), "the server did not start"
             time.sleep(0.005)
         port = server.servers[0].sockets[0].getsockname()[1]
-        headers = {"Authorization": AUTHORIZATION}
+        headers = basic(settings.get("key") or store.key) | {"Content-Type": "application/json"}
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
             yield client
     finally:
@@ -108,7 +113,7 @@ def served(app: Starlette) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def _application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, httpx.Client]]:
     store = Store(tmp_path_factory.mktemp("application") / "data")
-    with served(create_app(store)) as client:
+    with served(store) as client:
         yield store, client
     store.close()
 

@@ -84,5 +84,9 @@ class Sweep:
         sweep: dict[str, Any] = self.ask(LOOK, sweep=self.name)["project"]["sweep"]
         return sweep
 
+    def look_at(self, field: str) -> Any:
+        query = f'query($sweep: String!) {{ project(name: "p") {{ sweep(sweepName: $sweep) {{ {field} }} }} }}'
+        return self.ask(query, sweep=self.name)["project"]["sweep"][field]
+
     def states(self) -> list[str]:
         return [edge["node"]["state"] for edge in self.look()["runs"]["edges"]]

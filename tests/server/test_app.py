@@ -15,8 +15,8 @@ from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLInputType, G
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mnist_sweep.server import Store
 from mnist_sweep.server.gql.execute import schema
+from mnist_sweep.server.store import Store
 from tests.server.conftest import Ask
 
 EXAMPLES = int(os.environ.get("FUZZ", "60"))

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from mnist_sweep.server import Store, create_app
+from mnist_sweep.server.store import Store
 from tests.server.conftest import Ask, served
 
 START = 'mutation($n: String) { upsertBucket(input: {name: $n, modelName: "p"}) { bucket { id } } }'
@@ -76,14 +76,14 @@ def test_names_that_look_like_paths_are_only_names(client: httpx.Client, ask: As
     name = "%2e%2e/%2e%2e/passwd"
     assert put(client, ask, "r", name, b"x").status_code == 200
     found = {path.name for path in kept.folder.iterdir()}
-    assert found <= {"files", "server.sqlite3", "server.sqlite3-wal", "server.sqlite3-shm"}
+    assert found <= {"files", "key", "server.sqlite3", "server.sqlite3-wal", "server.sqlite3-shm"}
     for path in (kept.folder / "files").rglob("*"):
         assert path.is_dir() or len(path.name) == 64
     assert client.get("/files/local/p/r/..%2f..%2fserver.sqlite3").status_code == 400
 
 
 def test_too_large_a_file_is_refused_and_not_kept(store: Store) -> None:
-    with served(create_app(store, upload_limit=1000)) as client:
+    with served(store, upload_limit=1000) as client:
 
         def ask(query: str, **variables: Any) -> dict[str, Any]:
             answer = client.post("/graphql", json={"query": query, "variables": variables}).json()

@@ -10,7 +10,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mnist_sweep.server import LOCAL_KEY
 from mnist_sweep.server.launch import ServerProcess
 from tests.server.conftest import Running, clean_environment
 
@@ -65,7 +64,7 @@ def test_a_real_client_carries_on_after_a_kill(tmp_path: Path) -> None:
 def test_a_folder_is_served_once(tmp_path: Path) -> None:
     server = Running(tmp_path / "data", tmp_path)
     server.start()
-    assert server.key == LOCAL_KEY
+    assert server.key == (server.data / "key").read_text().strip()
     command = [sys.executable, "-m", "mnist_sweep.server", "--port", "0", "--data", str(server.data)]
     second = subprocess.run(command, env=clean_environment(tmp_path), capture_output=True, text=True, timeout=60)
     assert second.returncode == 3
@@ -74,13 +73,60 @@ def test_a_folder_is_served_once(tmp_path: Path) -> None:
     assert not (server.data / "server.json").exists()
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1"])
-def test_other_addresses_need_a_key(tmp_path: Path, host: str) -> None:
-    command = [sys.executable, "-m", "mnist_sweep.server", "--host", host, "--data", str(tmp_path)]
-    done = subprocess.run(command, env=clean_environment(tmp_path), capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1
-    assert "give it a --key" in done.stderr
+def program(tmp_path: Path, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "mnist_sweep.server", *arguments]
+    return subprocess.run(
+        command, env=clean_environment(tmp_path) | env, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_the_exports_it_tells_are_enough_for_a_client(tmp_path: Path) -> None:
+    server = Running(tmp_path / "data", tmp_path)
+    server.start()
+    told = program(tmp_path, "--env", "--data", str(server.data)).stdout
+    assert told == f"export WANDB_BASE_URL={server.url} WANDB_API_KEY={server.key}\n"
+    assert told.strip() in server.output
+    ask = "import wandb; print(wandb.Api().viewer.entity)"
+    shell = f'eval "$({sys.executable} -m mnist_sweep.server --env --data {server.data})"; {sys.executable} -c "{ask}"'
+    env = clean_environment(tmp_path)
+    done = subprocess.run(["bash", "-c", shell], env=env, capture_output=True, text=True, timeout=90, check=True)
+    assert done.stdout == "local\n"
+    assert server.stop() == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+def test_a_folder_that_others_could_read_is_taken_away_from_them(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    server = Running(data, tmp_path)
+    server.start()
+    key = server.key
+    server.run("python", "-c", "import wandb\nwith wandb.init(project='p') as run: run.log({'x': 1})")
+    server.stop()
+    for path in [data, *data.rglob("*")]:
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    server.start()
+    assert server.key == key
+    inside = [data, *data.glob("*")]
+    assert {path.name for path in inside} >= {
+        "key",
+        "server.json",
+        "server.log",
+        "server.sqlite3",
+        "server.sqlite3-wal",
+    }
+    assert {path.name: path.stat().st_mode & 0o077 for path in inside if path.stat().st_mode & 0o077} == {}
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("key", ["short", "é" * 40, "x" * 39 + "\t"])
+def test_an_unusable_key_is_one_line(tmp_path: Path, key: str) -> None:
+    (tmp_path / "key").write_text(key)
+    arguments = ("--port", "0", "--data", str(tmp_path / "data"))
+    for more, env in ((("--key-file", str(tmp_path / "key")), {}), ((), {"MNIST_SWEEP_SERVER_KEY": key})):
+        done = program(tmp_path, *arguments, *more, **env)
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert "cannot use the key" in done.stderr
+    assert "cannot use the key" in program(tmp_path, *arguments, "--key-file", str(tmp_path / "none")).stderr
 
 
 def test_an_unusable_folder_is_one_line(tmp_path: Path) -> None:

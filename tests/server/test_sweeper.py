@@ -10,8 +10,7 @@ import httpx
 import pytest
 import yaml
 
-from mnist_sweep.server import Store, create_app
-from mnist_sweep.server.store import runs, sweeps
+from mnist_sweep.server.store import Store, runs, sweeps
 from tests.server.conftest import Ask, served
 from tests.server.sweep_client import BEAT, CREATE, GRID, Sweep
 
@@ -309,7 +308,7 @@ def test_many_agents_at_once_never_get_the_same_point(client: httpx.Client, ask:
 
 
 def test_silent_runs_crash_and_their_agents_trials_with_them(store: Store, tmp_path: Path) -> None:
-    with served(create_app(store, crash_after=0.3)) as client:
+    with served(store, crash_after=0.3) as client:
 
         def ask(query: str, **variables: Any) -> dict[str, Any]:
             data: dict[str, Any] = client.post("/graphql", json={"query": query, "variables": variables}).json()["data"]

@@ -144,8 +144,8 @@ def upsert_sweep(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     else:
         key = known["id"]
         if text is not None and text != known["config"]:
-            if sweeps.run_count(context.db, key):
-                raise BadRequest("the configuration of a sweep that has runs cannot change; create a new sweep")
+            if known["trials"] or sweeps.run_count(context.db, key):
+                raise BadRequest("a trial of this sweep was handed out: it cannot change any more; create a new sweep")
             fields["config"] = text
         sweeps.update(context.db, key, **fields)
         if "state" in fields:

@@ -31,7 +31,7 @@ class Blobs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._incoming = folder / "incoming"
-        self._incoming.mkdir(parents=True, exist_ok=True)
+        self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path(self, key: str) -> Path:
         """Where the contents with this key are."""
@@ -84,7 +84,7 @@ class Upload:
         self._file.close()
         key = self._sha256.hexdigest()
         final = self._blobs.path(key)
-        final.parent.mkdir(exist_ok=True)
+        final.parent.mkdir(mode=0o700, exist_ok=True)
         self._temporary.replace(final)
         for folder in (final.parent, final.parent.parent):
             _sync_folder(folder)

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from mnist_sweep.server.store import private
 from mnist_sweep.server.store.blobs import Blobs
 from mnist_sweep.server.store.db import Database, StoreError
 from mnist_sweep.server.store.kept import Kept
@@ -15,7 +16,7 @@ class Store:
     """The data folder, opened: `read()` and `write()` give connections, `blobs` holds file contents.
 
     Args:
-        folder: where everything is kept; created where missing.
+        folder: where everything is kept; created where missing, and taken away from other users of the machine.
 
     Raises:
         StoreError: the folder cannot be used; the message is one line for a person.
@@ -23,8 +24,12 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.blobs = Blobs(folder / "files")
+            for path in private.folder(folder).glob("server.*"):
+                private.file(path)
+            self.blobs = Blobs(private.folder(folder / "files"))
+            self.key = private.key(folder / "key")
+            """What clients have to give; random, made at the first start."""
+            private.file(folder / "server.sqlite3")
         except OSError as error:
             raise StoreError(f"cannot use the data folder {folder}: {error.strerror}") from error
         self.folder = folder

@@ -128,7 +128,8 @@ print(json.dumps(run.settings.sync_dir))
 """
     folder = running.python(log)
     key = "another" * 8
-    other = Running(tmp_path / "data", running.home, "--key", key)
+    (tmp_path / "key").write_text(key)
+    other = Running(tmp_path / "data", running.home, "--key-file", str(tmp_path / "key"))
     other.start()
     running.run(
         "wandb", "sync", "--include-online", "--include-synced", "--entity", "someone", folder,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mnist_sweep.server import Store
+from mnist_sweep.server.store import Store
 
 
 def test_contents_nobody_names_are_removed_at_the_next_start(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_sweep.server import Store, StoreError
+from mnist_sweep.server.store import Store, StoreError
 from mnist_sweep.server.store.db import Database
 from mnist_sweep.server.store.migrations import MIGRATIONS
 
