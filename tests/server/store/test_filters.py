@@ -97,7 +97,11 @@ def test_an_order_puts_what_is_no_number_last(store: Store, order: str | None, f
         ({"$and": {}}, "takes a list"),
         ({"state": {"$in": "running"}}, "takes a list"),
         ({"state": {"$eq": []}}, "compares with"),
-        ({"name": {"$regex": "("}}, "regex"),
+        ({"name": {"$regex": "("}}, "missing"),
+        ({"name": {"$regex": "\ud800"}}, "regex"),
+        ({"name": {"$regex": "(a{100}){100}"}}, "repetition"),
+        ({"name": {"$regex": "x" * 1001}}, "1000 characters"),
+        ({"name": {"$regex": 3}}, "regular expression"),
         ({"$or": [{"name": "x"}] * 501}, "501 values"),
         (json.loads('{"$not": ' * 30 + "{}" + "}" * 30), "nested"),
     ],
@@ -105,3 +109,14 @@ def test_an_order_puts_what_is_no_number_last(store: Store, order: str | None, f
 def test_what_is_no_filter_is_refused_with_a_reason(condition: object, reason: str) -> None:
     with pytest.raises(BadRequest, match=reason):
         filters.where(condition if isinstance(condition, str) else json.dumps(condition))
+
+
+@pytest.mark.parametrize("pattern", ["a?" * 60 + "a" * 60, "(a*)*b", "(a|aa)+$", "(a|a|a)*c", "(.*a){20}"])
+def test_no_expression_runs_away(store: Store, pattern: str) -> None:
+    """Python's own `re` never answers these."""
+    with store.write() as db:
+        project = projects.ensure(db, "local", "p")["id"]
+        runs.create(db, project, "r", "running", display_name="a" * 60)
+        conditions = json.dumps({"display_name": {"$regex": pattern}})
+        found, _ = runs.search(db, conditions, None, 0, 10, project_id=project)
+    assert len(found) == (pattern[-1] not in "bc")
