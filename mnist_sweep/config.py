@@ -6,6 +6,7 @@ knob is adding a field. Nothing here imports torch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
@@ -23,6 +24,9 @@ PARAMETER_LIMIT = 10_000
 """A network must have strictly fewer trainable parameters than this; a run may set itself a lower limit."""
 
 EPOCH_LIMIT = 15
+
+CIRCUMSTANCES = ("replicate", "seed", "device", "precision", "threads")
+"""Fields that say where and on which images a configuration is trained, not what it is."""
 
 REPLICATES = 12
 """As many parts as the training images have, each held out by one replicate."""
@@ -70,6 +74,9 @@ class OverBudgetError(ConfigError):
         self.parameters, self.limit = parameters, limit
 
 
+_BASE = re.compile(r"^(\w+=\S+)( \w+=\S+)*$")
+
+
 class RunConfig(BaseModel):
     """One run, whole. Build it from outside data with `parse`, which words its errors for people."""
 
@@ -77,6 +84,11 @@ class RunConfig(BaseModel):
 
     preset: Literal["step1", "step2", "step3", "step4", "step5", "step6", "step7", "step8"] | None = Field(
         None, description="start from the study's step; other fields given override it"
+    )
+    base: str | None = Field(
+        None,
+        pattern=_BASE.pattern,
+        description="start from these fields, `name=value name=value …`; other fields given override them",
     )
     model: Literal["tiny", "step1", "step2", "step3", "step4", "step5", "step6", "step7", "step8"] = Field(
         "tiny", description="network: tiny has the widths below, step1 to step8 are the study's"
@@ -150,7 +162,11 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_from_preset(cls, data: Any) -> Any:
+    def _fill_from_base_and_preset(cls, data: Any) -> Any:
+        base = data.get("base") if isinstance(data, Mapping) else None
+        if isinstance(base, str) and _BASE.match(base):
+            words = (word.split("=", 1) for word in base.split())
+            data = dict(words) | {name: value for name, value in data.items() if name != "base"}
         preset = data.get("preset") if isinstance(data, Mapping) else None
         return PRESETS[preset] | dict(data) if isinstance(preset, str) and preset in PRESETS else data
 
@@ -193,13 +209,25 @@ class RunConfig(BaseModel):
         """Over the limit by explicit permission: shown for comparison, never ranked."""
         return self.parameters >= self.parameter_limit
 
+    @property
+    def recipe(self) -> Self:
+        """What is trained, whatever the replicate and the machine."""
+        defaults = {name: RunConfig.model_fields[name].default for name in CIRCUMSTANCES}
+        return self.model_copy(update=defaults)
+
     def command(self) -> str:
         """The command line that repeats this run: every field that is not the default."""
+        return " ".join(["mnist-sweep train", *(f"--{name}={value}" for name, value in self._chosen().items())])
+
+    def words(self) -> str:
+        """The same as one value, for the field `base` of another run."""
+        return " ".join(f"{name}={value}" for name, value in (self._chosen() or {"model": self.model}).items())
+
+    def _chosen(self) -> dict[str, Any]:
         # A preset and a replicate fill fields by themselves, so only what differs from that has to be said.
         base = RunConfig.model_validate({"preset": self.preset, "replicate": self.replicate, "over_budget": True})
         base = base.model_copy(update={"preset": None, "replicate": 0, "over_budget": False})
-        chosen = {k: v for k, v in self.model_dump().items() if v != getattr(base, k)}
-        return " ".join(["mnist-sweep train", *(f"--{k}={v}" for k, v in chosen.items())])
+        return {name: value for name, value in self.model_dump().items() if value != getattr(base, name)}
 
 
 WIDTHS = ("c1", "c2", "squeeze", "c3", "c4", "c5", "c6", "head")

@@ -140,11 +140,12 @@ class Tracker:
 
 def run_name(suggestion: Mapping[str, Any], config: RunConfig) -> str:
     """What was asked for, in short, and the size: `lr0.12-d0.03-a0.8-9412p`."""
+    named = {*suggestion, *re.findall(r"(\w+)=", str(suggestion.get("base", "")))}
     base = PRESETS.get(config.preset or "", {})
     parts: list[str] = [config.preset or (config.model if config.model != "tiny" else "")]
     for field, short in _SHORT.items():
         value = getattr(config, field)
-        if field in suggestion and value != base.get(field):
+        if field in named and value != base.get(field):
             parts.append(f"{short}{value:.3g}" if isinstance(value, float) else f"{short}{value}")
     return "-".join(part for part in (*parts, f"{config.parameters}p") if part)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -43,6 +44,8 @@ def field_values(name: str) -> st.SearchStrategy[Any]:
         return st.floats(low, high, exclude_min=Gt in limit, exclude_max=Lt in limit)
     if field.annotation is bool:
         return st.booleans()
+    if name == "base":
+        return st.sampled_from(["preset=step8", "c1=3 max_lr=0.2 nesterov=true", "replicate=4"])
     return st.sampled_from(["auto", "cpu", "cuda", "cuda:1", "mps"])
 
 
@@ -272,6 +275,37 @@ def test_the_presets_are_those_of_the_study() -> None:
     assert (last.lr_schedule, last.max_lr, last.momentum) == ("onecycle", 0.015, 0.7)
     # PyTorch's own defaults of OneCycleLR
     assert (last.pct_start, last.div_factor, last.final_div_factor, last.cycle_momentum) == (0.3, 25.0, 1e4, True)
+
+
+def test_a_base_is_the_fields_it_names() -> None:
+    wanted = {"preset": "step8", "max_lr": 0.2, "nesterov": True, "epochs": 3}
+    base = "preset=step8 max_lr=0.2 nesterov=true"
+    assert parse({"base": base, "epochs": 3}) == parse(wanted)
+    assert parse({"base": f"{base} epochs=5", "epochs": 3}) == parse(wanted)  # what is given itself comes first
+    assert parse({"base": f"{base} epochs=3 replicate=4"}).seed == 4
+
+
+@pytest.mark.parametrize(
+    ("base", "line"),
+    [
+        ("c1", r"base='c1' String should match pattern .*"),
+        ("c1=3  c2=4", r"base='c1=3  c2=4' String should match pattern .*"),
+        ("c1=many", r"c1='many' should be a valid integer, .*"),
+        ("widht=3", r"unknown field 'widht': .*"),
+    ],
+)
+def test_a_base_that_is_wrong_is_one_line(base: str, line: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse({"base": base})
+    assert re.fullmatch(line, str(error.value))
+
+
+@pytest.mark.parametrize("values", [{}, {"preset": "step8"}, {"c1": 9, "max_lr": 0.0123456789, "nesterov": True}])
+def test_a_recipe_is_what_is_trained_and_its_words_say_it(values: dict[str, Any]) -> None:
+    where = {"replicate": 3, "seed": 7, "device": "cpu", "precision": "float32", "threads": 2}
+    recipe = parse(values | where).recipe
+    assert recipe == parse(values)
+    assert parse({"base": recipe.words(), "replicate": 5}) == parse(values | {"replicate": 5})
 
 
 def test_single_fields_override_a_preset() -> None:

@@ -1,0 +1,150 @@
+"""Which of several configurations is best, where every training of one gives another number.
+
+A contest is played over replicates that are the same for all: what a replicate makes easy or hard, it makes so for
+everybody, and cancels in differences. Rounds halve the field; the last two meet once more on replicates that had no
+part in choosing them, so that what these say is not the luck that brought them there.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+Results = Mapping[str, Mapping[int, float]]
+"""Entrant -> replicate -> loss: smaller is better, infinity for a training that failed by itself."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """So many entrants, each with so many replicates in all."""
+
+    entrants: int
+    replicates: int
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a contest is played."""
+
+    rounds: Sequence[Round]
+    fresh: int
+    """Replicates of the final, which no round had."""
+
+    @property
+    def final(self) -> range:
+        """The final's replicates."""
+        first = max((each.replicates for each in self.rounds), default=0)
+        return range(first, first + self.fresh)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a contest stands: what is still to be trained for this round, and who is in it."""
+
+    number: int
+    """From 1; the final is the last."""
+    is_final: bool
+    entrants: tuple[str, ...]
+    missing: tuple[tuple[str, int], ...]
+    """Entrant and replicate; empty where the contest is over."""
+
+
+def stage(results: Results, order: Sequence[str], rules: Rules, *, reference: str | None = None) -> Stage:
+    """The first round with something left to train; the final where nothing is.
+
+    Args:
+        order: who takes part, the most promising first.
+        reference: whom the finalists are compared with, in the final alone.
+    """
+    field = list(order)
+    for number, each in enumerate(rules.rounds, start=1):
+        field = field[: each.entrants]
+        replicates = range(each.replicates)
+        if missing := _missing(results, field, replicates):
+            return Stage(number, False, tuple(field), missing)
+        # a sort is stable: who is equal stays in order
+        field.sort(key=lambda entrant: mean(results[entrant], replicates))
+    final = [*field[:2], *([reference] if reference is not None and reference not in field[:2] else [])]
+    return Stage(len(rules.rounds) + 1, True, tuple(final), _missing(results, final, rules.final))
+
+
+def _missing(results: Results, field: Sequence[str], replicates: Sequence[int]) -> tuple[tuple[str, int], ...]:
+    """Replicate by replicate, so that a contest broken off has some for everybody."""
+    return tuple((entrant, r) for r in replicates for entrant in field if r not in results.get(entrant, {}))
+
+
+def mean(losses: Mapping[int, float], replicates: Sequence[int]) -> float:
+    """Over `replicates`, all of which are there."""
+    return statistics.fmean(losses[r] for r in replicates)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The mean of `mine - theirs` over the replicates both have, with its 95 % interval (Student's t)."""
+
+    count: int
+    difference: float
+    deviation: float
+    """Of the single differences; NaN for one."""
+
+    @property
+    def half(self) -> float:
+        """Half the interval's width; infinite for one replicate, which says nothing about the next."""
+        if self.count < 2:
+            return math.inf
+        from scipy.stats import t
+
+        return float(t.ppf(0.975, self.count - 1)) * self.deviation / math.sqrt(self.count)
+
+    @property
+    def tie(self) -> bool:
+        """Whether the interval holds zero."""
+        return not abs(self.difference) > self.half
+
+
+def paired(
+    mine: Mapping[int, float], theirs: Mapping[int, float], replicates: Sequence[int] | None = None
+) -> Paired | None:
+    """Compare two entrants; None where no replicate has a finite number of both."""
+    common = (
+        sorted(set(mine) & set(theirs)) if replicates is None else [r for r in replicates if r in mine and r in theirs]
+    )
+    differences = [mine[r] - theirs[r] for r in common if math.isfinite(mine[r]) and math.isfinite(theirs[r])]
+    if not differences:
+        return None
+    deviation = statistics.stdev(differences) if len(differences) > 1 else math.nan
+    return Paired(len(differences), statistics.fmean(differences), deviation)
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What one more replicate of two entrants would buy."""
+
+    change: float
+    """Probability that the other one leads afterwards."""
+    gain: float
+    """Expected loss that is saved by choosing anew (the knowledge gradient), in the results' unit."""
+
+
+def worth(leader: Mapping[int, float], second: Mapping[int, float], replicates: Sequence[int]) -> Worth | None:
+    """What one more replicate of both would buy; None for fewer than three, whose deviation is not known well enough.
+
+    After n differences `second - leader` with mean d and deviation s, and no opinion beforehand, the next one is
+    d + s sqrt(1 + 1/n) T with T of Student's t with n - 1 degrees of freedom, and moves the mean by an (n + 1)-th part
+    of what is new in it. The gain is the expectation of what the mean then falls below zero: Frazier, Powell and
+    Dayanik 2009 (INFORMS Journal on Computing 21:4), here with a t in the place of the normal distribution, as in
+    Chick, Branke and Schmidt 2010 (INFORMS Journal on Computing 22:1).
+    """
+    found = paired(second, leader, replicates)
+    if found is None or found.count < 3:
+        return None
+    if not found.deviation:
+        return Worth(0.0, 0.0)
+    from scipy.stats import t
+
+    freedom = found.count - 1
+    scale = found.deviation * math.sqrt(1 + 1 / found.count) / (found.count + 1)
+    z = abs(found.difference) / scale
+    tail = float(t.sf(z, freedom))
+    density = float(t.pdf(z, freedom))
+    return Worth(tail, scale * ((freedom + z * z) / (freedom - 1) * density - z * tail))
