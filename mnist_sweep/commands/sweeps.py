@@ -6,11 +6,16 @@ import argparse
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnist_sweep.commands.speech import report_check, say
 from mnist_sweep.config import PROJECT
 from mnist_sweep.signals import Signals
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mnist_sweep.agents import Sweep
 
 stoppable = Signals({signal.SIGTERM: KeyboardInterrupt})
 """Agents are ended by SIGTERM as by Ctrl-C."""
@@ -38,28 +43,33 @@ def sweep(arguments: argparse.Namespace) -> int:
     mnist.fetch(said)
     with connect.server(said) as server:
         created = agents.create(config, PROJECT)
-        logs = Path(os.environ.get("WANDB_DIR", ".")) / "wandb" / f"agents-{created.path.split('/')[-1]}"
-        console.print(f"Sweep {created.path}: {created.url}", highlight=False, soft_wrap=True)
         limits = [limit for limit in (arguments.count, config.get("run_cap")) if limit]
-        count = min(limits, default=None)
-        team = agents.Agents(
-            created.path, agents=arguments.agents, count=count, log=lambda number: logs / f"agent-{number}.log"
-        )
-        code = 0
-        try:
-            with stoppable.handled():
-                live.follow(created, team, count, console)
-        except KeyboardInterrupt:
-            console.print("Stopping: the running trials finish their upload …")
-            team.stop()
-            code = 130
+        code = work(created, min(limits, default=None), arguments.agents, console)
         live.conclude(created, console)
-        if team.failed:
-            console.print(f"An agent gave up; its output is in {logs}", style="red", highlight=False, soft_wrap=True)
-            code = code or 1
         if server.started:
             console.print("The local server ends with this command; `mnist-sweep server` opens these pages again.")
     return code
+
+
+def work(created: Sweep, count: int | None, agents: int, console: Console) -> int:
+    """Let `agents` agents train `count` trials of a sweep (None: all it has), in view; returns an exit code."""
+    from mnist_sweep import live
+    from mnist_sweep.agents import Agents
+
+    console.print(f"Sweep {created.path}: {created.url}", highlight=False, soft_wrap=True)
+    logs = Path(os.environ.get("WANDB_DIR", ".")) / "wandb" / f"agents-{created.path.split('/')[-1]}"
+    team = Agents(created.path, agents=agents, count=count, log=lambda number: logs / f"agent-{number}.log")
+    try:
+        with stoppable.handled():
+            live.follow(created, team, count, console)
+    except KeyboardInterrupt:
+        console.print("Stopping: the running trials finish their upload …")
+        team.stop()
+        return 130
+    if team.failed:
+        console.print(f"An agent gave up; its output is in {logs}", style="red", highlight=False, soft_wrap=True)
+        return 1
+    return 0
 
 
 def agent(arguments: argparse.Namespace) -> int:
