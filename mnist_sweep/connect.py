@@ -9,7 +9,7 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +30,8 @@ class Server:
 
     url: str
     local: bool
-    started: bool = False
-    """Started for this command, and ends with it."""
+    shared: bool = False
+    """It ends when the last command that uses it has."""
 
 
 @contextmanager
@@ -41,37 +41,41 @@ def server(say: Callable[[str], None]) -> Iterator[Server]:
     if remote is not None:
         yield remote
         return
-    from mnist_sweep.server import launch
+    from mnist_sweep.server import launch, shared
 
-    folder = launch.data_folder()
-    facts = launch.announced(folder)
-    child = None
-    if facts is None or _get(f"{facts.url}/healthz") is None:
-        child = launch.ServerProcess(folder, port=None, apart=True)
+    folder = local_folder()
+    with ExitStack() as stack:
         try:
-            facts = child.start()
+            facts = stack.enter_context(shared.server(folder, say))
         except launch.StartError as error:
             raise ConnectError(f"the local server did not start: {error}") from None
-    told = {
-        "WANDB_BASE_URL": facts.url,
-        "WANDB_API_KEY": facts.key,
-        "WANDB_ERROR_REPORTING": "false",
-        "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": FLUSH_SECONDS,
-    }
-    say(f"No W&B login: using the local server at {facts.url}, which keeps everything in {folder}")
-    try:
-        with environment(told):
-            yield Server(facts.url, local=True, started=child is not None)
-    finally:
-        if child is not None:
-            child.stop()
+        told = {
+            "WANDB_BASE_URL": facts.url,
+            "WANDB_API_KEY": facts.key,
+            "WANDB_ERROR_REPORTING": "false",
+            "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": FLUSH_SECONDS,
+            shared.FOLDER_VARIABLE: str(folder),
+        }
+        say(f"No W&B login: using the local server at {facts.url}, which keeps everything in {folder}")
+        stack.enter_context(environment(told))
+        yield Server(facts.url, local=True, shared=facts.shared)
 
 
 def local_folder() -> Path:
     """Where the local server keeps its data."""
     from mnist_sweep.server import launch
 
-    return launch.data_folder()
+    return launch.data_folder().absolute()
+
+
+@contextmanager
+def used() -> Iterator[None]:
+    """Inside, in a process that an agent's parent started, the local server that parent chose does not end."""
+    from mnist_sweep.server import shared
+
+    folder = os.environ.get(shared.FOLDER_VARIABLE)
+    with shared.using(Path(folder)) if folder else nullcontext():
+        yield
 
 
 def _remote(say: Callable[[str], None]) -> Server | None:

@@ -237,7 +237,7 @@ def server() -> Found:
             entity = wandb.Api(timeout=10).default_entity
         except wandb.errors.Error as error:
             return found.url, f"it does not take the key ({str(error).splitlines()[0]}): run `wandb login --relogin`"
-    kind = "local, started and ended for this check" if found.started else "local" if found.local else "logged in"
+    kind = "local, there for as long as it is used" if found.shared else "local" if found.local else "logged in"
     before = [line for line in said if not line.startswith("No W&B login")]
     return ("; ".join([f"{found.url} as {entity} ({kind})", *before]),)
 

@@ -46,8 +46,8 @@ def sweep(arguments: argparse.Namespace) -> int:
         limits = [limit for limit in (arguments.count, config.get("run_cap")) if limit]
         code = work(created, min(limits, default=None), arguments.agents, console)
         live.conclude(created, console)
-        if server.started:
-            console.print("The local server ends with this command; `mnist-sweep server` opens these pages again.")
+        if server.shared:
+            console.print("The local server ends with its last command; `mnist-sweep server` opens these pages again.")
     return code
 
 

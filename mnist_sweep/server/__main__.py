@@ -17,13 +17,17 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
+import anyio.to_thread
 import uvicorn
 from filelock import FileLock, Timeout
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
-from mnist_sweep.server import launch
+from mnist_sweep.server import launch, shared
 from mnist_sweep.server.app import create_app
 from mnist_sweep.server.store import Store, StoreError, private
 
@@ -47,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"take the key from here, at least {SHORTEST_KEY} characters; also environment {KEY_VARIABLE} (without"
         " either it is the data folder's own, random one)",
     )  # fmt: skip
+    made.add_argument("--while-used", action="store_true", help="end when no program of ours uses the folder any more")
     made.add_argument("--env", action="store_true", help="say how to reach the server that runs, for a shell's eval")
     made.add_argument("--entity", default="local", help="whose runs are meant where none is named")
     made.add_argument(
@@ -93,10 +98,11 @@ def _serve(args: argparse.Namespace, key: str | None) -> int:
     key = key or store.key
     local = _loopback(args.host)
     app = create_app(store, key=key, local=local, entity=args.entity, crash_after=args.crash_after)
+    app.router.routes.insert(0, Route(launch.PROOF_PATH, partial(_prove, key), methods=["GET"]))
     host = f"[{args.host}]" if ":" in args.host else args.host
     url = f"http://{host}:{listener.getsockname()[1]}"
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
-    server = _Server(config, args.data, launch.Facts(url, os.getpid(), key))
+    server = _Server(config, args.data, launch.Facts(url, os.getpid(), key, args.while_used))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # uvicorn shuts down on these, then raises them once more
     try:
@@ -120,6 +126,18 @@ class _Server(uvicorn.Server):
         print(f"W&B server at {self._facts.url}, data in {self._data}", flush=True)
         print(f"  {_exports(self._facts)}", flush=True)
 
+    async def on_tick(self, counter: int) -> bool:
+        """Also look, twice a second, whether a shared server has users left."""
+        ended = await super().on_tick(counter)
+        if ended or not self._facts.shared or counter % 5:
+            return ended
+        return await anyio.to_thread.run_sync(shared.close, self._data)
+
+
+async def _prove(key: str, request: Request) -> Response:
+    """Answer who asks whether this is the server of a data folder whose key they know."""
+    return PlainTextResponse(launch.proof(key, request.query_params.get("nonce", "")))
+
 
 def _exports(facts: launch.Facts) -> str:
     return f"export WANDB_BASE_URL={facts.url} WANDB_API_KEY={facts.key}"
@@ -128,22 +146,12 @@ def _exports(facts: launch.Facts) -> str:
 def _tell(data: Path) -> int:
     """Print how to reach the server of a folder; one that was started a moment ago is waited for."""
     deadline = time.monotonic() + launch.START_SECONDS
-    while (facts := launch.announced(data)) is None or not _answers(facts.url):
+    while (facts := launch.announced(data)) is None or not launch.proves(facts):
         if time.monotonic() > deadline:
             return _say(f"nothing serves {data}; start `mnist-sweep server` first", FAILED)
         time.sleep(0.05)
     print(_exports(facts))
     return OK
-
-
-def _answers(url: str) -> bool:
-    """Whether something listens there; a server that was killed leaves its announcement behind."""
-    where = urlsplit(url)
-    try:
-        socket.create_connection((where.hostname or "", where.port or 0), timeout=5).close()
-    except OSError:
-        return False
-    return True
 
 
 def _key(file: Path | None) -> str | None:

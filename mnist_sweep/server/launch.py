@@ -3,19 +3,25 @@
 Nothing here needs the server's other modules.
 """
 
+import hmac
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 from platformdirs import user_data_path
 
 START_SECONDS = 60.0
+ANSWER_SECONDS = 5.0
+PROOF_PATH = "/-/proof"
 _PAUSE = 0.02
 
 
@@ -30,6 +36,8 @@ class Facts:
     url: str
     pid: int
     key: str
+    shared: bool = False
+    """It ends when the last program that uses it has (`shared`)."""
 
 
 def data_folder() -> Path:
@@ -56,6 +64,25 @@ def announced(folder: Path) -> Facts | None:
         return Facts(**json.loads((folder / "server.json").read_text()))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def proof(key: str, nonce: str) -> str:
+    """What only a server with this key can answer to `nonce`."""
+    return hmac.new(key.encode(), nonce.encode(), "sha256").hexdigest()
+
+
+def proves(facts: Facts) -> bool:
+    """Whether what answers at that address is the server that said so, and not a stranger that has its port now.
+
+    It is not told the key to find that out.
+    """
+    nonce = secrets.token_hex(16)
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(f"{facts.url}{PROOF_PATH}?nonce={nonce}", timeout=ANSWER_SECONDS) as answer:
+            return hmac.compare_digest(answer.read(1000), proof(facts.key, nonce).encode())
+    except (OSError, ValueError, HTTPException):
+        return False
 
 
 class ServerProcess:
