@@ -23,8 +23,9 @@ from typing import Any, Protocol
 
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
-from mnist_sweep.review import api as review
-from mnist_sweep.review.records import RunRecord, SweepInfo
+from mnist_sweep.review import api
+from mnist_sweep.review.ranking import Ranking
+from mnist_sweep.review.review import Review, review
 
 INVALID_LIMIT = 3
 """An agent gives up after this many failed runs in a row."""
@@ -45,10 +46,6 @@ class Sweep:
     """entity/project/id"""
     url: str
     config: Mapping[str, Any]
-
-    @property
-    def metric(self) -> str:
-        return str((self.config.get("metric") or {}).get("name", "val/accuracy"))
 
 
 class Tickets(Protocol):
@@ -196,18 +193,20 @@ class Agents:
             process.join()
 
 
-def poll(sweep: Sweep) -> list[RunRecord]:
-    """The sweep's runs as they are now, oldest first, without their histories."""
+def poll(sweep: Sweep) -> Ranking:
+    """The sweep's runs as they are now, ranked, without their histories."""
     import wandb
 
-    return review.records_from_api(wandb.Api().sweep(sweep.path), histories=False)
+    return api.ranking(wandb.Api().sweep(sweep.path), histories=False)
 
 
-def read(sweep: Sweep, *, media: int = 0) -> tuple[SweepInfo, list[RunRecord]]:
-    """The sweep with everything its runs logged, and the misclassified images of the best `media` runs."""
+def read(sweep: Sweep, **told: Any) -> Review:
+    """The whole review of the sweep as it is now; `told` goes to `review.review.review`."""
     import wandb
 
-    return review.load(wandb.Api().sweep(sweep.path), media=media)
+    public = wandb.Api().sweep(sweep.path)
+    ranking = api.ranking(public)
+    return review(ranking, media=api.media_of_best(public, ranking), **told)
 
 
 def _share(number: int, agents: int) -> dict[str, str]:

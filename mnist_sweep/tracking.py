@@ -69,7 +69,8 @@ class Tracker:
         self.run.define_metric("epoch", hidden=True)
         for pattern in ("train/*", "val/*", "test/*", "lr", "images_per_second"):
             self.run.define_metric(pattern, step_metric="epoch")
-        self.run.summary.update(_budget(config.parameters, config.parameter_limit))
+        # `complete` becomes true in `conclude`: whatever ends the run before that, its state need not say so
+        self.run.summary.update({**_budget(config.parameters, config.parameter_limit), "complete": False})
 
     def reject(self, error: OverBudgetError) -> None:
         """Record a suggestion over budget: no metric, so that the search takes it for a bad one, not for a number."""
@@ -99,6 +100,7 @@ class Tracker:
         self.run.log({OBJECTIVE: calibrated_loss(evaluation.logits, split.evaluate.labels.cpu())})
         self.run.summary.update(
             {
+                "complete": True,
                 f"best/{name}/accuracy": best.accuracy,
                 "best/epoch": best.epoch,
                 f"{name}/confusion": _confusion(split, evaluation),

@@ -17,7 +17,8 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
-from mnist_sweep.review.importance import importance
+from mnist_sweep.review.importance import Sample, measure
+from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import RunRecord, SweepField, SweepInfo
 
 SPACE: dict[str, BaseDistribution] = {
@@ -44,7 +45,7 @@ def main() -> None:
     print("trials  search   strongest first   strongest above its tick   one without effect above its tick")
     for name, sampler in (("random", random_sampler), ("bayes", bayes_sampler)):
         for trials in (12, 20, 40, 80):
-            found = [importance(sweep(trials, seed, sampler), info(name)) for seed in range(sweeps)]
+            found = [measure(Sample.of(rank(info(name), sweep(trials, seed, sampler)))) for seed in range(sweeps)]
             first = mean(next(iter(one.shares)) == "max_lr" for one in found)
             strong = mean(one.says_something("max_lr") for one in found)
             weak = mean(one.says_something(field) for one in found for field in WITHOUT_EFFECT)

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 
 from mnist_sweep.review import api, terminal
-from mnist_sweep.review.records import RunRecord, SweepInfo, ranked
+from mnist_sweep.review.review import Review, review
 from scripts import chromium
 
 WIDTH = 1280
@@ -45,24 +45,25 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     client = wandb.Api()
-    info, records = api.load(client.sweep(arguments.sweep), media=0)
-    baseline = api.load(client.sweep(arguments.random), media=0)[1] if arguments.random else []
-    best = ranked(records, info)[0]
+    ranking = api.ranking(client.sweep(arguments.sweep))
+    random = api.ranking(client.sweep(arguments.random)) if arguments.random else None
+    best, url = ranking.ranked[0].record, ranking.info.url
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
         for theme in ("light", "dark"):
-            page = opened(browser, info.url, theme)
+            page = opened(browser, url, theme)
             page.screenshot(path=arguments.out / f"sweep-page-{theme}.png")
             page.close()
         run = opened(browser, best.url, "light", height=1500)
         run.screenshot(path=arguments.out / "run-page.png")
         html = opened(browser, arguments.html.resolve().as_uri(), "light")
         html.screenshot(path=arguments.out / "html-page.png")
-        for name in (*SECTIONS, "mistakes", "digits"):
+        for name in (*SECTIONS, "mistakes", "gallery"):
             if html.locator(f"#{name}").is_visible():
                 html.locator(f"#{name}").screenshot(path=arguments.out / f"{name}.png")
         brushed(html, arguments.out / "brush.png")
-        summary(browser, info, records, baseline, arguments.out / "terminal.png")
+        told = review(ranking, random=random, samples=VALIDATION_IMAGES)
+        summary(browser, told, arguments.out / "terminal.png")
         browser.close()
 
 
@@ -94,10 +95,10 @@ def brushed(page: Page, file: Path) -> None:
     page.locator("#space").screenshot(path=file)
 
 
-def summary(browser: Browser, info: SweepInfo, records: list[RunRecord], baseline: list[RunRecord], file: Path) -> None:
+def summary(browser: Browser, told: Review, file: Path) -> None:
     """What `mnist-sweep report` prints, as a picture of a terminal."""
     console = Console(record=True, width=116, file=io.StringIO(), force_terminal=True)
-    console.print(terminal.summary(info, records, baseline=baseline, evaluated_on=VALIDATION_IMAGES))
+    console.print(terminal.summary(told))
     from rich.terminal_theme import MONOKAI
 
     with tempfile.TemporaryDirectory() as folder:

@@ -21,6 +21,8 @@ from scripts.chromium import MISSING
 if TYPE_CHECKING:
     from mnist_sweep.training.mnist import Split
 
+pytest_plugins = ["tests.browser", "tests.local_server"]
+
 # The same examples on every machine, no timing limit, nothing left in the checkout.
 settings.register_profile("repository", derandomize=True, deadline=None, database=None)
 settings.load_profile("repository")

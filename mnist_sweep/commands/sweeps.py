@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mnist_sweep.commands.speech import report_check, say
 from mnist_sweep.config import PROJECT
@@ -91,30 +92,28 @@ def report(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from mnist_sweep import agents, connect, live
-    from mnist_sweep.review import page, records, terminal, wandb_report
+    from mnist_sweep.review import page, terminal, wandb_report
     from mnist_sweep.training import augment, mnist
 
     console = Console(highlight=False, soft_wrap=True)
     with connect.server(say) as server:
         found = agents.find(arguments.sweep, PROJECT)
-        info, runs = agents.read(found, media=3)
-        other = agents.read(agents.find(arguments.random, PROJECT))[1] if arguments.random else []
-        best = [live.best_command(run) for run in records.ranked(runs, info)[:1]]
-        commands = [*best, *(line.replace("mnist-sweep train", "mnist-sweep confirm --seeds=10") for line in best)]
-        told: dict[str, Any] = {"baseline": other, "evaluated_on": mnist.VALIDATION_IMAGES}
-        console.print(terminal.summary(info, runs, **told))
+        other = agents.poll(agents.find(arguments.random, PROJECT)) if arguments.random else None
+        review = agents.read(found, random=other, samples=mnist.VALIDATION_IMAGES)
+        if best := review.ranking.best:
+            train = live.best_command(best.record)
+            confirm = train.replace("mnist-sweep train", "mnist-sweep confirm --seeds=10")
+            review = replace(review, commands=(train, confirm))
+        console.print(terminal.summary(review))
         if arguments.html is not None:
-            strips = [
-                page.DigitRow(
-                    f"strength {strength:g}", augment.strip(mnist.selection_split().train.images[:10], strength)
-                )
-                for strength in (0.0, 0.5, 1.0, 1.5)
-            ]
+            digits = mnist.selection_split().train.images[:10]
+            strengths = {f"strength {s:g}": augment.strip(digits, s) for s in (0.0, 0.5, 1.0, 1.5)}
+            note = "The same training digits at four strengths of the augmentation policy."
+            gallery = page.Gallery("What augmentation does", note, strengths)
             arguments.html.parent.mkdir(parents=True, exist_ok=True)
-            arguments.html.write_text(page.html_page(info, runs, digits=strips, commands=commands, **told), "utf-8")
+            arguments.html.write_text(page.html_page(review, gallery), "utf-8")
             console.print(f"Page:    {arguments.html}")
-        url = wandb_report.publish(info, runs, commands=commands, **told)
-        console.print(f"Report:  {url}")
+        console.print(f"Report:  {wandb_report.publish(review)}")
         if server.local:
             console.print(f"Sweep:   {found.url}  (the local server draws it on its own page)")
     return 0

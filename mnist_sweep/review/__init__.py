@@ -1,5 +1,5 @@
 """From runs to figures, tables and sentences; from those to a page, a W&B report and a terminal summary.
 
-Everything starts from plain `RunRecord`s and a `SweepInfo` (`mnist_sweep.review.records`), which come from
-`wandb.Api()` (`review.api`) or from the local server's store.
+Plain `RunRecord`s and a `SweepInfo` (`records`), from `wandb.Api()` (`api`) or from a server's store, are judged and
+ordered once (`ranking`), and everything there is to say is worked out once (`review`).
 """

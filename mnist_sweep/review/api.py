@@ -12,26 +12,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mnist_sweep.review import media
 from mnist_sweep.review.fields import observed_fields, sweep_info
-from mnist_sweep.review.media import Confusion, Mistake, confusion_from_table, mistakes_from_table
-from mnist_sweep.review.records import LIVE_STATES, RunRecord, SweepInfo, flatten, number, ranked
+from mnist_sweep.review.media import Media
+from mnist_sweep.review.ranking import Ranking, rank
+from mnist_sweep.review.records import RunRecord, SweepInfo, flatten, lanes, number, step_metrics
+from mnist_sweep.review.status import LIVE_STATES
 
 HISTORY_ROWS = 500
 
 
-def load(sweep: Any, *, media: int = 3, histories: bool = True) -> tuple[SweepInfo, list[RunRecord]]:
-    """A sweep of `wandb.Api().sweep(path)`: what it is, and its runs, oldest first.
-
-    `media` is the number of best runs whose confusion matrix and misclassified images are fetched as well (one request
-    a file). A run that was deleted meanwhile is left out.
-    """
-    records = records_from_api(sweep, histories=histories)
-    info = info_from_api(sweep)
-    if not info.fields:
-        info = replace(info, fields=observed_fields(records))
-    wanted = {record.id for record in ranked(records, info)[:media]}
-    runs = {run.id: run for run in _runs(sweep)} if wanted else {}
-    return info, [with_media(r, runs[r.id]) if r.id in wanted and r.id in runs else r for r in records]
+def ranking(sweep: Any, *, histories: bool = True) -> Ranking:
+    """The runs of a sweep of `wandb.Api().sweep(path)`, ranked. `histories` costs one request a run."""
+    info, records = info_from_api(sweep), records_from_api(sweep, histories=histories)
+    return rank(info if info.fields else replace(info, fields=observed_fields(records)), records)
 
 
 def info_from_api(sweep: Any) -> SweepInfo:
@@ -41,31 +35,35 @@ def info_from_api(sweep: Any) -> SweepInfo:
 
 
 def records_from_api(sweep: Any, *, histories: bool = True) -> list[RunRecord]:
-    """The sweep's runs as records, oldest first; one request a run for its history."""
-    lanes = _lanes(sweep) if histories else {}
+    """The sweep's runs as records, oldest first; a run that was deleted meanwhile is left out."""
+    runs = _runs(sweep)
+    named = _lanes(sweep) if histories else {}
+    steps = _step_metrics(runs) if histories else {}
     # an agent that serves one trial at a time signs up anew for each; its runs then name it as their job type
-    return [_record(run, run.job_type or lanes.get(run.id, ""), histories) for run in _runs(sweep)]
+    found = [_record(run, run.job_type or named.get(run.id, ""), histories) for run in runs]
+    return [replace(record, step_metrics=steps) for record in found]
 
 
-def with_media(record: RunRecord, run: Any) -> RunRecord:
-    """The record with the confusion matrix and the misclassified images that its run has logged, if any.
+def media_of_best(sweep: Any, ranking: Ranking, count: int = 3) -> dict[str, Media]:
+    """The confusion matrix and the misclassified images of the best runs, by run id; one request a file.
 
     They are read from the artifacts in which the client keeps logged tables: the copy among the run's files has no
     images.
     """
-    confusion: Confusion | None = None
-    mistakes: tuple[Mistake, ...] = ()
-    for artifact in run.logged_artifacts():
-        if artifact.type != "run_table":
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            with contextlib.redirect_stderr(io.StringIO()):  # it counts the files, which are ours and small
-                root = Path(artifact.download(root=folder, skip_cache=True)).resolve()
+    wanted = {trial.id for trial in ranking.ranked[:count]}
+    found = {run.id: _media(run) for run in _runs(sweep) if run.id in wanted} if wanted else {}
+    return {run: shown for run, shown in found.items() if shown}
+
+
+def _media(run: Any) -> Media | None:
+    with tempfile.TemporaryDirectory() as folder:
+        tables = []
+        for i, artifact in enumerate(artifact for artifact in run.logged_artifacts() if artifact.type == "run_table"):
+            with contextlib.redirect_stderr(io.StringIO()):  # it counts the files, which are few and small
+                root = Path(artifact.download(root=f"{folder}/{i}", skip_cache=True)).resolve()
             for file in sorted(root.rglob("*.table.json")):
-                table = json.loads(file.read_text("utf-8"))
-                confusion = confusion or confusion_from_table(table)
-                mistakes = mistakes or mistakes_from_table(table, partial(_read, root))
-    return replace(record, confusion=confusion, mistakes=mistakes)
+                tables.append((json.loads(file.read_text("utf-8")), partial(_read, root)))
+        return media.from_tables(tables)
 
 
 def _read(root: Path, name: str) -> bytes:
@@ -108,16 +106,26 @@ def _record(run: Any, lane: str, histories: bool) -> RunRecord:
 
 def _lanes(sweep: Any) -> dict[str, str]:
     """Run id to the name of its agent; empty where the client or the server does not list agents."""
-    lanes: dict[str, str] = {}
     try:
-        agents = list(sweep.agents())
-        hosts = [str(agent._attrs.get("host") or "") for agent in agents]
-        for i, (agent, host) in enumerate(zip(agents, hosts, strict=True), start=1):
-            name = host if host and hosts.count(host) == 1 else f"{host or 'agent'} {i}"
-            lanes |= dict.fromkeys((run.id for run in agent.runs()), name)
+        agents = {str(place): agent for place, agent in enumerate(sweep.agents())}
+        named = lanes([(place, str(agent._attrs.get("host") or "")) for place, agent in agents.items()])
+        return {run.id: named[place] for place, agent in agents.items() for run in agent.runs()}
     except Exception:  # an older client has no agents(), a server may refuse: the timeline then has one lane
         return {}
-    return lanes
+
+
+def _step_metrics(runs: list[Any]) -> dict[str, str]:
+    """What the newest run that logged anything has defined: a sweep's runs come from one program.
+
+    The client drops it from the runs of a list, so that run is asked for once more.
+    """
+    import wandb
+
+    for run in reversed(runs):
+        if dict(run.summary_metrics).get("_step") is not None:
+            alone = wandb.Api().run("/".join(run.path))
+            return step_metrics((alone.rawconfig.get("_wandb") or {}).get("m"))
+    return {}
 
 
 def _plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

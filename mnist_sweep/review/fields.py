@@ -15,7 +15,7 @@ from mnist_sweep.review.records import Goal, RunRecord, SweepField, SweepInfo, n
 def sweep_info(config: Mapping[str, Any], **about: Any) -> SweepInfo:
     """A `SweepInfo` from a sweep's configuration; `about` gives id, name, entity, project, state, url."""
     metric = config.get("metric") or {}
-    goal: Goal = "maximize" if metric.get("goal", "minimize") == "maximize" else "minimize"
+    goal: Goal = "maximize" if metric.get("goal") == "maximize" else "minimize"
     return SweepInfo(
         method=str(config.get("method", "")),
         metric=str(metric.get("name", "")),

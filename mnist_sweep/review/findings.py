@@ -3,105 +3,79 @@ terminal alike."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from mnist_sweep.review.figures.progress import expected_best
-from mnist_sweep.review.figures.tradeoff import parameter_limit, pareto_front
+from mnist_sweep.review.chance import Noise, expected_best
 from mnist_sweep.review.importance import Importance
-from mnist_sweep.review.records import (
-    RunRecord,
-    Status,
-    SweepInfo,
-    best_of,
-    by_age,
-    number,
-    ranked,
-    status,
-    value_of,
-)
+from mnist_sweep.review.ranking import Placed, Ranking
+from mnist_sweep.review.records import number
+from mnist_sweep.review.status import Status
+
+COUNTED = {
+    Status.RUNNING: "running",
+    Status.STOPPED: "stopped early",
+    Status.INFEASIBLE: "refused as infeasible",
+    Status.DIVERGED: "diverged",
+    Status.FAILED: "failed",
+    Status.BASELINE: "baseline",
+}
 
 
-def findings(
-    records: Sequence[RunRecord],
-    info: SweepInfo,
-    importance: Importance,
-    *,
-    baseline: Sequence[RunRecord] = (),
-    evaluated_on: int | None = None,
-) -> list[str]:
-    """Sentences in the order a reader wants them.
-
-    `evaluated_on` is the number of images behind the metric; without it, a confusion matrix among the runs tells.
-    """
-    runs = ranked(records, info)
-    if not runs:
-        return [f"No run has reported {info.metric} yet. {_counts(records, info)}"]
-    said = [
-        _best(runs[0], info),
-        _noise(runs, info, evaluated_on or _images(runs)),
-        _counts(records, info),
-        _what_mattered(importance),
-        _front(records, info),
-        _against_random(runs, baseline, info),
-        _saved(records, info),
-    ]
-    return [sentence for sentence in said if sentence]
+def findings(ranking: Ranking, mattered: Importance, noise: Noise | None, random: Sequence[float]) -> Iterator[str]:
+    """Sentences in the order a reader wants them. `random` are the values of a random search of the same space."""
+    metric = ranking.info.metric
+    if ranking.best is None:
+        yield " ".join(filter(None, (f"No run has reported {metric} yet." if metric else "", _counts(ranking))))
+        return
+    yield _best(ranking, ranking.best)
+    if noise:
+        yield _noise(ranking, ranking.best, noise)
+    yield _counts(ranking)
+    if mattered.shares:
+        yield _what_mattered(mattered)
+    if len(ranking.front) > 1:
+        yield _front(ranking)
+    if random:
+        yield _against_random(ranking, random)
+    if saved := _saved(ranking):
+        yield saved
 
 
-def _best(best: RunRecord, info: SweepInfo) -> str:
-    text = f"The best run is {best.label}: {info.show(value_of(best, info.metric))} {info.metric}"
-    if (count := number(best.summary.get("parameters"))) is not None:
-        text += f" with {count:,.0f} parameters"
-    value, epoch = best_of(best, info)
-    if value is not None and epoch is not None and value != value_of(best, info.metric):
-        text += f" after its last epoch; its best epoch was {epoch:g} with {info.show(value)}"
+def _best(ranking: Ranking, best: Placed) -> str:
+    words = ranking.words
+    text = f"The best run is {best.label}: {words.show(best.value)} {ranking.info.metric}"
+    if best.size is not None:
+        text += f" with {best.size:,.6g} {words.size}"
+    if best.best is not None and best.best_at is not None and best.best != best.value:
+        text += f" at its end; it was best at {words.step} {best.best_at:g} with {words.show(best.best)}"
     return text + "."
 
 
-def _images(runs: Sequence[RunRecord]) -> int | None:
-    counted = (sum(map(sum, run.confusion.counts)) for run in runs if run.confusion)
-    return next(counted, None)
-
-
-def standard_error(value: float, images: int) -> float:
-    """Binomial standard error of an accuracy measured on so many images."""
-    return math.sqrt(value * (1 - value) / images)
-
-
-def _noise(runs: Sequence[RunRecord], info: SweepInfo, images: int | None) -> str:
-    best = value_of(runs[0], info.metric)
-    if not info.is_fraction or images is None or best is None or not 0 < best < 1:
-        return ""
-    error = standard_error(best, images)
-    near = sum(1 for run in runs[1:] if best - (value_of(run, info.metric) or 0.0) <= 2 * error)
-    if len(runs) == 1:
-        return f"One run on {images:,} images is known to ±{100 * error:.2f} points (one standard error)."
-    known = f"One accuracy on {images:,} images has a standard error of {100 * error:.2f} points; from the best,"
+def _noise(ranking: Ranking, best: Placed, noise: Noise) -> str:
+    others = ranking.ranked[1:]
+    points = f"{100 * noise.error:.2f} points"
+    if not others:
+        return f"One run on {noise.samples:,} samples is known to ±{points} (one standard error)."
+    near = sum(abs(best.value - trial.value) <= 2 * noise.error for trial in others)
+    known = f"One value on {noise.samples:,} samples has a standard error of {points}; from the best,"
     if not near:
         return f"{known} no other ranked run lies within two of them."
-    return f"{known} {near} of {len(runs) - 1} others lie within two of them: one seed does not rank them."
+    return f"{known} {near} of {len(others)} others lie within two of them: one run each does not rank them."
 
 
-def _counts(records: Sequence[RunRecord], info: SweepInfo) -> str:
-    count = Counter(status(record, info.metric) for record in records)
-    words = {
-        Status.OK: "ranked",
-        Status.RUNNING: "running",
-        Status.STOPPED: "stopped early",
-        Status.INFEASIBLE: "refused as infeasible without training",
-        Status.DIVERGED: "diverged",
-        Status.FAILED: "failed",
-        Status.BASELINE: "baseline",
-    }
-    parts = [f"{count[kind]} {word}" for kind, word in words.items() if count[kind]]
-    return f"{len(records)} trials: {', '.join(parts) or 'none'}."
+def _counts(ranking: Ranking) -> str:
+    count = Counter(trial.status for trial in ranking.trials)
+    unranked = count[Status.FINISHED] - len(ranking.ranked)
+    parts = [f"{len(ranking.ranked)} ranked"] if ranking.ranked else []
+    if unranked:
+        parts.append(f"{unranked} finished" + (f" without {ranking.info.metric}" if ranking.info.metric else ""))
+    parts += [f"{count[kind]} {word}" for kind, word in COUNTED.items() if count[kind]]
+    return f"{len(ranking.trials)} trials: {', '.join(parts) or 'none'}."
 
 
 def _what_mattered(importance: Importance) -> str:
-    if not importance.shares:
-        return ""
     sure = [name for name in importance.shares if importance.says_something(name)]
     if not sure:
         return f"No field stands out from chance over {importance.trials} ranked trials."
@@ -110,46 +84,42 @@ def _what_mattered(importance: Importance) -> str:
     return f"What {verb} over {importance.trials} ranked trials: {named}."
 
 
-def _front(records: Sequence[RunRecord], info: SweepInfo) -> str:
-    front = pareto_front(records, info)
-    if len(front) < 2:
-        return ""
-    first, last = front[0], front[-1]
-    small, large = (number(run.summary.get("parameters")) or 0.0 for run in (first, last))
+def _front(ranking: Ranking) -> str:
+    words, (first, *_, last) = ranking.words, ranking.front
     text = (
-        f"The front of accuracy against size has {len(front)} runs, "
-        f"from {info.show(value_of(first, info.metric))} with {small:,.0f} parameters "
-        f"to {info.show(value_of(last, info.metric))} with {large:,.0f}"
+        f"The front of {ranking.info.metric} against {words.size} has {len(ranking.front)} runs, "
+        f"from {words.show(first.value)} with {first.size:,.6g} to {words.show(last.value)} with {last.size:,.6g}"
     )
-    limit = parameter_limit(records)
-    return text + (f"; the limit is {limit:,}." if limit else ".")
+    return text + (f"; at most {words.limit:,.6g} are allowed." if words.limit is not None else ".")
 
 
-def _against_random(runs: Sequence[RunRecord], baseline: Sequence[RunRecord], info: SweepInfo) -> str:
-    values = [value for run in ranked(baseline, info) if (value := value_of(run, info.metric)) is not None]
-    if not values:
-        return ""
-    n = min(len(values), len(runs))
-    reached = expected_best(values, 0.5, info.sign)[n - 1]
-    own = value_of(ranked(by_age(runs)[:n], info)[0], info.metric)
+def _against_random(ranking: Ranking, random: Sequence[float]) -> str:
+    n = min(len(random), len(ranking.ranked))
+    words, sign = ranking.words, ranking.info.sign
+    reached = expected_best(random, 0.5, sign)[n - 1]
     return (
-        f"With {n} ranked trials random search reaches {info.show(reached)} (median over the orders of its "
-        f"{len(values)}) and this sweep {info.show(own)}."
+        f"With {n} ranked trials random search reaches {words.show(reached)} (median over the orders of its "
+        f"{len(random)}) and this sweep {words.show(ranking.progress[n - 1].best)}."
     )
 
 
-def _saved(records: Sequence[RunRecord], info: SweepInfo) -> str:
-    kinds = (Status.OK, Status.STOPPED)
-    pairs = [
-        (done, asked)
-        for record in records
-        if status(record, info.metric) in kinds
-        and (done := number(record.summary.get("epoch"))) is not None
-        and (asked := number(record.config.get("epochs"))) is not None
-    ]
-    done, asked = sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
-    if not asked or done >= asked:
+def _saved(ranking: Ranking) -> str:
+    """What stopping early saved, where all the ranked runs went equally far: that is then what was asked for."""
+    axis = ranking.words.axis
+
+    def length(rows: Sequence[Mapping[str, Any]]) -> float:
+        seen = [value for row in rows if (value := number(row.get(axis))) is not None]
+        return seen[-1] - seen[0] + 1 if seen else 0.0
+
+    whole = {length(trial.record.history) for trial in ranking.ranked}
+    cut = [length(trial.record.history) for trial in ranking.trials if trial.status is Status.STOPPED]
+    if len(whole) != 1 or not cut:
+        return ""
+    (each,) = whole
+    asked = each * (len(cut) + len(ranking.ranked))
+    done = sum(cut) + each * len(ranking.ranked)
+    if done >= asked:
         return ""
     return (
-        f"Stopping early saved {1 - done / asked:.0%} of the epochs asked for ({done:.0f} of {asked:.0f} were trained)."
+        f"Stopping early saved {1 - done / asked:.0%} of the {ranking.words.plural} ({done:g} of {asked:g} were run)."
     )

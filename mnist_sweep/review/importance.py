@@ -10,25 +10,50 @@ above the line; `docs/review.md` has the measurement behind these rules.
 from __future__ import annotations
 
 import logging
-import threading
 import warnings
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mnist_sweep.review.records import RunRecord, SweepField, SweepInfo, number, ranked, value_of
+from mnist_sweep.review.ranking import Placed, Ranking
+from mnist_sweep.review.records import SweepField, number
 
 TARGET_QUANTILE = 1 / 3
 SHUFFLES = 40
 FEWER_SHUFFLES = 20  # for more than `MANY` trials, where one takes 20 ms
 MANY = 300
-KEPT = 32
 FEWEST = 8
 ENOUGH = 20
 ENOUGH_PER_FIELD = 5
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What there is to measure, hashable: who asks again with the same sample may remember the answer.
+
+    `points` has one row a trial with a value per field, `losses` (smaller is better) one number a trial.
+    """
+
+    fields: tuple[SweepField, ...]
+    points: tuple[tuple[Hashable, ...], ...]
+    losses: tuple[float, ...]
+    adaptive: bool
+    """The search chose the trials by the results of earlier ones."""
+
+    @classmethod
+    def of(cls, ranking: Ranking) -> Sample:
+        """The ranked trials, in the searched fields that vary."""
+        info = ranking.info
+        fields = tuple(field for field in info.fields if _varies(field, ranking.ranked))
+        rows = [
+            (tuple(_value(field, trial.record.config.get(field.name)) for field in fields), -info.sign * trial.value)
+            for trial in ranking.ranked
+        ]
+        known = [(point, loss) for point, loss in rows if None not in point]
+        points, losses = tuple(point for point, _ in known), tuple(loss for _, loss in known)
+        return cls(fields, points, losses, info.method == "bayes")
 
 
 @dataclass(frozen=True)
@@ -45,69 +70,44 @@ class Importance:
         return self.shares[name] > self.noise[name]
 
 
-def importance(records: Sequence[RunRecord], info: SweepInfo) -> Importance:
-    """Importance of each searched field over the ranked runs; no shares at all below `FEWEST` of them."""
-    runs = ranked(records, info)
-    fields = [f for f in info.fields if _varies(f, runs)]
-    runs = [run for run in runs if all(_known(f, run.config.get(f.name)) for f in fields)]
-    n = len(runs)
-    if n < FEWEST or not fields:
-        return Importance({}, {}, n, f"{n} ranked trials: too few to say which field matters (at least {FEWEST}).")
-
-    values = np.array([value_of(run, info.metric) for run in runs], dtype=float) * -info.sign
-    raw, noise = _remembered(info, runs, fields, values)
+def measure(sample: Sample) -> Importance:
+    """Importance of each field; no shares at all below `FEWEST` trials."""
+    n = len(sample.losses)
+    if not sample.fields or n < FEWEST:
+        few = f"{n} ranked trials: too few to say which field matters (at least {FEWEST})." if n else ""
+        return Importance({}, {}, n, few)
+    raw, noise = _measure(sample)
     total = sum(raw.values()) or 1.0
     order = sorted(raw, key=lambda name: -raw[name])
     shares = {name: raw[name] / total for name in order}
-    return Importance(shares, {name: noise[name] / total for name in order}, n, _warning(n, len(fields), info))
+    return Importance(shares, {name: noise[name] / total for name in order}, n, _warning(sample))
 
 
-def _warning(n: int, fields: int, info: SweepInfo) -> str:
+def _warning(sample: Sample) -> str:
+    n, fields = len(sample.losses), len(sample.fields)
     enough = max(ENOUGH, ENOUGH_PER_FIELD * fields)
     if n < enough:
         return (
             f"{n} trials for {fields} fields is a small sample: a hint at most, from about {enough} on the order holds"
         )
-    if info.method == "bayes":
+    if sample.adaptive:
         return "The search chose these trials itself: a field it settled early looks smaller than it is."
     return ""
 
 
-_memory: OrderedDict[tuple[object, ...], tuple[dict[str, float], dict[str, float]]] = OrderedDict()
-_memory_lock = threading.Lock()
-
-
-def _remembered(
-    info: SweepInfo, runs: Sequence[RunRecord], fields: Sequence[SweepField], losses: np.ndarray
-) -> tuple[dict[str, float], dict[str, float]]:
-    """`_measure`, kept for the last few samples: a page that is open asks again and again while nothing has ended."""
-    key = (info.entity, info.project, info.id, tuple(f.name for f in fields), tuple(r.id for r in runs), tuple(losses))
-    with _memory_lock:
-        if key in _memory:
-            return _memory[key]
-    found = _measure(runs, fields, losses)
-    with _memory_lock:
-        _memory[key] = found
-        while len(_memory) > KEPT:
-            _memory.popitem(last=False)
-    return found
-
-
-def _measure(
-    runs: Sequence[RunRecord], fields: Sequence[SweepField], losses: np.ndarray
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Raw PED-ANOVA values and their 95 % quantile under shuffled `losses` (smaller is better)."""
+def _measure(sample: Sample) -> tuple[dict[str, float], dict[str, float]]:
+    """Raw PED-ANOVA values and their 95 % quantile under shuffled losses."""
     import optuna  # half a second; only a page with importance needs it
     from optuna.importance import PedAnovaImportanceEvaluator
 
     optuna.logging.set_verbosity(logging.WARNING)
-    space = {f.name: _distribution(f, runs) for f in fields}
+    columns = list(zip(*sample.points, strict=True))
+    space = {field.name: _distribution(field, column) for field, column in zip(sample.fields, columns, strict=True)}
+    losses = np.array(sample.losses, dtype=float)
     study = optuna.create_study()
     study.add_trials(
-        optuna.trial.create_trial(
-            params={f.name: _value(f, run.config[f.name]) for f in fields}, distributions=space, value=loss
-        )
-        for run, loss in zip(runs, losses, strict=True)
+        optuna.trial.create_trial(params=dict(zip(space, point, strict=True)), distributions=space, value=loss)
+        for point, loss in zip(sample.points, losses, strict=True)
     )
     evaluator = PedAnovaImportanceEvaluator(target_quantile=TARGET_QUANTILE)
 
@@ -119,37 +119,31 @@ def _measure(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it reminds that a target is minimised, on every call
         raw = evaluate(losses)
-        times = SHUFFLES if len(runs) <= MANY else FEWER_SHUFFLES
+        times = SHUFFLES if len(losses) <= MANY else FEWER_SHUFFLES
         shuffled = [evaluate(rng.permutation(losses)) for _ in range(times)]
     return raw, {name: float(np.quantile([one[name] for one in shuffled], 0.95)) for name in raw}
 
 
-def _distribution(field: SweepField, runs: Sequence[RunRecord]) -> Any:
+def _distribution(field: SweepField, column: Sequence[Any]) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if field.kind == "categorical":
-        seen = dict.fromkeys(str(run.config[field.name]) for run in runs)
-        return CategoricalDistribution(tuple(seen))
-    known = [value for run in runs if (value := number(run.config[field.name])) is not None]
-    low = min([*known, *([field.low] if field.low is not None else [])])
-    high = max([*known, *([field.high] if field.high is not None else [])])
+        return CategoricalDistribution(tuple(dict.fromkeys(column)))
+    low = min([*column, *([field.low] if field.low is not None else [])])
+    high = max([*column, *([field.high] if field.high is not None else [])])
     log = field.log and low > 0
     if field.kind == "int":
         return IntDistribution(int(low), int(high), log=log)
     return FloatDistribution(low, high, log=log)
 
 
-def _value(field: SweepField, value: object) -> object:
+def _value(field: SweepField, value: object) -> Hashable:
+    """A value as the measure reads it; None where the run has none."""
     if field.kind == "categorical":
-        return str(value)
+        return None if value is None else str(value)
     known = number(value)
-    assert known is not None  # `_known` held
-    return int(known) if field.kind == "int" else known
+    return int(known) if field.kind == "int" and known is not None else known
 
 
-def _known(field: SweepField, value: object) -> bool:
-    return value is not None if field.kind == "categorical" else number(value) is not None
-
-
-def _varies(field: SweepField, runs: Sequence[RunRecord]) -> bool:
-    return len({str(run.config.get(field.name)) for run in runs}) > 1
+def _varies(field: SweepField, trials: Sequence[Placed]) -> bool:
+    return len({str(trial.record.config.get(field.name)) for trial in trials}) > 1

@@ -1,9 +1,13 @@
-"""What a run shows of its mistakes: the confusion matrix and the misclassified images, from two logged tables."""
+"""What a run shows of its mistakes: the confusion matrix and the misclassified images, from two logged tables.
+
+A table with the columns label, prediction, count is the one, a table with the columns index, image, label, prediction,
+confidence the other, whatever they are called.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +21,10 @@ class Confusion:
     labels: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
 
+    @property
+    def total(self) -> int:
+        return sum(map(sum, self.counts))
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -27,6 +35,28 @@ class Mistake:
     label: str
     prediction: str
     confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class Media:
+    """What one run got wrong."""
+
+    confusion: Confusion | None = None
+    mistakes: tuple[Mistake, ...] = ()
+
+
+Read = Callable[[str], bytes]
+"""Gets an image file's path inside the run and returns its bytes; raises OSError or KeyError where there is none."""
+
+
+def from_tables(tables: Iterable[tuple[Mapping[str, Any], Read]]) -> Media | None:
+    """From a run's logged tables, the newest first, each with a reader of its files; None when there is nothing."""
+    confusion: Confusion | None = None
+    mistakes: tuple[Mistake, ...] = ()
+    for table, read in tables:
+        confusion = confusion or confusion_from_table(table)
+        mistakes = mistakes or mistakes_from_table(table, read)
+    return Media(confusion, mistakes) if confusion or mistakes else None
 
 
 def png_uri(png: bytes) -> str:
@@ -47,11 +77,8 @@ def confusion_from_table(table: Mapping[str, Any]) -> Confusion | None:
     return Confusion(tuple(labels), tuple(tuple(row) for row in counts))
 
 
-def mistakes_from_table(table: Mapping[str, Any], read: Callable[[str], bytes]) -> tuple[Mistake, ...]:
-    """From a W&B table with the columns index, image, label, prediction, confidence; surest mistakes first.
-
-    `read` gets an image file's path inside the run and returns its bytes; a file it cannot read (OSError) is left out.
-    """
+def mistakes_from_table(table: Mapping[str, Any], read: Read) -> tuple[Mistake, ...]:
+    """From a W&B table of misclassified images; surest mistakes first, what cannot be read left out."""
     rows = _rows(table, "index", "image", "label", "prediction", "confidence")
     rows.sort(key=lambda row: -(row[4] if isinstance(row[4], int | float) else 0.0))
     found: list[Mistake] = []

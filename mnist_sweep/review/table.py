@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from mnist_sweep.review.records import (
-    RunRecord,
-    SweepInfo,
-    best_of,
-    by_age,
-    number,
-    ranked,
-    reason,
-    status,
-    value_of,
-)
+from mnist_sweep.review.ranking import Ranking, Trial
+from mnist_sweep.review.records import number
+from mnist_sweep.review.status import CONSTRAINT
 
 Kind = Literal["text", "number", "percent", "count", "seconds", "status", "time"]
 
@@ -40,65 +32,67 @@ class Table:
         return {"columns": [asdict(column) for column in self.columns], "rows": [dict(row) for row in self.rows]}
 
 
-def runs_table(records: Sequence[RunRecord], info: SweepInfo) -> Table:
-    """All runs: the ranked ones, best first, then the others by age, each with the reason why it is not ranked."""
-    order = ranked(records, info)
-    place = {record.id: i + 1 for i, record in enumerate(order)}
-    others = [record for record in by_age(records) if record.id not in place]
-    metric: Kind = "percent" if info.is_fraction else "number"
+def runs_table(ranking: Ranking) -> Table:
+    """All runs: the ranked ones, best first, then the others by age, each with the reason why it is not ranked.
+
+    A column that no run has a value for is left out.
+    """
+    others = [trial for trial in ranking.trials if trial.rank is None]
+    rows = tuple(_row(trial) for trial in (*ranking.ranked, *others))
+    held = {key for row in rows for key in row}
+    columns = (column for column in _columns(ranking) if column.key in held or not rows)
+    return Table(tuple(columns), rows)
+
+
+def _columns(ranking: Ranking) -> Iterable[Column]:
+    info, words = ranking.info, ranking.words
+    metric: Kind = "percent" if words.fraction else "number"
     searched = [field.name for field in info.fields]
-    extra = dict.fromkeys(
-        key for record in records for key in record.config if key not in searched and not key.startswith("_")
-    )
-    reported = dict.fromkeys(
-        key
-        for record in records
-        for key, value in record.summary.items()
-        if not key.startswith(("_", "best/", "constraint/")) and number(value) is not None
-    )
-    fixed = (info.metric, "parameters", "epoch")
-    columns = (
-        Column("rank", "rank", "count"),
-        Column("name", "run", "text"),
-        Column("status", "status", "status"),
-        Column("value", info.metric, metric),
-        Column("best", "best epoch's", metric),
-        Column("best_epoch", "at epoch", "count"),
-        Column("parameters", "parameters", "count"),
-        Column("seconds", "time", "seconds"),
-        Column("reason", "why not ranked", "text", shown=any(reason(record, info.metric) for record in others)),
-        *(Column(f"config:{name}", name, _kind(name, records)) for name in searched),
-        Column("agent", "agent", "text", shown=False),
-        Column("created", "started", "time", shown=False),
-        *(Column(f"config:{name}", name, _kind(name, records), shown=False) for name in extra),
-        *(Column(f"summary:{name}", name, "number", shown=False) for name in reported if name not in fixed),
-    )
-    return Table(columns, tuple(_row(record, info, place.get(record.id)) for record in (*order, *others)))
+    configs = dict.fromkeys(key for trial in ranking.trials for key in trial.record.config)
+    summaries = dict.fromkeys(key for trial in ranking.trials for key in trial.record.summary)
+    differ = any(trial.best is not None and trial.best != trial.value for trial in ranking.trials)
+    yield Column("rank", "rank", "count")
+    yield Column("name", "run", "text")
+    yield Column("status", "status", "status")
+    if info.metric:
+        yield Column("value", info.metric, metric)
+        yield Column("best", f"best over {words.plural}", metric, shown=differ)
+        yield Column("best_at", f"at {words.step}", "count", shown=differ)
+    if words.size:
+        yield Column("size", words.size, "count")
+    yield Column("seconds", "time", "seconds")
+    yield Column("reason", "why not ranked", "text")
+    for name in searched:
+        yield Column(f"config:{name}", name, _kind(name, ranking.trials))
+    yield Column("agent", "agent", "text", shown=False)
+    yield Column("created", "started", "time", shown=False)
+    for name in configs:
+        if name not in searched:
+            yield Column(f"config:{name}", name, _kind(name, ranking.trials), shown=False)
+    for name in summaries:
+        if name not in (info.metric, words.size) and not name.startswith(("best/", CONSTRAINT)):
+            yield Column(f"summary:{name}", name, "number", shown=False)
 
 
-def _row(record: RunRecord, info: SweepInfo, rank: int | None) -> dict[str, Any]:
-    best, epoch = best_of(record, info)
+def _row(trial: Trial) -> dict[str, Any]:
+    record = trial.record
     row: dict[str, Any] = {
         "id": record.id,
         "name": record.label,
         "url": record.url,
-        "rank": rank,
-        "status": status(record, info.metric).value,
-        "value": value_of(record, info.metric),
-        "best": best,
-        "best_epoch": epoch,
-        "parameters": number(record.summary.get("parameters")),
+        "rank": trial.rank,
+        "status": trial.status.value,
+        "value": trial.value,
+        "best": trial.best,
+        "best_at": trial.best_at,
+        "size": trial.size,
         "seconds": record.seconds,
-        "reason": reason(record, info.metric),
+        "reason": trial.reason,
         "agent": record.agent,
         "created": record.created_at.isoformat(timespec="seconds") if record.created_at else None,
     }
     row |= {f"config:{key}": _cell(value) for key, value in record.config.items() if not key.startswith("_")}
-    row |= {
-        f"summary:{key}": value
-        for key in record.summary
-        if not key.startswith("_") and (value := number(record.summary[key])) is not None
-    }
+    row |= {f"summary:{key}": number(value) for key, value in record.summary.items() if not key.startswith("_")}
     return {key: value for key, value in row.items() if value is not None and value != ""}
 
 
@@ -110,6 +104,7 @@ def _cell(value: Any) -> Any:
     return value if known is not None else str(value)
 
 
-def _kind(name: str, records: Sequence[RunRecord]) -> Kind:
-    seen = [record.config[name] for record in records if record.config.get(name) is not None]
+def _kind(name: str, trials: Sequence[Trial]) -> Kind:
+    configs = (trial.record.config for trial in trials)
+    seen = [config[name] for config in configs if config.get(name) is not None]
     return "number" if seen and all(number(value) is not None for value in seen) else "text"

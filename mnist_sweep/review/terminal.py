@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -11,79 +9,50 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mnist_sweep.review.findings import findings
-from mnist_sweep.review.importance import Importance, importance
-from mnist_sweep.review.records import (
-    RunRecord,
-    Status,
-    SweepInfo,
-    best_of,
-    by_age,
-    number,
-    ranked,
-    reason,
-    status,
-    value_of,
-)
+from mnist_sweep.review.importance import Importance
+from mnist_sweep.review.palette import STATES
+from mnist_sweep.review.ranking import Ranking
+from mnist_sweep.review.records import SweepInfo
+from mnist_sweep.review.review import Review
 from mnist_sweep.review.words import duration
 
 SPARKS = "▁▂▃▄▅▆▇█"
 BAR_CELLS = 28
-STYLES = {
-    Status.RUNNING: "cyan",
-    Status.STOPPED: "bright_black",
-    Status.INFEASIBLE: "yellow",
-    Status.DIVERGED: "magenta",
-    Status.FAILED: "red",
-    Status.BASELINE: "blue",
-}
 
 
-def summary(
-    info: SweepInfo,
-    records: Sequence[RunRecord],
-    *,
-    baseline: Sequence[RunRecord] = (),
-    top: int = 10,
-    evaluated_on: int | None = None,
-) -> RenderableType:
-    """Everything a terminal should show of a sweep, as one rich renderable: `Console().print(summary(...))`."""
-    mattered = importance(records, info)
-    parts: list[RenderableType] = [_title(info), ranking(info, records, top=top)]
-    if marked := _marked(info, records):
-        parts.append(marked)
-    if growth := best_so_far_line(info, records):
+def summary(review: Review, *, top: int = 10) -> RenderableType:
+    """Everything a terminal should show of a sweep, as one rich renderable: `Console().print(summary(review))`."""
+    ranking, mattered = review.ranking, review.importance
+    parts: list[RenderableType] = [_title(ranking.info), ranking_table(ranking, top=top)]
+    if unranked := _unranked(ranking):
+        parts.append(unranked)
+    if growth := best_so_far_line(ranking):
         parts.append(growth)
     if mattered.shares or mattered.warning:
         parts.append(importance_bars(mattered))
-    said = findings(records, info, mattered, baseline=baseline, evaluated_on=evaluated_on)
-    parts.append(Group(Text("What the runs say", style="bold"), *(_bullet(sentence) for sentence in said)))
+    said = (_bullet(sentence) for sentence in review.findings)
+    parts.append(Group(Text("What the runs say", style="bold"), *said))
     return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
 
 
-def ranking(info: SweepInfo, records: Sequence[RunRecord], *, top: int = 10) -> Table:
-    """The best runs with their searched fields; runs that may not be ranked are not in it."""
-    runs = ranked(records, info)
+def ranking_table(ranking: Ranking, *, top: int = 10) -> Table:
+    """The best runs; runs that may not be ranked are not in it."""
+    words = ranking.words
     table = Table(title="Ranking", title_justify="left", title_style="bold", caption_justify="left", box=SIMPLE_HEAD)
     table.add_column("", justify="right", style="dim")
     table.add_column("run", overflow="fold")
-    columns = (info.metric, "best epoch's", "parameters", "time")
-    for name in columns:
+    for name in (ranking.info.metric, "best", *([words.size] if words.size else []), "time"):
         table.add_column(escape(name), justify="right")
-    for place, run in enumerate(runs[:top], start=1):
-        best, epoch = best_of(run, info)
-        count = number(run.summary.get("parameters"))
-        table.add_row(
-            str(place),
-            escape(run.label),
-            info.show(value_of(run, info.metric)),
-            info.show(best) + (f" @{epoch:g}" if epoch is not None else ""),
-            f"{count:,.0f}" if count is not None else "–",
-            duration(run.seconds) if run.seconds is not None else "–",
-            style="bold" if place == 1 else None,
-        )
-    if len(runs) > top:
-        table.caption = f"… and {len(runs) - top} more"
+    for trial in ranking.ranked[:top]:
+        at = f" @{trial.best_at:g}" if trial.best_at is not None else ""
+        cells = [escape(trial.label), words.show(trial.value), words.show(trial.best) + at]
+        if words.size:
+            cells.append(f"{trial.size:,.6g}" if trial.size is not None else "–")
+        seconds = trial.record.seconds
+        cells.append(duration(seconds) if seconds is not None else "–")
+        table.add_row(str(trial.rank), *cells, style="bold" if trial.rank == 1 else None)
+    if len(ranking.ranked) > top:
+        table.caption = f"… and {len(ranking.ranked) - top} more"
     return table
 
 
@@ -105,40 +74,34 @@ def importance_bars(found: Importance) -> RenderableType:
     return Group(*parts)
 
 
-def best_so_far_line(info: SweepInfo, records: Sequence[RunRecord], width: int = 60) -> Text | None:
+def best_so_far_line(ranking: Ranking, width: int = 60) -> Text | None:
     """The best value so far over the trials, as a line of blocks; None with fewer than two ranked runs."""
-    good = {run.id for run in ranked(records, info)}
-    values = [value for run in by_age(records) if run.id in good and (value := value_of(run, info.metric)) is not None]
-    if len(values) < 2:
+    best, show = [point.best for point in ranking.progress], ranking.words.show
+    if len(best) < 2:
         return None
-    best = values[:1]
-    for value in values[1:]:
-        best.append(max(best[-1], value, key=lambda v: info.sign * v))
     shown = [best[round(i * (len(best) - 1) / (min(width, len(best)) - 1))] for i in range(min(width, len(best)))]
     spread = abs(shown[-1] - shown[0]) or 1.0
     blocks = "".join(SPARKS[round(7 * abs(value - shown[0]) / spread)] for value in shown)
     text = Text("Best so far  ", style="bold")
-    text.append(f"{info.show(best[0])} ", style="dim").append(blocks, style="blue")
-    return text.append(f" {info.show(best[-1])}", style="bold").append(
-        f"  over {len(values)} ranked trials", style="dim"
-    )
+    text.append(f"{show(best[0])} ", style="dim").append(blocks, style="blue")
+    return text.append(f" {show(best[-1])}", style="bold").append(f"  over {len(best)} ranked trials", style="dim")
 
 
 def _title(info: SweepInfo) -> Text:
     text = Text(info.title, style="bold")
-    text.append(f"  {info.method}, {info.goal} {info.metric}", style="dim")
+    text.append(f"  {info.method}, {info.goal} {info.metric}" if info.metric else f"  {info.method}", style="dim")
     return text.append(f"\n{info.url}", style="dim") if info.url else text
 
 
-def _marked(info: SweepInfo, records: Sequence[RunRecord]) -> RenderableType | None:
+def _unranked(ranking: Ranking) -> RenderableType | None:
     """The runs that are not ranked, one line each, with why."""
-    left = [run for run in by_age(records) if status(run, info.metric) is not Status.OK]
+    left = [trial for trial in ranking.trials if trial.rank is None]
     if not left:
         return None
     rows = Table.grid(padding=(0, 2))
-    for run in left[:10]:
-        kind = status(run, info.metric)
-        rows.add_row(Text(kind.value, style=STYLES[kind]), Text(run.label), Text(reason(run, info.metric), style="dim"))
+    for trial in left[:10]:
+        status = Text(trial.status.value, style=STATES[trial.status].terminal)
+        rows.add_row(status, Text(trial.label), Text(trial.reason, style="dim"))
     more = [Text(f"… and {len(left) - 10} more", style="dim")] if len(left) > 10 else []
     return Group(Text("Not ranked", style="bold"), rows, *more)
 

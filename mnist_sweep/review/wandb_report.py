@@ -9,99 +9,70 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import wandb
 import wandb_workspaces.reports.v2 as _workspaces
 
-from mnist_sweep.review.figures import parameter_limit
-from mnist_sweep.review.findings import findings
-from mnist_sweep.review.importance import importance
-from mnist_sweep.review.records import RunRecord, SweepInfo, number, ranked, reason, value_of
+from mnist_sweep.review.ranking import Ranking
+from mnist_sweep.review.records import STEP, SweepInfo
+from mnist_sweep.review.review import Review
+from mnist_sweep.review.words import REPORT_OF
 
 wr: Any = _workspaces  # it re-exports its classes in a way that type checkers do not follow
 
-MARKER = "mnist-sweep review of sweep"
 TOP = 10
 
 
-def publish(
-    info: SweepInfo,
-    records: Sequence[RunRecord],
-    *,
-    question: str = "",
-    protocol: Sequence[str] = (),
-    commands: Sequence[str] = (),
-    baseline: Sequence[RunRecord] = (),
-    evaluated_on: int | None = None,
-) -> str:
+def publish(review: Review) -> str:
     """Store the report on the server of `wandb.Api()` and return its address.
 
     A report of the same sweep that this function made before is overwritten; it keeps its address.
     Raises what the client raises when the server cannot be reached or refuses.
     """
-    report = build(
-        info,
-        records,
-        question=question,
-        protocol=protocol,
-        commands=commands,
-        baseline=baseline,
-        evaluated_on=evaluated_on,
-    )
-    if older := _older(info):
+    report = build(review)
+    if older := _older(review.ranking.info):
         report.id = older
     with contextlib.redirect_stderr(io.StringIO()):  # the address is returned, the client need not print it too
         report.save()
     return str(report.url)
 
 
-def build(
-    info: SweepInfo,
-    records: Sequence[RunRecord],
-    *,
-    question: str = "",
-    protocol: Sequence[str] = (),
-    commands: Sequence[str] = (),
-    baseline: Sequence[RunRecord] = (),
-    evaluated_on: int | None = None,
-) -> Any:
-    """A `wandb_workspaces` report, not yet stored; `question` and `protocol` replace the default words."""
-    mattered = importance(records, info)
-    said = findings(records, info, mattered, baseline=baseline, evaluated_on=evaluated_on)
+def build(review: Review) -> Any:
+    """A `wandb_workspaces` report, not yet stored."""
+    ranking, info = review.ranking, review.ranking.info
     blocks: list[Any] = [
         wr.TableOfContents(),
         wr.H1("Question"),
-        wr.P(question or _question(info, records)),
+        wr.P(_question(ranking)),
         wr.H1("Protocol"),
-        wr.UnorderedList(items=list(protocol or _protocol(info, records))),
+        wr.UnorderedList(items=_protocol(ranking)),
         wr.H1("Findings"),
-        wr.UnorderedList(items=said),
+        wr.UnorderedList(items=list(review.findings)),
     ]
-    if mattered.warning:
-        blocks.append(wr.CalloutBlock(text=mattered.warning))
-    blocks += [wr.H2("Ranking"), wr.MarkdownBlock(text=_ranking(info, records))]
-    if left := _unranked(info, records):
+    if review.importance.warning:
+        blocks.append(wr.CalloutBlock(text=review.importance.warning))
+    blocks += [wr.H2("Ranking"), wr.MarkdownBlock(text=_ranking(ranking))]
+    if left := _unranked(ranking):
         blocks += [wr.H2("Not ranked"), wr.MarkdownBlock(text=left)]
-    blocks += [
-        wr.H1("The searched space"),
-        _grid(info, _space_panels(info, records)),
-        wr.H1("Learning curves"),
-        _grid(info, _curve_panels(info, records)),
-        wr.H1("Runs side by side"),
-        _grid(info, [wr.RunComparer(diff_only=True, layout=wr.Layout(w=24, h=14))]),
-    ]
-    if media := _media_keys(records):
+    if info.fields and info.metric:
+        blocks += [wr.H1("The searched space"), _grid(info, _space_panels(ranking))]
+    if info.metric:
+        blocks += [wr.H1("Learning curves"), _grid(info, _curve_panels(ranking))]
+    panel = wr.RunComparer(diff_only=True, layout=wr.Layout(w=24, h=14))
+    blocks += [wr.H1("Runs side by side"), _grid(info, [panel])]
+    if media := _media_keys(ranking):
         panel = wr.MediaBrowser(media_keys=media, num_columns=2, layout=wr.Layout(w=24, h=14))
         blocks += [wr.H1("Mistakes"), _grid(info, [panel])]
-    again = list(commands) or [f"wandb agent {info.entity}/{info.project}/{info.id} --count 4"]
+    again = review.commands or [f"wandb agent {info.entity}/{info.project}/{info.id} --count 4"]
     blocks += [wr.H1("Reproduce"), wr.MarkdownBlock(text="\n".join(["```bash", *again, "```"]))]
     return wr.Report(
         entity=info.entity,
         project=info.project,
         title=f"Review of {info.title}",
-        description=f"{MARKER} {info.id}",
+        description=f"{REPORT_OF} {info.id}",
         blocks=blocks,
         width="fluid",
     )
@@ -110,15 +81,15 @@ def build(
 def _older(info: SweepInfo) -> str:
     """The id of the report this module made of the same sweep, or an empty string."""
     logging.getLogger("wandb").setLevel(logging.ERROR)
-    wanted = f"{MARKER} {info.id}"
     for report in wandb.Api().reports(f"{info.entity}/{info.project}"):
-        if report.description == wanted:
+        if (report.description or "").endswith(f"{REPORT_OF} {info.id}"):
             return str(report.id)
     return ""
 
 
 def _grid(info: SweepInfo, panels: list[Any]) -> Any:
-    best_first = [wr.OrderBy(wr.SummaryMetric(info.metric), ascending=info.goal == "minimize")]
+    ascending = info.goal == "minimize"
+    best_first = [wr.OrderBy(wr.SummaryMetric(info.metric), ascending=ascending)] if info.metric else []
     runs = wr.Runset(
         entity=info.entity,
         project=info.project,
@@ -129,22 +100,21 @@ def _grid(info: SweepInfo, panels: list[Any]) -> Any:
     return wr.PanelGrid(runsets=[runs], panels=panels)
 
 
-def _space_panels(info: SweepInfo, records: Sequence[RunRecord]) -> list[Any]:
+def _space_panels(ranking: Ranking) -> list[Any]:
+    info, words = ranking.info, ranking.words
     columns = [wr.ParallelCoordinatesPlotColumn(wr.Config(f.name), log=f.log or None) for f in info.fields]
-    sized = any(number(record.summary.get("parameters")) is not None for record in records)
-    if sized:
-        columns.append(wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric("parameters")))
+    if words.size:
+        columns.append(wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(words.size)))
     columns.append(wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(info.metric)))
     panels: list[Any] = [
         wr.ParallelCoordinatesPlot(columns=columns, title="Parallel coordinates", layout=wr.Layout(w=24, h=10)),
         wr.ParameterImportancePlot(with_respect_to=info.metric, layout=wr.Layout(y=10, w=12, h=9)),
     ]
-    if sized:
-        limit = parameter_limit(records)
+    if words.size:
         panels.append(
             wr.ScatterPlot(
-                title=f"Against size (limit {limit:,})" if limit else "Against size",
-                x=wr.SummaryMetric("parameters"),
+                title=f"Against {words.size}" + (f" ({_at_most(ranking)})" if words.limit is not None else ""),
+                x=wr.SummaryMetric(words.size),
                 y=wr.SummaryMetric(info.metric),
                 layout=wr.Layout(x=12, y=10, w=12, h=9),
             )
@@ -162,63 +132,62 @@ def _space_panels(info: SweepInfo, records: Sequence[RunRecord]) -> list[Any]:
     return panels
 
 
-def _curve_panels(info: SweepInfo, records: Sequence[RunRecord]) -> list[Any]:
-    logged = {key for record in records for row in record.history for key in row}
-    x = "epoch" if "epoch" in logged else "Step"
-    panels: list[Any] = [
-        wr.LinePlot(title=info.metric, x=x, y=[info.metric], max_runs_to_show=50, layout=wr.Layout(w=24, h=9))
-    ]
-    if "lr" in logged:
-        panels.append(
-            wr.LinePlot(title="learning rate", x=x, y=["lr"], max_runs_to_show=50, layout=wr.Layout(y=9, w=24, h=5))
-        )
+def _curve_panels(ranking: Ranking) -> list[Any]:
+    words = ranking.words
+    x = "Step" if words.axis == STEP else words.axis
+    metric = ranking.info.metric
+    panels: list[Any] = [wr.LinePlot(title=metric, x=x, y=[metric], max_runs_to_show=50, layout=wr.Layout(w=24, h=9))]
+    if words.rate:
+        layout = wr.Layout(y=9, w=24, h=5)
+        panels.append(wr.LinePlot(title=words.rate, x=x, y=[words.rate], max_runs_to_show=50, layout=layout))
     return panels
 
 
-def _media_keys(records: Sequence[RunRecord]) -> list[str]:
+def _media_keys(ranking: Ranking) -> list[str]:
     """Summary keys that hold a table or an image."""
-    return sorted(
-        {key for r in records for key, value in r.summary.items() if isinstance(value, Mapping) and "_type" in value}
-    )
+    found = (item for trial in ranking.trials for item in trial.record.summary.items())
+    return sorted({key for key, value in found if isinstance(value, Mapping) and "_type" in value})
 
 
-def _question(info: SweepInfo, records: Sequence[RunRecord]) -> str:
-    names = ", ".join(field.name for field in info.fields)
-    limit = parameter_limit(records)
-    under = f" with fewer than {limit:,} parameters" if limit else ""
-    return f"Which values of {names} {info.goal} {info.metric}{under}?"
+def _at_most(ranking: Ranking) -> str:
+    return f"at most {ranking.words.limit:,.6g}" if ranking.words.limit is not None else ""
 
 
-def _protocol(info: SweepInfo, records: Sequence[RunRecord]) -> list[str]:
-    items = [
-        f"Search: {info.method}, {info.goal} {info.metric}, over {len(info.fields)} fields.",
-        f"Runs are ranked by {info.metric} after their last epoch; the best epoch stands beside it.",
-        "Runs that broke a constraint, diverged, failed or were stopped early are listed, never ranked.",
-    ]
-    if limit := parameter_limit(records):
-        items.append(f"A network has fewer than {limit:,} parameters; anything larger is refused before training.")
+def _question(ranking: Ranking) -> str:
+    info, words = ranking.info, ranking.words
+    names = ", ".join(field.name for field in info.fields) or "the configuration"
+    under = f" with {_at_most(ranking)} {words.size}" if words.size else ""
+    return f"Which values of {names} {info.goal} {info.metric or 'the result'}{under}?"
+
+
+def _protocol(ranking: Ranking) -> list[str]:
+    info, words = ranking.info, ranking.words
+    goal = f"{info.goal} {info.metric}, " if info.metric else ""
+    items = [f"Search: {info.method}, {goal}over {len(info.fields)} fields."]
+    if info.metric:
+        items += [
+            f"Runs are ranked by {info.metric} at their end; the best value of each stands beside it.",
+            "Runs that broke a constraint, diverged, failed or were stopped early are listed, never ranked.",
+        ]
+    if words.size:
+        items.append(f"A run has {_at_most(ranking)} {words.size}; more is infeasible.")
     return items
 
 
-def _ranking(info: SweepInfo, records: Sequence[RunRecord]) -> str:
-    names = [field.name for field in info.fields]
-    head = ["", "run", info.metric, "parameters", *names]
+def _ranking(ranking: Ranking) -> str:
+    words, names = ranking.words, [field.name for field in ranking.info.fields]
+    head = ["", "run", ranking.info.metric, *([words.size] if words.size else []), *names]
     lines = [head, ["---"] * len(head)]
-    for place, run in enumerate(ranked(records, info)[:TOP], start=1):
-        count = number(run.summary.get("parameters"))
-        values = [_short(run.config.get(name)) for name in names]
-        size = f"{count:,.0f}" if count is not None else "–"
-        lines.append([str(place), run.label, info.show(value_of(run, info.metric)), size, *values])
+    for trial in ranking.ranked[:TOP]:
+        size = [f"{trial.size:,.6g}" if trial.size is not None else "–"] if words.size else []
+        values = [_short(trial.record.config.get(name)) for name in names]
+        lines.append([str(trial.rank), trial.label, words.show(trial.value), *size, *values])
     return "\n".join("| " + " | ".join(_cell(text) for text in line) + " |" for line in lines)
 
 
-def _unranked(info: SweepInfo, records: Sequence[RunRecord]) -> str:
-    said: dict[str, int] = {}
-    for record in records:
-        if why := reason(record, info.metric):
-            said[why] = said.get(why, 0) + 1
-    top = sorted(said.items(), key=lambda item: -item[1])[:TOP]
-    return "\n".join(f"- {count} × {_cell(why)}" for why, count in top)
+def _unranked(ranking: Ranking) -> str:
+    said = Counter(trial.reason for trial in ranking.trials if trial.reason)
+    return "\n".join(f"- {count} × {_cell(why)}" for why, count in said.most_common(TOP))
 
 
 def _short(value: Any) -> str:

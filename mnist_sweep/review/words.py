@@ -1,6 +1,9 @@
-"""Numbers as people read them."""
+"""Words and numbers as people read them."""
 
 from __future__ import annotations
+
+REPORT_OF = "review of sweep"
+"""With the sweep's id after it, the end of a stored report's description: so it is found again."""
 
 
 def duration(seconds: float) -> str:

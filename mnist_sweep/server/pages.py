@@ -18,12 +18,13 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
 from mnist_sweep.review import page as review
+from mnist_sweep.review.words import REPORT_OF
 from mnist_sweep.server import actions, addressed, login, reports, reviewing
 from mnist_sweep.server.auth import Keys
-from mnist_sweep.server.charts import Charts
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.http import Json
 from mnist_sweep.server.links import Links
+from mnist_sweep.server.payloads import Payloads
 from mnist_sweep.server.store import Store, files, projects, runs, sweeps, views
 from mnist_sweep.server.sweeper import Sweeper
 
@@ -38,6 +39,7 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_ASSET_HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 _COMPARED = 20
 Shown = dict[str, Any]
 View = Callable[[sqlite3.Connection, Request], Shown]
@@ -45,7 +47,7 @@ View = Callable[[sqlite3.Connection, Request], Shown]
 
 def routes(store: Store, keys: Keys, sweeper: Sweeper) -> list[Route]:
     """The pages' routes, the one to log in among them."""
-    pages = Pages(store, sweeper)
+    pages = Pages(store)
     environment = Environment(
         loader=FileSystemLoader([_TEMPLATES, review.TEMPLATES]), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
@@ -87,42 +89,34 @@ def asset(request: Request) -> Response:
     """The pages' own scripts and styles. A browser asks every time whether they changed."""
     name = request.path_params["name"]
     if name == "plotly.min.js":
-        path = review.plotly_bundle()
-    elif name in (*review.SCRIPTS, "review.css"):
-        path = review.STATIC / name
-    else:
-        raise HTTPException(404, "no such file")
-    return FileResponse(path, headers={"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"})
+        return FileResponse(review.plotly_bundle(), headers=_ASSET_HEADERS)
+    if name in review.SCRIPTS:
+        return FileResponse(review.STATIC / name, headers=_ASSET_HEADERS)
+    if name == "review.css":
+        return Response(review.stylesheet(), media_type="text/css", headers=_ASSET_HEADERS)
+    raise HTTPException(404, "no such file")
 
 
 class Pages:
     """What each page shows."""
 
-    def __init__(self, store: Store, sweeper: Sweeper) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._sweeper = sweeper
-        self._charts = Charts(store)
+        self._payloads = Payloads(store)
 
     def projects(self, db: sqlite3.Connection, request: Request) -> Shown:
         found = projects.listing(db, request.path_params.get("entity"))
-        return {"projects": [dict(row) | projects.activity(db, row["id"]) for row in found]}
+        origin = str(request.base_url).rstrip("/")
+        return {"origin": origin, "projects": [dict(row) | projects.activity(db, row["id"]) for row in found]}
 
     def project(self, db: sqlite3.Connection, request: Request) -> Shown:
         project = addressed.project(db, request)
         return {
             "project": project,
-            "sweeps": [self._sweep_row(db, row) for row in sweeps.listing(db, project["id"])],
+            "sweeps": [_sweep_row(db, row) for row in sweeps.listing(db, project["id"])],
             "runs": runs.of_project(db, project["id"]),
             "reports": [dict(row) | {"link": _report_link(row)} for row in views.listing(db, project["id"], "runs")],
         }
-
-    def _sweep_row(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> Shown:
-        info = reviewing.info(sweep)
-        best = self._sweeper.best_run(db, sweep)
-        about = {"title": info.title, "method": info.method, "metric": info.metric}
-        row = dict(sweep) | about | {"best": info.show(best[1] if best else None)}
-        count, active = runs.activity(db, sweep["id"])
-        return row | {"runs": count, "active": active or sweep["updated_at"]}
 
     def sweep(self, db: sqlite3.Connection, request: Request) -> Shown:
         sweep = addressed.sweep(db, request)
@@ -132,13 +126,13 @@ class Pages:
             "config": sweep["config"],
             "actions": list(actions.STATES),
             "token": actions.token(self._store),
-            "data": self._charts.sweep(db, sweep),
+            "data": self._payloads.sweep(db, sweep),
         }
 
     def sweep_news(self, db: sqlite3.Connection, request: Request) -> Shown:
         sweep = addressed.sweep(db, request)
         state = request.query_params.get("state", "")
-        return _finite(self._charts.sweep_news(db, sweep, _since(request, "cursor"), state))
+        return _finite(self._payloads.sweep_news(db, sweep, _since(request, "cursor"), state))
 
     def run(self, db: sqlite3.Connection, request: Request) -> Shown:
         row = addressed.run(db, request)
@@ -155,12 +149,12 @@ class Pages:
             "files": listing,
             "again": actions.can_run_again(row),
             "token": actions.token(self._store),
-            "data": self._charts.run(db, row, _sweep_of(db, row)),
+            "data": self._payloads.run(db, row, _sweep_of(db, row)),
         }
 
     def run_news(self, db: sqlite3.Connection, request: Request) -> Shown:
         row = addressed.run(db, request)
-        news = self._charts.run_news(db, row, _sweep_of(db, row), _since(request, "cursor"))
+        news = self._payloads.run_news(db, row, _sweep_of(db, row), _since(request, "cursor"))
         return _finite(news)
 
     def compare(self, db: sqlite3.Connection, request: Request) -> Shown:
@@ -172,7 +166,7 @@ class Pages:
             "project": project,
             "address": reviewing.address(project["entity"], project["name"]),
             "count": len(found),
-            "data": self._charts.compare(db, found, sweep),
+            "data": self._payloads.compare(db, found, sweep),
         }
 
     def report(self, db: sqlite3.Connection, request: Request) -> Shown:
@@ -181,7 +175,7 @@ class Pages:
         view = views.by_id(db, ids.decode("View", text))
         if view["project_id"] != project["id"]:
             raise HTTPException(404, "no such report")
-        wanted = re.search(r"review of sweep (\S+)$", view["description"] or "")
+        wanted = re.search(rf"{REPORT_OF} (\S+)$", view["description"] or "")
         return {
             "project": project,
             "address": reviewing.address(project["entity"], project["name"]),
@@ -210,6 +204,15 @@ def moment(text: str | None) -> str:
 
 def _finite(news: Shown) -> Shown:
     return dict(review.finite(news))
+
+
+def _sweep_row(db: sqlite3.Connection, sweep: sqlite3.Row) -> Shown:
+    ranking, best = reviewing.best(db, sweep)
+    info = ranking.info
+    about = {"title": info.title, "method": info.method, "metric": info.metric}
+    shown = ranking.words.show(best.value) if best else "–"
+    count, active = runs.activity(db, sweep["id"])
+    return dict(sweep) | about | {"best": shown, "runs": count, "active": active or sweep["updated_at"]}
 
 
 def _report_link(view: sqlite3.Row) -> str:

@@ -2,37 +2,62 @@
 
 import json
 import sqlite3
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from mnist_sweep.review.fields import observed_fields, sweep_info
-from mnist_sweep.review.media import Confusion, Mistake, confusion_from_table, mistakes_from_table
-from mnist_sweep.review.records import LIVE_STATES, RunRecord, SweepInfo, flatten
+from mnist_sweep.review.importance import measure
+from mnist_sweep.review.media import Media, Read, from_tables
+from mnist_sweep.review.ranking import Placed, Ranking, rank
+from mnist_sweep.review.records import RunRecord, SweepInfo, flatten, lanes, step_metrics
+from mnist_sweep.review.review import Review, review
+from mnist_sweep.review.status import LIVE_STATES
 from mnist_sweep.server.store import Store, artifacts, lines, runs, sweeps
 from mnist_sweep.server.store.kept import Kept
 
 _SWEEPS_KEPT = 16
+_MEASURES_KEPT = 32
 _TABLE_LIMIT = 20_000_000
 _ROWS = 1000
 """A run's history is kept in memory for the charts; more rows than a screen has points are of no use there."""
 
 
-class Records:
-    """Reads a sweep's runs as records; only those that changed since the last question are read again."""
+class Reviews:
+    """A store's sweeps, reviewed; only runs that changed since the last question are read again."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._kept: Kept[RunRecord] = Kept(_SWEEPS_KEPT)
+        # a page that is open asks again and again while no trial has ended: the sample is then the same
+        self._measured = lru_cache(_MEASURES_KEPT)(measure)
 
-    def of(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> tuple[SweepInfo, list[RunRecord]]:
-        """What the sweep is, and its runs with their histories, oldest first."""
-        lanes = _lanes(db, sweep)
+    def of(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> Review:
+        """The sweep's review, with what its best run got wrong."""
+        ranking = self.ranking(db, sweep)
+        media: dict[str, Media] = {}
+        if ranking.best and (row := runs.find(db, sweep["project_id"], ranking.best.id)) is not None:
+            media = {ranking.best.id: found} if (found := media_of(self._store, db, row["id"])) else {}
+        return review(ranking, media=media, measured=self._measured)
+
+    def ranking(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> Ranking:
+        """The sweep's runs with their histories, ranked."""
+        named = lanes([(agent["name"], agent["host"] or "") for agent in sweeps.agents(db, sweep["id"])])
         versions = runs.versions(db, sweep["id"])
-        records = self._kept.of(sweep["id"], versions, lambda key: record(db, runs.by_id(db, key), lanes))
+        records = self._kept.of(sweep["id"], versions, lambda key: record(db, runs.by_id(db, key), named))
         about = info(sweep)
-        return (about if about.fields else replace(about, fields=observed_fields(records))), records
+        return rank(about if about.fields else replace(about, fields=observed_fields(records)), records)
+
+
+def best(db: sqlite3.Connection, sweep: sqlite3.Row) -> tuple[Ranking, Placed | None]:
+    """The sweep's best run and the ranking it comes from, by the summaries alone."""
+    records = [record(db, row, history=False) for row in runs.of_sweep(db, sweep["id"])]
+    ranking = rank(info(sweep), records)
+    return ranking, ranking.best
 
 
 def info(sweep: sqlite3.Row) -> SweepInfo:
@@ -49,10 +74,15 @@ def info(sweep: sqlite3.Row) -> SweepInfo:
 
 
 def record(
-    db: sqlite3.Connection, row: sqlite3.Row, lanes: dict[str, str] | None = None, *, since: int = 0
+    db: sqlite3.Connection,
+    row: sqlite3.Row,
+    lanes: Mapping[str, str] | None = None,
+    *,
+    since: int = 0,
+    history: bool = True,
 ) -> RunRecord:
     """A run, or with `since` only the history that is newer than that change; evenly sampled where it is long."""
-    texts = lines.sample(lines.texts(db, row["id"], lines.HISTORY, since=since), _ROWS)
+    texts = lines.sample(lines.texts(db, row["id"], lines.HISTORY, since=since), _ROWS) if history else ()
     lane = (lanes or {}).get(row["agent"] or "", row["agent"] or row["host"] or "")
     return RunRecord(
         id=row["name"],
@@ -61,6 +91,7 @@ def record(
         config=flatten(runs.plain_config(row["config"])),
         summary=flatten(json.loads(row["summary"])),
         history=[json.loads(text) for text in texts],
+        step_metrics=step_metrics(runs.defined_metrics(row["config"])),
         created_at=datetime.fromisoformat(row["created_at"]),
         finished_at=None if row["state"] in LIVE_STATES else datetime.fromisoformat(row["heartbeat_at"]),
         agent=row["job_type"] or lane,  # as the public API's reader has it
@@ -70,17 +101,21 @@ def record(
     )
 
 
-def with_media(store: Store, db: sqlite3.Connection, key: int, found: RunRecord) -> RunRecord:
-    """The record with the confusion matrix and the misclassified images that the run (by row id) has logged."""
-    confusion: Confusion | None = None
-    mistakes: tuple[Mistake, ...] = ()
+def media_of(store: Store, db: sqlite3.Connection, key: int) -> Media | None:
+    """The confusion matrix and the misclassified images that the run (by row id) has logged."""
+    return from_tables(_tables(store, db, key))
+
+
+def _tables(store: Store, db: sqlite3.Connection, key: int) -> Iterator[tuple[dict[str, Any], Read]]:
     for contents in artifacts.logged(db, key, "run_table"):
-        blobs = {name: store.blobs.path(blob) for name, blob in contents.items()}
-        for name, path in blobs.items():
+        paths = {name: store.blobs.path(blob) for name, blob in contents.items()}
+
+        def read(name: str, paths: Mapping[str, Path] = paths) -> bytes:
+            return paths[name].read_bytes()
+
+        for name, path in paths.items():
             if name.endswith(".table.json") and (table := _table(path)) is not None:
-                confusion = confusion or confusion_from_table(table)
-                mistakes = mistakes or mistakes_from_table(table, lambda image: blobs[image].read_bytes())  # noqa: B023
-    return replace(found, confusion=confusion, mistakes=mistakes)
+                yield table, read
 
 
 def project_address(row: sqlite3.Row) -> str:
@@ -93,7 +128,7 @@ def address(entity: str, project: str) -> str:
 
 
 def _table(path: Path) -> dict[str, Any] | None:
-    """A logged table; None for what is too large to be one of ours, or no table."""
+    """A logged table; None for what is too large to be drawn, or no table."""
     if path.stat().st_size > _TABLE_LIMIT:
         return None
     try:
@@ -101,13 +136,3 @@ def _table(path: Path) -> dict[str, Any] | None:
     except ValueError:
         return None
     return table if isinstance(table, dict) else None
-
-
-def _lanes(db: sqlite3.Connection, sweep: sqlite3.Row) -> dict[str, str]:
-    """An agent's name to the words of its lane: its host, and a number where a host has several."""
-    agents = sweeps.agents(db, sweep["id"])
-    hosts = [agent["host"] or "agent" for agent in agents]
-    return {
-        agent["name"]: host if hosts.count(host) == 1 else f"{host} {i}"
-        for i, (agent, host) in enumerate(zip(agents, hosts, strict=True), start=1)
-    }

@@ -66,19 +66,6 @@ class Sweeper:
         bounds = [bound for bound in (size, config.run_cap) if bound is not None]
         return min(bounds, default=None)
 
-    def best_run(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> tuple[str, float] | None:
-        """The name and the metric of the sweep's best run by its summary, or None."""
-        metric = sweeps.parse_config(sweep["config"]).metric
-        if metric is None:
-            return None
-        values = [
-            (name, value)
-            for name, summary in runs.summaries(db, sweep["id"])
-            if isinstance(value := summary.get(metric.name), int | float)
-        ]
-        choose = max if metric.goal == "maximize" else min
-        return choose(values, key=lambda pair: pair[1], default=None)
-
     # Agents
 
     def heartbeat(self, agent_id: int, alive: Mapping[str, Any]) -> list[Command]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import math
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from PIL import Image
 
 from mnist_sweep.review.fields import sweep_info
-from mnist_sweep.review.media import Confusion, Mistake
+from mnist_sweep.review.media import Confusion, Media, Mistake
+from mnist_sweep.review.ranking import Ranking, rank
 from mnist_sweep.review.records import RunRecord, SweepInfo
+from mnist_sweep.review.review import Review, review
 
 START = datetime(2030, 1, 1, 9, 0, tzinfo=UTC)
 EPOCHS = 15
@@ -36,7 +39,18 @@ def info(**changes: Any) -> SweepInfo:
     return sweep_info(CONFIG | changes.pop("config", {}), **(about | changes))
 
 
-def sweep(count: int, seed: int = 0, *, media: int = 1, agents: int = 2) -> list[RunRecord]:
+def ranking(count: int, seed: int = 0) -> Ranking:
+    return rank(info(), sweep(count, seed))
+
+
+def reviewed(count: int, *, random: int = 0, media: int = 1) -> Review:
+    """The review of `count` runs beside a random search of `random`, with what the best `media` got wrong."""
+    found = ranking(count)
+    shown = {trial.id: mistakes() for trial in found.ranked[:media]}
+    return review(found, random=ranking(random, seed=7) if random else None, media=shown, samples=5000)
+
+
+def sweep(count: int, seed: int = 0, *, agents: int = 2) -> list[RunRecord]:
     """`count` runs over two agents: most finish, some are infeasible, diverge, are stopped, fail or still run."""
     dice = random.Random(seed)
     clock = [START + timedelta(seconds=3 * lane) for lane in range(agents)]
@@ -48,17 +62,10 @@ def sweep(count: int, seed: int = 0, *, media: int = 1, agents: int = 2) -> list
         records.append(record)
     if count > 8:
         last = records[-1]
-        half = last.history[: EPOCHS // 2] or [{"epoch": 1, "val/accuracy": 0.93, "lr": 0.01}]
+        half = list(last.history[: EPOCHS // 2]) or [{"epoch": 1, "val/accuracy": 0.93, "lr": 0.01}]
         summary = {"parameters": 7000, "epoch": len(half), "val/accuracy": half[-1]["val/accuracy"], "feasible": True}
-        records[-1] = RunRecord(
-            **(_fields(last) | {"state": "running", "summary": summary, "history": half, "finished_at": None})
-        )
-    best = sorted(
-        (r for r in records if r.state == "finished" and "val/accuracy" in r.summary),
-        key=lambda r: -r.summary["val/accuracy"],
-    )[:media]
-    shown = {record.id for record in best}
-    return [with_media(r) if r.id in shown else r for r in records]
+        records[-1] = replace(last, state="running", summary=summary, history=half, finished_at=None)
+    return records
 
 
 def _run(i: int, dice: random.Random, start: datetime, agent: str) -> RunRecord:
@@ -75,6 +82,7 @@ def _run(i: int, dice: random.Random, start: datetime, agent: str) -> RunRecord:
     parameters = 1000 + config["c1"] * 180 + config["c3"] * 290
     name = f"lr{config['max_lr']:.2g}-d{config['dropout']:.2f}-{parameters}p"
     about: dict[str, Any] = {"id": f"run{i:05d}", "name": name, "config": config, "created_at": start, "agent": agent}
+    about["step_metrics"] = {"val/accuracy": "epoch", "lr": "epoch"}
     summary: dict[str, Any] = {"parameters": parameters, "constraint/parameters": parameters - 9999, "feasible": True}
     if parameters >= 10_000:
         summary |= {"feasible": False, "reason": f"{parameters:,} parameters, the limit is 10,000", "_runtime": 0.4}
@@ -121,11 +129,12 @@ def _run(i: int, dice: random.Random, start: datetime, agent: str) -> RunRecord:
     )
 
 
-def with_media(record: RunRecord) -> RunRecord:
-    digits = [str(d) for d in range(10)]
+def mistakes() -> Media:
+    """What a run got wrong."""
+    digits = tuple(str(d) for d in range(10))
     counts = tuple(tuple(480 if i == j else (i * 7 + j * 3) % 11 // 8 for j in range(10)) for i in range(10))
-    mistakes = tuple(Mistake(100 + k, png(k), str(k % 10), str((k + 3) % 10), 0.99 - 0.01 * k) for k in range(18))
-    return RunRecord(**(_fields(record) | {"confusion": Confusion(tuple(digits), counts), "mistakes": mistakes}))
+    images = tuple(Mistake(100 + k, png(k), str(k % 10), str((k + 3) % 10), 0.99 - 0.01 * k) for k in range(18))
+    return Media(Confusion(digits, counts), images)
 
 
 def png(seed: int = 0) -> bytes:
@@ -136,7 +145,3 @@ def png(seed: int = 0) -> bytes:
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()
-
-
-def _fields(record: RunRecord) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in RunRecord.__dataclass_fields__}

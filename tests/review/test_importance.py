@@ -3,7 +3,8 @@ from __future__ import annotations
 import math
 import random
 
-from mnist_sweep.review.importance import importance
+from mnist_sweep.review.importance import Importance, Sample, measure
+from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import RunRecord, SweepField, SweepInfo
 
 FIELDS = (
@@ -14,6 +15,10 @@ FIELDS = (
     SweepField("width", "int", 1, 9),
 )
 INFO = SweepInfo(id="s", metric="val/accuracy", method="random", fields=FIELDS)
+
+
+def importance(records: list[RunRecord], info: SweepInfo) -> Importance:
+    return measure(Sample.of(rank(info, records)))
 
 
 def runs(count: int, seed: int, *, goal: float = 1.0) -> list[RunRecord]:

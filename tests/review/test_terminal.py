@@ -1,26 +1,31 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rich.console import Console
 
-from mnist_sweep.review.records import SweepInfo, ranked
+from mnist_sweep.review.ranking import rank
+from mnist_sweep.review.records import RunRecord, SweepInfo
+from mnist_sweep.review.review import Review, review
 from mnist_sweep.review.terminal import best_so_far_line, summary
 from tests.review import synthetic
 
 INFO = synthetic.info()
 RUNS = synthetic.sweep(40)
+RANKING = rank(INFO, RUNS)
 
 
-def shown(*arguments: object, width: int = 110, **options: object) -> str:
+def shown(found: Review, width: int = 110) -> str:
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    console.print(summary(*arguments, **options))  # type: ignore[arg-type]
+    console.print(summary(found))
     return console.export_text()
 
 
 def test_the_summary_has_the_ranking_the_reasons_and_the_findings() -> None:
-    text = shown(INFO, RUNS, baseline=synthetic.sweep(20, seed=3), evaluated_on=5000)
-    best = ranked(RUNS, INFO)[0]
+    text = shown(synthetic.reviewed(40, random=20))
+    best = RANKING.ranked[0]
     assert best.label in text
-    assert INFO.show(best.summary["val/accuracy"]) in text
+    assert RANKING.words.show(best.value) in text
     for words in (
         "Ranking",
         "Not ranked",
@@ -33,22 +38,26 @@ def test_the_summary_has_the_ranking_the_reasons_and_the_findings() -> None:
 
 
 def test_it_fits_a_narrow_terminal_and_an_empty_sweep() -> None:
-    assert max(map(len, shown(INFO, RUNS, width=60).splitlines())) <= 60
-    assert "No run has reported val/accuracy yet" in shown(INFO, [])
+    assert max(map(len, shown(review(RANKING), width=60).splitlines())) <= 60
+    assert "No run has reported val/accuracy yet" in shown(review(rank(INFO, [])))
+
+
+def test_a_sweep_without_sizes_has_no_column_for_them() -> None:
+    found = rank(SweepInfo("s", metric="loss", goal="minimize"), [RunRecord("a", summary={"loss": 0.5})])
+    text = shown(review(found))
+    assert "parameters" not in text
+    assert "0.5" in text
 
 
 def test_square_brackets_in_names_are_not_markup() -> None:
-    from dataclasses import replace
-
     runs = [replace(run, name=f"[red]{run.name}[/]") for run in RUNS]
-    assert f"[red]{ranked(RUNS, INFO)[0].name}[/]" in shown(INFO, runs, width=160)
+    assert f"[red]{RANKING.ranked[0].label}[/]" in shown(review(rank(INFO, runs)), width=160)
 
 
 def test_the_line_of_blocks_rises_to_the_best_for_either_goal() -> None:
-    line = best_so_far_line(INFO, RUNS)
+    line = best_so_far_line(RANKING)
     assert line is not None
     blocks = [c for c in line.plain if c in "▁▂▃▄▅▆▇█"]
     assert blocks == sorted(blocks)
     assert blocks[-1] == "█"
-    loss = SweepInfo(**(vars(INFO) | {"metric": "val/loss", "goal": "minimize"}))
-    assert best_so_far_line(loss, RUNS) is not None
+    assert best_so_far_line(rank(replace(INFO, metric="val/loss", goal="minimize"), RUNS)) is not None

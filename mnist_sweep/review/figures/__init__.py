@@ -1,19 +1,20 @@
-"""Records in, Plotly figures out.
+"""A ranking in, Plotly figures out; None where there is nothing to draw.
 
 A figure is the plain dict of Plotly's JSON form, `{"data": [...], "layout": {...}}`: a page embeds it as it is, and
 `plotly.graph_objects.Figure(figure)` shows it in a notebook. Building dicts keeps a sweep of 1,000 runs in
 milliseconds; the tests pass every figure through Plotly's own validation.
 """
 
-from mnist_sweep.review.figures.mistakes import confusion_matrix
+from mnist_sweep.review.figures.confusion import confusion_matrix
 from mnist_sweep.review.figures.progress import best_so_far, curve_points, learning_curves, timeline
-from mnist_sweep.review.figures.run import logged_points, run_curves
+from mnist_sweep.review.figures.run import axes, logged_points, run_curves
 from mnist_sweep.review.figures.space import importance_bars, parallel_coordinates, slices
 from mnist_sweep.review.figures.style import Figure
-from mnist_sweep.review.figures.tradeoff import parameter_limit, tradeoff
+from mnist_sweep.review.figures.tradeoff import tradeoff
 
 __all__ = [
     "Figure",
+    "axes",
     "best_so_far",
     "confusion_matrix",
     "curve_points",
@@ -21,7 +22,6 @@ __all__ = [
     "learning_curves",
     "logged_points",
     "parallel_coordinates",
-    "parameter_limit",
     "run_curves",
     "slices",
     "timeline",

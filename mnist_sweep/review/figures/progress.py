@@ -8,59 +8,38 @@ from typing import Any
 
 import numpy as np
 
-from mnist_sweep.review.figures.style import (
-    ACCENT,
-    BEST,
-    FAINT,
-    GREY,
-    SERIES,
-    STATUS,
-    Figure,
-    epoch_axis,
-    escape,
-    layout,
-    metric_axis,
-)
-from mnist_sweep.review.records import (
-    RunRecord,
-    Status,
-    SweepInfo,
-    by_age,
-    number,
-    ranked,
-    status,
-    value_of,
-)
+from mnist_sweep.review.chance import expected_best
+from mnist_sweep.review.figures.style import Figure, escape, layout, metric_axis, x_axis
+from mnist_sweep.review.palette import ACCENT, BEST, FAINT, GREY, SERIES, STATES
+from mnist_sweep.review.ranking import Ranking, Trial
+from mnist_sweep.review.records import RunRecord, number
+from mnist_sweep.review.status import Status
+from mnist_sweep.review.vocabulary import Vocabulary
+from mnist_sweep.review.words import duration
 
 TOP_CURVES = 8
 MAX_POINTS = 200
 
 
-def best_so_far(records: Sequence[RunRecord], info: SweepInfo, baseline: Sequence[RunRecord] = ()) -> Figure:
-    """Every trial's value, and the best one so far, against the number of trials proposed.
+def best_so_far(ranking: Ranking, random: Sequence[float] = ()) -> Figure | None:
+    """Every trial's value, and the best one so far, against the number of trials proposed; None with nothing ranked.
 
-    Infeasible and failed trials count: they cost a proposal. `baseline` are the runs of a random search; as their
+    Infeasible and failed trials count: they cost a proposal. `random` are the values of a random search; as their
     order means nothing, they are drawn as the median and the 10–90 % band of the best of n of them.
     """
-    runs = [run for run in by_age(records) if status(run, info.metric) not in (Status.RUNNING, Status.BASELINE)]
-    good = {run.id for run in ranked(runs, info)}
-    points = [(i + 1, run, value_of(run, info.metric)) for i, run in enumerate(runs) if run.id in good]
-    best: list[float] = []
-    for _, _, value in points:
-        assert value is not None  # ranked
-        best.append(value if not best else max(best[-1], value, key=lambda v: info.sign * v))
-    shown = "%{y:.2%}" if info.is_fraction else "%{y:.4g}"
-    random = [v for run in ranked(baseline, info) if (v := value_of(run, info.metric)) is not None]
-    data = _random_band(random, info)
+    points, shown = ranking.progress, ranking.words.shown
+    if not points:
+        return None
+    data = _random_band(random, ranking.info.sign)
     data += [
         {
             "type": "scatter",
             "mode": "markers",
             "name": "a trial",
-            "x": [x for x, _, _ in points],
-            "y": [value for _, _, value in points],
-            "ids": [run.id for _, run, _ in points],
-            "text": [escape(run.label) for _, run, _ in points],
+            "x": [point.proposal for point in points],
+            "y": [point.trial.value for point in points],
+            "ids": [point.trial.id for point in points],
+            "text": [escape(point.trial.label) for point in points],
             "marker": {"size": 6, "color": FAINT, "line": {"width": 1, "color": ACCENT}},
             "hovertemplate": f"trial %{{x}}: %{{text}}<br>{shown}<extra></extra>",
         },
@@ -68,50 +47,32 @@ def best_so_far(records: Sequence[RunRecord], info: SweepInfo, baseline: Sequenc
             "type": "scatter",
             "mode": "lines",
             "name": "best so far",
-            "x": [x for x, _, _ in points] + [len(runs)] * bool(best),
-            "y": best + best[-1:],
+            "x": [*(point.proposal for point in points), len(ranking.ended)],
+            "y": [*(point.best for point in points), points[-1].best],
             "line": {"shape": "hv", "color": BEST, "width": 2.5},
             "hovertemplate": f"best of %{{x}}: {shown}<extra></extra>",
         },
     ]
-    values = [value for _, _, value in points if value is not None]
     shape = layout(
         xaxis={"title": {"text": "trials"}, "rangemode": "tozero", "zeroline": False},
-        yaxis=metric_axis(info, values + random),
+        yaxis=metric_axis(ranking, [*ranking.values, *random]),
         showlegend=bool(random),
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
     )
     return {"data": data, "layout": shape}
 
 
-def expected_best(values: Sequence[float], quantile: float, sign: float = 1.0) -> list[float]:
-    """The quantile of the best of the first n values over all orders of them, for n = 1 … len(values).
-
-    Exact: the best of n drawn without replacement is at most the k-th smallest with probability C(k, n) / C(N, n).
-    """
-    ordered = np.sort(np.asarray(values, dtype=float) * sign)
-    total = len(ordered)
-    found: list[float] = []
-    below = np.ones(total)  # P(best of n <= k-th smallest), for k = 1 … N; n = 0 gives 1
-    ranks = np.arange(1, total + 1)
-    for n in range(total):
-        below = below * np.clip(ranks - n, 0, None) / (total - n)
-        found.append(float(ordered[np.searchsorted(below, quantile - 1e-12)] * sign))
-    return found
-
-
-def _random_band(values: Sequence[float], info: SweepInfo) -> list[dict[str, Any]]:
+def _random_band(values: Sequence[float], sign: float) -> list[dict[str, Any]]:
     if not values:
         return []
     x = list(range(1, len(values) + 1))
     edge = {"type": "scatter", "mode": "lines", "x": x, "hoverinfo": "skip", "showlegend": False}
     return [
-        edge | {"y": expected_best(values, 0.1, info.sign), "line": {"width": 0}},
-        edge
-        | {"y": expected_best(values, 0.9, info.sign), "line": {"width": 0}, "fill": "tonexty", "fillcolor": FAINT},
+        edge | {"y": expected_best(values, 0.1, sign), "line": {"width": 0}},
+        edge | {"y": expected_best(values, 0.9, sign), "line": {"width": 0}, "fill": "tonexty", "fillcolor": FAINT},
         edge
         | {
-            "y": expected_best(values, 0.5, info.sign),
+            "y": expected_best(values, 0.5, sign),
             "name": f"random search ({len(values)} trials, median and 10–90 %)",
             "line": {"color": GREY, "dash": "dash", "width": 2},
             "showlegend": True,
@@ -119,75 +80,80 @@ def _random_band(values: Sequence[float], info: SweepInfo) -> list[dict[str, Any
     ]
 
 
-def curve_points(record: RunRecord, info: SweepInfo) -> dict[str, list[float | None]]:
-    """A run's curve: epoch (or step), metric and learning rate, at most `MAX_POINTS` of each, evenly taken."""
-    rows = [row for row in record.history if number(row.get(info.metric)) is not None]
+def curve_points(record: RunRecord, metric: str, words: Vocabulary) -> dict[str, list[float | None]]:
+    """A run's curve: x, metric and learning rate (if there is one), at most `MAX_POINTS` of each, evenly taken."""
+    rows = [row for row in record.history if number(row.get(metric)) is not None]
     if len(rows) > MAX_POINTS:
         places = np.linspace(0, len(rows) - 1, MAX_POINTS).round().astype(int)
         rows = [rows[place] for place in places]
-    return {
-        "x": [number(row.get("epoch", row.get("_step", i))) for i, row in enumerate(rows)],
-        "y": [number(row.get(info.metric)) for row in rows],
-        "lr": [number(row.get("lr")) for row in rows],
-    }
+    columns = {"x": words.axis, "y": metric} | ({"rate": words.rate} if words.rate else {})
+    return {column: [number(row.get(key)) for row in rows] for column, key in columns.items()}
 
 
-def learning_curves(records: Sequence[RunRecord], info: SweepInfo) -> Figure:
-    """The metric over the epochs, the learning rate below: the best runs in colour, all others in grey.
+def learning_curves(ranking: Ranking) -> Figure | None:
+    """The metric along the x axis, the learning rate below: the best runs in colour, all others in grey.
 
     Each trace's `meta` says which runs it joins (`runs`) and which of their columns it draws (`column`), so that a
-    page can fill it again from newer points.
+    page can fill it again from newer points. None where no run logged its metric twice.
     """
-    drawn = [run for run in records if run.history]
-    top = ranked(drawn, info)[:TOP_CURVES]
-    live = [run for run in drawn if status(run, info.metric) is Status.RUNNING]
-    apart = {run.id for run in (*top, *live)}
-    rest = [run for run in drawn if run.id not in apart]
-    points = {run.id: curve_points(run, info) for run in drawn}
+    info, words = ranking.info, ranking.words
+    points = {trial.id: curve_points(trial.record, info.metric, words) for trial in ranking.trials}
+    drawn = [trial for trial in ranking.trials if points[trial.id]["x"]]
+    if not any(len(points[trial.id]["x"]) > 1 for trial in drawn):
+        return None
+    top = [trial for trial in ranking.ranked if points[trial.id]["x"]][:TOP_CURVES]
+    live = [trial for trial in drawn if trial.status is Status.RUNNING]
+    apart = {trial.id for trial in (*top, *live)}
+    rest = [trial for trial in drawn if trial.id not in apart]
+    columns = ["y", "rate"] if words.rate else ["y"]
     data: list[dict[str, Any]] = []
     if rest:
-        data += _curve_pair(rest, points, {"color": FAINT, "width": 1}, hover=False)
-    for run in live:
-        data += _curve_pair([run], points, {"color": STATUS[Status.RUNNING], "width": 2, "dash": "dot"})
-    for run, colour in reversed(list(zip(top, SERIES, strict=False))):
-        data += _curve_pair([run], points, {"color": colour, "width": 2})
-    finals = [value for run in (*top, *rest) if (value := value_of(run, info.metric)) is not None]
-    heights = [y for curve in points.values() for y in curve["y"] if y is not None]
-    if len(finals) > 1 and heights:  # the best epoch need not be the last
-        finals.append(max(heights, key=lambda y: info.sign * y))
-    curve_axis = metric_axis(info, finals, domain=[0.36, 1.0])
+        data += _curves(rest, points, columns, {"color": FAINT, "width": 1}, hover=False)
+    for trial in live:
+        line = {"color": STATES[Status.RUNNING].light, "width": 2, "dash": "dot"}
+        data += _curves([trial], points, columns, line)
+    for best, colour in reversed(list(zip(top, SERIES, strict=False))):
+        data += _curves([best], points, columns, {"color": colour, "width": 2})
+    heights = [trial.value for trial in (*top, *rest) if trial.value is not None]
+    seen = [y for curve in points.values() for y in curve["y"] if y is not None]
+    if len(heights) > 1:  # a run need not end at its best
+        heights.append(max(seen, key=lambda y: info.sign * y))
     shape = layout(
-        xaxis=epoch_axis(max((x or 0.0 for p in points.values() for x in p["x"]), default=0.0), anchor="y2"),
-        yaxis=curve_axis,
-        yaxis2={
-            "title": {"text": "learning rate", "standoff": 14},
+        xaxis=x_axis(words.axis, [x for curve in points.values() for x in curve["x"]]),
+        yaxis=metric_axis(ranking, heights),
+        showlegend=bool(top),
+        legend={"orientation": "v", "x": 1.01, "y": 1, "traceorder": "reversed"},
+        height=520 if words.rate else 420,
+    )
+    if words.rate:
+        shape["xaxis"]["anchor"] = "y2"
+        shape["yaxis"]["domain"] = [0.36, 1.0]
+        shape["yaxis2"] = {
+            "title": {"text": escape(words.rate), "standoff": 14},
             "domain": [0.0, 0.26],
             "rangemode": "tozero",
             "zeroline": False,
             "automargin": True,
-        },
-        showlegend=bool(top),
-        legend={"orientation": "v", "x": 1.01, "y": 1, "traceorder": "reversed"},
-        height=520,
-    )
+        }
     return {"data": data, "layout": shape}
 
 
-def _curve_pair(
-    runs: Sequence[RunRecord],
+def _curves(
+    trials: Sequence[Trial],
     points: dict[str, dict[str, list[float | None]]],
+    columns: Sequence[str],
     line: dict[str, Any],
     hover: bool = True,
 ) -> list[dict[str, Any]]:
-    ids = [run.id for run in runs]
-    name = escape(runs[0].label) if len(runs) == 1 else f"{len(runs)} others"
+    ids = [trial.id for trial in trials]
+    name = escape(trials[0].label) if len(trials) == 1 else f"{len(trials)} others"
     traces = []
-    for column, axis in (("y", "y"), ("lr", "y2")):
+    for column in columns:
         trace: dict[str, Any] = {
             "type": "scatter",
             "mode": "lines",
             "name": name,
-            "yaxis": axis,
+            "yaxis": "y2" if column == "rate" else "y",
             "line": line,
             "meta": {"runs": ids, "column": column},
             "showlegend": column == "y",
@@ -209,17 +175,18 @@ def _joined(ids: Sequence[str], points: dict[str, dict[str, list[float | None]]]
     return values[:-1]
 
 
-def timeline(records: Sequence[RunRecord], info: SweepInfo) -> Figure | None:
+def timeline(ranking: Ranking) -> Figure | None:
     """One lane per agent, one bar per trial from start to end, coloured by how it ended; None without times."""
-    timed = [run for run in by_age(records) if run.created_at is not None]
+    timed = [trial for trial in ranking.trials if trial.record.created_at is not None]
     if not timed:
         return None
-    lanes = list(dict.fromkeys(run.agent or "one agent" for run in timed))
+    lanes = list(dict.fromkeys(trial.record.agent or "one agent" for trial in timed))
     data: list[dict[str, Any]] = []
     for kind in Status:
-        runs = [run for run in timed if status(run, info.metric) is kind]
-        if not runs:
+        trials = [trial for trial in timed if trial.status is kind]
+        if not trials:
             continue
+        runs = [trial.record for trial in trials]
         data.append(
             {
                 "type": "bar",
@@ -230,11 +197,11 @@ def timeline(records: Sequence[RunRecord], info: SweepInfo) -> Figure | None:
                 "x": [1000.0 * _length(run) for run in runs],  # a bar on a date axis is as long as milliseconds
                 "ids": [run.id for run in runs],
                 "text": [
-                    escape(f"{run.label}, {_length(run):.0f} s, {info.show(value_of(run, info.metric))}")
-                    for run in runs
+                    escape(", ".join([trial.label, duration(_length(trial.record)), *_shown(trial, ranking)]))
+                    for trial in trials
                 ],
                 "textposition": "none",
-                "marker": {"color": STATUS[kind], "line": {"width": 0}},
+                "marker": {"color": STATES[kind].light, "line": {"width": 0}},
                 "hovertemplate": "%{text}<extra>%{fullData.name}</extra>",
             }
         )
@@ -248,6 +215,10 @@ def timeline(records: Sequence[RunRecord], info: SweepInfo) -> Figure | None:
         height=110 + 38 * len(lanes),
     )
     return {"data": data, "layout": shape}
+
+
+def _shown(trial: Trial, ranking: Ranking) -> list[str]:
+    return [] if trial.value is None else [ranking.words.show(trial.value)]
 
 
 def _length(run: RunRecord) -> float:

@@ -1,89 +1,110 @@
-"""Everything one run has logged, over its epochs or steps."""
+"""Everything one run has logged, along the step metrics it defined."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from mnist_sweep.review.figures.style import SERIES, Figure, epoch_axis, escape, layout
-from mnist_sweep.review.records import RunRecord, number
+from mnist_sweep.review.figures.style import Figure, escape, layout, x_axis
+from mnist_sweep.review.palette import SERIES
+from mnist_sweep.review.records import STEP, RunRecord, number
+from mnist_sweep.review.vocabulary import is_fraction
 
 MAX_PANELS = 12
 MAX_ROWS = 500
 COLUMNS = 3
-AXES = ("epoch", "_step")
+RUNTIME = "_runtime"
+
+Points = dict[str, list[float | None]]
 
 
-def logged_points(record: RunRecord) -> dict[str, list[float | None]]:
-    """Columns by name, `x` (the epoch, else the step) and every numeric key of the history; at most `MAX_ROWS` rows."""
+def logged_points(record: RunRecord) -> Points:
+    """Columns by name: every numeric key of the history, `_step` and `_runtime`; at most `MAX_ROWS` rows."""
     rows = list(record.history)
     if len(rows) > MAX_ROWS:
         rows = [rows[place] for place in np.linspace(0, len(rows) - 1, MAX_ROWS).round().astype(int)]
-    keys = dict.fromkeys(key for row in rows for key, value in row.items() if _is_metric(key, value))
-    points: dict[str, list[float | None]] = {"x": [number(row.get("epoch", row.get("_step"))) for row in rows]}
-    return points | {key: [number(row.get(key)) for row in rows] for key in keys}
+    keys = dict.fromkeys(key for row in rows for key, value in row.items() if number(value) is not None)
+    wanted = [key for key in keys if not key.startswith("_") or key in (STEP, RUNTIME)]
+    return {key: [number(row.get(key)) for row in rows] for key in wanted}
 
 
-def run_curves(record: RunRecord) -> Figure | None:
-    """A panel for each kind of metric (`train/loss` and `val/loss` share one); None when nothing was logged.
+def axes(record: RunRecord, points: Points) -> list[str]:
+    """What the run's metrics may be drawn over: the step metrics it defined, its step, its time, and what counts up."""
+    defined = [axis for axis in dict.fromkeys(record.step_metrics.values()) if axis in points]
+    counting = [key for key, values in points.items() if not key.startswith("_") and _counts_up(values)]
+    return list(dict.fromkeys([*defined, *(key for key in (STEP, RUNTIME) if key in points), *counting]))
 
-    Each trace's `meta` says which run and column it draws, so that a page can fill it again from newer points.
+
+def run_curves(record: RunRecord, over: str = "") -> Figure | None:
+    """A panel for each kind of metric (`train/loss` and `val/loss` share one); None when nothing was logged twice.
+
+    The x axis is `over`, or else each metric's own step metric. Each trace's `meta` says which run and columns it
+    draws, so that a page can fill it again from newer points.
     """
     points = logged_points(record)
-    panels: dict[str, list[str]] = {}
-    for key in points:
-        if key != "x":
-            panels.setdefault(key.rsplit("/", 1)[-1], []).append(key)
-    shown = [(kind, sorted(keys, reverse=True)) for kind, keys in panels.items()]  # val/… before train/…
-    shown = sorted(shown, key=lambda panel: -len(panel[1]))[:MAX_PANELS]
-    if not shown:
+    shown = _panels(points, set(record.step_metrics.values()))
+    if not shown or len(record.history) < 2:
         return None
     columns = 2 if len(shown) == 4 else min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     grid = {"rows": rows, "columns": columns, "pattern": "independent", "xgap": 0.14, "ygap": 0.3}
     shape = layout(grid=grid, height=80 + 210 * rows, margin={"l": 52, "r": 16, "t": 30, "b": 44}, annotations=[])
-    axis = _x_axis(record, points)
     data: list[dict[str, Any]] = []
-    for i, (kind, keys) in enumerate(shown):
+    for i, keys in enumerate(shown):
         suffix = "" if i == 0 else str(i + 1)
-        shape[f"xaxis{suffix}"] = axis if i >= len(shown) - columns else axis | {"title": {"text": ""}}
+        own = [over or record.axis_of(key) for key in keys]
+        axis = x_axis(own[0], points.get(own[0], []))
+        below = i >= len(shown) - columns or len({*own, *_first_axes(shown, record, over)}) > 1
+        shape[f"xaxis{suffix}"] = axis if below else axis | {"title": {"text": ""}}
         shape[f"yaxis{suffix}"] = {"zeroline": False, "automargin": True}
-        if "acc" in kind:
+        if all(is_fraction(key, points[key]) for key in keys):
             shape[f"yaxis{suffix}"]["tickformat"] = ".2%"
-        shape["annotations"].append(_heading(kind, keys, suffix))
-        for key, colour in zip(keys, SERIES, strict=False):
+        shape["annotations"].append(_heading(keys, suffix))
+        for key, along, colour in zip(keys, own, SERIES, strict=False):
             data.append(
                 {
                     "type": "scatter",
                     "mode": "lines+markers" if len(record.history) < 40 else "lines",
                     "name": escape(key),
-                    "x": points["x"],
+                    "x": points.get(along, []),
                     "y": points[key],
                     "xaxis": f"x{suffix}",
                     "yaxis": f"y{suffix}",
                     "connectgaps": True,
                     "line": {"color": colour, "width": 2},
                     "marker": {"size": 4},
-                    "meta": {"runs": [record.id], "column": key},
+                    "meta": {"runs": [record.id], "x": along, "column": key},
                 }
             )
     return {"data": data, "layout": shape}
 
 
-def _heading(kind: str, keys: list[str], suffix: str) -> dict[str, Any]:
+def _panels(points: Mapping[str, Any], step_metrics: set[str]) -> list[list[str]]:
+    """The metrics of each panel, the panels with most of them first."""
+    panels: dict[str, list[str]] = {}
+    for key in points:
+        if not key.startswith("_") and key not in step_metrics:
+            panels.setdefault(key.rsplit("/", 1)[-1], []).append(key)
+    shown = [sorted(keys, reverse=True) for keys in panels.values()]  # val/… before train/…
+    return sorted(shown, key=lambda keys: -len(keys))[:MAX_PANELS]
+
+
+def _first_axes(shown: Sequence[Sequence[str]], record: RunRecord, over: str) -> set[str]:
+    return {over or record.axis_of(keys[0]) for keys in shown}
+
+
+def _counts_up(values: Sequence[float | None]) -> bool:
+    known = [value for value in values if value is not None]
+    rising = all(a <= b for a, b in pairwise(known))
+    return rising and len(set(known)) > 1 and all(value.is_integer() for value in known)
+
+
+def _heading(keys: Sequence[str], suffix: str) -> dict[str, Any]:
     """The panel's title; with several keys in it, each in the colour of its line."""
     words = [f'<span style="color:{colour}">{escape(key)}</span>' for key, colour in zip(keys, SERIES, strict=False)]
-    text = "   ".join(words) if len(keys) > 1 else escape(keys[0] if keys else kind)
+    text = "   ".join(words) if len(keys) > 1 else escape(keys[0])
     place = {"xref": f"x{suffix} domain", "yref": f"y{suffix} domain", "x": 0, "y": 1.04}
     return place | {"text": text, "showarrow": False, "xanchor": "left", "yanchor": "bottom"}
-
-
-def _x_axis(record: RunRecord, points: dict[str, list[float | None]]) -> dict[str, Any]:
-    if any("epoch" in row for row in record.history):
-        return epoch_axis(max((x or 0.0 for x in points["x"]), default=0.0))
-    return {"zeroline": False, "title": {"text": "step"}}
-
-
-def _is_metric(key: str, value: Any) -> bool:
-    return not key.startswith("_") and key not in AXES and number(value) is not None

@@ -7,10 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from mnist_sweep.review.figures.style import (
-    ACCENT,
-    BEST,
-    FAINT,
-    GREY,
     Figure,
     colour_range,
     escape,
@@ -20,37 +16,42 @@ from mnist_sweep.review.figures.style import (
     metric_axis,
 )
 from mnist_sweep.review.importance import Importance
-from mnist_sweep.review.records import RunRecord, SweepField, SweepInfo, number, ranked, value_of
+from mnist_sweep.review.palette import ACCENT, BEST, FAINT, GREY
+from mnist_sweep.review.ranking import Placed, Ranking
+from mnist_sweep.review.records import SweepField, number
 
 MAX_SLICES = 12
 
 
-def parallel_coordinates(records: Sequence[RunRecord], info: SweepInfo) -> Figure:
-    """One line per ranked run through all searched fields, `parameters` and the metric, coloured by the metric.
+def parallel_coordinates(ranking: Ranking) -> Figure | None:
+    """One line per ranked run through all searched fields, the size and the metric, coloured by the metric.
 
-    A logarithmic dimension holds log10 of its values, with ticks at the powers of ten. `ids` are the runs' ids.
+    A logarithmic dimension holds log10 of its values, with ticks at the powers of ten. `ids` are the runs' ids. None
+    with nothing ranked or nothing searched.
     """
-    runs = ranked(records, info)[::-1]  # the best last, so that they are drawn on top
-    values = [value_of(run, info.metric) or 0.0 for run in runs]
-    dimensions = [_dimension(field, runs) for field in info.fields]
-    if any(number(run.summary.get("parameters")) is not None for run in runs):
-        counts = [number(run.summary.get("parameters")) for run in runs]
-        if len(set(counts)) > 1:
-            dimensions.append({"label": "parameters", "values": counts})
-    dimensions.append(
-        {"label": escape(info.metric), "values": values} | ({"tickformat": ".2%"} if info.is_fraction else {})
-    )
+    trials = ranking.ranked[::-1]  # the best last, so that they are drawn on top
+    if not trials or not ranking.info.fields:
+        return None
+    values = [trial.value for trial in trials]
+    dimensions = [_dimension(field, trials) for field in ranking.info.fields]
+    sizes = [trial.size for trial in trials]
+    if len(set(sizes) - {None}) > 1:
+        dimensions.append({"label": escape(ranking.words.size), "values": sizes})
+    metric: dict[str, Any] = {"label": escape(ranking.info.metric), "values": values}
+    dimensions.append(metric | ({"tickformat": ".2%"} if ranking.words.fraction else {}))
     trace = {
         "type": "parcoords",
-        "ids": [run.id for run in runs],
+        "ids": [trial.id for trial in trials],
         "dimensions": dimensions,
         "line": {"color": values, "coloraxis": "coloraxis"},
     }
-    return {"data": [trace], "layout": layout(coloraxis=colour_range(values, info.sign))}
+    return {"data": [trace], "layout": layout(coloraxis=colour_range(values, ranking.info.sign))}
 
 
-def importance_bars(importance: Importance) -> Figure:
+def importance_bars(importance: Importance) -> Figure | None:
     """One bar per field, the largest on top; a tick marks what shuffled results reach, bars below it are grey."""
+    if not importance.shares:
+        return None
     names = list(importance.shares)[::-1]
     bar = {
         "type": "bar",
@@ -76,59 +77,58 @@ def importance_bars(importance: Importance) -> Figure:
     }
 
 
-def slices(records: Sequence[RunRecord], info: SweepInfo, first: Sequence[str] = ()) -> Figure:
+def slices(ranking: Ranking, first: Sequence[str] = ()) -> Figure | None:
     """The metric against each searched field in a panel of its own, all on one metric axis.
 
-    `first` orders the panels (the most important field first). The best run is marked in every panel.
+    `first` orders the panels (the most important field first). The best run is marked in every panel. None with
+    nothing ranked or nothing searched.
     """
-    runs = ranked(records, info)
     place = {name: i for i, name in enumerate(first)}
-    fields = sorted(info.fields, key=lambda f: place.get(f.name, len(place)))[:MAX_SLICES]
-    columns = min(4, max(len(fields), 1))
-    rows = math.ceil(len(fields) / columns) or 1
-    values = [value_of(run, info.metric) or 0.0 for run in runs]
+    fields = sorted(ranking.info.fields, key=lambda f: place.get(f.name, len(place)))[:MAX_SLICES]
+    if not ranking.ranked or not fields:
+        return None
+    columns = min(4, len(fields))
+    rows = math.ceil(len(fields) / columns)
+    values = ranking.values
     shape = layout(
         grid={"rows": rows, "columns": columns, "pattern": "independent", "xgap": 0.1, "ygap": 0.34},
         height=70 + 190 * rows,
-        coloraxis=colour_range(values, info.sign),
+        coloraxis=colour_range(values, ranking.info.sign),
     )
     data: list[dict[str, Any]] = []
     for i, field in enumerate(fields):
         suffix = "" if i == 0 else str(i + 1)
         shape[f"xaxis{suffix}"] = field_axis(field)
-        shape[f"yaxis{suffix}"] = metric_axis(info, values, title={"text": ""}) | (
+        shape[f"yaxis{suffix}"] = metric_axis(ranking, values, title={"text": ""}) | (
             {"matches": "y", "showticklabels": i % columns == 0} if i else {}
         )
-        data += _slice(field, runs, values, suffix, info)
+        data += _slice(field, ranking, suffix)
     return {"data": data, "layout": shape}
 
 
-def _slice(
-    field: SweepField, runs: Sequence[RunRecord], values: Sequence[float], suffix: str, info: SweepInfo
-) -> list[dict[str, Any]]:
-    text = [escape(run.label) for run in runs]
-    x = [_plain(field, run.config.get(field.name)) for run in runs]
+def _slice(field: SweepField, ranking: Ranking, suffix: str) -> list[dict[str, Any]]:
+    trials, values = ranking.ranked, ranking.values
+    x = [_plain(field, trial.record.config.get(field.name)) for trial in trials]
     axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "type": "scatter", "mode": "markers"}
-    shown = "%{y:.2%}" if info.is_fraction else "%{y:.4g}"
     points = axes | {
         "x": x,
-        "y": list(values),
-        "text": text,
-        "ids": [run.id for run in runs],
-        "marker": {"size": 7, "color": list(values), "coloraxis": "coloraxis", "line": {"width": 0.5, "color": GREY}},
-        "hovertemplate": f"%{{text}}<br>{escape(field.name)} %{{x}}<br>{shown}<extra></extra>",
+        "y": values,
+        "text": [escape(trial.label) for trial in trials],
+        "ids": [trial.id for trial in trials],
+        "marker": {"size": 7, "color": values, "coloraxis": "coloraxis", "line": {"width": 0.5, "color": GREY}},
+        "hovertemplate": f"%{{text}}<br>{escape(field.name)} %{{x}}<br>{ranking.words.shown}<extra></extra>",
     }
     best = axes | {
         "x": x[:1],
-        "y": list(values[:1]),
+        "y": values[:1],
         "marker": {"size": 13, "symbol": "circle-open", "color": BEST, "line": {"width": 2}},
         "hoverinfo": "skip",
     }
     return [points, best]
 
 
-def _dimension(field: SweepField, runs: Sequence[RunRecord]) -> dict[str, Any]:
-    raw = [run.config.get(field.name) for run in runs]
+def _dimension(field: SweepField, trials: Sequence[Placed]) -> dict[str, Any]:
+    raw = [trial.record.config.get(field.name) for trial in trials]
     dimension: dict[str, Any] = {"label": escape(field.name)}
     if field.kind == "categorical":
         seen = {str(value) for value in raw}

@@ -1,4 +1,4 @@
-"""The one look of all figures. Colours are mid-tones that hold on a light and on a dark page; the page adds the rest.
+"""The one look of all figures.
 
 Axis, grid and text colours and the colour scale of `coloraxis` are the page's, which knows the reader's theme.
 """
@@ -11,25 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from mnist_sweep.review.records import Status, SweepField, SweepInfo
+from mnist_sweep.review.palette import SCALE
+from mnist_sweep.review.ranking import Ranking
+from mnist_sweep.review.records import SweepField
+from mnist_sweep.review.vocabulary import axis_name
 
 Figure = dict[str, Any]
-
-ACCENT = "#4c78dd"
-FAINT = "rgba(128,138,155,0.35)"
-GREY = "#8a94a6"
-BEST = "#e0653a"
-SCALE = [[0.0, "#d5dae3"], [0.45, "#8fb0dd"], [0.75, "#3f6fc4"], [1.0, "#3b1e77"]]
-SERIES = ("#4c78dd", "#e0653a", "#2a9d8f", "#b865c9", "#c99a1f", "#5aa9e6", "#d9527e", "#6a9a3b", "#8f7ae5", "#a0704f")
-STATUS = {
-    Status.OK: ACCENT,
-    Status.RUNNING: "#2a9d8f",
-    Status.STOPPED: "#8a94a6",
-    Status.INFEASIBLE: "#d19a2a",
-    Status.DIVERGED: "#d9527e",
-    Status.FAILED: "#b5473c",
-    Status.BASELINE: "#9b7fd1",
-}
 
 
 def layout(**more: Any) -> dict[str, Any]:
@@ -46,24 +33,27 @@ def layout(**more: Any) -> dict[str, Any]:
     return base | more
 
 
-def metric_axis(info: SweepInfo, values: Sequence[float], **more: Any) -> dict[str, Any]:
-    """The axis of the metric: per cent for accuracies, and a range that a few bad runs do not squash."""
+def metric_axis(ranking: Ranking, values: Sequence[float], **more: Any) -> dict[str, Any]:
+    """The axis of the metric: per cent for shares, and a range that a few bad runs do not squash."""
     axis: dict[str, Any] = {
-        "title": {"text": escape(info.metric), "standoff": 14},
+        "title": {"text": escape(ranking.info.metric), "standoff": 14},
         "zeroline": False,
         "automargin": True,
     }
-    if info.is_fraction:
+    if ranking.words.fraction:
         axis["tickformat"] = ".2%"
-    if span := robust_range(values, info.sign):
+    if span := robust_range(values, ranking.info.sign):
         axis["range"] = list(span)
     return axis | more
 
 
-def epoch_axis(last: float, **more: Any) -> dict[str, Any]:
-    """An axis of epochs: whole numbers, each of them as long as they are few."""
-    axis: dict[str, Any] = {"title": {"text": "epoch"}, "zeroline": False, "tickformat": "d"}
-    return axis | ({"dtick": 1} if last <= 20 else {}) | more
+def x_axis(axis: str, values: Sequence[float | None], **more: Any) -> dict[str, Any]:
+    """The axis over which a metric was logged; whole numbers have a tick each as long as they are few."""
+    known = [value for value in values if value is not None]
+    shape: dict[str, Any] = {"title": {"text": escape(axis_name(axis))}, "zeroline": False}
+    if all(value.is_integer() for value in known):
+        shape |= {"tickformat": "d"} | ({"dtick": 1} if max(known, default=0) - min(known, default=0) <= 20 else {})
+    return shape | more
 
 
 def robust_range(values: Sequence[float], sign: float) -> tuple[float, float] | None:

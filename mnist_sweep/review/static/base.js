@@ -47,10 +47,11 @@ Object.assign(Review, {
     return size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : String(+value.toPrecision(4));
   },
 
+  // As review/words.py has it.
   duration(seconds) {
     if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
-    const [m, s] = [Math.floor(seconds / 60), Math.round(seconds % 60)];
-    return m < 60 ? `${m} min ${s} s` : `${Math.floor(m / 60)} h ${m % 60} min`;
+    const minutes = Math.round(seconds / 60);
+    return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
   },
 
   cell(value, kind) {
@@ -73,11 +74,9 @@ Object.assign(Review, {
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   },
 
-  // One hue from faint to strong: the best value is the one that stands out on either background.
+  // The scale of a figure's `coloraxis` in the colours of the theme.
   scale() {
-    return Review.dark()
-      ? [[0, "#333b4d"], [0.45, "#3b6ba8"], [0.75, "#49b8b0"], [1, "#f6e05e"]]
-      : [[0, "#d5dae3"], [0.45, "#8fb0dd"], [0.75, "#3f6fc4"], [1, "#3b1e77"]];
+    return [0, 0.45, 0.75, 1].map((stop, i) => [stop, Review.css(`--scale-${i}`)]);
   },
 
   colours(axis) {

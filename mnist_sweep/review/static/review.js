@@ -26,12 +26,33 @@
     layout.font = { ...layout.font, color: ink, family: R.css("--sans") };
     layout.hoverlabel = { ...layout.hoverlabel, bgcolor: card, bordercolor: grid, font: { color: R.css("--ink") } };
     layout.autosize = true;
+    if (data.over) over(layout);
     if (layout.coloraxis) layout.coloraxis.colorscale = R.scale();
     for (const shape of layout.shapes || []) if (shape.label) shape.label.font = { color: ink, size: 11 };
     for (const key of Object.keys(layout).filter((k) => /^[xy]axis/.test(k))) {
       layout[key] = { gridcolor: grid, linecolor: grid, tickcolor: grid, ...layout[key] };
     }
     return layout;
+  }
+
+  // The axis that a reader chose for a run's curves, in place of the run's own.
+  function over(layout) {
+    for (const key of Object.keys(layout).filter((k) => /^xaxis/.test(k))) {
+      const { title, zeroline } = layout[key];
+      layout[key] = { zeroline, title: { text: title?.text && data.axes[data.over] } };
+    }
+  }
+
+  function axisChoice() {
+    const choice = $("[data-over]");
+    if (!choice || choice.options.length === Object.keys(data.axes || {}).length + 1) return;
+    const option = ([value, textContent]) => Object.assign(document.createElement("option"), { value, textContent });
+    choice.replaceChildren(...[["", "its own axis"], ...Object.entries(data.axes || {})].map(option));
+    choice.value = data.over || "";
+    choice.onchange = () => {
+      data.over = choice.value;
+      draw($("[data-figure=run]"));
+    };
   }
 
   function setTheme(theme) {
@@ -48,10 +69,10 @@
   // --- figures -------------------------------------------------------------------------------------------------
   function filled(figure) {
     const traces = figure.data.map((trace) => {
-      const { runs, column } = trace.meta || {};
+      const { runs, column, x = "x" } = trace.meta || {};
       if (!runs || trace.x) return trace;
       const join = (name) => runs.flatMap((id) => [...((data.curves[id] || {})[name] || []), null]);
-      return { ...trace, x: join("x"), y: join(column) };
+      return { ...trace, x: join((x !== "x" && data.over) || x), y: join(column) };
     });
     return traces;
   }
@@ -194,11 +215,11 @@
     mistakes(ids[0]);
   }
 
-  function digits() {
-    const place = $("[data-digits]");
-    if (!place || !data.digits) return;
+  function gallery() {
+    const place = $("[data-gallery]");
+    if (!place || !data.gallery) return;
     place.replaceChildren(
-      ...data.digits.map(({ label, images }) => {
+      ...data.gallery.map(({ label, images }) => {
         const row = R.element("div", "strip");
         row.appendChild(R.element("span", "strip-label", label));
         images.forEach((src) => row.appendChild(Object.assign(document.createElement("img"), { src, alt: "" })));
@@ -251,14 +272,15 @@
     runs();
     coordinates();
     mistakeChoice();
-    digits();
+    gallery();
+    axisChoice();
     buttons();
     log();
   }
 
   // --- live ----------------------------------------------------------------------------------------------------
   function merge(news) {
-    for (const [id, points] of Object.entries(news.curves || {})) append((data.curves[id] ||= { x: [] }), points);
+    for (const [id, points] of Object.entries(news.curves || {})) append((data.curves[id] ||= {}), points);
     if (news.table) {
       const rows = new Map(data.table.rows.map((row) => [row.id, row]));
       news.table.rows.forEach((row) => rows.set(row.id, row));
@@ -269,15 +291,16 @@
     }
     Object.assign(data.figures, news.figures || {});
     for (const [line, text] of news.log || []) data.log[line] = text;
-    for (const key of ["texts", "notes", "stats", "findings", "state", "offered"]) if (news[key]) data[key] = news[key];
+    for (const key of ["texts", "notes", "stats", "findings", "state", "offered", "axes"]) if (news[key]) data[key] = news[key];
   }
 
   // New points of a curve; a point that was sent before is written anew.
   function append(known, points) {
-    const keep = known.x.filter((x) => x < points.x[0]).length;
+    const along = points.x ? "x" : "_step";
+    const keep = (known[along] || []).filter((x) => x < points[along][0]).length;
     for (const name of new Set([...Object.keys(known), ...Object.keys(points)])) {
       const old = (known[name] || Array(keep).fill(null)).slice(0, keep);
-      known[name] = [...old, ...(points[name] || points.x.map(() => null))];
+      known[name] = [...old, ...(points[name] || points[along].map(() => null))];
     }
   }
 
@@ -297,6 +320,7 @@
           sections();
           runs();
           coordinates();
+          axisChoice();
           log();
           $$("[data-figure]").forEach((place) => place.dataset.drawn && place.dataset.figure !== "confusion" && draw(place));
         }

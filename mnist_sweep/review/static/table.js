@@ -3,11 +3,10 @@
 window.Review = window.Review || {};
 
 Review.Table = class {
-  constructor(root, { onSelect, onHover, selectable = true }) {
+  constructor(root, { onSelect, onHover }) {
     this.root = root;
     this.onSelect = onSelect;
     this.onHover = onHover;
-    this.selectable = selectable;
     this.query = "";
     this.statuses = new Set(); // empty: all
     this.brush = null;
@@ -22,8 +21,8 @@ Review.Table = class {
   }
 
   buildBar() {
-    const search = this.bar.appendChild(document.createElement("input"));
-    Object.assign(search, { type: "search", placeholder: "Filter: a name, or parameters < 8000", className: "search" });
+    const search = (this.search = this.bar.appendChild(document.createElement("input")));
+    Object.assign(search, { type: "search", className: "search" });
     search.setAttribute("aria-label", "Filter the runs");
     search.addEventListener("input", () => this.update({ query: search.value }));
     this.chips = this.bar.appendChild(Review.element("div", "chips"));
@@ -39,6 +38,7 @@ Review.Table = class {
     const before = new Map((this.columns || []).map((c) => [c.key, c.shown]));
     this.columns = columns.map((c) => ({ ...c, shown: before.get(c.key) ?? c.shown }));
     this.rows = rows;
+    this.search.placeholder = this.example();
     this.menu.replaceChildren(
       ...this.columns.map((column) => {
         const label = Review.element("label");
@@ -70,6 +70,14 @@ Review.Table = class {
     this.draw();
   }
 
+  // A filter that says something about these runs: a searched number, halfway.
+  example() {
+    const column = this.columns.find((c) => c.key.startsWith("config:") && c.kind === "number" && c.shown);
+    const values = column ? this.rows.map((row) => row[column.key]).filter((v) => v !== undefined).sort((a, b) => a - b) : [];
+    const middle = values[Math.floor(values.length / 2)];
+    return middle === undefined ? "Filter: a name" : `Filter: a name, or ${column.label} < ${Review.number(middle)}`;
+  }
+
   update(change) {
     Object.assign(this, change);
     this.draw();
@@ -92,7 +100,7 @@ Review.Table = class {
     });
   }
 
-  // `parameters < 8000`, `dropout >= 0.1`, `status = ok`, or a text that any shown cell contains.
+  // `dropout >= 0.1`, `status = finished`, or a text that any shown cell contains.
   matches(row, term) {
     const parts = term.match(/^(.+?)\s*(<=|>=|<|>|=)\s*(.+)$/);
     const column = parts && this.columns.find((c) => [c.label, c.key].some((n) => n.toLowerCase() === parts[1]));
@@ -110,7 +118,7 @@ Review.Table = class {
     const rows = this.visible();
     const head = document.createElement("thead");
     const line = head.insertRow();
-    if (this.selectable) line.appendChild(Review.element("th", "pick"));
+    line.appendChild(Review.element("th", "pick"));
     shown.forEach((column) => {
       const th = line.appendChild(Review.element("th", column.kind));
       th.setAttribute("scope", "col");
@@ -140,15 +148,13 @@ Review.Table = class {
     line.dataset.id = row.id;
     if (row.rank === 1) line.className = "best";
     if (!row.rank) line.classList.add("unranked");
-    if (this.selectable) {
-      const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: this.selected.has(row.id) });
-      box.setAttribute("aria-label", `Compare ${row.name}`);
-      box.addEventListener("change", () => {
-        box.checked ? this.selected.add(row.id) : this.selected.delete(row.id);
-        this.onSelect([...this.selected]);
-      });
-      line.insertCell().appendChild(box);
-    }
+    const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: this.selected.has(row.id) });
+    box.setAttribute("aria-label", `Compare ${row.name}`);
+    box.addEventListener("change", () => {
+      box.checked ? this.selected.add(row.id) : this.selected.delete(row.id);
+      this.onSelect([...this.selected]);
+    });
+    line.insertCell().appendChild(box);
     for (const column of shown) {
       const cell = line.insertCell();
       cell.className = column.kind;

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from typing import Any
 
+from mnist_sweep.server import reviewing
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.gql.connection import slice_page
 from mnist_sweep.server.gql.projects import named, run_page
@@ -59,8 +60,8 @@ def run_count_expected(source: sqlite3.Row, context: Context) -> int | None:
 
 @field("Sweep", "bestLoss")
 def best_loss(source: sqlite3.Row, context: Context) -> float | None:
-    best = context.sweeper.best_run(context.db, source)
-    return None if best is None else best[1]
+    _, best = reviewing.best(context.db, source)
+    return None if best is None else best.value
 
 
 @field("Sweep", "runs")

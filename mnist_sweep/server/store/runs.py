@@ -159,6 +159,13 @@ def silent(db: sqlite3.Connection, since: str) -> list[sqlite3.Row]:
     ).fetchall()
 
 
+def defined_metrics(text: str) -> Any:
+    """What `run.define_metric` has left in a configuration, or None."""
+    entry = json.loads(text).get("_wandb")
+    value = entry.get("value") if isinstance(entry, dict) else None
+    return value.get("m") if isinstance(value, dict) else None
+
+
 def plain_config(text: str) -> dict[str, Any]:
     """W&B's `{"lr": {"value": 0.1}, "_wandb": …}` as `{"lr": 0.1}`."""
     config = json.loads(text)
@@ -174,12 +181,6 @@ def of_sweep(db: sqlite3.Connection, sweep_id: int, *, since: int = 0) -> list[s
     return db.execute(
         f"{SELECT} WHERE runs.sweep_id = ? AND runs.version > ? ORDER BY runs.id", (sweep_id, since)
     ).fetchall()
-
-
-def summaries(db: sqlite3.Connection, sweep_id: int) -> list[tuple[str, dict[str, Any]]]:
-    """The names and summaries of a sweep's runs."""
-    rows = db.execute("SELECT name, summary FROM runs WHERE sweep_id = ?", (sweep_id,))
-    return [(name, json.loads(summary)) for name, summary in rows]
 
 
 def alive_at(db: sqlite3.Connection, agent_id: int) -> list[sqlite3.Row]:

@@ -1,63 +1,43 @@
-"""The self-contained page in a real browser, opened from disk."""
+"""The scripts and styles of the pages in a real browser: the self-contained page, opened from disk."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from mnist_sweep.review.page import DigitRow, html_page
-from mnist_sweep.review.records import ranked, value_of
+from mnist_sweep.review.page import Gallery, html_page
+from mnist_sweep.review.ranking import rank
+from mnist_sweep.review.review import review
+from tests.browser import Opener, brush, draw_everything, row_ids
 from tests.review import synthetic
-from tests.review.conftest import Opener
 
 INFO = synthetic.info()
 EVIL = "<script>document.title='broken'</script><img src=x onerror=document.title='broken'>"
-RUNS = synthetic.sweep(40, media=2)
-BEST = ranked(RUNS, INFO)[0]
-RANKED = ranked(RUNS, INFO)
+RUNS = synthetic.sweep(40)
+RANKING = synthetic.ranking(40)
+RANKED = RANKING.ranked
+BEST = RANKED[0]
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     records = [replace(run, name=EVIL) if run.id == BEST.id else run for run in RUNS]
-    digits = [DigitRow(f"strength {s}", [synthetic.png(k) for k in range(6)]) for s in (0, 0.5, 1, 1.5)]
-    page = html_page(
-        INFO,
-        records,
-        baseline=synthetic.sweep(30, seed=7),
-        digits=digits,
-        commands=["mnist-sweep train --max_lr 0.1"],
-        evaluated_on=5000,
-    )
+    shown = {trial.id: synthetic.mistakes() for trial in RANKED[:2]}
+    found = review(rank(INFO, records), random=synthetic.ranking(30, seed=7), media=shown, samples=5000)
+    rows = {f"strength {s}": [synthetic.png(k) for k in range(6)] for s in (0, 0.5, 1, 1.5)}
+    page = html_page(replace(found, commands=("train --max_lr 0.1",)), Gallery("Augmented", "At four strengths.", rows))
     file = tmp_path_factory.mktemp("page") / "review.html"
     file.write_text(page, "utf-8")
     return file.as_uri()
 
 
-DRAWN = "[...document.querySelectorAll('[data-figure]')].every(p => !p.offsetParent || p.querySelector('.main-svg'))"
-
-
-def draw_everything(page: Page) -> None:
-    """Scroll past every figure, as they are drawn only when they come near, and wait for them."""
-    deadline = time.monotonic() + 90
-    while not page.evaluate(DRAWN):  # the page's policy forbids what wait_for_function does
-        assert time.monotonic() < deadline
-        for place in page.locator("[data-figure]:visible").all():
-            place.scroll_into_view_if_needed()
-
-
-def row_ids(page: Page) -> list[str]:
-    return page.locator("[data-table] tbody tr").evaluate_all("rows => rows.map(r => r.dataset.id)")
-
-
 def test_the_page_shows_the_sweep_and_draws_every_figure(open_page: Opener, address: str) -> None:
     page = open_page(address)
     draw_everything(page)
-    expect(page.locator(".tile-value").first).to_have_text(INFO.show(value_of(BEST, INFO.metric)))
+    expect(page.locator(".tile-value").first).to_have_text(RANKING.words.show(BEST.value))
     names = page.locator("[data-figure]").evaluate_all("all => all.map(p => p.dataset.figure)")
     assert names == ["importance", "tradeoff", "best", "curves", "slices", "timeline", "confusion"]
     assert page.locator("section:visible h2").count() == 13
@@ -75,27 +55,14 @@ def test_a_name_that_is_a_script_stays_text(open_page: Opener, address: str) -> 
     assert page.locator("img[src=x]").count() == 0
 
 
-def brush(page: Page, label: str, start: float, end: float) -> None:
-    """Drag along the axis `label`, from one to another share of its height (0 is the bottom)."""
-    axis = page.locator(".axis", has=page.locator(f"text='{label}'"))
-    axis.scroll_into_view_if_needed()
-    rail = axis.locator(".rail").bounding_box()
-    assert rail is not None
-    x = rail["x"]
-    page.mouse.move(x, rail["y"] + rail["height"] * (1 - start))
-    page.mouse.down()
-    page.mouse.move(x, rail["y"] + rail["height"] * (1 - end), steps=5)
-    page.mouse.up()
-
-
 def test_brushing_an_axis_filters_the_table(open_page: Opener, address: str) -> None:
     page = open_page(address)
     brush(page, "dropout", 0.0, 0.5)
-    inside = [run.id for run in RANKED if run.config["dropout"] <= 0.075]
+    inside = [run.id for run in RANKED if run.record.config["dropout"] <= 0.075]
     assert 0 < len(inside) < len(RANKED)
     assert row_ids(page) == inside
     brush(page, "augment_strength", 0.5, 1.0)
-    both = [run.id for run in RANKED if run.id in inside and run.config["augment_strength"] >= 0.75]
+    both = [run.id for run in RANKED if run.id in inside and run.record.config["augment_strength"] >= 0.75]
     assert row_ids(page) == both
     page.get_by_text("Clear the brush").click()
     assert len(row_ids(page)) == len(RUNS)
@@ -106,13 +73,13 @@ def test_the_table_sorts_filters_chooses_columns_and_saves_csv(open_page: Opener
     page.get_by_role("button", name="parameters", exact=True).click()
     counts = [r.summary["parameters"] for r in RUNS if "parameters" in r.summary]
     first = page.locator("[data-table] tbody tr").first
-    expect(first.locator("td").nth(7)).to_have_text(f"{min(counts):,}")
+    expect(first.locator("td").nth(5)).to_have_text(f"{min(counts):,}")
     page.get_by_role("button", name="parameters", exact=True).click()
-    expect(first.locator("td").nth(7)).to_have_text(f"{max(counts):,}")
+    expect(first.locator("td").nth(5)).to_have_text(f"{max(counts):,}")
 
     search = page.get_by_role("searchbox")
-    search.fill("parameters < 7000, status = ok")
-    small = {r.id for r in RANKED if r.summary["parameters"] < 7000}
+    search.fill("parameters < 7000, status = finished")
+    small = {r.id for r in RANKED if (r.size or 0) < 7000}
     assert set(row_ids(page)) == small
     expect(page.locator(".table-foot .count")).to_have_text(f"{len(small)} of {len(RUNS)} runs")
 
@@ -163,6 +130,6 @@ def test_mistakes_of_another_run_can_be_chosen(open_page: Opener, address: str) 
 
 def test_a_sweep_without_runs(open_page: Opener, tmp_path: Path) -> None:
     file = tmp_path / "empty.html"
-    file.write_text(html_page(INFO, []), "utf-8")
+    file.write_text(html_page(review(rank(INFO, []))), "utf-8")
     page = open_page(file.as_uri())
     expect(page.locator(".findings li")).to_have_text("No run has reported val/accuracy yet. 0 trials: none.")

@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import expect
 
-from tests.review.conftest import Opener, Served
-from tests.review.test_browser import brush, draw_everything, row_ids
+from tests.browser import Opener, brush, draw_everything, row_ids
+from tests.local_server import Served
 
 SCRIPT = "<script>document.title='broken'</script>"
 
@@ -79,6 +79,7 @@ run = wandb.init(project="review", id="liverun", settings=wandb.Settings(
     sweep_id={sweep!r}, x_file_stream_transmit_interval=0.2))
 run.name = "a late one"
 run.summary.update({{"parameters": 5000, "feasible": True}})
+run.define_metric("val/accuracy", step_metric="epoch")
 for epoch in (1, 2, 3):
     run.log({{"epoch": epoch, "val/accuracy": 0.99 + 0.002 * epoch, "lr": 0.1}})
     print("working on epoch", epoch)
@@ -194,14 +195,15 @@ def test_a_failed_run_is_handed_out_again(served: Served, open_page: Opener) -> 
 def test_the_link_of_a_stored_report_leads_to_its_page(served: Served, sweep_path: str, open_page: Opener) -> None:
     code = f"""
 import wandb
-from mnist_sweep.review.api import load
+from mnist_sweep.review import api
+from mnist_sweep.review.review import review
 from mnist_sweep.review.wandb_report import publish
-print(publish(*load(wandb.Api().sweep({sweep_path!r}), media=0), question="Which <b>rate</b>?"))
+print(publish(review(api.ranking(wandb.Api().sweep({sweep_path!r})))))
 """
     url = served.python(code).split()[-1]
     page = open_page(url)
     expect(page.locator("h1")).to_have_text("Review of A tiny sweep")
-    expect(page.locator(".report")).to_contain_text("Which <b>rate</b>?")
+    expect(page.locator(".report")).to_contain_text("Which values of")
     expect(page.locator(".report table td", has_text="99.00 %").first).to_be_visible()
     assert page.locator(".report script").count() == 0
     page.get_by_role("link", name=re.compile("sweep's page")).first.click()

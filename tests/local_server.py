@@ -1,80 +1,18 @@
-"""A real browser for the review's pages, and a real local server with a real sweep of real (tiny) runs in it."""
+"""A real local server with a real sweep of real (tiny) runs in it: fixtures, which tests/conftest.py loads."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from mnist_sweep.server.launch import ServerProcess
-from scripts import chromium
-
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--metrics-recording-only",
-]
-PATIENCE = 90_000
-"""Milliseconds: a machine that is busy otherwise is no reason to fail."""
-expect.set_options(timeout=PATIENCE)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    program = chromium.find()
-    if program is None:
-        pytest.skip(chromium.MISSING)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-KEYS: dict[str, str] = {}
-"""Of the servers that pages are opened from."""
-
-Opener = Callable[..., Page]
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Opener]:
-    """`open_page(url)` logs in and opens a page; an error on its console or a request to another host is a failure."""
-    complaints: list[str] = []
-    pages: list[Page] = []
-
-    def opened(url: str, **options: object) -> Page:
-        page = browser.new_page(viewport={"width": 1360, "height": 900}, **options)  # type: ignore[arg-type]
-        page.set_default_timeout(PATIENCE)
-        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        origin = url.split("/", 3)[:3]
-
-        def watch(request: object) -> None:
-            address = request.url  # type: ignore[attr-defined]
-            if not address.startswith(("data:", "blob:")) and address.split("/", 3)[:3] != origin:
-                complaints.append(f"asked for {address}")
-
-        page.on("request", watch)
-        if url.startswith("http"):
-            key = KEYS["/".join(origin)]
-            assert page.request.post(f"{'/'.join(origin)}/login", form={"key": key}).ok
-        page.goto(url)
-        pages.append(page)
-        return page
-
-    yield opened
-    for page in pages:
-        page.close()
-    assert not complaints, complaints
+from tests.browser import KEYS
 
 
 @dataclass(frozen=True)
@@ -103,7 +41,7 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("served")
     env = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
-    env |= {"HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[2])}
+    env |= {"HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[1])}
     server = ServerProcess(folder / "data", env=env)
     facts = server.start()
     KEYS[facts.url] = facts.key
@@ -146,6 +84,7 @@ def train():
             run.summary.update({"parameters": 12000, "constraint/parameters": 2001, "feasible": False,
                                 "reason": "12,000 parameters, the limit is 10,000"})
             return
+        run.define_metric("*", step_metric="epoch")
         for epoch in range(1, 4):
             run.log({"epoch": epoch, "val/accuracy": 0.9 + 0.03 * epoch - 0.01 * place, "lr": lr / epoch})
         labels = [str(digit) for digit in range(10)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mnist_sweep.review.figures.style import SCALE, Figure, escape, layout
+from mnist_sweep.review.figures.style import Figure, escape, layout
 from mnist_sweep.review.media import Confusion
+from mnist_sweep.review.palette import SCALE
 
 
 def confusion_matrix(confusion: Confusion) -> Figure:

@@ -1,0 +1,113 @@
+"""The data of the pages of a sweep, of a run and of a comparison, and what of it is new since a cursor.
+
+The figures and tables are the review's; here the store's runs go in. A page that is open asks with the cursor of its
+last answer and gets the rows that changed, the points that were added, and the small figures drawn anew.
+"""
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from mnist_sweep.review import figures
+from mnist_sweep.review.captions import tiles
+from mnist_sweep.review.payload import run_payload, sweep_payload
+from mnist_sweep.review.ranking import rank
+from mnist_sweep.review.records import SweepInfo
+from mnist_sweep.review.review import Review, review
+from mnist_sweep.server import actions, reviewing
+from mnist_sweep.server.store import Store, lines, runs
+
+PAUSE = 2.0
+"""Seconds between two questions of an open page; more where an answer takes long to make."""
+SHARE = 0.1
+"""The share of one core that an open page may cost."""
+LOG_LINES = 1000
+
+Shown = dict[str, Any]
+
+
+class Payloads:
+    """One per store and process."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._reviews = reviewing.Reviews(store)
+
+    def sweep(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> Shown:
+        """The data of a sweep's page."""
+        found = self._reviews.of(db, sweep)
+        data = sweep_payload(found)
+        data["compare_url"] = f"{reviewing.project_address(sweep)}/compare"
+        data |= {"state": sweep["state"], "offered": actions.offered(sweep)}
+        address = f"/api{found.ranking.info.url}/review"
+        data["live"] = {"url": address, "cursor": str(runs.version(db)), "every": PAUSE}
+        return data
+
+    def sweep_news(self, db: sqlite3.Connection, sweep: sqlite3.Row, since: int, state: str) -> Shown:
+        """What changed in the sweep after the cursor `since`, when the page showed it in this state."""
+        started = time.perf_counter()
+        cursor = runs.version(db)
+        changed = runs.of_sweep(db, sweep["id"], since=since)
+        ranking = self._reviews.ranking(db, sweep)
+        alive = any(trial.record.state in runs.ALIVE for trial in ranking.trials)
+        news: Shown = {"cursor": str(cursor), "state": sweep["state"]}
+        news["done"] = sweep["state"] in ("FINISHED", "CANCELED") and not alive
+        if state != sweep["state"]:
+            news |= {"offered": actions.offered(sweep), "stats": tiles(ranking)}
+        if changed:
+            news |= _changes(db, self._reviews.of(db, sweep), changed, since)
+        news["every"] = max(PAUSE, (time.perf_counter() - started) / SHARE)
+        return news
+
+    def run(self, db: sqlite3.Connection, row: sqlite3.Row, sweep: sqlite3.Row | None) -> Shown:
+        """The data of a run's page."""
+        ranking = rank(_after(sweep), [reviewing.record(db, row)])
+        (trial,) = ranking.trials
+        cursor = str(runs.version(db))
+        console = lines.tail(db, row["id"], lines.CONSOLE, LOG_LINES)
+        live = {"url": f"/api{trial.record.url}/review", "cursor": cursor, "every": PAUSE}
+        data = run_payload(trial, ranking, reviewing.media_of(self._store, db, row["id"]))
+        return data | {"log": dict(map(tuple, console)), "live": live}
+
+    def run_news(self, db: sqlite3.Connection, row: sqlite3.Row, sweep: sqlite3.Row | None, since: int) -> Shown:
+        """What the run has logged after the cursor `since`."""
+        news: Shown = {"cursor": str(runs.version(db)), "done": row["state"] not in runs.ALIVE}
+        if row["version"] <= since:
+            return news
+        ranking = rank(_after(sweep), [reviewing.record(db, row)])
+        data = run_payload(ranking.trials[0], ranking)
+        points = figures.logged_points(reviewing.record(db, row, since=since))
+        console = lines.tail(db, row["id"], lines.CONSOLE, LOG_LINES, since=since)
+        news |= {key: data[key] for key in ("stats", "figures", "axes")} | {"log": [tuple(line) for line in console]}
+        return news | {"curves": {row["name"]: points} if points else {}}
+
+    def compare(self, db: sqlite3.Connection, rows: Sequence[sqlite3.Row], sweep: sqlite3.Row | None) -> Shown:
+        """The data of a page that compares runs of a project."""
+        ranking = rank(_after(sweep), [reviewing.record(db, row) for row in rows])
+        data = sweep_payload(review(ranking))
+        kept = {name: data["figures"][name] for name in ("curves",) if name in data["figures"]}
+        return {"table": data["table"], "figures": kept, "curves": data["curves"]} | {
+            "selected": [trial.id for trial in ranking.trials]
+        }
+
+
+def _after(sweep: sqlite3.Row | None) -> SweepInfo:
+    """What runs were after: their sweep's metric, or none."""
+    return reviewing.info(sweep) if sweep is not None else SweepInfo(id="")
+
+
+def _changes(db: sqlite3.Connection, found: Review, changed: Sequence[sqlite3.Row], since: int) -> Shown:
+    data = sweep_payload(found)
+    names = {row["name"] for row in changed}
+    rows = data["table"]["rows"]
+    metric, words = found.ranking.info.metric, found.ranking.words
+    parts = {
+        row["name"]: figures.curve_points(reviewing.record(db, row, since=since), metric, words) for row in changed
+    }
+    return {key: data[key] for key in ("texts", "notes", "stats", "findings", "figures")} | {
+        "table": {"columns": data["table"]["columns"], "rows": [row for row in rows if row["id"] in names]},
+        "order": [row["id"] for row in rows],
+        "ranks": {row["id"]: row["rank"] for row in rows if "rank" in row},
+        "curves": {name: points for name, points in parts.items() if points["x"]},
+    }

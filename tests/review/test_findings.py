@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from mnist_sweep.review.ranking import rank
+from mnist_sweep.review.records import RunRecord, SweepInfo
+from mnist_sweep.review.review import review
+
+INFO = SweepInfo(id="s", metric="val/accuracy")
+
+
+def run(name: str, value: float, size: int, epochs: int = 15, state: str = "finished") -> RunRecord:
+    summary = {"val/accuracy": value, "parameters": size, "constraint/parameters": size - 9999}
+    rows = [{"epoch": epoch, "val/accuracy": value} for epoch in range(1, epochs + 1)]
+    return RunRecord(name, name, state, summary=summary, history=rows, step_metrics={"val/accuracy": "epoch"})
+
+
+RUNS = [
+    run("first", 0.992, 8000),
+    run("second", 0.9915, 5000),
+    run("third", 0.95, 9000),
+    run("cut", 0.9, 7000, epochs=5, state="killed"),
+]
+
+
+def test_every_sentence_takes_its_numbers_from_the_runs() -> None:
+    random = rank(INFO, [RunRecord(f"r{i}", summary={"val/accuracy": 0.98 + 0.001 * i}) for i in range(5)])
+    said = review(rank(INFO, RUNS), random=random, samples=5000).findings
+    assert said[0] == "The best run is first: 99.20 % val/accuracy with 8,000 parameters."
+    assert said[1].startswith(
+        "One value on 5,000 samples has a standard error of 0.13 points; from the best, 1 of 2 others"
+    )
+    assert said[2] == "4 trials: 3 ranked, 1 stopped early."
+    assert said[3] == (
+        "The front of val/accuracy against parameters has 2 runs, from 99.15 % with 5,000 to 99.20 % with 8,000; "
+        "at most 9,999 are allowed."
+    )
+    assert said[4].startswith("With 3 ranked trials random search reaches 98.40 %")
+    assert said[4].endswith("and this sweep 99.20 %.") or "this sweep" in said[4]
+    assert said[5] == "Stopping early saved 17% of the epochs (50 of 60 were run)."
+
+
+def test_a_loss_without_size_or_samples_has_fewer() -> None:
+    info = SweepInfo(id="s", metric="loss", goal="minimize")
+    runs = [RunRecord(name, name, summary={"loss": value}) for name, value in (("a", 0.5), ("b", 0.25))]
+    said = review(rank(info, [*runs, RunRecord("c")])).findings
+    assert said == ("The best run is b: 0.25 loss.", "3 trials: 2 ranked, 1 finished without loss.")
+
+
+def test_a_sweep_without_a_metric_counts_its_runs() -> None:
+    assert review(rank(SweepInfo(id="s"), [RunRecord("a"), RunRecord("b", state="failed")])).findings == (
+        "2 trials: 1 finished, 1 failed.",
+    )
+    assert review(rank(INFO, [])).findings == ("No run has reported val/accuracy yet. 0 trials: none.",)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mnist_sweep.review.ranking import rank
+from mnist_sweep.review.records import RunRecord, SweepInfo
+from mnist_sweep.review.table import runs_table
+from tests.review import synthetic
+
+
+def test_ranked_rows_come_first_and_the_others_say_why_not() -> None:
+    runs = synthetic.ranking(40)
+    table = runs_table(runs)
+    ranks = [row.get("rank") for row in table.rows]
+    ranked = [rank for rank in ranks if rank]
+    assert ranked == list(range(1, len(ranked) + 1))
+    assert ranks[len(ranked) :] == [None] * (40 - len(ranked))
+    assert all(row.get("reason") for row in table.rows if row["status"] not in ("finished", "running"))
+    shown = [column.label for column in table.columns if column.shown]
+    assert shown[:6] == ["rank", "run", "status", "val/accuracy", "parameters", "time"]
+    assert {"max_lr", "dropout", "c1"} <= set(shown)
+    assert "model" not in shown
+
+
+def test_the_best_over_the_epochs_is_shown_where_some_run_was_better_before_its_end() -> None:
+    records = synthetic.sweep(40)
+    first = next(record for record in records if "best/val/accuracy" in record.summary)
+    better = replace(first, summary={**first.summary, "best/val/accuracy": 0.999})
+    found = rank(synthetic.info(), [better, *(record for record in records if record is not first)])
+    shown = [column.label for column in runs_table(found).columns if column.shown]
+    assert shown[3:6] == ["val/accuracy", "best over epochs", "at epoch"]
+
+
+def test_columns_come_from_what_the_runs_have() -> None:
+    info = SweepInfo("s", metric="loss", goal="minimize")
+    runs = [RunRecord(name, summary={"loss": value}, config={"depth": 3}) for name, value in (("a", 1.0), ("b", 2.0))]
+    assert [column.label for column in runs_table(rank(info, runs)).columns] == [
+        "rank",
+        "run",
+        "status",
+        "loss",
+        "depth",
+    ]
+    unnamed = [RunRecord("a", summary={"loss": 1.0})]
+    assert [column.label for column in runs_table(rank(SweepInfo("s"), unnamed)).columns] == ["run", "status", "loss"]

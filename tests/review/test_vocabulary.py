@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+
+from mnist_sweep.review.records import RunRecord, SweepInfo
+from mnist_sweep.review.vocabulary import RATE, Vocabulary, is_fraction, read
+from tests.review import synthetic
+
+LOSS = SweepInfo("s", metric="loss", goal="minimize")
+
+
+def test_what_our_runs_say() -> None:
+    assert read(synthetic.info(), synthetic.sweep(20)) == Vocabulary("epoch", "parameters", 9999, "lr", fraction=True)
+
+
+def test_runs_that_say_nothing_have_steps_and_no_size_no_rate_no_per_cent() -> None:
+    rows = [{"_step": 0, "loss": 2.0, "epoch": 0}]
+    assert read(LOSS, [RunRecord("r", summary={"loss": 2.0, "parameters": 5}, history=rows)]) == Vocabulary()
+    assert read(SweepInfo("s"), []) == Vocabulary()
+
+
+def test_size_is_what_has_a_constraint_of_its_own_name() -> None:
+    runs = [RunRecord("a", summary={"constraint/x": 3}), RunRecord("b", summary={"constraint/mb": -2.5, "mb": 1.5})]
+    words = read(LOSS, runs)
+    assert (words.size, words.limit) == ("mb", 4.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("val/accuracy", [0.9, None, 1.0], True),
+        ("val_acc", [0.5], True),
+        ("test.f1", [0.5], True),
+        ("accuracy", [93.1], False),  # already in per cent
+        ("loss", [0.5], False),
+        ("accumulated", [0.5], False),
+        ("space", [0.5], False),
+    ],
+)
+def test_a_share_is_named_like_one_and_lies_between_0_and_1(
+    name: str, values: list[float | None], expected: bool
+) -> None:
+    assert is_fraction(name, values) is expected
+
+
+def test_names_of_learning_rates() -> None:
+    names = ["lr", "train/learning_rate", "lr-Adam", "optimizer/lr", "learning rate", "lrx", "color", "slr"]
+    assert [name for name in names if RATE.fullmatch(name)] == names[:5]
+
+
+def test_values_for_people() -> None:
+    share, plain = Vocabulary(fraction=True), Vocabulary(axis="global_steps")
+    assert [share.show(0.99526), plain.show(0.123456), plain.show(None), plain.show(float("nan"))] == [
+        "99.53 %",
+        "0.1235",
+        "–",
+        "–",
+    ]
+    assert (Vocabulary().step, Vocabulary().plural, plain.plural) == ("step", "steps", "global_steps")

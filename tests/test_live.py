@@ -1,0 +1,60 @@
+"""The live table, and what is said where there is no terminal."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from rich.console import Console
+
+from mnist_sweep.live import best_command, trial_table
+from mnist_sweep.review.ranking import rank
+from mnist_sweep.review.records import RunRecord
+from mnist_sweep.review.status import Status
+from tests.review import synthetic
+
+RUNS = synthetic.sweep(40)
+RANKING = synthetic.ranking(40)
+
+
+def shown(ranking: object, **options: int) -> str:
+    console = Console(width=160, record=True, file=open("/dev/null", "w"), force_terminal=True)  # noqa: SIM115, PTH123
+    console.print(trial_table(ranking, **options))  # type: ignore[arg-type]
+    return console.export_text()
+
+
+def test_the_live_table_has_a_row_a_trial_with_state_size_metric_and_progress() -> None:
+    text = shown(RANKING, count=30)
+    assert "Synthetic sweep" in text
+    for number, trial in enumerate(RANKING.trials, start=1):
+        (line,) = [line for line in text.splitlines() if trial.label in line]
+        assert re.match(rf"\W*{number}\b", line)
+        assert trial.status.value in line
+        assert f"{trial.size:,.0f}" in line if trial.size is not None else "–" in line
+        if trial.status is Status.FINISHED:
+            assert RANKING.words.show(trial.value) in line
+            assert "15 epochs" in line
+        if trial.status is Status.INFEASIBLE:
+            assert "not trained" in line
+    refused = RANKING.count(Status.INFEASIBLE)
+    done = 40 - refused - RANKING.count(Status.RUNNING)
+    assert f"{done} of 30 trials done, {refused} over budget" in " ".join(text.split())
+
+
+def test_time_left_is_told_from_the_epochs_so_far() -> None:
+    summary = {"epoch": 5, "_runtime": 50.0, "val/accuracy": 0.9}
+    live = RunRecord("r", state="running", summary=summary, config={"epochs": 15})
+    assert "1:40" in shown(rank(synthetic.info(), [live]))
+    assert "0:00" not in shown(rank(synthetic.info(), [replace(live, summary={})]))
+
+
+def test_names_are_no_markup() -> None:
+    runs = [replace(RUNS[0], name="[red]x[/]")]
+    assert "[red]x[/]" in shown(rank(synthetic.info(name="[b]s[/]"), runs))
+
+
+def test_the_best_command_repeats_the_run_and_leaves_out_what_is_no_field() -> None:
+    assert best_command(RunRecord("r", config={"c1": 6, "note": "x", "max_lr": 0.25})) in (
+        "mnist-sweep train --c1=6 --max_lr=0.25",
+        "mnist-sweep train --max_lr=0.25 --c1=6",
+    )
