@@ -36,7 +36,7 @@ def tiles(ranking: Ranking) -> list[Tile]:
             "hint": ", ".join([*counts, f"{ranking.count(Status.RUNNING)} running"]),
         },
         {"label": "run time", "value": duration(spent), "hint": "all trials together"},
-        {"label": "search", "value": info.method or "–", "hint": f"{len(info.fields)} fields"},
+        {"label": "search", "value": info.method or "–", "hint": _fields(len(info.fields))},
         {"label": "state", "value": info.state.lower() or "–", "hint": ""},
     ]
 
@@ -87,6 +87,10 @@ def _size(trial: Trial, ranking: Ranking, whose: str = "") -> list[Tile]:
     limit = ranking.words.limit
     share = f"{trial.size / limit:.0%} of {limit:,.6g} allowed" if limit else ""
     return [{"label": f"{whose}{ranking.words.size}", "value": f"{trial.size:,.6g}", "hint": share}]
+
+
+def _fields(count: int) -> str:
+    return "1 field" if count == 1 else f"{count} fields"
 
 
 def _crosses(refused: int) -> str:

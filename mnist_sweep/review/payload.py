@@ -34,7 +34,7 @@ def sweep_payload(review: Review) -> Payload:
     }
     info, words = ranking.info, ranking.words
     return {
-        "texts": {"lede": lede(info)},
+        "texts": {"lede": lede(info), "ranking": "Ranking" if info.metric else "Runs"},
         "stats": tiles(ranking),
         "notes": notes(ranking, compared=bool(review.random)) | {"importance": mattered.warning},
         "findings": list(review.findings),

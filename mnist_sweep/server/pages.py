@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
@@ -25,7 +26,7 @@ from mnist_sweep.server.gql import ids
 from mnist_sweep.server.http import Json
 from mnist_sweep.server.links import Links
 from mnist_sweep.server.payloads import Payloads
-from mnist_sweep.server.store import Store, files, projects, runs, sweeps, views
+from mnist_sweep.server.store import Store, artifacts, collections, files, projects, runs, sweeps, views
 from mnist_sweep.server.sweeper import Sweeper
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -77,6 +78,10 @@ def routes(store: Store, keys: Keys, sweeper: Sweeper) -> list[Route]:
         data("/api/{entity}/{project}/runs/{run}/review", pages.run_news),
         page("/{entity}", "projects.html", pages.projects),
         page("/{entity}/{project}", "project.html", pages.project),
+        page("/{entity}/{project}/workspace", "project.html", pages.project),
+        page("/{entity}/{project}/groups/{group}", "project.html", pages.project),
+        page("/{entity}/{project}/artifacts/{type}/{name}", "artifact.html", pages.artifact),
+        page("/{entity}/{project}/artifacts/{type}/{name}/{version}", "artifact.html", pages.artifact),
         page("/{entity}/{project}/compare", "compare.html", pages.compare),
         page("/{entity}/{project}/sweeps/{sweep}", "sweep.html", pages.sweep),
         page("/{entity}/{project}/runs/{run}", "run.html", pages.run),
@@ -111,10 +116,12 @@ class Pages:
 
     def project(self, db: sqlite3.Connection, request: Request) -> Shown:
         project = addressed.project(db, request)
+        group = request.path_params.get("group")
         return {
             "project": project,
+            "group": group,
             "sweeps": [_sweep_row(db, row) for row in sweeps.listing(db, project["id"])],
-            "runs": runs.of_project(db, project["id"]),
+            "runs": runs.of_project(db, project["id"], group=group),
             "reports": [dict(row) | {"link": _report_link(row)} for row in views.listing(db, project["id"], "runs")],
         }
 
@@ -156,6 +163,51 @@ class Pages:
         row = addressed.run(db, request)
         news = self._payloads.run_news(db, row, _sweep_of(db, row), _since(request, "cursor"))
         return _finite(news)
+
+    def artifact(self, db: sqlite3.Connection, request: Request) -> Shown:
+        """A version of an artifact, at the address that `Artifact.url` gives; without a version, the latest."""
+        named, project = request.path_params, addressed.project(db, request)
+        collection = collections.get(db, project["entity"], project["name"], named["name"])
+        member = collections.member(db, collection["id"], named.get("version", "latest"))
+        if member is None or collection["type"] != named["type"]:
+            raise HTTPException(404, "no such artifact")
+        key, links = member["artifact_id"], Links("", self._store.secret)
+        artifact = artifacts.by_id(db, key)
+        address = reviewing.address(project["entity"], project["name"])
+        here = f"{address}/artifacts/{quote(collection['type'])}/{quote(collection['name'])}"
+        makers = [] if artifact["run_id"] is None else [("logged by", runs.by_id(db, artifact["run_id"]))]
+        users = [("used by", row) for row in artifacts.users_of(db, key)]
+        return {
+            "project": project,
+            "address": address,
+            "title": f"{collection['name']}:v{member['version']}",
+            "type": collection["type"],
+            "name": collection["name"],
+            "artifact": artifact,
+            "metadata": sorted(json.loads(artifact["metadata"] or "{}").items()),
+            "versions": [
+                {
+                    "number": row["version"],
+                    "href": f"{here}/v{row['version']}",
+                    "current": row["artifact_id"] == key,
+                    "aliases": ", ".join(
+                        one["alias"]
+                        for one in collections.aliases(
+                            db, collection_id=collection["id"], artifact_id=row["artifact_id"]
+                        )
+                    ),
+                }
+                for row in collections.members(db, collection["id"])
+            ],
+            "runs": [
+                {"what": what, "name": row["name"], "label": row["display_name"] or row["name"]}
+                for what, row in (*makers, *users)
+            ],
+            "files": [
+                dict(row) | {"href": links.download("artifact-file", row["id"], row["name"]) if row["blob"] else None}
+                for row in artifacts.files(db, key)
+            ],
+        }
 
     def compare(self, db: sqlite3.Connection, request: Request) -> Shown:
         project = addressed.project(db, request)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -223,3 +225,85 @@ def test_unknown_addresses_are_404_and_bad_cursors_400(served: Served, sweep_pat
         with pytest.raises(urllib.error.HTTPError) as error:
             urllib.request.urlopen(urllib.request.Request(address, headers=served.headers))
         assert error.value.code == expected, address
+
+
+ANYBODY = """
+import json, wandb
+with wandb.init(project="anybody", group="first try") as run:
+    run.log({"loss": 1.0})
+    model = wandb.Artifact("net", "model", metadata={"layers": 3})
+    with model.new_file("weights.txt") as file:
+        file.write("weights")
+    run.log_artifact(model).wait()
+with wandb.init(project="anybody") as other:
+    other.use_artifact("net:latest")
+sweep = wandb.sweep({"method": "random", "metric": {"name": "loss", "goal": "maximize"},
+                     "parameters": {"k": {"values": [1, 2]}}}, project="anybody")
+losses = iter([1.0, 5.0, 9.0, 7.0])
+def train():
+    with wandb.init() as trial:
+        loss = next(losses)
+        for epoch in range(3):
+            trial.log({"loss": loss, "epoch": epoch})
+        trial.config.update({"epochs": 3})
+        trial.summary.update({5.0: {}, 7.0: {"diverged": True}, 9.0: {"constraint/size": 1}}.get(loss, {}))
+        if loss == 1.0:
+            trial.tags = ["baseline"]
+from wandb.agents import pyagent
+pyagent.Agent.HEARTBEAT_SLEEP_SECONDS = 0.2
+wandb.agent(sweep, function=train, count=4, project="anybody")
+api = wandb.Api()
+public = api.sweep(f"local/anybody/{sweep}")
+print(json.dumps({
+    "project": api.project("anybody", "local").url, "artifact": api.artifact("local/anybody/net:v0").url,
+    "names": [run.name, other.name, *(one.name for one in public.runs)],
+    "sweep": sweep,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def anybody(served: Served) -> dict[str, Any]:
+    """A project that is not this one: a group, an artifact, and a sweep whose epochs count from 0."""
+    said: dict[str, Any] = json.loads(served.python(ANYBODY, timeout=240).splitlines()[-1])
+    return said
+
+
+def test_addresses_that_the_client_prints_lead_to_pages(
+    served: Served, anybody: dict[str, Any], open_page: Opener
+) -> None:
+    page = open_page(anybody["artifact"])
+    expect(page.locator("h1")).to_have_text("net:v0")
+    expect(page.locator("main")).to_contain_text("latest")
+    for name in anybody["names"][:2]:  # who logged it, and who used it
+        expect(page.get_by_role("link", name=name)).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="weights.txt").click()
+    assert download.value.path().read_text() == "weights"
+    page.goto(anybody["project"])
+    expect(page.locator("h1")).to_have_text("anybody")
+    page.goto(f"{served.url}/local/anybody/groups/first%20try")
+    expect(page.locator("h1")).to_have_text("anybody / first try")
+    expect(page.get_by_role("link", name=anybody["names"][0])).to_be_visible()
+    assert page.get_by_role("link", name=anybody["names"][1]).count() == 0
+
+
+def test_runs_without_a_name_get_one_that_can_be_said(anybody: dict[str, Any]) -> None:
+    plain, trials = anybody["names"][:2], anybody["names"][2:]
+    assert all(re.fullmatch(r"[a-z]+-[a-z]+-\d+", name) for name in anybody["names"])
+    assert all("-sweep-" in name for name in trials)
+    assert not any("-sweep-" in name for name in plain)
+
+
+def test_the_project_page_crowns_only_what_the_sweep_page_ranks(
+    served: Served, anybody: dict[str, Any], open_page: Opener
+) -> None:
+    """Not the baseline, the infeasible or the diverged one, though all three are there; and epochs count from 0."""
+    page = open_page(f"{served.url}/local/anybody")
+    expect(page.locator("#sweeps tbody tr")).to_contain_text("5")
+    page.goto(f"{served.url}/local/anybody/sweeps/{anybody['sweep']}")
+    expect(page.locator(".tile-value").first).to_have_text("5")
+    statuses = page.locator("[data-table] tbody td.status").all_inner_texts()
+    assert sorted(statuses) == ["baseline", "diverged", "finished", "infeasible"]
+    draw_everything(page)
+    assert "parameters" not in page.locator(".tiles, [data-table]").first.inner_text()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mnist_sweep.server import jsonedge
-from mnist_sweep.server.store import filters, lines, projects
+from mnist_sweep.server.store import filters, lines, names, projects
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
 
@@ -75,7 +75,10 @@ def by_id(db: sqlite3.Connection, run_id: int) -> sqlite3.Row:
 
 
 def create(db: sqlite3.Connection, project_id: int, name: str, state: str, **fields: Any) -> int:
-    """A new run; returns its row id. `fields` may also set `agent_id`, `trial` and `params`."""
+    """A new run; returns its row id. `fields` may also set `agent_id`, `trial` and `params`.
+
+    A run that nobody names gets a name one can say.
+    """
     projects.check_name(name, "the run id", limit=256)
     moment = now()
     origin = [fields.pop(column, None) for column in ("agent_id", "trial", "params")]
@@ -85,6 +88,9 @@ def create(db: sqlite3.Connection, project_id: int, name: str, state: str, **fie
         (project_id, name, _state(state), moment, moment, moment, *origin),
     )
     assert cursor.lastrowid is not None
+    if not fields.get("display_name"):
+        count = db.execute("SELECT count(*) FROM runs WHERE project_id = ?", (project_id,)).fetchone()[0]
+        fields["display_name"] = names.spoken(count, second=None if fields.get("sweep_id") is None else "sweep")
     update(db, cursor.lastrowid, **fields)
     return cursor.lastrowid
 
@@ -246,10 +252,13 @@ def search(
     return rows, total
 
 
-def of_project(db: sqlite3.Connection, project_id: int, *, limit: int = 1000) -> list[sqlite3.Row]:
-    """A project's runs, the newest first."""
+def of_project(
+    db: sqlite3.Connection, project_id: int, *, group: str | None = None, limit: int = 1000
+) -> list[sqlite3.Row]:
+    """A project's runs, or those of a group, the newest first."""
     return db.execute(
-        f"{SELECT} WHERE runs.project_id = ? ORDER BY runs.id DESC LIMIT ?", (project_id, limit)
+        f"{SELECT} WHERE runs.project_id = ?1 AND (?2 IS NULL OR runs.run_group = ?2) ORDER BY runs.id DESC LIMIT ?3",
+        (project_id, group, limit),
     ).fetchall()
 
 
