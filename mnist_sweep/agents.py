@@ -210,9 +210,12 @@ def read(sweep: Sweep, **told: Any) -> Review:
 
 
 def _share(number: int, agents: int) -> dict[str, str]:
-    """Environment of agent `number`: its part of the machine, and a name by which reviews tell agents apart."""
-    threads = max(1, (os.cpu_count() or 1) // agents)
-    return {"OMP_NUM_THREADS": str(threads), "WANDB_JOB_TYPE": f"agent-{number}"}
+    """Environment of agent `number`: its part of the machine, and a name by which reviews tell agents apart.
+
+    A number of threads that was set stays: other agents, started apart, may have the rest of the machine.
+    """
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // agents))
+    return {"OMP_NUM_THREADS": threads, "WANDB_JOB_TYPE": f"agent-{number}"}
 
 
 def _agent_process(path: str, number: int, tickets: Tickets, log: Path | None) -> None:

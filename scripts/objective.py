@@ -120,7 +120,7 @@ def correlations(found: list[dict[str, Any]], epochs: int, against: str = "accur
     for title, number in NUMBERS.items():
         table = _table(judged, number)
         result[title] = []
-        for replicate in sorted(set(table) & set(whole)):
+        for replicate in sorted(set(table) & set(whole) if len(whole) > 1 else ()):
             others = [whole[other] for other in whole if other != replicate]
             names = set(table[replicate]).intersection(*others)
             truth = [np.mean([other[name] for other in others]) for name in names]
