@@ -19,7 +19,7 @@ from mnist_sweep.training.mnist import Split
 OBJECTIVE = "objective"
 """What sweeps minimise: the held-out images' loss after the last epoch, in nats, at its best temperature.
 
-Of one training's numbers it tells best how accurate the configuration is on other replicates (docs/results.md).
+A working choice: which number tells best is being measured (docs/results.md), and only what is computed will change.
 """
 
 MISCLASSIFIED_ROWS = 30
