@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mnist_sweep import search
-from mnist_sweep.config import ConfigError, OverBudgetError, RunConfig, parse, unknown_field
+from mnist_sweep.config import PARAMETER_LIMIT, ConfigError, OverBudgetError, RunConfig, parse, unknown_field
 from mnist_sweep.search import document, grid
 from mnist_sweep.search.space import Space, read
 from mnist_sweep.search.specs import Categorical, Constant
@@ -38,6 +38,8 @@ class Check:
     """Share of the search space under the parameter limit, 0 … 1; NaN where a scheduler's program decides it."""
     points: int | None = None
     """Size of a grid; None for the other methods."""
+    limit: int = PARAMETER_LIMIT
+    """The parameter limit; the highest one if the sweep varies it."""
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -77,7 +79,8 @@ def check(config: Mapping[str, Any], *, seed: int = 0) -> Check:
             broken += 1
             if broken == 1:
                 problems.append(f"some points are invalid, for example: {error}")
-    return Check(problems, fits / len(drawn), size)
+    limit = max(values.get("parameter_limit", PARAMETER_LIMIT) for values in drawn)
+    return Check(problems, fits / len(drawn), size, limit)
 
 
 def _points(config: search.SweepConfig, space: Space, size: int | None, rng: random.Random) -> Iterator[dict[str, Any]]:

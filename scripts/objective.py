@@ -150,7 +150,7 @@ def report(file: Path) -> None:
             print(f"| {name} | {size} | {accuracy:.2%} | {deviation:.2%} | {losses[0]:.4f} | {losses[1]:.4f} |")
     for epochs in (15, SHORT):
         accuracies, losses_ = correlations(found, epochs), correlations(found, epochs, "loss")
-        if len(accuracies["loss"]) < 2:
+        if not accuracies["loss"]:
             continue  # there is nothing to correlate with
         print(f"\n| {epochs} epochs: rank correlation with the others' mean | accuracy | (lowest to highest) | loss |")
         print("|---|---|---|---|")

@@ -121,6 +121,14 @@ def test_lines_that_are_no_results_are_passed_over(tmp_path: Path) -> None:
     assert file.read_text().endswith("\n")  # the next result gets a line of its own
 
 
+def test_a_line_older_than_a_field_counts_where_the_field_has_its_default(tmp_path: Path) -> None:
+    file = tmp_path / "confirm.jsonl"
+    old = json.loads(line(parse(TINY), *results(1)))
+    del old["config"]["decay_norm"]
+    file.write_text(json.dumps(old) + "\n")
+    assert told(file, 1) == results(1)
+
+
 def test_the_last_result_of_a_seed_counts(tmp_path: Path) -> None:
     file = tmp_path / "confirm.jsonl"
     again = Confirmed(0, 0.5, 0.6, 2, 3.0)

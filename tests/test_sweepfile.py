@@ -68,6 +68,7 @@ def test_the_main_job_contains_the_best_network_made_by_hand() -> None:
 def test_smaller_networks_have_a_limit_of_their_own(limit: int) -> None:
     config = load(next(path for path in SWEEPS if path.name == f"under{limit}.yaml"))
     assert config["parameters"]["parameter_limit"] == {"value": limit}
+    assert check(config).limit == limit
     main = load(next(path for path in SWEEPS if path.name == "onecycle.yaml"))
     apart = {name for name, spec in main["parameters"].items() if config["parameters"][name] != spec}
     assert apart <= {*WIDTHS}

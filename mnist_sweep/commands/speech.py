@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_sweep.config import PARAMETER_LIMIT
-
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -29,5 +27,5 @@ def report_check(path: Path, found: Check, console: Console) -> None:
         console.print(f"{path}: valid; its scheduler decides what is tried", highlight=False, soft_wrap=True)
         return
     space = f"grid of {found.points} points" if found.points is not None else "search space"
-    line = f"{path}: valid; {found.feasible:.0%} of its {space} is under {PARAMETER_LIMIT:,} parameters"
+    line = f"{path}: valid; {found.feasible:.0%} of its {space} is under {found.limit:,} parameters"
     console.print(line, highlight=False, soft_wrap=True)
