@@ -37,6 +37,7 @@ class RunRecord:
     created_at: datetime | None = None
     finished_at: datetime | None = None
     agent: str = ""
+    group: str = ""
     tags: tuple[str, ...] = ()
     url: str = ""
     stop_reason: str = ""

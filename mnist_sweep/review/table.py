@@ -64,6 +64,7 @@ def _columns(ranking: Ranking) -> Iterable[Column]:
     yield Column("reason", "why not ranked", "text")
     for name in searched:
         yield Column(f"config:{name}", name, _kind(name, ranking.trials))
+    yield Column("group", "group", "text", shown=False)
     yield Column("agent", "agent", "text", shown=False)
     yield Column("created", "started", "time", shown=False)
     for name in configs:
@@ -88,6 +89,7 @@ def _row(trial: Trial) -> dict[str, Any]:
         "size": trial.size,
         "seconds": record.seconds,
         "reason": trial.reason,
+        "group": record.group,
         "agent": record.agent,
         "created": record.created_at.isoformat(timespec="seconds") if record.created_at else None,
     }

@@ -74,6 +74,7 @@ def routes(store: Store, keys: Keys, sweeper: Sweeper) -> list[Route]:
         page("/", "projects.html", pages.projects),
         *login.routes(keys, environment, _HEADERS),
         Route("/-/{name}", asset, methods=["GET"]),
+        data("/api/{entity}/{project}/curves", pages.curves),
         data("/api/{entity}/{project}/sweeps/{sweep}/review", pages.sweep_news),
         data("/api/{entity}/{project}/runs/{run}/review", pages.run_news),
         page("/{entity}", "projects.html", pages.projects),
@@ -95,7 +96,7 @@ def asset(request: Request) -> Response:
     name = request.path_params["name"]
     if name == "plotly.min.js":
         return FileResponse(review.plotly_bundle(), headers=_ASSET_HEADERS)
-    if name in review.SCRIPTS:
+    if name in (*review.SCRIPTS, *review.WORKSPACE_SCRIPTS):
         return FileResponse(review.STATIC / name, headers=_ASSET_HEADERS)
     if name == "review.css":
         return Response(review.stylesheet(), media_type="text/css", headers=_ASSET_HEADERS)
@@ -121,9 +122,14 @@ class Pages:
             "project": project,
             "group": group,
             "sweeps": [_sweep_row(db, row) for row in sweeps.listing(db, project["id"])],
-            "runs": runs.of_project(db, project["id"], group=group),
+            "data": self._payloads.project(db, project, group),
+            "scripts": review.WORKSPACE_SCRIPTS,
             "reports": [dict(row) | {"link": _report_link(row)} for row in views.listing(db, project["id"], "runs")],
         }
+
+    def curves(self, db: sqlite3.Connection, request: Request) -> Shown:
+        metric, over = (request.query_params.get(name, "") for name in ("metric", "over"))
+        return _finite(self._payloads.project_curves(db, addressed.project(db, request), metric, over))
 
     def sweep(self, db: sqlite3.Connection, request: Request) -> Shown:
         sweep = addressed.sweep(db, request)

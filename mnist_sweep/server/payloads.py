@@ -15,6 +15,7 @@ from mnist_sweep.review.payload import run_payload, sweep_payload
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import SweepInfo
 from mnist_sweep.review.review import Review, review
+from mnist_sweep.review.workspace import curves, workspace_payload
 from mnist_sweep.server import actions, reviewing
 from mnist_sweep.server.store import Store, lines, runs
 
@@ -59,6 +60,17 @@ class Payloads:
             news |= _changes(db, self._reviews.of(db, sweep), changed, since)
         news["every"] = max(PAUSE, (time.perf_counter() - started) / SHARE)
         return news
+
+    def project(self, db: sqlite3.Connection, project: sqlite3.Row, group: str | None) -> Shown:
+        """The data of a project's page: its runs, or those of a group."""
+        found = [reviewing.record(db, row, history=False) for row in runs.of_project(db, project["id"], group=group)]
+        data = workspace_payload(found)
+        data["workspace"]["url"] = f"/api{reviewing.address(project['entity'], project['name'])}/curves"
+        return data | {"selected": []}
+
+    def project_curves(self, db: sqlite3.Connection, project: sqlite3.Row, metric: str, over: str) -> Shown:
+        """One metric of the project's runs, by run."""
+        return curves(self._reviews.project(db, project["id"]), metric, over)
 
     def run(self, db: sqlite3.Connection, row: sqlite3.Row, sweep: sqlite3.Row | None) -> Shown:
         """The data of a run's page."""

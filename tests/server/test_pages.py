@@ -307,3 +307,49 @@ def test_the_project_page_crowns_only_what_the_sweep_page_ranks(
     assert sorted(statuses) == ["baseline", "diverged", "finished", "infeasible"]
     draw_everything(page)
     assert "parameters" not in page.locator(".tiles, [data-table]").first.inner_text()
+
+
+TRACES = "(metric) => (document.querySelector(`.chart[data-metric='${metric}']`)?.data || []).map((t) => t.name)"
+
+
+def test_the_project_page_is_a_workspace_kept_in_its_address(
+    served: Served, anybody: dict[str, Any], open_page: Opener
+) -> None:
+    page = open_page(f"{served.url}/local/anybody")
+    chart = page.locator(".chart[data-metric=loss]")
+    expect(chart.locator(".main-svg").first).to_be_visible()
+    expect(page.locator("[data-table] tbody tr")).to_have_count(6)
+    shown = page.evaluate(TRACES, "loss")
+    assert sorted(shown) == sorted([anybody["names"][0], *anybody["names"][2:]])  # the second run logged nothing
+    assert page.locator(".chart[data-metric='constraint/size']").count() == 0
+
+    page.get_by_role("searchbox").fill("sweep")
+    expect(page.locator("[data-table] tbody tr")).to_have_count(4)
+    page.get_by_text("Columns", exact=True).click()
+    page.get_by_label("time", exact=True).uncheck()
+    page.get_by_label("Group by").select_option("config:k")
+    page.get_by_label("Logarithmic").select_option("y")
+    page.get_by_label("X axis").select_option("_runtime")
+    address = page.url
+    for part in ("q=sweep", "by=config%3Ak", "log=y", "x=_runtime"):
+        assert part in address
+
+    again = open_page(address)
+    expect(again.locator("[data-table] tbody tr")).to_have_count(4)
+    expect(again.locator(".chart[data-metric=loss] .main-svg").first).to_be_visible()
+    assert again.get_by_label("Group by").input_value() == "config:k"
+    groups = [name for name in again.evaluate(TRACES, "loss") if name]
+    assert 1 <= len(groups) <= 2
+    assert sum(int(name.split("(")[1].rstrip(")")) for name in groups) == 4
+    with again.expect_download() as download:
+        again.get_by_role("button", name="CSV").click()
+    lines = download.value.path().read_text().splitlines()
+    assert len(lines) == 5
+    assert "loss" in lines[0].split(",")
+    assert "time" not in lines[0].split(",")
+
+    again.get_by_label("Group by").select_option("")
+    again.locator("[data-table] tbody input").first.check()
+    expect(again.locator("[data-table] tbody input:checked")).to_have_count(1)
+    expect(again.locator(".chart[data-metric=loss] .scatterlayer .trace")).to_have_count(1)
+    assert "runs=" in again.url

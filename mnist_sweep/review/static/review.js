@@ -9,6 +9,7 @@
   let plotly = null;
   let parallel = null;
   let table = null;
+  let workspace = null;
 
   // --- theme ---------------------------------------------------------------------------------------------------
   const remember = (key, value) => {
@@ -55,6 +56,8 @@
     };
   }
 
+  R.themed = themed;
+
   function setTheme(theme) {
     document.documentElement.dataset.theme = theme;
     remember("review-theme", theme);
@@ -64,6 +67,7 @@
   function repaint() {
     $$("[data-figure]").forEach((place) => place.dataset.drawn && draw(place));
     if (parallel) parallel.draw();
+    if (workspace) workspace.drawAll();
   }
 
   // --- figures -------------------------------------------------------------------------------------------------
@@ -100,6 +104,7 @@
     const inline = $("#plotly-source");
     const ready = () => {
       plotly = window.Plotly;
+      if (workspace) workspace.drawAll();
       $$("[data-figure]").forEach((place) => near.observe(place));
     };
     if (inline) script.textContent = inline.textContent;
@@ -231,15 +236,21 @@
   function runs() {
     const place = $("[data-table]");
     if (!place || !data.table) return;
+    const chosen = workspace?.chosen || {};
     table ||= new R.Table(place, {
+      query: chosen.q,
+      sort: chosen.sort,
+      columns: chosen.columns,
       onSelect: (ids) => {
         compare(ids);
         if (parallel) parallel.mark(ids);
+        if (workspace) workspace.show(table.visible(), table);
       },
       onHover: (ids) => parallel && parallel.mark(ids.length ? ids : [...table.selected]),
     });
+    if (workspace) table.onDraw = (rows) => workspace.show(rows, table);
     table.onClear = () => parallel.clear();
-    const first = data.selected || data.table.rows.filter((row) => row.rank).slice(0, 3).map((row) => row.id);
+    const first = chosen.runs?.split(",") || data.selected || data.table.rows.filter((row) => row.rank).slice(0, 3).map((row) => row.id);
     if (!table.rows) first.forEach((id) => table.selected.add(id));
     table.show(data.table);
     compare([...table.selected]);
@@ -266,7 +277,13 @@
     if (atEnd) place.scrollTop = place.scrollHeight;
   }
 
+  function charts() {
+    const place = $("[data-workspace]");
+    if (place && data.workspace) workspace = new R.Workspace(place, data.workspace);
+  }
+
   function showAll() {
+    charts();
     texts();
     sections();
     runs();
@@ -352,6 +369,6 @@
   data.log ||= {};
   showAll();
   performance.mark("review-shown");
-  if ($("[data-figure]")) requestAnimationFrame(() => setTimeout(() => (loadPlotly(), performance.mark("review-drawn")), 0));
+  if ($("[data-figure], [data-workspace]")) requestAnimationFrame(() => setTimeout(() => (loadPlotly(), performance.mark("review-drawn")), 0));
   if (data.live) setTimeout(poll, data.live.every * 1000);
 })();

@@ -3,15 +3,16 @@
 window.Review = window.Review || {};
 
 Review.Table = class {
-  constructor(root, { onSelect, onHover }) {
+  constructor(root, { onSelect, onHover, query = "", sort = "", columns = "" }) {
     this.root = root;
     this.onSelect = onSelect;
     this.onHover = onHover;
-    this.query = "";
+    this.query = query;
     this.statuses = new Set(); // empty: all
     this.brush = null;
-    this.sort = { key: null, down: false };
+    this.sort = { key: sort.replace(/^-/, "") || null, down: sort.startsWith("-") };
     this.selected = new Set();
+    this.wanted = columns.split(",").filter(Boolean); // the columns a reader chose, if any
     this.limit = 50;
     this.bar = root.appendChild(Review.element("div", "toolbar"));
     this.frame = root.appendChild(Review.element("div", "table-frame"));
@@ -22,7 +23,7 @@ Review.Table = class {
 
   buildBar() {
     const search = (this.search = this.bar.appendChild(document.createElement("input")));
-    Object.assign(search, { type: "search", className: "search" });
+    Object.assign(search, { type: "search", className: "search", value: this.query });
     search.setAttribute("aria-label", "Filter the runs");
     search.addEventListener("input", () => this.update({ query: search.value }));
     this.chips = this.bar.appendChild(Review.element("div", "chips"));
@@ -36,7 +37,8 @@ Review.Table = class {
 
   show({ columns, rows }) {
     const before = new Map((this.columns || []).map((c) => [c.key, c.shown]));
-    this.columns = columns.map((c) => ({ ...c, shown: before.get(c.key) ?? c.shown }));
+    const shown = (c) => (this.wanted.length ? this.wanted.includes(c.key) : (before.get(c.key) ?? c.shown));
+    this.columns = columns.map((c) => ({ ...c, shown: shown(c) }));
     this.rows = rows;
     this.search.placeholder = this.example();
     this.menu.replaceChildren(
@@ -46,6 +48,7 @@ Review.Table = class {
         box.checked = column.shown;
         box.addEventListener("change", () => {
           column.shown = box.checked;
+          this.wanted = this.columns.filter((c) => c.shown).map((c) => c.key);
           this.draw();
         });
         label.append(` ${column.label}`);
@@ -133,6 +136,7 @@ Review.Table = class {
     const all = rows.length === this.rows.length ? `${rows.length} runs` : `${rows.length} of ${this.rows.length} runs`;
     this.foot.appendChild(Review.element("span", "count", all));
     if (this.brush) Review.button(this.foot, "Clear the brush", () => this.onClear && this.onClear());
+    if (this.onDraw) this.onDraw(rows);
     if (rows.length > this.limit) Review.button(this.foot, `Show all ${rows.length}`, () => this.update({ limit: Infinity }));
   }
 

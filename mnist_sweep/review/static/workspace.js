@@ -1,0 +1,174 @@
+// The charts of a project's page: one for every metric, of the runs that the table shows. What is chosen here and in the
+// table is kept in the page's address.
+"use strict";
+window.Review = window.Review || {};
+
+Review.Workspace = class {
+  constructor(root, data) {
+    this.root = root;
+    this.data = data;
+    this.known = new Map(); // metric and x axis -> points by run
+    this.rows = [];
+    const asked = new URLSearchParams(location.search);
+    this.chosen = { x: "", smooth: "0", log: "", by: "", ...Object.fromEntries(asked) };
+    this.near = new IntersectionObserver(
+      (entries) => entries.forEach((e) => ((e.target.near = e.isIntersecting), e.isIntersecting && this.draw(e.target))),
+      { rootMargin: "200px" },
+    );
+    this.build();
+  }
+
+  build() {
+    const bar = this.root.appendChild(Review.element("div", "toolbar"));
+    this.select(bar, "x", "X axis", { "": "x: its own", ...this.prefixed("x: ", this.data.axes) });
+    this.select(bar, "by", "Group by", {
+      "": "every run",
+      ...this.prefixed("mean by ", { group: "group", agent: "job type", ...this.data.groups }),
+    });
+    this.select(bar, "log", "Logarithmic", { "": "linear", y: "log y", x: "log x", xy: "log x and y" });
+    const label = bar.appendChild(Review.element("label", "quiet", "smoothing "));
+    const slider = label.appendChild(Object.assign(document.createElement("input"), { type: "range", min: 0, max: 0.99, step: 0.01 }));
+    slider.setAttribute("aria-label", "Smoothing");
+    slider.value = this.chosen.smooth;
+    slider.addEventListener("input", () => this.choose("smooth", slider.value));
+    const sections = Object.groupBy(this.data.metrics, (name) => (name.includes("/") ? name.split("/")[0] : "charts"));
+    for (const [name, metrics] of Object.entries(sections)) {
+      const section = this.root.appendChild(Review.element("details", "charts"));
+      section.open = true;
+      section.appendChild(Review.element("summary", "", name));
+      const grid = section.appendChild(Review.element("div", "chart-grid"));
+      for (const metric of metrics) {
+        const place = grid.appendChild(Review.element("div", "chart"));
+        place.dataset.metric = metric;
+        this.near.observe(place);
+      }
+    }
+  }
+
+  prefixed(words, options) {
+    return Object.fromEntries(Object.entries(options).map(([key, name]) => [key, words + name]));
+  }
+
+  select(bar, key, name, options) {
+    const select = bar.appendChild(document.createElement("select"));
+    select.setAttribute("aria-label", name);
+    const option = ([value, textContent]) => Object.assign(document.createElement("option"), { value, textContent });
+    select.append(...Object.entries(options).map(option));
+    select.value = this.chosen[key];
+    select.addEventListener("change", () => this.choose(key, select.value));
+  }
+
+  choose(key, value) {
+    this.chosen[key] = value;
+    this.remember();
+    this.drawAll();
+  }
+
+  remember() {
+    const kept = Object.entries(this.chosen).filter(([, value]) => value && value !== "0");
+    const query = new URLSearchParams(kept).toString();
+    history.replaceState(null, "", query ? `?${query}` : location.pathname);
+  }
+
+  // The table's rows, as filtered and sorted: the ticked ones are drawn, or without any the first of them.
+  show(rows, table) {
+    const ticked = rows.filter((row) => table.selected.has(row.id));
+    this.rows = ticked.length ? ticked : rows.slice(0, 40);
+    const sort = table.sort.key ? `${table.sort.down ? "-" : ""}${table.sort.key}` : "";
+    Object.assign(this.chosen, { q: table.query, sort, columns: table.wanted.join(), runs: [...table.selected].join() });
+    this.remember();
+    this.drawAll();
+  }
+
+  drawAll() {
+    this.root.querySelectorAll(".chart").forEach((place) => place.near && this.draw(place));
+  }
+
+  async points(metric) {
+    const key = JSON.stringify([metric, this.chosen.x]);
+    if (!this.known.has(key)) {
+      const query = new URLSearchParams({ metric, over: this.chosen.x });
+      this.known.set(key, fetch(`${this.data.url}?${query}`).then((answer) => answer.json()));
+    }
+    return this.known.get(key);
+  }
+
+  async draw(place) {
+    const metric = place.dataset.metric;
+    const points = await this.points(metric);
+    place.hidden = !Object.keys(points).length; // a number that was set once, not logged on the way
+    if (place.hidden || !window.Plotly) return;
+    const { log, by } = this.chosen;
+    const axis = (letter) => ({ zeroline: false, automargin: true, type: log.includes(letter) ? "log" : "linear" });
+    const layout = Review.themed({
+      layout: {
+        title: { text: metric.replaceAll("<", "&lt;"), font: { size: 13 }, x: 0.02, xanchor: "left" },
+        margin: { l: 46, r: 10, t: 34, b: 28 },
+        paper_bgcolor: "rgba(0,0,0,0)",
+        plot_bgcolor: "rgba(0,0,0,0)",
+        showlegend: Boolean(by),
+        legend: { orientation: "h", y: -0.14, font: { size: 10 } },
+        hovermode: "closest",
+        height: by ? 290 : 250,
+        xaxis: axis("x"),
+        yaxis: axis("y"),
+      },
+    });
+    const traces = by ? this.grouped(points) : this.single(points);
+    window.Plotly.react(place, traces, layout, { responsive: true, displaylogo: false, displayModeBar: false });
+  }
+
+  colour(i) {
+    return this.data.series[i % this.data.series.length];
+  }
+
+  single(points) {
+    return this.rows.flatMap((row, i) => {
+      const run = points[row.id];
+      if (!run) return [];
+      const mode = run.x.length > 1 ? "lines" : "markers";
+      const name = String(row.name).replaceAll("<", "&lt;");
+      return [{ type: "scatter", mode, name, x: run.x, y: this.smoothed(run.y), line: { color: this.colour(i), width: 1.5 } }];
+    });
+  }
+
+  // The mean of each group, and the band from its lowest to its highest run.
+  grouped(points) {
+    const groups = Object.groupBy(this.rows.filter((row) => points[row.id]), (row) => String(row[this.chosen.by] ?? "none"));
+    return Object.entries(groups).flatMap(([value, rows], i) => {
+      const runs = rows.map((row) => ({ x: points[row.id].x, y: this.smoothed(points[row.id].y) }));
+      const x = [...new Set(runs.flatMap((run) => run.x))].filter((v) => v !== null).sort((a, b) => a - b);
+      const there = x.map((at) => runs.map((run) => Review.interpolate(run, at)).filter((y) => y !== null));
+      const line = { type: "scatter", mode: "lines", x, legendgroup: value };
+      const band = { ...line, line: { width: 0 }, hoverinfo: "skip", showlegend: false };
+      const fill = `${this.colour(i)}33`;
+      const name = `${value.replaceAll("<", "&lt;")} (${runs.length})`;
+      return [
+        { ...band, y: there.map((ys) => Math.min(...ys)) },
+        { ...band, y: there.map((ys) => Math.max(...ys)), fill: "tonexty", fillcolor: fill },
+        { ...line, name, y: there.map((ys) => ys.reduce((a, b) => a + b, 0) / ys.length), line: { color: this.colour(i), width: 2 } },
+      ];
+    });
+  }
+
+  // An exponential mean without a bias towards its start.
+  smoothed(values) {
+    const weight = parseFloat(this.chosen.smooth) || 0;
+    if (!weight) return values;
+    let [mean, total] = [0, 0];
+    return values.map((value) => {
+      if (value === null) return null;
+      [mean, total] = [weight * mean + (1 - weight) * value, weight * total + (1 - weight)];
+      return mean / total;
+    });
+  }
+};
+
+// A curve's height at `at`, or null outside of it.
+Review.interpolate = ({ x, y }, at) => {
+  const next = x.findIndex((v) => v !== null && v >= at);
+  if (next < 0 || y[next] === null) return null;
+  if (x[next] === at) return y[next];
+  if (next === 0 || y[next - 1] === null) return null;
+  return y[next - 1] + ((y[next] - y[next - 1]) * (at - x[next - 1])) / (x[next] - x[next - 1]);
+};
