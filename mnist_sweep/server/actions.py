@@ -79,8 +79,31 @@ def routes(store: Store, sweeper: Sweeper) -> list[Route]:
         runs.update(db, run["id"], state="pending", **fresh)
         return f"{project_address(run)}/runs/{run['name']}"
 
+    def edit(db: sqlite3.Connection, request: Request, form: dict[str, str]) -> str:
+        run = addressed.run(db, request)
+        tags = [tag.strip() for tag in form.get("tags", "").split(",") if tag.strip()]
+        about = {column: form.get(column, "").strip() for column in ("notes", "run_group")}
+        name = form.get("display_name", "").strip() or run["name"]
+        runs.update(db, run["id"], display_name=name, tags=tags, **about)
+        return f"{project_address(run)}/runs/{run['name']}"
+
+    def delete(db: sqlite3.Connection, request: Request, form: dict[str, str]) -> str:
+        run = addressed.run(db, request)
+        if run["state"] in runs.ALIVE:
+            raise BadRequest(f"run {run['name']} is {run['state']}: it can be deleted once it has ended")
+        runs.delete(db, run["id"])
+        return project_address(run)
+
+    changes = {"again": again, "edit": edit, "delete": delete}
+
+    def change_run(db: sqlite3.Connection, request: Request, form: dict[str, str]) -> str:
+        wanted = form.get("action", "")
+        if wanted not in changes:
+            raise BadRequest(f"no such action: {wanted[:50]!r}; known are {', '.join(changes)}")
+        return changes[wanted](db, request, form)
+
     base = "/{entity}/{project}"
     return [
         Route(base + "/sweeps/{sweep}", action(set_state), methods=["POST"]),
-        Route(base + "/runs/{run}", action(again), methods=["POST"]),
+        Route(base + "/runs/{run}", action(change_run), methods=["POST"]),
     ]

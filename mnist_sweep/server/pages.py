@@ -160,7 +160,9 @@ class Pages:
             "run": record,
             "address": reviewing.project_address(row),
             "files": listing,
+            "artifacts": _artifacts_of(db, row),
             "again": actions.can_run_again(row),
+            "ended": row["state"] not in runs.ALIVE,
             "token": actions.token(self._store),
             "data": self._payloads.run(db, row, _sweep_of(db, row)),
         }
@@ -271,6 +273,21 @@ def _sweep_row(db: sqlite3.Connection, sweep: sqlite3.Row) -> Shown:
     shown = ranking.words.show(best.value) if best else "–"
     count, active = runs.activity(db, sweep["id"])
     return dict(sweep) | about | {"best": shown, "runs": count, "active": active or sweep["updated_at"]}
+
+
+def _artifacts_of(db: sqlite3.Connection, run: sqlite3.Row) -> list[Shown]:
+    """What a run logged and used, each with the address of its page."""
+    found: list[Shown] = []
+    both = (("logged", artifacts.made_by(db, run["id"])), ("used", artifacts.used_by(db, run["id"])))
+    for what, artifact in ((what, row) for what, rows in both for row in rows):
+        collection = collections.by_id(db, artifact["collection_id"])
+        place = collections.place(db, collection["id"], artifact["id"])
+        if place is not None:
+            path = f"{quote(collection['type'])}/{quote(collection['name'])}/v{place['version']}"
+            href = f"{reviewing.project_address(run)}/artifacts/{path}"
+            name = f"{collection['name']}:v{place['version']}"
+            found.append({"what": what, "type": collection["type"], "name": name, "href": href})
+    return found
 
 
 def _report_link(view: sqlite3.Row) -> str:

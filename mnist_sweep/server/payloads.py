@@ -80,6 +80,8 @@ class Payloads:
         console = lines.tail(db, row["id"], lines.CONSOLE, LOG_LINES)
         live = {"url": f"/api{trial.record.url}/review", "cursor": cursor, "every": PAUSE}
         data = run_payload(trial, ranking, reviewing.media_of(self._store, db, row["id"]))
+        if system := figures.system_curves(reviewing.events(db, row)):
+            data["figures"]["system"] = system
         return data | {"log": dict(map(tuple, console)), "live": live}
 
     def run_news(self, db: sqlite3.Connection, row: sqlite3.Row, sweep: sqlite3.Row | None, since: int) -> Shown:

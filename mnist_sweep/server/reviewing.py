@@ -110,6 +110,12 @@ def record(
     )
 
 
+def events(db: sqlite3.Connection, row: sqlite3.Row) -> RunRecord:
+    """What the machine measured of itself beside a run, as a record's history."""
+    texts = lines.sample(lines.texts(db, row["id"], lines.EVENTS), _ROWS)
+    return RunRecord(row["name"], history=[json.loads(text) for text in texts])
+
+
 def media_of(store: Store, db: sqlite3.Connection, key: int) -> Media | None:
     """The confusion matrix and the misclassified images that the run (by row id) has logged."""
     return from_tables(_tables(store, db, key))

@@ -152,3 +152,10 @@ def test_only_loops_that_log_a_rate_have_a_panel_for_it() -> None:
     rated = [row | {"optim/learning_rate": 0.1} for row in rows]
     figure = drawn(figures.learning_curves(rank(info, [run_of(rated, summary={"loss": 0.3})])))
     assert figure["layout"]["yaxis2"]["title"]["text"] == "optim/learning_rate"
+
+
+def test_what_the_machine_measured_is_drawn_over_seconds_where_it_changed() -> None:
+    rows = [{"_runtime": 2.0 * i, "system.cpu": 10.0 * i, "system.disk": 5.0, "system.gpu.0": None} for i in range(4)]
+    figure = drawn(figures.system_curves(run_of(rows)))
+    assert [(trace["name"], trace["x"]) for trace in figure["data"]] == [("cpu", [0.0, 2.0, 4.0, 6.0])]
+    assert figures.system_curves(run_of([])) is None

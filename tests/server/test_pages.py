@@ -353,3 +353,28 @@ def test_the_project_page_is_a_workspace_kept_in_its_address(
     expect(again.locator("[data-table] tbody input:checked")).to_have_count(1)
     expect(again.locator(".chart[data-metric=loss] .scatterlayer .trace")).to_have_count(1)
     assert "runs=" in again.url
+
+
+def test_a_run_is_described_and_deleted_on_its_page(served: Served, open_page: Opener) -> None:
+    code = "import wandb\nwith wandb.init(project='edits', id='gone') as run:\n    run.log({'loss': 1})\n"
+    served.python(code + "    run.log_artifact(wandb.Artifact('thing', 'model'))")
+    page = open_page(f"{served.url}/local/edits/runs/gone")
+    expect(page.get_by_role("link", name="thing:v0")).to_be_visible()
+    page.get_by_label("name", exact=True).fill("a better <name>")
+    page.get_by_label("tags").fill("one, two")
+    page.get_by_label("notes").fill("worth a line")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("h1")).to_have_text("a better <name>")
+    said = served.python(
+        "import wandb; run = wandb.Api().run('local/edits/gone'); print([run.name, run.tags, run.notes, run.group])"
+    )
+    assert said.splitlines()[-1] == "['a better <name>', ['one', 'two'], 'worth a line', '']"
+
+    button = page.get_by_role("button", name="Yes, delete")
+    assert not button.is_visible()  # a question first
+    page.get_by_text("Delete this run").click()
+    token = page.locator("input[name=token]").first.get_attribute("value") or ""
+    assert post(served, page.url, action="explode", token=token)[0] == 400
+    button.click()
+    expect(page.locator("h1")).to_have_text("edits")
+    expect(page.locator("[data-table] tbody tr")).to_have_count(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -80,6 +81,15 @@ def run_curves(record: RunRecord, over: str = "") -> Figure | None:
                 }
             )
     return {"data": data, "layout": shape}
+
+
+def system_curves(record: RunRecord) -> Figure | None:
+    """A panel for each measure of the machine that changed (`system.cpu`, …), over the run's seconds."""
+    keys = dict.fromkeys(key for row in record.history for key in row if key.startswith("system."))
+    moving = {key for key in keys if len({row.get(key) for row in record.history} - {None}) > 1}
+    named = {key: key.removeprefix("system.") for key in sorted(moving)}
+    rows = [{RUNTIME: row.get(RUNTIME)} | {named[key]: row.get(key) for key in named} for row in record.history]
+    return run_curves(replace(record, history=rows), over=RUNTIME)
 
 
 def _panels(points: Mapping[str, Any], step_metrics: set[str]) -> list[list[str]]:

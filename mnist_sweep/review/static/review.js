@@ -27,7 +27,6 @@
     layout.font = { ...layout.font, color: ink, family: R.css("--sans") };
     layout.hoverlabel = { ...layout.hoverlabel, bgcolor: card, bordercolor: grid, font: { color: R.css("--ink") } };
     layout.autosize = true;
-    if (data.over) over(layout);
     if (layout.coloraxis) layout.coloraxis.colorscale = R.scale();
     for (const shape of layout.shapes || []) if (shape.label) shape.label.font = { color: ink, size: 11 };
     for (const key of Object.keys(layout).filter((k) => /^[xy]axis/.test(k))) {
@@ -86,7 +85,9 @@
     if (!figure || !plotly) return;
     place.dataset.drawn = "yes";
     if (figure.layout.height) place.style.height = place.style.minHeight = `${figure.layout.height}px`;
-    return plotly.react(place, filled(figure), themed(figure), {
+    const layout = themed(figure);
+    if (data.over && place.dataset.figure === "run") over(layout);
+    return plotly.react(place, filled(figure), layout, {
       responsive: true,
       displaylogo: false,
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
@@ -265,7 +266,8 @@
 
   // Of all buttons that a sweep can have, those that make sense in its state.
   function buttons() {
-    $$("button[name=action]").forEach((button) => (button.hidden = !(data.offered || []).includes(button.value)));
+    if (!data.offered) return; // a run's page: its buttons are the server's to choose
+    $$("button[name=action]").forEach((button) => (button.hidden = !data.offered.includes(button.value)));
   }
 
   function log() {
