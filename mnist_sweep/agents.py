@@ -1,8 +1,9 @@
 """Creating a sweep, agents that work on it, and watching them.
 
 An agent here is `wandb.agent` in a process that stays warm: torch, the data and the client are loaded once, not once a
-trial, and the client's background service is its parent's, which stays up. Several agents share a count of trials, and
-a suggestion over budget gives its place back.
+trial. Several agents share a count of trials, and a suggestion over budget gives its place back. An agent has a service
+of the client's own, so that whatever happens to one does not happen to others: where an agent is killed, its parent
+starts it anew; where the parent is, its agents end their trials and go.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from multiprocessing.context import SpawnProcess
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
+from mnist_sweep import connect
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
 from mnist_sweep.review import api
@@ -32,6 +35,12 @@ INVALID_LIMIT = 3
 
 OVER_BUDGET_LIMIT = 100
 """… or after this many suggestions over budget in a row."""
+
+
+RESTART_LIMIT = 3
+"""An agent that was killed is started anew, at most so many times without finishing a trial between."""
+
+_KILLED = [-number for number in signal.Signals if number not in (signal.SIGINT, signal.SIGTERM)]
 
 
 class SweepError(UserError, RuntimeError):
@@ -149,6 +158,47 @@ def work(path: str, tickets: Tickets) -> int:
     return 130 if stopped.is_set() else 0
 
 
+class Desk:
+    """The place of one agent, which outlives it: its share of the tickets, and what it was at when it was killed."""
+
+    def __init__(self, tickets: Tickets, context: SpawnContext) -> None:
+        self._tickets = tickets
+        self._busy = context.RawValue("b", 0)
+        self._finished = context.RawValue("i", 0)
+
+    def acquire(self, block: bool = True) -> bool:
+        """A ticket for the next trial; the one before is over."""
+        self._finished.value += self._busy.value
+        self._busy.value = 0
+        self._busy.value = int(self._tickets.acquire(block))
+        return bool(self._busy.value)
+
+    def release(self) -> None:
+        """Give the ticket back: its trial does not count."""
+        self._busy.value = 0
+        self._tickets.release()
+
+    def clear(self) -> int:
+        """After its agent was killed: give back what that left undone; returns how many trials it had finished."""
+        if self._busy.value:
+            self.release()
+        return int(self._finished.value)
+
+
+@dataclass
+class _Agent:
+    """One agent, in one process after another."""
+
+    number: int
+    desk: Desk
+    process: SpawnProcess | None = None
+    restart: int = 0
+    finished: int = 0
+    """Trials at the last restart."""
+    fruitless: int = 0
+    """Restarts since then."""
+
+
 class Agents:
     """Several agents in processes of their own, sharing one count of trials and the machine's cores or GPUs."""
 
@@ -159,38 +209,67 @@ class Agents:
 
         `log` says where the output of agent 1, 2, … goes; without it, it goes where this process's goes.
         """
-        import wandb
+        self._path, self._log = path, log
+        self._context = multiprocessing.get_context("spawn")
+        tickets: Tickets = Endless() if count is None else self._context.Semaphore(count)
+        self._agents = [_Agent(number, Desk(tickets, self._context)) for number in range(1, agents + 1)]
+        for agent in self._agents:
+            self._start(agent)
 
-        wandb.Api()  # starts the client's service, which the processes started below use too (WANDB_SERVICE)
-        context = multiprocessing.get_context("spawn")
-        # kept: the semaphore ends with its last reference in this process
-        self.tickets: Tickets = Endless() if count is None else context.Semaphore(count)
-        self.processes: list[SpawnProcess] = []
-        for number in range(1, agents + 1):
-            with environment(_share(number, agents)):
-                process = context.Process(target=_agent_process, args=(path, number, self.tickets, log and log(number)))
-                process.start()
-            self.processes.append(process)
+    def tend(self) -> bool:
+        """Start agents anew that were killed; whether any is at work."""
+        for agent in self._agents:
+            if agent.process is None or agent.process.exitcode not in _KILLED:
+                continue
+            finished = agent.desk.clear()
+            agent.fruitless = agent.fruitless + 1 if finished == agent.finished else 1
+            agent.finished = finished
+            if agent.fruitless <= RESTART_LIMIT:
+                agent.restart += 1
+                self._start(agent)
+        return any(process.is_alive() for process in self.processes)
 
     @property
-    def alive(self) -> bool:
-        return any(process.is_alive() for process in self.processes)
+    def processes(self) -> list[SpawnProcess]:
+        return [agent.process for agent in self._agents if agent.process is not None]
 
     @property
     def failed(self) -> bool:
         """At least one agent gave up."""
-        return any(process.exitcode not in (None, 0, 130, -signal.SIGINT) for process in self.processes)
+        fine = (None, 0, 130, -signal.SIGINT, -signal.SIGTERM)
+        return any(process.exitcode not in fine for process in self.processes)
 
     def stop(self) -> None:
         """End the running trials and wait for them: their uploads are finished first."""
         for process in self.processes:
             if process.is_alive():
                 process.terminate()
-        self.join()
-
-    def join(self) -> None:
         for process in self.processes:
             process.join()
+
+    def join(self) -> None:
+        """Wait until the agents are done; one that is killed is started anew."""
+        while self.tend():
+            wait([process.sentinel for process in self.processes if process.is_alive()])
+
+    def _start(self, agent: _Agent) -> None:
+        arguments = (self._path, agent.number, agent.desk, self._log and self._log(agent.number))
+        agent.process = self._context.Process(target=_agent_process, args=arguments)
+        with _interrupts_blocked(), environment(_share(agent.number, len(self._agents))):
+            agent.process.start()
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A process started inside does not see Ctrl-C until `_agent_process` wants to: it would die in its imports."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def poll(sweep: Sweep) -> Ranking:
@@ -209,35 +288,39 @@ def read(sweep: Sweep, **told: Any) -> Review:
     return review(ranking, media=api.media_of_best(public, ranking), **told)
 
 
-def _share(number: int, agents: int) -> dict[str, str]:
+def _share(number: int, agents: int) -> dict[str, str | None]:
     """Environment of agent `number`: its part of the machine, and a name by which reviews tell agents apart.
 
     A number of threads that was set stays: other agents, started apart, may have the rest of the machine.
     """
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // agents))
-    return {"OMP_NUM_THREADS": threads, "WANDB_JOB_TYPE": f"agent-{number}"}
+    return {"OMP_NUM_THREADS": threads, "WANDB_JOB_TYPE": f"agent-{number}", "WANDB_SERVICE": None}
 
 
 def _agent_process(path: str, number: int, tickets: Tickets, log: Path | None) -> None:
     if hasattr(os, "setpgrp"):
         os.setpgrp()  # a terminal's Ctrl-C is for the parent, which passes it on once
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab", buffering=0) as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-    threading.excepthook = _ignore_finalizers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
     if torch.cuda.device_count() > 1:
         torch.cuda.set_device((number - 1) % torch.cuda.device_count())
-    sys.exit(work(path, tickets))
+    with connect.used():
+        sys.exit(work(path, tickets))
 
 
-def _ignore_finalizers(args: threading.ExceptHookArgs) -> None:
-    """The client forgets to end a helper thread when it leaves a service that is not its own: harmless, but loud."""
-    if args.thread is None or args.thread.name != "wandb-ServiceFinalizer":
-        threading.__excepthook__(args)
+def _end_with_parent() -> None:
+    """Stop as if told to once nobody is there any more who would."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _first_line(error: BaseException) -> str:

@@ -40,8 +40,8 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=getattr(commands, name))
         return sub
 
-    sub = add("sweep", "create a sweep, train its trials and rank them")
-    sub.add_argument("file", type=Path, metavar="FILE", help="a sweep file, for example sweeps/onecycle.yaml")
+    sub = add("sweep", "create a sweep or go on with one, train its trials and rank them")
+    sub.add_argument("sweep", metavar="FILE", help="a sweep file, or the id of a sweep to go on with")
     sub.add_argument("--count", type=_up_to(TRIALS), metavar="N", help="trials to train, those over budget not counted")
     sub.add_argument("--agents", type=_up_to(AGENTS), default=1, metavar="N", help="trials side by side [1]")
 
@@ -50,9 +50,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page that opens from disk")
     sub.add_argument("--random", metavar="SWEEP", help="a random search over the same space, to compare with")
 
-    sub = add("agent", "work on an existing sweep in one warm process")
+    sub = add("agent", "work on an existing sweep in warm processes")
     sub.add_argument("sweep", metavar="SWEEP", help="id, project/id or entity/project/id")
     sub.add_argument("--count", type=_up_to(TRIALS), metavar="N", help="trials to train, those over budget not counted")
+    sub.add_argument("--agents", type=_up_to(AGENTS), default=1, metavar="N", help="trials side by side [1]")
 
     sub = add("train", "train one configuration and report it to W&B")
     flags.add(sub)

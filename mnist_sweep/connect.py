@@ -12,9 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
+
+if TYPE_CHECKING:
+    import wandb
 
 FLUSH_SECONDS = "1"
 """How often runs send metrics to the local server; W&B's default of 15 s hides short trials from early stopping."""
@@ -81,16 +85,33 @@ def used() -> Iterator[None]:
 def _remote(say: Callable[[str], None]) -> Server | None:
     """The server the user is logged in to, if there is one and it answers."""
     import requests
-    import wandb
 
-    url = wandb.setup().settings.base_url
-    wandb.teardown()  # it would keep this address
+    url = _settings().base_url
     if not (os.environ.get("WANDB_API_KEY") or requests.utils.get_netrc_auth(url)):
         return None
     if _get(f"{url}/healthz") is None:
         say(f"Logged in to {url}, but it does not answer")
         return None
     return Server(url, local=False)
+
+
+def _settings() -> wandb.Settings:
+    """What the client was told by its environment and its files. Raises ConnectError where that is of no use here."""
+    import wandb
+    from pydantic import ValidationError
+
+    try:
+        settings = wandb.setup().settings
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name, value = wrong["loc"][0], wrong["input"]
+        raise ConnectError(f"W&B's setting {name} (WANDB_{str(name).upper()}) is {value!r}: {wrong['msg']}") from None
+    except wandb.errors.Error as error:
+        raise ConnectError(f"W&B's settings cannot be used: {str(error).splitlines()[0]}") from None
+    wandb.teardown()  # it would keep this address
+    if settings.mode in ("offline", "dryrun", "disabled"):
+        raise ConnectError(f"this needs a W&B server, and W&B's mode is {settings.mode} (WANDB_MODE): unset it")
+    return settings
 
 
 def _get(url: str) -> int | None:

@@ -8,14 +8,18 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set these variables for as long as the context lasts. Others that are set meanwhile stay."""
+def environment(values: Mapping[str, str | None]) -> Iterator[None]:
+    """Set these variables, or unset them where None, for as long as the context lasts. What else is set stays."""
     before = {name: os.environ.get(name) for name in values}
-    os.environ |= values
+    _set(values)
     try:
         yield
     finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value

@@ -132,7 +132,7 @@ def _follow_plainly(sweep: Sweep, agents: Agents, console: Console) -> Ranking:
 
 def _poll_until_done(sweep: Sweep, agents: Agents, show: Callable[[Ranking], None]) -> Ranking:
     while True:
-        alive = agents.alive  # before the poll, so that the last poll sees everything
+        alive = agents.tend()  # before the poll, so that the last poll sees everything
         ranking = poll(sweep)
         show(ranking)
         if not alive:

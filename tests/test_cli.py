@@ -19,7 +19,7 @@ FIELDS = {f"--{name}" for name in RunConfig.model_fields}
 SURFACE: dict[str, set[str]] = {
     "sweep": {"FILE", "--count", "--agents"},
     "report": {"SWEEP", "--html", "--random"},
-    "agent": {"SWEEP", "--count"},
+    "agent": {"SWEEP", "--count", "--agents"},
     "train": FIELDS,
     "confirm": {"--seeds", "--agents", "--file"} | FIELDS,
     "show": FIELDS,

@@ -32,21 +32,22 @@ def sweep(arguments: argparse.Namespace) -> int:
     def said(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
-    config = sweepfile.load(arguments.file)
-    report_check(arguments.file, sweepfile.check(config), console)
-    if config["method"] == "custom":
-        # agents alone would wait for ever
-        raise sweepfile.SweepFileError(
-            f"{arguments.file}: needs `wandb sweep-scheduler` beside its agents: see README.md"
-        )
+    path, config = Path(arguments.sweep), None
+    if path.exists() or path.suffix in (".yaml", ".yml"):
+        config = sweepfile.load(path)
+        report_check(path, sweepfile.check(config), console)
+        if config["method"] == "custom":
+            # agents alone would wait for ever
+            raise sweepfile.SweepFileError(f"{path}: needs `wandb sweep-scheduler` beside its agents: see README.md")
     from mnist_sweep.training import mnist  # torch is imported only once the file is known to be good
 
     mnist.fetch(said)
     with connect.server(said) as server:
-        created = agents.create(config, PROJECT)
-        limits = [limit for limit in (arguments.count, config.get("run_cap")) if limit]
-        code = work(created, min(limits, default=None), arguments.agents, console)
-        live.conclude(created, console)
+        found = agents.create(config, PROJECT) if config is not None else agents.find(arguments.sweep, PROJECT)
+        limits = [limit for limit in (arguments.count, config and config.get("run_cap")) if limit]
+        code = work(found, min(limits, default=None), arguments.agents, console)
+        live.conclude(found, console)
+        console.print(f"Go on:        mnist-sweep sweep {found.path}", highlight=False, soft_wrap=True)
         if server.shared:
             console.print("The local server ends with its last command; `mnist-sweep server` opens these pages again.")
     return code
@@ -58,7 +59,7 @@ def work(created: Sweep, count: int | None, agents: int, console: Console) -> in
     from mnist_sweep.agents import Agents
 
     console.print(f"Sweep {created.path}: {created.url}", highlight=False, soft_wrap=True)
-    logs = Path(os.environ.get("WANDB_DIR", ".")) / "wandb" / f"agents-{created.path.split('/')[-1]}"
+    logs = agent_logs(created)
     team = Agents(created.path, agents=agents, count=count, log=lambda number: logs / f"agent-{number}.log")
     try:
         with stoppable.handled():
@@ -73,12 +74,21 @@ def work(created: Sweep, count: int | None, agents: int, console: Console) -> in
     return 0
 
 
+def agent_logs(sweep: Sweep) -> Path:
+    """Folder of what several agents print."""
+    return Path(os.environ.get("WANDB_DIR", ".")) / "wandb" / f"agents-{sweep.path.split('/')[-1]}"
+
+
 def agent(arguments: argparse.Namespace) -> int:
     from mnist_sweep import agents, connect
 
     with connect.server(say) as _:
         found = agents.find(arguments.sweep, PROJECT)
-        team = agents.Agents(found.path, count=arguments.count)
+        logs = agent_logs(found)
+        if arguments.agents > 1:
+            say(f"The agents' output is in {logs}")
+        log = (lambda number: logs / f"agent-{number}.log") if arguments.agents > 1 else None
+        team = agents.Agents(found.path, agents=arguments.agents, count=arguments.count, log=log)
         try:
             with stoppable.handled():
                 team.join()

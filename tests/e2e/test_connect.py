@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
-from tests.e2e.conftest import House
+import pytest
+
+from tests.e2e.conftest import BIN, House
 
 WHERE = """
 import json, os
@@ -54,3 +57,36 @@ def test_a_login_that_does_not_answer_is_said_and_replaced(house: House) -> None
     assert shared
     assert "http://127.0.0.1:9" in said[0]
     assert "does not answer" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("WANDB_MODE", "offline", "this needs a W&B server, and W&B's mode is offline (WANDB_MODE): unset it"),
+        ("WANDB_MODE", "disabled", "this needs a W&B server, and W&B's mode is disabled (WANDB_MODE): unset it"),
+        ("WANDB_MODE", "bogus", "W&B's setting mode (WANDB_MODE) is 'bogus': Input should be"),
+        ("WANDB_BASE_URL", "not-a-url", "W&B's setting base_url (WANDB_BASE_URL) is 'not-a-url': Input should be"),
+        ("WANDB_BASE_URL", "", "W&B's setting base_url (WANDB_BASE_URL) is '': Input should be"),
+    ],
+)
+def test_settings_of_no_use_are_one_line(house: House, name: str, value: str, words: str) -> None:
+    house.env |= {name: value}
+    done = house.run("mnist-sweep", "agent", "abcdefgh", check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {words}")
+
+
+def test_two_sweeps_do_not_get_in_each_others_way(house: House) -> None:
+    """The first to end leaves the second its server, which ends with that."""
+    hold = WHERE.replace("    print(", "    input()\n    print(")
+    command = [str(BIN / "python"), "-c", hold]
+    pipe = subprocess.PIPE
+    first, second = (
+        subprocess.Popen(command, cwd=house.home, env=house.env, stdin=pipe, stdout=pipe, text=True) for _ in range(2)
+    )
+    ended, _ = first.communicate("\n", timeout=120)
+    url = json.loads(ended.splitlines()[-1])[0]
+    assert where(house)[0] == url  # still there
+    going_on, _ = second.communicate("\n", timeout=120)
+    assert json.loads(going_on.splitlines()[-1])[0] == url

@@ -1,0 +1,87 @@
+"""Agents and their parents are killed: the sweep ends whole, or winds up by itself and can be gone on with."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from filelock import FileLock
+
+from tests.e2e.conftest import BIN, House
+from tests.e2e.test_sweep import SMOKE, read
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+
+EPOCHS = 6
+SMALL = {"epochs": {"value": EPOCHS}, "batch_size": {"value": 4096}}  # a few seconds a trial
+LONG = {key: value for key, value in SMOKE.items() if key != "run_cap"} | {"parameters": SMOKE["parameters"] | SMALL}
+
+
+def start(house: House, *arguments: str) -> subprocess.Popen[bytes]:
+    """`mnist-sweep sweep …`, with what it prints in `said`."""
+    house.env["MNIST_SWEEP_SERVER"] = str(house.home / "data")
+    (house.home / "long.yaml").write_text(yaml.safe_dump(LONG))
+    with (house.home / "said").open("wb") as said:
+        return subprocess.Popen(
+            [str(BIN / "mnist-sweep"), "sweep", *arguments],
+            cwd=house.home,
+            env=house.env,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+        )
+
+
+def agent_of(parent: subprocess.Popen[bytes], house: House, epochs: int) -> int:
+    """The process of the parent's agent, once it has trained so many epochs of a trial."""
+    deadline = time.monotonic() + 200
+    while True:
+        logs = [path.read_text(errors="replace") for path in house.home.glob("wandb/agents-*/agent-1.log")]
+        if any(f"epoch  {epochs}/{EPOCHS}" in log for log in logs):
+            break
+        assert parent.poll() is None, (house.home / "said").read_text()
+        assert time.monotonic() < deadline, logs
+        time.sleep(0.1)
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    (agent,) = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return agent
+
+
+def sweep_of(house: House) -> str:
+    path = re.search(r"^Sweep (\S+): ", (house.home / "said").read_text(), re.MULTILINE)
+    assert path
+    return path[1]
+
+
+def test_a_killed_agent_costs_no_trial(served: House) -> None:
+    parent = start(served, "long.yaml", "--count", "2")
+    os.kill(agent_of(parent, served, 1), signal.SIGKILL)
+    assert parent.wait(240) == 0, (served.home / "said").read_text()
+    runs = read(served, sweep_of(served))
+    whole = [run for run in runs if run["state"] == "finished"]
+    assert len(whole) == 2
+    for run in whole:
+        assert [row["epoch"] for row in run["history"]] == [*range(1, EPOCHS + 1)]
+
+
+def test_a_killed_parent_leaves_nothing_running_and_its_sweep_goes_on(house: House) -> None:
+    parent = start(house, "long.yaml", "--count", "2")
+    agent = agent_of(parent, house, 1)
+    parent.kill()
+    parent.wait()
+    data = house.home / "data"
+    with FileLock(data / "server.lock").acquire(timeout=120):  # the server has ended by itself
+        assert not Path(f"/proc/{agent}").exists()
+    path = sweep_of(house)
+    done = house.run("mnist-sweep", "sweep", path, "--count", "1")
+    assert f"Sweep {path}: " in done.stdout
+    assert "Ranking" in done.stdout
+    states = re.findall(r": (ok|running|stopped|failed), epoch", done.stdout)
+    assert "ok" in states
