@@ -14,6 +14,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
+from mnist_sweep.server.launch import ServerProcess
 from tests.e2e.conftest import BIN, House
 from tests.e2e.test_sweep import SMOKE, read
 
@@ -96,6 +97,11 @@ def test_a_killed_parent_leaves_nothing_running_and_its_sweep_goes_on(house: Hou
     done = house.run("mnist-sweep", "sweep", path, "--count", "1")
     assert f"Sweep {path}: " in done.stdout
     assert "Ranking" in done.stdout
-    last = {name: state for name, state in re.findall(r"^(\S+): (\w+), ", done.stdout, re.MULTILINE)}
-    assert len(last) == 2
-    assert "running" not in last.values()
+    server = ServerProcess(data, env=house.env)
+    facts = server.start()
+    house.env |= {"WANDB_BASE_URL": facts.url, "WANDB_API_KEY": facts.key}
+    states = [run["state"] for run in read(house, path)]
+    server.stop()
+    assert len(states) == 2
+    assert "running" not in states
+    assert "finished" in states
