@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,9 @@ TRIALS, AGENTS, SEEDS = 1_000_000, 256, 1_000
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Errors meant for people are one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that is not UTF-8 lacks some of our signs
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.command(arguments))
@@ -24,6 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror}", file=sys.stderr)
         return 1
 
 

@@ -73,6 +73,15 @@ def test_where_every_seed_diverges_one_line_says_so(desk: Desk) -> None:
     assert done.stderr == "error: every seed diverged: a lower max_lr may help\n"
 
 
+def test_a_terminal_that_is_not_utf_8_loses_signs_only(desk: Desk) -> None:
+    file = desk.folder / "confirm.jsonl"
+    file.write_text("".join(f"{line(parse(TINY), result)}\n" for result in results(2)))
+    command = ("mnist_sweep.cli", "confirm", *FLAGS, "--seeds=2", f"--file={file}")
+    done = desk.run(*command, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2 seeds: test 99.05 % ? 0.64" in done.stdout
+
+
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 

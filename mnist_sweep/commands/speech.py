@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mnist_sweep.errors import UserError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -15,6 +17,15 @@ if TYPE_CHECKING:
 
 def say(line: str) -> None:
     print(line, file=sys.stderr)
+
+
+def write(file: Path, text: str) -> None:
+    """Write a file in UTF-8, with its folder. Raises UserError where that cannot be."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {file}: {error.strerror}") from None
 
 
 def report_check(path: Path, found: Check, console: Console) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_sweep.commands.speech import report_check, say
+from mnist_sweep.commands.speech import report_check, say, write
 from mnist_sweep.config import PROJECT
 from mnist_sweep.signals import Signals
 
@@ -120,8 +120,7 @@ def report(arguments: argparse.Namespace) -> int:
             strengths = {f"strength {s:g}": augment.strip(digits, s) for s in (0.0, 0.5, 1.0, 1.5)}
             note = "The same training digits at four strengths of the augmentation policy."
             gallery = page.Gallery("What augmentation does", note, strengths)
-            arguments.html.parent.mkdir(parents=True, exist_ok=True)
-            arguments.html.write_text(page.html_page(review, gallery), "utf-8")
+            write(arguments.html, page.html_page(review, gallery))
             console.print(f"Page:    {arguments.html}")
         console.print(f"Report:  {wandb_report.publish(review)}")
         if server.local:

@@ -24,6 +24,8 @@ from mnist_sweep.review.words import REPORT_OF
 wr: Any = _workspaces  # it re-exports its classes in a way that type checkers do not follow
 
 TOP = 10
+TITLE_LIMIT = 128
+"""Characters of a report's title that W&B takes."""
 
 
 def publish(review: Review) -> str:
@@ -68,10 +70,11 @@ def build(review: Review) -> Any:
         blocks += [wr.H1("Mistakes"), _grid(info, [panel])]
     again = review.commands or [f"wandb agent {info.entity}/{info.project}/{info.id} --count 4"]
     blocks += [wr.H1("Reproduce"), wr.MarkdownBlock(text="\n".join(["```bash", *again, "```"]))]
+    title = f"Review of {info.title}"
     return wr.Report(
         entity=info.entity,
         project=info.project,
-        title=f"Review of {info.title}",
+        title=title if len(title) <= TITLE_LIMIT else f"{title[: TITLE_LIMIT - 1]}…",
         description=f"{REPORT_OF} {info.id}",
         blocks=blocks,
         width="fluid",

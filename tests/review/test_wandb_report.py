@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 
+from mnist_sweep.review.ranking import rank
+from mnist_sweep.review.review import review
+from mnist_sweep.review.wandb_report import build
 from tests.local_server import Served
+from tests.review import synthetic
 
 REPORT = """
 import json, wandb
@@ -59,3 +63,8 @@ def panels(block: dict[str, object]) -> list[dict[str, str]]:
     found = metadata["panelBankSectionConfig"]["panels"]
     assert isinstance(found, list)
     return found
+
+
+def test_a_long_name_of_a_sweep_is_cut_in_the_reports_title() -> None:
+    found = review(rank(synthetic.info(name="n" * 130), synthetic.sweep(4)))
+    assert build(found).title == f"Review of {'n' * 117}…"

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from mnist_sweep.commands import speech
+from mnist_sweep.errors import UserError
+
+
+def test_a_file_is_written_with_its_folder(tmp_path: Path) -> None:
+    speech.write(tmp_path / "new" / "page.html", "–")
+    assert (tmp_path / "new" / "page.html").read_text("utf-8") == "–"
+
+
+def test_a_folder_is_no_file_to_write(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"^cannot write {re.escape(str(tmp_path))}: Is a directory$"):
+        speech.write(tmp_path, "text")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a device of Linux")
+def test_a_full_device_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"^cannot write /dev/full: No space left on device$"):
+        speech.write(Path("/dev/full"), "text")
