@@ -8,22 +8,25 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from mnist_sweep.search import bayes, grid
+from mnist_sweep.search import bayes, grid, replicates
 from mnist_sweep.search.bayes import warm_up
 from mnist_sweep.search.config import ConfigurationError, SweepConfig, check, parse, warn
 from mnist_sweep.search.distributions import Levels, key
 from mnist_sweep.search.hyperband import stop
+from mnist_sweep.search.replicates import Belief, posterior
 from mnist_sweep.search.space import Space, read
 from mnist_sweep.search.target import reached
 from mnist_sweep.search.trial import Trial
 
 __all__ = [
+    "Belief",
     "ConfigurationError",
     "SweepConfig",
     "Trial",
     "check",
     "grid_size",
     "parse",
+    "posterior",
     "reached",
     "stop",
     "suggest",
@@ -40,8 +43,8 @@ def suggest(config: SweepConfig, trials: Sequence[Trial], *, seed: int) -> dict[
 
     `trials` are all runs of the sweep so far, running and pending ones included, and any prior runs. The result is a
     function of the arguments alone. Random search draws with replacement, as W&B's does. Bayes gives a point that no
-    trial has yet, unless a finite space has no such point left. Raises ValueError for a method that no search belongs
-    to (`custom`).
+    trial has yet, unless a finite space has no such point left; where the sweep has a parameter `replicate`, it knows
+    that its runs are noisy. Raises ValueError for a method that no search belongs to (`custom`).
     """
     if config.method == "grid":
         return grid.suggest(config, trials)
@@ -57,6 +60,9 @@ def suggest(config: SweepConfig, trials: Sequence[Trial], *, seed: int) -> dict[
 
     if config.method == "random" or config.metric is None or not space.parameters:
         return space.nest(draw())
+    if replicates.declared(config):
+        found = replicates.suggest(config, trials, rng)
+        return space.nest(draw()) if found is None else found
     values = bayes.suggest(space, trials, config.metric, int(rng.integers(2**31)))
     if values is not None:
         return space.nest(values)

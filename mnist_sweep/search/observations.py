@@ -18,6 +18,9 @@ _BROKEN_OFF = ("failed", "crashed", "killed")
 _REACH = 3.0  # how far beyond the median, in distances from best to median, a loss can be told from a worse one
 
 
+_NONE = Trial("", {}, "pending")
+
+
 @dataclass(frozen=True)
 class Observation:
     """One run as the model sees it: its place per parameter, its loss (None while under way), its constraints."""
@@ -25,6 +28,7 @@ class Observation:
     places: tuple[float, ...]
     loss: float | None
     constraints: dict[str, float]
+    trial: Trial = _NONE
 
     @property
     def feasible(self) -> bool:
@@ -55,7 +59,7 @@ def observe(space: Space, trials: Sequence[Trial], metric: Metric) -> list[Obser
             loss = min(sign * value, limit)
         elif counts(trial, metric):
             loss = middle if any(bound > 0 for bound in bounds.values()) else min(worst, limit)
-        observations.append(Observation(places, loss, bounds))
+        observations.append(Observation(places, loss, bounds, trial))
     return observations
 
 
