@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from optuna._gp.gp import GPRegressor
 
 _FITTED = 200  # rows that the kernel is fitted to: a fit costs the cube of this, many times over
-_ROUNDS = 2
+_ROUNDS = 2  # of taking out what replicates have in common, each with a fit
 _DOUBT = 1.0  # rows that a replicate's own offset is worth beforehand
 _LEAST = 1e-6  # variance of the noise
 
@@ -105,10 +105,9 @@ class Noisy:
         import numpy as np
 
         mean, covariance = self._values(np.asarray(places, float), joint=True)
-        covariance[np.diag_indices(len(mean))] += 1e-6 * float(self._process.kernel_scale) + 1e-9
         # rounding can leave a large matrix just short of positive
-        values, vectors = np.linalg.eigh(covariance)
-        drawn = mean + vectors @ (np.sqrt(np.clip(values, 0.0, None)) * rng.standard_normal(len(mean)))
+        covariance[np.diag_indices(len(mean))] += 1e-6 * float(self._process.kernel_scale) + 1e-9
+        drawn = mean + np.linalg.cholesky(covariance) @ rng.standard_normal(len(mean))
         return drawn * self._unit + self._centre
 
 
