@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from mnist_sweep.server import addressed, filestream, gql, http, pages
+from mnist_sweep.server import addressed, filestream, gql, http, pages, tasks
 from mnist_sweep.server.auth import Gate, Keys
 from mnist_sweep.server.http import Json, refusal
 from mnist_sweep.server.links import Links
@@ -125,15 +125,18 @@ class Server:
         if not isinstance(query, str) or not isinstance(variables, dict) or not isinstance(operation, str | None):
             raise HTTPException(400, "a GraphQL request is a JSON object with query and variables")
         links = Links(str(request.base_url).rstrip("/"), self._store.secret)
-        result = await anyio.to_thread.run_sync(self._execute, query, variables, operation, links)
+        speaker = request.headers.get(tasks.HEADER)
+        result = await anyio.to_thread.run_sync(self._execute, query, variables, operation, links, speaker)
         answer: dict[str, Any] = {"data": result.data}
         if result.errors:
             answer["errors"] = [_describe(error) for error in result.errors]
         return Json(answer)
 
-    def _execute(self, query: str, variables: dict[str, Any], operation: str | None, links: Links) -> ExecutionResult:
+    def _execute(
+        self, query: str, variables: dict[str, Any], operation: str | None, links: Links, speaker: str | None
+    ) -> ExecutionResult:
         def run(db: sqlite3.Connection | None) -> ExecutionResult:
-            context = gql.Context(self._store, links, self.sweeper, self._entity, db)
+            context = gql.Context(self._store, links, self.sweeper, self._entity, speaker, db)
             result = gql.execute(query, variables, operation, context)
             for error in result.errors or ():
                 if isinstance(error.original_error, StoreError | OSError):
@@ -168,6 +171,8 @@ class Server:
     def _stream(self, request: Request, body: Any) -> dict[str, Any]:
         with self._store.write() as db:
             run = addressed.run(db, request)
+            if not tasks.speaks_for(request.headers.get(tasks.HEADER), run["holder"]):
+                return {"exitcode": None, "limits": {}, "stopped": True}
             filestream.apply(db, self.sweeper, run, body)
         if run["sweep_id"] is not None:
             self.sweeper.stop_early(run["sweep_id"])

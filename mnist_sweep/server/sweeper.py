@@ -19,6 +19,7 @@ from mnist_sweep.server.store import Store, runs, sweeps
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest
 from mnist_sweep.server.store.fairlock import FairLock
+from mnist_sweep.server.tasks import Task
 from mnist_sweep.server.trials import Trials
 
 Command = dict[str, Any]
@@ -68,6 +69,16 @@ class Sweeper:
 
     # Agents
 
+    def sign_up(self, db: sqlite3.Connection, sweep: sqlite3.Row, host: str, task: Task | None) -> int:
+        """A new agent; returns its row id. Where it names its task, whatever had that task's trials before is gone."""
+        if sweep["state"] == "PENDING":
+            sweeps.update(db, sweep["id"], state="RUNNING")
+        if task is None:
+            return sweeps.create_agent(db, sweep["id"], host)
+        for run in runs.held_by(db, sweep["id"], task.name, task.restart):
+            self._lose(db, run)
+        return sweeps.create_agent(db, sweep["id"], host, task.name, task.restart)
+
     def heartbeat(self, agent_id: int, alive: Mapping[str, Any]) -> list[Command]:
         """An agent's sign of life with the runs it is executing; returns what it shall do.
 
@@ -76,6 +87,9 @@ class Sweeper:
         """
         with self._store.write() as db:
             sweep = self._touch(db, agent_id)
+            agent = sweeps.agent(db, agent_id)
+            if agent["superseded"]:
+                return [EXIT]
             commands, busy = self._settle(db, sweep, agent_id, alive)
             # A run that has reported its end may still be winding up in the agent's process. An agent that serves
             # one run and leaves would take the next one with it.
@@ -83,7 +97,7 @@ class Sweeper:
                 return commands
             if sweep["state"] == "PAUSED":
                 return []
-            if (queued := self._take_queued(db, sweep, agent_id)) is not None:
+            if (queued := self._take_queued(db, sweep, agent, elsewhere=True)) is not None:
                 return [queued]
             if sweep["state"] in ("FINISHED", "CANCELED"):
                 return [EXIT]
@@ -94,7 +108,7 @@ class Sweeper:
         if not turn.acquire(timeout=PATIENCE):
             return []  # many ask at once and the search takes its time: the agent comes again in a few seconds
         try:
-            return self._hand_out(sweep["id"], agent_id, config)
+            return self._hand_out(sweep["id"], agent, config)
         finally:
             turn.release()
 
@@ -133,15 +147,18 @@ class Sweeper:
                 return [self._command(sweep, run, "run")], True
         return commands, busy
 
-    def _take_queued(self, db: sqlite3.Connection, sweep: sqlite3.Row, agent_id: int) -> Command | None:
+    def _take_queued(
+        self, db: sqlite3.Connection, sweep: sqlite3.Row, agent: sqlite3.Row, *, elsewhere: bool = False
+    ) -> Command | None:
         """A run that waits for an agent: queued by a scheduler, or preempted and to be resumed."""
-        if (run := runs.first_waiting(db, sweep["id"])) is None:
+        if (run := runs.first_waiting(db, sweep["id"], agent["task"], elsewhere=elsewhere)) is None:
             return None
         kind = "resume" if run["started"] else "run"
-        runs.update(db, run["id"], state="pending", agent_id=agent_id, started=0, stop_requested=0)
+        fresh = {"state": "pending", "started": 0, "stop_requested": 0}
+        runs.update(db, run["id"], agent_id=agent["id"], holder=_holder(agent), **fresh)
         return self._command(sweep, run, kind)
 
-    def _hand_out(self, sweep_id: int, agent_id: int, config: SweepConfig) -> list[Command]:
+    def _hand_out(self, sweep_id: int, agent: sqlite3.Row, config: SweepConfig) -> list[Command]:
         while True:
             with self._store.read() as db:
                 sweep = sweeps.by_id(db, sweep_id)
@@ -156,19 +173,22 @@ class Sweeper:
                 if sweep["trials"] != number:
                     continue
                 if params is None:
+                    if (queued := self._take_queued(db, sweep, agent)) is not None:
+                        return [queued]
                     self.finish_if_done(db, sweep_id, exhausted=True)
                     return [EXIT]
-                return [self._command(sweep, self._reserve(db, sweep, agent_id, params), "run")]
+                return [self._command(sweep, self._reserve(db, sweep, agent, params), "run")]
 
     def _reserve(
-        self, db: sqlite3.Connection, sweep: sqlite3.Row, agent_id: int | None, params: Mapping[str, Any]
+        self, db: sqlite3.Connection, sweep: sqlite3.Row, agent: sqlite3.Row | None, params: Mapping[str, Any]
     ) -> sqlite3.Row:
         run_id = runs.create(
             db,
             sweep["project_id"],
             runs.random_name(),
             "pending",
-            agent_id=agent_id,
+            agent_id=agent and agent["id"],
+            holder=agent and _holder(agent),
             trial=sweep["trials"],
             params=dumps(params),
             sweep_id=sweep["id"],
@@ -258,20 +278,30 @@ class Sweeper:
 
     def _lose(self, db: sqlite3.Connection, run: sqlite3.Row) -> None:
         """A run's process is gone and never said how it ended."""
+        # From now on nobody's word counts for the run, until somebody gets it.
+        holder = run["holder"] and f"{run['holder'].split('/')[0]}/gone"
         if run["stop_requested"]:
             runs.update(db, run["id"], state="killed")
         elif run["state"] == "preempting":
-            runs.update(db, run["id"], state="preempted")
-        elif run["sweep_id"] is not None and run["retries"] < self._retries(db, run["sweep_id"]):
-            runs.update(db, run["id"], state="pending", agent_id=None, started=0, retries=run["retries"] + 1)
+            runs.update(db, run["id"], state="preempted", holder=holder)
+        elif run["sweep_id"] is not None and run["retries"] < self._retries(db, run):
+            again = {"state": "pending", "agent_id": None, "started": 0, "holder": holder}
+            runs.update(db, run["id"], retries=run["retries"] + 1, **again)
         else:
             runs.update(db, run["id"], state="crashed")
         if run["sweep_id"] is not None:
             self.finish_if_done(db, run["sweep_id"])
 
-    def _retries(self, db: sqlite3.Connection, sweep_id: int) -> int:
-        retries = sweeps.parse_config(sweeps.by_id(db, sweep_id)["config"]).given.get(RETRY)
-        return retries if isinstance(retries, int) else 0
+    def _retries(self, db: sqlite3.Connection, run: sqlite3.Row) -> int:
+        """How often a run that is lost may begin again: as its sweep says, else only if it was lost with its task."""
+        retries = sweeps.parse_config(sweeps.by_id(db, run["sweep_id"])["config"]).given.get(RETRY)
+        if isinstance(retries, int):
+            return retries
+        return runs.AGAIN if run["holder"] else 0
+
+
+def _holder(agent: sqlite3.Row) -> str | None:
+    return None if agent["task"] is None else str(Task(agent["task"], agent["restart"]))
 
 
 def _seed(sweep_name: str) -> int:

@@ -26,6 +26,8 @@ class Context:
     sweeper: Sweeper
     entity: str
     """Whose things are meant where a request names nobody."""
+    speaker: str | None
+    """Which task of a cluster asks (`tasks`), as it says."""
     transaction: sqlite3.Connection | None
     """For mutations a writing one, else a reading one; None where a field makes its own (`execute.transaction`)."""
 

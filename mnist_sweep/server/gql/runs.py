@@ -4,6 +4,7 @@ import json
 import sqlite3
 from typing import Any
 
+from mnist_sweep.server import tasks
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.gql.projects import named, named_run
 from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
@@ -195,21 +196,30 @@ def upsert_bucket(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     if input.get("id") and not input.get("name"):
         row = runs.by_id(db, ids.decode("Run", input["id"]))
         key = row["id"]
+        _listen(context, row)
         runs.update(db, key, **fields)
     else:
         project = projects.ensure(db, *named(context, input))
         name = input.get("name") or runs.random_name()
         if input.get("sweep"):
             fields["sweep_id"] = sweeps.get(db, project["entity"], project["name"], input["sweep"])["id"]
-        state = input.get("state") or "running"
         known = runs.find(db, project["id"], name)
         if known is None:
             inserted = True
-            key = runs.create(db, project["id"], name, state, started=1, **fields)
+            key = runs.create(db, project["id"], name, input.get("state") or "running", started=1, **fields)
         else:
             key = known["id"]
-            runs.restart(db, known, state, resume=bool(input.get("id")), **fields)
+            _listen(context, known)
+            runs.restart(db, known, input.get("state"), resume=bool(input.get("id")), **fields)
     return {"bucket": runs.by_id(db, key), "inserted": inserted}
+
+
+def _listen(context: Context, run: sqlite3.Row) -> None:
+    """Refuse a change of a run by a task that had its trial before. One that has ended, a person may go on with."""
+    if run["state"] not in runs.ALIVE and context.speaker is None:
+        runs.update(context.db, run["id"], holder=None)
+    elif not tasks.speaks_for(context.speaker, run["holder"]):
+        raise BadRequest(f"run {run['name']} is not yours any more: its trial was handed out again")
 
 
 @mutation("deleteRun")

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from typing import Any
 
-from mnist_sweep.server import reviewing
+from mnist_sweep.server import reviewing, tasks
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.gql.connection import slice_page
 from mnist_sweep.server.gql.projects import named, run_page
@@ -192,9 +192,7 @@ def enqueue_sweep_run(context: Context, input: dict[str, Any]) -> dict[str, Any]
 @mutation("createAgent")
 def create_agent(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     sweep = sweeps.get(context.db, *named(context, input), input["sweep"])
-    key = sweeps.create_agent(context.db, sweep["id"], input["host"])
-    if sweep["state"] == "PENDING":
-        sweeps.update(context.db, sweep["id"], state="RUNNING")
+    key = context.sweeper.sign_up(context.db, sweep, input["host"], tasks.parse(context.speaker))
     return {"agent": next(row for row in sweeps.agents(context.db, sweep["id"]) if row["id"] == key)}
 
 

@@ -13,6 +13,12 @@ from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
 
 ALIVE = ("pending", "running", "preempting")
+AGAIN = 3
+"""How often a trial is handed out again that was lost with its task, or that gives itself back."""
+GIVEN_BACK = 70
+"""The exit code of a preempting run that failed and should be tried elsewhere (EX_SOFTWARE of sysexits.h)."""
+INTERRUPTED = 255
+"""The exit code that the client reports for Ctrl-C."""
 STATES = frozenset({*ALIVE, "finished", "failed", "crashed", "killed", "preempted"})
 
 _TABLES = """
@@ -28,7 +34,7 @@ _JSON_COLUMNS = ("config", "summary", "tags")
 _COLUMNS = frozenset(
     {"display_name", "state", "config", "summary", "description", "notes", "run_group", "job_type", "tags", "host"}
     | {"program", "repo", "commit_hash", "exit_code", "heartbeat_at", "sweep_id", "started"}
-    | {"stop_requested", "stop_reason", "agent_id", "retries"}
+    | {"stop_requested", "stop_reason", "agent_id", "retries", "holder"}
 )
 
 
@@ -113,8 +119,10 @@ def delete(db: sqlite3.Connection, run_id: int) -> None:
     db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
 
 
-def restart(db: sqlite3.Connection, run: sqlite3.Row, state: str, *, resume: bool, **fields: Any) -> None:
+def restart(db: sqlite3.Connection, run: sqlite3.Row, state: str | None, *, resume: bool, **fields: Any) -> None:
     """A client begins a run that is already known, or goes on with it, or changes it on the way.
+
+    A change on the way that names no state leaves it as it is: what is being preempted stays so.
 
     Beginning anew without resuming drops what was logged before, as W&B does. A change on the way looks the same, but
     for two things: the run has not ended, and the configuration has the entry `e` (for the environment) that a client
@@ -129,6 +137,8 @@ def restart(db: sqlite3.Connection, run: sqlite3.Row, state: str, *, resume: boo
             fields.setdefault("summary", {})
             for stream in lines.STREAMS:
                 lines.clear(db, run["id"], stream)
+    if state is None:
+        state = "preempting" if under_way and run["state"] == "preempting" else "running"
     update(db, run["id"], state=state, heartbeat_at=now(), started=1, **fields)
 
 
@@ -139,16 +149,21 @@ def _has_environment(config: Any) -> bool:
 
 
 def end(db: sqlite3.Connection, run: Mapping[str, Any] | sqlite3.Row, exit_code: int) -> None:
-    """Record how a run's process ended: a stopped one that did not end well was killed, not at fault."""
+    """Record how a run's process ended: a stopped one that did not end well was killed, not at fault.
+
+    One that gives itself back did not fail for a reason of its own. That is believed so many times.
+    """
+    retries = run["retries"]
     if exit_code == 0:
         state = "finished"
-    elif run["stop_requested"]:
+    elif run["stop_requested"] or exit_code == INTERRUPTED:
         state = "killed"
     elif run["state"] == "preempting":
-        state = "preempted"
+        retries += exit_code == GIVEN_BACK
+        state = "preempted" if retries <= AGAIN else "failed"
     else:
         state = "failed"
-    update(db, run["id"], state=state, exit_code=exit_code, heartbeat_at=now())
+    update(db, run["id"], state=state, exit_code=exit_code, retries=retries, heartbeat_at=now())
 
 
 def request_stop(db: sqlite3.Connection, run_id: int, reason: str) -> None:
@@ -196,14 +211,31 @@ def alive_at(db: sqlite3.Connection, agent_id: int) -> list[sqlite3.Row]:
     ).fetchall()
 
 
-def first_waiting(db: sqlite3.Connection, sweep_id: int) -> sqlite3.Row | None:
-    """The oldest run of a sweep that waits for an agent: queued, or preempted and to be resumed."""
+def first_waiting(
+    db: sqlite3.Connection, sweep_id: int, task: str | None = None, *, elsewhere: bool = False
+) -> sqlite3.Row | None:
+    """The run of a sweep that waits for an agent, queued or to be resumed: one that `task` had, else the oldest.
+
+    With `elsewhere`, one that `task` gave back is not meant.
+    """
+    mine = "ifnull(runs.holder GLOB ?2 || '/*', 0)"
     row: sqlite3.Row | None = db.execute(
-        f"{SELECT} WHERE runs.sweep_id = ?"
-        " AND (runs.state = 'preempted' OR runs.state = 'pending' AND runs.agent_id IS NULL) ORDER BY runs.id LIMIT 1",
-        (sweep_id,),
+        f"{SELECT} WHERE runs.sweep_id = ?1"
+        " AND (runs.state = 'preempted' OR runs.state = 'pending' AND runs.agent_id IS NULL)"
+        f" AND NOT (?3 AND {mine} AND ifnull(runs.exit_code = {GIVEN_BACK}, 0))"
+        f" ORDER BY {mine} DESC, runs.id LIMIT 1",
+        (sweep_id, task, elsewhere),
     ).fetchone()
     return row
+
+
+def held_by(db: sqlite3.Connection, sweep_id: int, task: str, restart: int) -> list[sqlite3.Row]:
+    """The runs that have not ended and that a task was given, in this start of it or an earlier one."""
+    return db.execute(
+        f"{SELECT} WHERE runs.sweep_id = ? AND runs.state IN ('pending', 'running', 'preempting')"
+        " AND agents.task = ? AND agents.restart <= ?",
+        (sweep_id, task, restart),
+    ).fetchall()
 
 
 def any_unfinished(db: sqlite3.Connection, sweep_id: int) -> bool:

@@ -104,15 +104,30 @@ def run_count(db: sqlite3.Connection, sweep_id: int) -> int:
     return int(db.execute("SELECT count(*) FROM runs WHERE sweep_id = ?", (sweep_id,)).fetchone()[0])
 
 
-def create_agent(db: sqlite3.Connection, sweep_id: int, host: str) -> int:
-    """A new agent; returns its row id."""
+def create_agent(
+    db: sqlite3.Connection, sweep_id: int, host: str, task: str | None = None, restart: int | None = None
+) -> int:
+    """A new agent, in a start of a task where it names one; returns its row id."""
     moment = now()
     cursor = db.execute(
-        "INSERT INTO agents (sweep_id, name, host, created_at, heartbeat_at) VALUES (?, ?, ?, ?, ?)",
-        (sweep_id, secrets.token_hex(4), host, moment, moment),
+        "INSERT INTO agents (sweep_id, name, host, task, restart, created_at, heartbeat_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (sweep_id, secrets.token_hex(4), host, task, restart, moment, moment),
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
+
+
+def agent(db: sqlite3.Connection, agent_id: int) -> sqlite3.Row:
+    """An agent, and as `superseded` whether its task has begun again since."""
+    row: sqlite3.Row | None = db.execute(
+        "SELECT *, EXISTS (SELECT 1 FROM agents AS later WHERE later.sweep_id = agents.sweep_id"
+        " AND later.task = agents.task AND later.restart > agents.restart) AS superseded FROM agents WHERE id = ?",
+        (agent_id,),
+    ).fetchone()
+    if row is None:
+        raise NotFound("no such agent; its sweep may have been deleted")
+    return row
 
 
 def touch_agent(db: sqlite3.Connection, agent_id: int) -> sqlite3.Row:
