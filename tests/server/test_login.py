@@ -12,7 +12,6 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from mnist_sweep.server.store import Store
-from tests.review.conftest import browser  # noqa: F401
 from tests.server.conftest import Ask
 
 START = 'mutation { upsertBucket(input: {name: "victim", modelName: "p"}) { bucket { id } } }'
@@ -34,7 +33,7 @@ async function attack() {{
 
 
 @pytest.fixture
-def person(browser: Browser, client: httpx.Client, kept: Store) -> Iterator[Page]:  # noqa: F811
+def person(browser: Browser, client: httpx.Client, kept: Store) -> Iterator[Page]:
     """A page of somebody who has logged in."""
     page = browser.new_page()
     page.goto(f"{client.base_url}")
@@ -70,7 +69,7 @@ def elsewhere() -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def test_a_wrong_key_opens_nothing_and_the_right_one_the_page_that_was_wanted(
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     client: httpx.Client,
     kept: Store,
     ask: Ask,
