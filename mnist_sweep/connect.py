@@ -90,6 +90,8 @@ def _remote(say: Callable[[str], None]) -> Server | None:
     if not (os.environ.get("WANDB_API_KEY") or requests.utils.get_netrc_auth(url)):
         return None
     if _get(f"{url}/healthz") is None:
+        if os.environ.get("WANDB_BASE_URL"):  # what is asked for is not replaced: other machines would not find it
+            raise ConnectError(f"{url} (WANDB_BASE_URL) does not answer: start it, or name one that does")
         say(f"Logged in to {url}, but it does not answer")
         return None
     return Server(url, local=False)

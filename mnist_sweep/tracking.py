@@ -57,7 +57,7 @@ class Tracker:
             self.run = wandb.init(**options, mode="offline", settings=_settings())
         self.suggestion: dict[str, Any] = dict(self.run.config)
         """The flat configuration as it came, not yet validated."""
-        self._past_rows = self.run.step
+        self._past_rows = self.run.starting_step
 
     def configure(self, config: RunConfig) -> None:
         """Record the whole configuration, name the run by what was asked for, and chart metrics over epochs."""

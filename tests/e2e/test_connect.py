@@ -51,7 +51,10 @@ def test_a_server_the_user_is_logged_in_to_is_used(served: House) -> None:
 
 
 def test_a_login_that_does_not_answer_is_said_and_replaced(house: House) -> None:
-    house.env |= {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "x" * 40}
+    settings = house.home / ".config" / "wandb" / "settings"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("[default]\nbase_url = http://127.0.0.1:9\n")
+    house.env |= {"WANDB_API_KEY": "x" * 40}
     _, local, shared, said, _ = where(house)
     assert local
     assert shared
@@ -90,3 +93,11 @@ def test_two_sweeps_do_not_get_in_each_others_way(house: House) -> None:
     assert where(house)[0] == url  # still there
     going_on, _ = second.communicate("\n", timeout=120)
     assert json.loads(going_on.splitlines()[-1])[0] == url
+
+
+def test_a_server_that_was_asked_for_is_not_replaced(house: House) -> None:
+    house.env |= {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "x" * 40}
+    done = house.run("mnist-sweep", "agent", "abcdefgh", check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: http://127.0.0.1:9 (WANDB_BASE_URL) does not answer")
