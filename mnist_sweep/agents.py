@@ -55,6 +55,7 @@ class Sweep:
     """entity/project/id"""
     url: str
     config: Mapping[str, Any]
+    state: str = ""
 
 
 class Tickets(Protocol):
@@ -75,14 +76,15 @@ class Endless:
         pass
 
 
-def create(config: Mapping[str, Any], project: str) -> Sweep:
-    """Create a sweep on the server in use. Raises SweepError with the server's reason."""
+def create(config: Mapping[str, Any], project: str, entity: str | None = None) -> Sweep:
+    """Create a sweep on the server in use, for the user's own entity by default. Raises SweepError with its reason."""
     import wandb
 
     try:
         with contextlib.redirect_stdout(io.StringIO()), environment({"WANDB_SILENT": "true"}):
-            identifier = wandb.sweep(dict(config), project=str(config.get("project", project)))
-            return find(identifier, str(config.get("project", project)))
+            name = str(config.get("project", project))
+            identifier = wandb.sweep(dict(config), project=name, entity=entity)
+            return find("/".join([*([entity] if entity else []), name, identifier]), name)
     except (wandb.errors.Error, ValueError) as error:
         raise SweepError(f"the server refused the sweep: {_first_line(error)}") from None
 
@@ -96,9 +98,21 @@ def find(path: str, project: str) -> Sweep:
         parts = path.strip("/").split("/")
         full = {1: [api.default_entity, project, *parts], 2: [api.default_entity, *parts]}.get(len(parts), parts)
         found = api.sweep("/".join(str(part) for part in full))
-        return Sweep("/".join(found.path), found.url, found.config)
+        return _sweep(found)
     except (wandb.errors.Error, ValueError) as error:
         raise SweepError(f"no sweep {path}: {_first_line(error)}") from None
+
+
+def find_all(beside: Sweep) -> list[Sweep]:
+    """All sweeps of the project in which `beside` is, oldest first."""
+    import wandb
+
+    entity, project, _ = beside.path.split("/")
+    return [_sweep(found) for found in reversed(list(wandb.Api().project(project, entity).sweeps()))]
+
+
+def _sweep(found: Any) -> Sweep:
+    return Sweep("/".join(found.path), found.url, found.config, str(found.state))
 
 
 def work(path: str, tickets: Tickets) -> int:

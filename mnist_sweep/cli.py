@@ -65,6 +65,25 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--count", type=_up_to(TRIALS), metavar="N", help="trials to train, those over budget not counted")
     sub.add_argument("--agents", type=_up_to(AGENTS), default=1, metavar="N", help="trials side by side [1]")
 
+    sub = add("finals", "play off a sweep's best configurations against each other, over replicates")
+    sub.add_argument("sweep", metavar="SWEEP", help="id, project/id or entity/project/id")
+    sub.add_argument("--agents", type=_up_to(AGENTS), default=1, metavar="N", help="trainings side by side [1]")
+    sub.add_argument(
+        "--rounds",
+        default="30:1,10:3,3:6",
+        metavar="N:R,…",
+        help="configurations and their replicates in all, round by round [30:1,10:3,3:6]",
+    )
+    sub.add_argument(
+        "--fresh", type=int, default=6, metavar="R", help="further replicates for the last two and the reference [6]"
+    )
+    sub.add_argument(
+        "--reference",
+        default="preset=step8",
+        metavar="FIELDS",
+        help="whom the last two are compared with, as name=value name=value … [preset=step8]",
+    )
+
     sub = add("train", "train one configuration and report it to W&B")
     flags.add(sub)
 

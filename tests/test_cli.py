@@ -20,6 +20,7 @@ SURFACE: dict[str, set[str]] = {
     "sweep": {"FILE", "--count", "--agents"},
     "report": {"SWEEP", "--html", "--random"},
     "agent": {"SWEEP", "--count", "--agents"},
+    "finals": {"SWEEP", "--agents", "--rounds", "--fresh", "--reference"},
     "train": FIELDS,
     "confirm": {"--seeds", "--agents", "--file"} | FIELDS,
     "show": FIELDS,

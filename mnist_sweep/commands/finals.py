@@ -1,0 +1,108 @@
+"""The command that finds out which of a sweep's best configurations is best."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from mnist_sweep.commands.speech import say
+from mnist_sweep.config import PROJECT, parse
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mnist_sweep.finals import Contest, Outcome, Standing
+    from mnist_sweep.search.contest import Paired
+
+
+def finals(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from mnist_sweep import agents, connect
+    from mnist_sweep import finals as playing
+    from mnist_sweep.commands.sweeps import work
+    from mnist_sweep.training import mnist
+
+    rules = playing.rules(arguments.rounds, arguments.fresh)
+    console = Console(highlight=False, soft_wrap=True)
+    mnist.fetch(say)
+    with connect.server(say):
+        contest = playing.Contest.of(agents.find(arguments.sweep, PROJECT), rules, arguments.reference)
+        code = playing.play(
+            contest, lambda sweep, count: work(sweep, None, arguments.agents, console), lambda line: console.print(line)
+        )
+        if code:
+            console.print(f"To go on: mnist-sweep finals {arguments.sweep}")
+            return code
+        board = contest.board()
+        outcome = playing.conclude(contest, board)
+        console.print(table(contest, outcome), soft_wrap=False)
+        console.print(verdict(contest, outcome, sum(board.seconds) / max(len(board.seconds), 1)))
+        best = parse({"base": winner(outcome).words})
+        console.print(f"Next:  {best.command().replace('mnist-sweep train', 'mnist-sweep confirm --seeds=20')}")
+    return 0
+
+
+def table(contest: Contest, outcome: Outcome) -> Table:
+    """One row a configuration, the best first; losses and differences in thousandths."""
+    from rich.table import Table
+
+    from mnist_sweep.display import percent
+
+    shown = Table(
+        title=f"Finals of {contest.sweep.config.get('name') or contest.sweep.path}",
+        caption=f"{contest.metric} and its paired differences in thousandths, ± 95 % interval (Student's t)",
+    )
+    headings = ("", "replicates", "parameters", "accuracy", contest.metric, "less the next", "less the reference")
+    for heading in headings:
+        shown.add_column(heading, justify="left" if not heading else "right")
+    for place, row in enumerate(outcome.rows, start=1):
+        shown.add_row(
+            f"{place}  {'the reference' if row.words == outcome.reference else row.words}",
+            str(row.replicates),
+            "" if row.parameters is None else f"{row.parameters:,}",
+            percent(row.accuracy),
+            f"{1000 * row.loss:.2f}",
+            *(_difference(contest, found) for found in (row.to_next, row.to_reference)),
+            style=None if row.finalist else "dim",
+        )
+    return shown
+
+
+def _difference(contest: Contest, found: Paired | None) -> str:
+    if found is None:
+        return ""
+    if found.count < 2:
+        return f"{1000 * contest.sign * found.difference:+.2f}"
+    words = f"{1000 * contest.sign * found.difference:+.2f} ± {1000 * found.half:.2f}"
+    return f"{words}, a tie" if found.tie else words
+
+
+def winner(outcome: Outcome) -> Standing:
+    """The better of the last two."""
+    return next(row for row in outcome.rows if row.finalist and row.words != outcome.reference)
+
+
+def verdict(contest: Contest, outcome: Outcome, seconds: float) -> str:
+    """Who leads, over whom it is decided, and what the next training would buy."""
+    best = winner(outcome)
+    lines = [f"Best:  {best.words}"]
+    if best.to_reference is not None:
+        decided = "a tie with" if best.to_reference.tie else _better(best.to_reference)
+        lines.append(f"       {decided} the reference ({outcome.reference})")
+    if outcome.next_training is None:
+        lines.append(
+            "What the next training would buy is not known: that takes two finalists with three replicates each"
+        )
+    else:
+        bought = outcome.next_training
+        lines.append(
+            f"One more replicate of the first two (two trainings of {seconds:.0f} s) would change who leads with a "
+            f"probability of {bought.change:.0%}, and buys {1000 * bought.gain:.3f} thousandths of "
+            f"{contest.metric} on average"
+        )
+    return "\n".join(lines)
+
+
+def _better(found: Paired) -> str:
+    return "better than" if found.difference < 0 else "worse than"

@@ -1,0 +1,240 @@
+"""`mnist-sweep finals`: the best configurations of a sweep, played off against each other over replicates.
+
+What is to be trained next follows from what has been trained, so a contest that was broken off goes on by being started
+again. Each round is a sweep of its own: a grid over whole configurations (the field `base`), which W&B's cloud and any
+agent can work on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from mnist_sweep.agents import Sweep, create, find_all, poll
+from mnist_sweep.config import REPLICATES, ConfigError, RunConfig, parse
+from mnist_sweep.errors import UserError
+from mnist_sweep.review.records import RunRecord, number
+from mnist_sweep.review.status import Status, judge
+from mnist_sweep.search.contest import Paired, Results, Round, Rules, Stage, Worth, paired, stage, worth
+
+PREFIX = "finals"
+ACCURACY = "val/accuracy"
+STEP8 = "preset=step8"
+RULES = Rules((Round(30, 1), Round(10, 3), Round(3, 6)), fresh=6)
+"""With a sweep of one replicate each, the first round is the sweep itself: 20, 9 and 18 trainings are added."""
+
+
+class FinalsError(UserError, RuntimeError):
+    """A contest that cannot be played; the message is one line for people."""
+
+
+@dataclass
+class Board:
+    """What has been measured: by configuration (its words, see `RunConfig.words`) and replicate."""
+
+    losses: dict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
+    """The sweep's metric, turned so that smaller is better; infinity where a training diverged."""
+    accuracies: dict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
+    """On the held-out images after the last epoch, fractions."""
+    parameters: dict[str, int] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+
+    def add(self, records: Iterable[RunRecord], metric: str, sign: float) -> None:
+        """Take in runs; those that are no result (over budget, broken off, under way) are passed over."""
+        for record in records:
+            config, (kind, _) = _config(record), judge(record, metric)
+            diverged, value = kind is Status.DIVERGED, number(record.summary.get(metric))
+            if config is None or not (diverged or (kind is Status.FINISHED and value is not None)):
+                continue
+            words = config.recipe.words()
+            self.parameters[words] = config.parameters
+            self.losses[words][config.replicate] = math.inf if diverged or value is None else sign * value
+            accuracy = number(record.summary.get(ACCURACY))
+            if accuracy is not None and not diverged:
+                self.accuracies[words][config.replicate] = accuracy
+            if record.seconds is not None:
+                self.seconds.append(record.seconds)
+
+
+def _config(record: RunRecord) -> RunConfig | None:
+    try:
+        return parse({name: value for name, value in record.config.items() if name in RunConfig.model_fields})
+    except ConfigError:
+        return None
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The finals of one sweep."""
+
+    sweep: Sweep
+    rules: Rules
+    order: tuple[str, ...]
+    """Who takes part, the most promising first."""
+    reference: str
+    metric: str
+    sign: float
+    """Times the metric, smaller is better."""
+
+    @classmethod
+    def of(cls, sweep: Sweep, rules: Rules = RULES, reference: str = STEP8) -> Contest:
+        """The contest of a sweep's feasible configurations. Raises FinalsError where there is none."""
+        ranking = poll(sweep)
+        metric, sign = ranking.info.metric, -ranking.info.sign
+        board = Board()
+        board.add((trial.record for trial in ranking.trials), metric, sign)
+        finite = {words: found for words, found in board.losses.items() if all(map(math.isfinite, found.values()))}
+        if not finite:
+            raise FinalsError(f"{sweep.path} has no finished run with {metric or 'a metric'}: let it train some first")
+        known = parse({"base": reference})
+        epochs = parse({"base": next(iter(finite))}).epochs
+        if epochs < known.epochs and "epochs=" not in reference:  # a sweep of short trainings is compared with one
+            known = known.model_copy(update={"epochs": epochs})
+        return cls(sweep, rules, tuple(promising(finite)), known.recipe.words(), metric, sign)
+
+    def board(self) -> Board:
+        """All that has been trained: in the sweep, and in its finals."""
+        board = Board()
+        for each in (self.sweep, *self.sweeps()):
+            board.add((trial.record for trial in poll(each).trials), self.metric, self.sign)
+        return board
+
+    def sweeps(self) -> list[Sweep]:
+        """The contest's own sweeps, oldest first; they are known by their names."""
+        return [found for found in find_all(self.sweep) if str(found.config.get("name", "")).startswith(self._name())]
+
+    def stage(self, board: Board) -> Stage:
+        """Where it stands."""
+        return stage(board.losses, self.order, self.rules, reference=self.reference)
+
+    def start(self, now: Stage) -> Sweep:
+        """A sweep of what is missing."""
+        title = "final" if now.is_final else f"round-{now.number}"
+        values = [f"{words} replicate={replicate}" for words, replicate in now.missing]
+        config = {
+            **{name: self.sweep.config[name] for name in ("metric", "program", "command") if name in self.sweep.config},
+            "name": f"{self._name()}{title}",
+            "description": f"{title} of the finals of {self.sweep.path}",
+            "method": "grid",
+            "parameters": {"base": {"values": values}},
+        }
+        entity, project, _ = self.sweep.path.split("/")
+        return create(config, project, entity)
+
+    def _name(self) -> str:
+        return f"{PREFIX}-{self.sweep.path.split('/')[-1]}-"
+
+
+def promising(results: Results) -> list[str]:
+    """The configurations by the mean of what a sweep measured of each, the best first."""
+    return sorted(results, key=lambda words: fmean(results[words].values()))
+
+
+def play(contest: Contest, work: Callable[[Sweep, int], int], say: Callable[[str], None]) -> int:
+    """Train what is missing until nothing is; returns 0, or the exit code with which `work` was stopped.
+
+    `work` lets agents train all that a sweep has (so many trainings), and returns an exit code. Sweeps that an earlier
+    start left unfinished come first. Raises FinalsError where trainings fail.
+    """
+    tried: tuple[tuple[str, int], ...] | None = None
+    open_sweeps = [each for each in contest.sweeps() if each.state.lower() in ("running", "pending")]
+    while (now := contest.stage(contest.board())).missing:
+        if not open_sweeps and now.missing == tried:
+            raise FinalsError(f"{len(tried)} trainings of the finals end without a result: see their logs")
+        title = "Final" if now.is_final else f"Round {now.number}"
+        say(f"{title}: {len(now.entrants)} configurations, {len(now.missing)} trainings to go")
+        if not open_sweeps:
+            tried = now.missing
+        code = work(open_sweeps.pop(0) if open_sweeps else contest.start(now), len(now.missing))
+        if code == 130:
+            return code
+    return 0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One row of the outcome."""
+
+    words: str
+    parameters: int | None
+    replicates: int
+    loss: float
+    """Mean of the metric over the replicates, as it is."""
+    accuracy: float | None
+    to_next: Paired | None
+    """Loss less that of the row below."""
+    to_reference: Paired | None
+    finalist: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a contest ended: the finalists on the final's replicates alone, then the others on all they have."""
+
+    rows: tuple[Standing, ...]
+    reference: str
+    next_training: Worth | None
+
+
+def conclude(contest: Contest, board: Board) -> Outcome:
+    """The table. Differences are paired over the final's replicates for those in it, else over all that both have."""
+    now = contest.stage(board)
+    fresh = contest.rules.final
+    seen: Mapping[str, Mapping[int, float]] = {
+        words: {r: v for r, v in losses.items() if (r in fresh) == (words in now.entrants)}
+        for words, losses in board.losses.items()
+    }
+    rivals = [words for words in now.entrants if words in contest.order]
+    rivals.sort(key=lambda words: _mean(seen[words]))
+    others = [words for words in contest.order if words not in now.entrants and len(seen.get(words, {})) > 1]
+    others.sort(key=lambda words: (-len(seen[words]), _mean(seen[words])))
+    final = sorted(now.entrants, key=lambda words: (words not in rivals, _mean(seen[words])))
+    rows = [*final, *others]
+    standings = tuple(
+        Standing(
+            words=words,
+            parameters=board.parameters.get(words),
+            replicates=len(seen[words]),
+            loss=contest.sign * _mean(seen[words]),
+            accuracy=_accuracy(board.accuracies.get(words, {}), seen[words]),
+            to_next=paired(seen[words], seen[below]) if below is not None else None,
+            to_reference=paired(seen[words], seen[contest.reference]) if words != contest.reference else None,
+            finalist=words in now.entrants,
+        )
+        for words, below in zip(rows, [*rows[1:], None], strict=True)
+    )
+    bought = worth(seen[rivals[0]], seen[rivals[1]], fresh) if len(rivals) > 1 else None
+    return Outcome(standings, contest.reference, bought)
+
+
+def _mean(losses: Mapping[int, float]) -> float:
+    return fmean(losses.values()) if losses else math.inf
+
+
+def _accuracy(accuracies: Mapping[int, float], of: Mapping[int, float]) -> float | None:
+    known = [accuracies[r] for r in of if r in accuracies]
+    return fmean(known) if known else None
+
+
+def rules(text: str, fresh: int) -> Rules:
+    """`10:3,3:6` as rules: 10 configurations at 3 replicates in all, then 3 at 6. Raises FinalsError."""
+    try:
+        rounds = [Round(*map(int, part.split(":"))) for part in text.split(",")]
+    except (TypeError, ValueError):
+        raise FinalsError(f"rounds={text!r} should be like 30:1,10:3,3:6 (configurations:replicates in all)") from None
+    return check(Rules(tuple(rounds), fresh))
+
+
+def check(rules: Rules) -> Rules:
+    """The rules, if there are replicates enough for them. Raises FinalsError."""
+    replicates = [each.replicates for each in rules.rounds]
+    if any(each.entrants < 1 or each.replicates < 1 for each in rules.rounds) or rules.fresh < 1:
+        raise FinalsError("a round needs at least one configuration and one replicate")
+    if replicates != sorted(replicates) or rules.final.stop > REPLICATES:
+        raise FinalsError(
+            f"rounds need ever more replicates, and with the {rules.fresh} fresh ones at most {REPLICATES}"
+        )
+    return rules
