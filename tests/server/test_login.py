@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from mnist_sweep.server.store import Store
 from tests.server.conftest import Ask
 
-START = 'mutation { upsertBucket(input: {name: "victim", modelName: "p"}) { bucket { id } } }'
+START = 'mutation { upsertBucket(input: {name: "victim", displayName: "victim", modelName: "p"}) { bucket { id } } }'
 EVIL = """<!doctype html><title>evil</title>
 <form id=form method=post action="{url}/graphql" enctype=text/plain>
 <input name='{head}' value='"}}'></form>
