@@ -26,16 +26,16 @@ TRAINED = """
 import json, wandb
 found = {}
 for sweep in wandb.Api().project("mnist-sweep", "local").sweeps():
-    found[sweep.config["name"]] = [
-        [run.config["max_lr"], run.config["replicate"], run.config["seed"], run.state]
+    found.setdefault(sweep.config["name"], []).extend(
+        [*(run.config.get(name) for name in ("max_lr", "replicate", "seed")), run.state]
         for run in wandb.Api().runs("local/mnist-sweep", filters={"sweep": sweep.id}, lazy=False)
-    ]
+    )
 print(json.dumps(found))
 """
 
 
 def trained(house: House) -> dict[str, list[list]]:
-    """Sweep name -> learning rate, replicate, seed and state of each of its runs."""
+    """Sweep name -> learning rate, replicate, seed (None where it was stopped before it knew) and state of its runs."""
     return json.loads(house.python(TRAINED).splitlines()[-1])
 
 
