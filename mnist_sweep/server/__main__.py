@@ -40,7 +40,9 @@ SHORTEST_KEY = 40
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(prog="python -m mnist_sweep.server", description="The local W&B server.")
+    made = argparse.ArgumentParser(
+        prog="python -m mnist_sweep.server", description="The local W&B server.", allow_abbrev=False
+    )
     made.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     made.add_argument(
         "--port", type=int, help=f"TCP port, 0 for a free one ({DEFAULT_PORT}, if that is taken a free one)"

@@ -14,8 +14,6 @@ from mnist_sweep.server.launch import ServerProcess
 from mnist_sweep.training.fast import kernels
 from tests.e2e.conftest import House
 
-KEY = "k" * 40
-
 
 def findings(output: str) -> dict[str, tuple[bool, str]]:
     """The table, read back: subject -> whether all is well, and what is said."""
@@ -53,7 +51,7 @@ def test_everything_that_can_be_wrong_is_said_at_once(house: House, tmp_path: Pa
     (tmp_path / "file").touch()
     (tmp_path / "mnist").mkdir()
     (tmp_path / "mnist" / "train-labels-idx1-ubyte").write_bytes(b"damaged")
-    server = ServerProcess(tmp_path / "server", f"--key={KEY}", env=house.env)
+    server = ServerProcess(tmp_path / "server", env=house.env)
     house.env |= {
         "WANDB_BASE_URL": server.start().url,
         "HOME": str(tmp_path / "file"),
