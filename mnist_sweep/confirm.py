@@ -7,10 +7,12 @@ import math
 import multiprocessing
 import os
 import statistics
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +123,7 @@ def _train(values: dict[str, Any]) -> Confirmed:
 
     config = parse(values)
     started = time.perf_counter()
-    fit = engine.fit(config, mnist.confirmation_split())
+    fit = engine.fit(config, mnist.confirmation_split(), say=partial(print, file=sys.stderr))
     seconds = time.perf_counter() - started
     if fit.diverged:
         return Confirmed(config.seed, math.nan, math.nan, 0, seconds, diverged=True)

@@ -62,7 +62,7 @@ def train(name: str, values: dict[str, Any], folder: Path | None) -> dict[str, A
     config = engine.resolve(parse(values))
     split = mnist.selection_split(config.replicate)
     started = time.perf_counter()
-    fit = engine.fit(config, split)
+    fit = engine.fit(config, split, say=print)
     row: dict[str, Any] = {"name": name, "config": config.model_dump(), "parameters": config.parameters}
     row |= {"seconds": round(time.perf_counter() - started, 1), "diverged": fit.diverged}
     row["history"] = [asdict(epoch) for epoch in fit.history]
