@@ -27,7 +27,7 @@ def bare(tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="programs of Unix")
 def test_a_run_without_a_browser_says_at_its_end_what_was_not_tested(bare: dict[str, str]) -> None:
-    test = "tests/review/test_browser.py"
+    test = "tests/review/test_static.py"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", test, "-p", "no:cacheprovider"],
         cwd=ROOT,

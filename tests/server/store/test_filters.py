@@ -55,7 +55,7 @@ def names(store: Store, condition: object, order: str | None = "+name") -> list[
         ({"config.lr.value": 0.1}, "a"),
         ({"config.n.m": 2}, "b"),
         ({"displayName": "shown"}, "c"),
-        ({"display_name": {"$regex": "^s.*n"}}, "c"),
+        ({"display_name": {"$regex": "^sh.*n$"}}, "c"),
         ({"tags": "x"}, "ac"),
         ({"tags": {"$in": ["y"]}}, "c"),
         ({"tags": {"$nin": ["y"]}}, "ab"),
