@@ -1,5 +1,6 @@
 # make sweep    set up and run the main job: real trials on real MNIST, with a live view (COUNT=4 AGENTS=2)
 # make test     set up and run the tests
+# make chaos    tests in which real programs are killed or stopped midway (minutes each)
 # make check    formatter, linter, types, import floors
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,13 +9,16 @@ AGENTS ?= 2
 SWEEP ?= sweeps/onecycle.yaml
 BIN := $(VENV)/bin
 
-.PHONY: sweep test check format setup setup-dev
+.PHONY: sweep test chaos check format setup setup-dev
 
 sweep: setup
 	$(BIN)/mnist-sweep sweep $(SWEEP) --count $(COUNT) --agents $(AGENTS)
 
 test: setup-dev
 	$(BIN)/python -m pytest $(ARGS)
+
+chaos: setup-dev
+	$(BIN)/python -m pytest -m chaos $(ARGS)
 
 check: setup-dev
 	$(BIN)/ruff format --check .

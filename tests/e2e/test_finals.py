@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 
+import pytest
 import yaml
 
 from tests.e2e.conftest import BIN, House
@@ -39,6 +40,7 @@ def trained(house: House) -> dict[str, list[list]]:
     return json.loads(house.python(TRAINED).splitlines()[-1])
 
 
+@pytest.mark.chaos
 def test_finals_are_played_broken_off_and_gone_on_with(served: House) -> None:
     (served.home / "ones.yaml").write_text(yaml.safe_dump(SWEEP))
     done = served.run("mnist-sweep", "sweep", "ones.yaml", "--agents", "2")

@@ -74,6 +74,7 @@ def sweep_of(house: House) -> str:
     return path[1]
 
 
+@pytest.mark.chaos
 def test_a_killed_agent_costs_no_trial(served: House) -> None:
     parent = start(served, "long.yaml", "--count", "2")
     os.kill(agent_of(parent, served, 1), signal.SIGKILL)
@@ -85,6 +86,7 @@ def test_a_killed_agent_costs_no_trial(served: House) -> None:
         assert [row["epoch"] for row in run["history"]] == [*range(1, EPOCHS + 1)]
 
 
+@pytest.mark.chaos
 def test_a_killed_parent_leaves_nothing_running_and_its_sweep_goes_on(house: House) -> None:
     parent = start(house, "long.yaml", "--count", "2")
     agent = agent_of(parent, house, 1)
