@@ -264,7 +264,8 @@ class Agents:
     def join(self) -> None:
         """Wait until the agents are done; one that is killed is started anew."""
         while self.tend():
-            wait([process.sentinel for process in self.processes if process.is_alive()])
+            # with a limit: the last one may end between the two looks, and nothing is waited for for ever
+            wait([process.sentinel for process in self.processes if process.is_alive()], timeout=1.0)
 
     def _start(self, agent: _Agent) -> None:
         arguments = (self._path, agent.number, agent.desk, self._log and self._log(agent.number))
