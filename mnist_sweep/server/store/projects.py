@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 from mnist_sweep.server.store.clock import now
@@ -36,6 +37,26 @@ def get(db: sqlite3.Connection, entity: str, name: str) -> sqlite3.Row:
     """
     if (row := find(db, entity, name)) is None:
         raise NotFound(f"no project {name[:100]!r} of {entity[:100]!r}")
+    return row
+
+
+def get_within(
+    db: sqlite3.Connection,
+    entity: str,
+    project: str,
+    name: str,
+    find_in: Callable[[sqlite3.Connection, int, str], sqlite3.Row | None],
+    what: str,
+) -> sqlite3.Row:
+    """What `find_in` finds by its name in a project, by row id; `what` says to people what it is.
+
+    Raises:
+        NotFound: there is none, or no such project.
+    """
+    known = find(db, entity, project)
+    row = None if known is None else find_in(db, known["id"], name)
+    if row is None:
+        raise NotFound(f"no {what} {name[:100]!r} in {entity[:100]}/{project[:100]}; it may have been deleted")
     return row
 
 

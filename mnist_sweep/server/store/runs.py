@@ -66,11 +66,7 @@ def get(db: sqlite3.Connection, entity: str, project: str, name: str) -> sqlite3
     Raises:
         NotFound: there is none.
     """
-    known = projects.find(db, entity, project)
-    row = None if known is None else find(db, known["id"], name)
-    if row is None:
-        raise NotFound(f"no run {name[:100]!r} in {entity[:100]}/{project[:100]}")
-    return row
+    return projects.get_within(db, entity, project, name, find, "run")
 
 
 def by_id(db: sqlite3.Connection, run_id: int) -> sqlite3.Row:

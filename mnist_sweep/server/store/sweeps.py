@@ -33,11 +33,7 @@ def get(db: sqlite3.Connection, entity: str, project: str, name: str) -> sqlite3
     Raises:
         NotFound: there is none.
     """
-    known = projects.find(db, entity, project)
-    row = None if known is None else find(db, known["id"], name)
-    if row is None:
-        raise NotFound(f"no sweep {name[:100]!r} in {entity[:100]}/{project[:100]}; it may have been deleted")
-    return row
+    return projects.get_within(db, entity, project, name, find, "sweep")
 
 
 def by_id(db: sqlite3.Connection, sweep_id: int) -> sqlite3.Row:
