@@ -41,7 +41,7 @@ def sweep_payload(review: Review) -> Payload:
         "table": runs_table(ranking).as_dict(),
         "figures": {name: figure for name, figure in drawn.items() if figure},
         "curves": {
-            trial.id: figures.curve_points(trial.record, info.metric, words)
+            trial.id: figures.curve_points(trial.record, words.instead or info.metric, words)
             for trial in ranking.trials
             if trial.record.history
         },

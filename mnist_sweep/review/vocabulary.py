@@ -19,6 +19,12 @@ SHARES = frozenset(
 )
 """Words in the name of a metric that is a share of 1 wherever all of its values lie between 0 and 1."""
 
+HELD_OUT = frozenset({"val", "valid", "validation", "eval", "test", "dev"})
+"""Words in the name of a metric of data that a run does not learn from."""
+
+LOSSES = frozenset({"loss", "error", "nll", "mse", "mae", "rmse", "perplexity"})
+"""Words in the name of a metric that is better where it is smaller."""
+
 RATE = re.compile(r"(.*[/_.-])?(lr|learning[_ -]?rate)([/_.-].*)?", re.IGNORECASE)
 """Names under which training loops log their learning rate."""
 
@@ -28,7 +34,7 @@ class Vocabulary:
     """How to read one sweep's runs."""
 
     axis: str = STEP
-    """The logged key that the sweep's metric runs over."""
+    """The logged key that curves run over."""
     size: str = ""
     """The summary key that is to stay below a limit, or empty."""
     limit: float | None = None
@@ -37,6 +43,8 @@ class Vocabulary:
     """The logged key of the learning rate, or empty."""
     fraction: bool = False
     """Whether the metric is a share of 1, which people read as per cent."""
+    instead: str = ""
+    """The logged key that tells how a run is doing where the sweep's metric does not, or empty."""
 
     @property
     def step(self) -> str:
@@ -63,19 +71,44 @@ def read(info: SweepInfo, records: Sequence[RunRecord]) -> Vocabulary:
     """The vocabulary of a sweep's runs."""
     size, limit = _constrained(records)
     logged = dict.fromkeys(key for record in records for row in record.history[:1] for key in row)
+    instead = _instead(info, records)
+    drawn = instead or info.metric
     return Vocabulary(
-        axis=next((axis for record in records if (axis := record.axis_of(info.metric)) != STEP), STEP),
+        axis=next((axis for record in records if (axis := record.axis_of(drawn)) != STEP), STEP),
         size=size,
         limit=limit,
         rate=next((key for key in logged if RATE.fullmatch(key) and key != info.metric), ""),
         fraction=is_fraction(info.metric, (number(record.summary.get(info.metric)) for record in records)),
+        instead=instead,
     )
+
+
+def _instead(info: SweepInfo, records: Sequence[RunRecord]) -> str:
+    """What to draw where runs log the sweep's metric once, at their end: of held-out data, better the same way.
+
+    Known from its first row on, so that a page that is open draws the same as one that is opened later.
+    """
+    if not info.metric or any(_times(info.metric, record) > 1 for record in records):
+        return ""
+    wanted = SHARES if info.goal == "maximize" else LOSSES
+    keys = dict.fromkeys(key for record in records for row in record.history[:1] for key in row)
+    named = (key for key in keys if words_of(key) & HELD_OUT and words_of(key) & wanted)
+    return next((key for key in named if any(_times(key, r) > _times(info.metric, r) for r in records)), "")
+
+
+def _times(key: str, record: RunRecord) -> int:
+    """How often the run logged a number under this key."""
+    return sum(number(row.get(key)) is not None for row in record.history)
+
+
+def words_of(name: str) -> set[str]:
+    """The words that a metric's name is made of."""
+    return set(re.split(r"[^a-z0-9]+", name.lower()))
 
 
 def is_fraction(name: str, values: Iterable[float | None]) -> bool:
     """Whether a metric is a share of 1: its name says so, and no value contradicts."""
-    named = not SHARES.isdisjoint(re.split(r"[^a-z0-9]+", name.lower()))
-    return named and all(value is None or 0 <= value <= 1 for value in values)
+    return bool(SHARES & words_of(name)) and all(value is None or 0 <= value <= 1 for value in values)
 
 
 def axis_name(axis: str) -> str:

@@ -138,7 +138,7 @@ def _space_panels(ranking: Ranking) -> list[Any]:
 def _curve_panels(ranking: Ranking) -> list[Any]:
     words = ranking.words
     x = "Step" if words.axis == STEP else words.axis
-    metric = ranking.info.metric
+    metric = words.instead or ranking.info.metric
     panels: list[Any] = [wr.LinePlot(title=metric, x=x, y=[metric], max_runs_to_show=50, layout=wr.Layout(w=24, h=9))]
     if words.rate:
         layout = wr.Layout(y=9, w=24, h=5)

@@ -115,7 +115,8 @@ def _changes(db: sqlite3.Connection, found: Review, changed: Sequence[sqlite3.Ro
     data = sweep_payload(found)
     names = {row["name"] for row in changed}
     rows = data["table"]["rows"]
-    metric, words = found.ranking.info.metric, found.ranking.words
+    words = found.ranking.words
+    metric = words.instead or found.ranking.info.metric
     parts = {
         row["name"]: figures.curve_points(reviewing.record(db, row, since=since), metric, words) for row in changed
     }

@@ -159,3 +159,14 @@ def test_what_the_machine_measured_is_drawn_over_seconds_where_it_changed() -> N
     figure = drawn(figures.system_curves(run_of(rows)))
     assert [(trace["name"], trace["x"]) for trace in figure["data"]] == [("cpu", [0.0, 2.0, 4.0, 6.0])]
     assert figures.system_curves(run_of([])) is None
+
+
+def test_a_metric_that_is_logged_at_the_end_leaves_the_curves_to_held_out_data() -> None:
+    info = SweepInfo("s", metric="score", goal="minimize")
+    rows = [{"_step": n, "val/loss": 0.3 - 0.1 * n, "lr": 0.1} for n in range(2)]
+    ranking = rank(info, [run_of([*rows, {"_step": 2, "score": 0.15}], summary={"score": 0.15})])
+    figure = drawn(figures.learning_curves(ranking))
+    assert figure["data"][0]["y"] == pytest.approx([0.3, 0.2])
+    assert figure["layout"]["yaxis"]["title"]["text"] == "val/loss"
+    panels = drawn(figures.run_curves(ranking.trials[0].record))
+    assert {trace["name"] for trace in panels["data"]} == {"val/loss", "lr"}  # one point is no curve

@@ -57,3 +57,15 @@ def test_values_for_people() -> None:
         "–",
     ]
     assert (Vocabulary().step, Vocabulary().plural, plain.plural) == ("step", "steps", "global_steps")
+
+
+def test_where_the_metric_comes_at_the_end_held_out_data_tell_how_a_run_is_doing() -> None:
+    info = SweepInfo("s", metric="score", goal="minimize")
+    rows = [{"epoch": n, "train/loss": 1.0, "val/accuracy": 0.9, "val/loss": 0.3} for n in (1, 2)]
+    running = RunRecord("r", history=rows[:1], step_metrics={"val/*": "epoch"})
+    ended = RunRecord("e", history=[*rows, {"score": 0.2}], step_metrics={"val/*": "epoch"})
+    for runs in ([running], [ended], [running, ended]):
+        assert (read(info, runs).instead, read(info, runs).axis) == ("val/loss", "epoch")
+    assert read(SweepInfo("s", metric="score", goal="maximize"), [ended]).instead == "val/accuracy"
+    assert read(SweepInfo("s", metric="train/loss", goal="minimize"), [ended]).instead == ""  # it has curves of its own
+    assert read(SweepInfo("s"), [ended]).instead == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from mnist_sweep.review.palette import ACCENT, BEST, FAINT, GREY, SERIES, STATES
 from mnist_sweep.review.ranking import Ranking, Trial
 from mnist_sweep.review.records import RunRecord, number
 from mnist_sweep.review.status import Status
-from mnist_sweep.review.vocabulary import Vocabulary
+from mnist_sweep.review.vocabulary import Vocabulary, is_fraction
 from mnist_sweep.review.words import duration
 
 TOP_CURVES = 8
@@ -93,9 +94,12 @@ def curve_points(record: RunRecord, metric: str, words: Vocabulary) -> dict[str,
 def learning_curves(ranking: Ranking) -> Figure | None:
     """The metric along the x axis, the learning rate below: the best runs in colour, all others in grey.
 
+    Where runs log the metric at their end alone, what tells how they are doing is drawn instead (`Vocabulary.instead`).
+
     Each trace's `meta` says which runs it joins (`runs`) and which of their columns it draws (`column`), so that a
     page can fill it again from newer points. None where no run logged its metric twice.
     """
+    ranking = _drawn(ranking)
     info, words = ranking.info, ranking.words
     points = {trial.id: curve_points(trial.record, info.metric, words) for trial in ranking.trials}
     drawn = [trial for trial in ranking.trials if points[trial.id]["x"]]
@@ -114,7 +118,8 @@ def learning_curves(ranking: Ranking) -> Figure | None:
         data += _curves([trial], points, columns, line)
     for best, colour in reversed(list(zip(top, SERIES, strict=False))):
         data += _curves([best], points, columns, {"color": colour, "width": 2})
-    heights = [trial.value for trial in (*top, *rest) if trial.value is not None]
+    ends = [points[trial.id]["y"][-1] for trial in (*top, *rest)]
+    heights = [end for end in ends if end is not None]
     seen = [y for curve in points.values() for y in curve["y"] if y is not None]
     if len(heights) > 1:  # a run need not end at its best
         heights.append(max(seen, key=lambda y: info.sign * y))
@@ -136,6 +141,15 @@ def learning_curves(ranking: Ranking) -> Figure | None:
             "automargin": True,
         }
     return {"data": data, "layout": shape}
+
+
+def _drawn(ranking: Ranking) -> Ranking:
+    """The ranking, its metric replaced by the one whose curves are drawn."""
+    metric = ranking.words.instead
+    if not metric:
+        return ranking
+    words = replace(ranking.words, fraction=is_fraction(metric, ()))
+    return replace(ranking, info=replace(ranking.info, metric=metric), words=words)
 
 
 def _curves(

@@ -96,10 +96,14 @@ def _panels(points: Mapping[str, Any], step_metrics: set[str]) -> list[list[str]
     """The metrics of each panel, the panels with most of them first."""
     panels: dict[str, list[str]] = {}
     for key in points:
-        if not key.startswith("_") and key not in step_metrics:
+        if not key.startswith("_") and key not in step_metrics and _is_curve(points[key]):
             panels.setdefault(key.rsplit("/", 1)[-1], []).append(key)
     shown = [sorted(keys, reverse=True) for keys in panels.values()]  # val/… before train/…
     return sorted(shown, key=lambda keys: -len(keys))[:MAX_PANELS]
+
+
+def _is_curve(values: Sequence[float | None]) -> bool:
+    return sum(value is not None for value in values) > 1
 
 
 def _first_axes(shown: Sequence[Sequence[str]], record: RunRecord, over: str) -> set[str]:
