@@ -10,31 +10,42 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import multiprocessing
 import os
+import secrets
 import signal
+import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
-from mnist_sweep import connect
+from mnist_sweep import cluster, connect
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
 from mnist_sweep.review import api
 from mnist_sweep.review.ranking import Ranking
 from mnist_sweep.review.review import Review, review
+from mnist_sweep.signals import Preempted, Terminated
 
 INVALID_LIMIT = 3
 """An agent gives up after this many failed runs in a row."""
 
 OVER_BUDGET_LIMIT = 100
 """… or after this many suggestions over budget in a row."""
+
+TIME_MARGIN = 1.2
+"""An agent with a time limit wants this many times what its longest trial took before it begins another."""
+
+TASK_HEADER = "X-Sweep-Task"
+"""By this header of its requests an agent says which task it is and which restart of it, `slurm-812_3/1`: the server
+then knows that the one before it is gone."""
 
 
 RESTART_LIMIT = 3
@@ -116,60 +127,73 @@ def _sweep(found: Any) -> Sweep:
 
 
 def work(path: str, tickets: Tickets) -> int:
-    """Work on the sweep `path` (entity/project/id) until its tickets or the sweep itself run out, or Ctrl-C or SIGTERM.
+    """Work on the sweep `path` (entity/project/id) until its tickets or the sweep itself run out, or a signal ends it.
+
+    As a task of a cluster it leaves while there is time for no further trial, judged by the longest one so far.
 
     Returns:
         The exit code: 0, 1 after INVALID_LIMIT failed runs or OVER_BUDGET_LIMIT refused suggestions in a row, 130 if
-        stopped.
+        stopped, 75 if preempted or out of time: there is more to do.
     """
-    import wandb
+    from mnist_sweep.train import signals
 
-    from mnist_sweep.train import Outcome, train
-
-    stopped = threading.Event()
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        stopped.set()
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    failed = refused = 0
-    while not stopped.is_set() and tickets.acquire(block=False):
-        called, outcomes = threading.Event(), list[Outcome]()
-
-        def trial(called: threading.Event = called, outcomes: list[Outcome] = outcomes) -> None:
-            called.set()
-            try:
-                outcomes.append(train())
-            except Exception:
-                if not stopped.is_set():
-                    raise
-                # the client's way to stop a trial; `train` has finished the run by now
-                print("stopped: what was logged so far is kept", file=sys.stderr)
-
+    with signals.handled():
         try:
-            wandb.agent(path, function=trial, count=1)
+            return _work(path, tickets)
         except KeyboardInterrupt:
             return 130
-        if not called.is_set():
-            break  # the sweep is over
-        if not outcomes and not stopped.is_set():
-            failed += 1
-        elif outcomes:
-            failed = 0
-        if outcomes and not outcomes[0].feasible:
+        except Terminated:
+            return cluster.EXIT_PREEMPTED if cluster.taken_back() else 130
+        except Preempted:
+            return cluster.EXIT_PREEMPTED
+
+
+def _work(path: str, tickets: Tickets) -> int:
+    import wandb
+
+    from mnist_sweep.train import Outcome, signals, train
+
+    failed = refused = 0
+    longest = 0.0
+    while tickets.acquire(block=False):
+        outcomes: list[Outcome | BaseException] = []
+
+        def trial(outcomes: list[Outcome | BaseException] = outcomes) -> None:
+            """What the client calls, in a thread of its own; that thread cannot tell this one but by `outcomes`."""
+            try:
+                with signals.elsewhere():
+                    outcomes.append(train())
+            except (KeyboardInterrupt, Terminated, Preempted) as stop:
+                outcomes[:] = [stop]
+            except Exception as error:
+                outcomes[:] = [error]
+                if not _stopped(error):
+                    raise
+                print("stopped: what was logged so far is kept", file=sys.stderr)
+
+        started = time.monotonic()
+        wandb.agent(path, function=trial, count=1)
+        longest = max(longest, time.monotonic() - started)
+        if not outcomes:
+            return 130 if signals.struck else 0  # the sweep is over
+        outcome = outcomes[-1]
+        if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+            raise outcome
+        failed = failed + 1 if isinstance(outcome, Exception) and not _stopped(outcome) else 0
+        refused = refused + 1 if isinstance(outcome, Outcome) and not outcome.feasible else 0
+        if refused:
             tickets.release()
-            refused += 1
-        else:
-            refused = 0
         if failed >= INVALID_LIMIT:
-            print(f"error: {failed} runs in a row failed: run `mnist-sweep check` on the sweep file", file=sys.stderr)
+            print(_gives_up(failed, outcome), file=sys.stderr)
             return 1
         if refused >= OVER_BUDGET_LIMIT:
             print(f"error: {refused} suggestions in a row were over budget: narrow the widths", file=sys.stderr)
             return 1
-    return 130 if stopped.is_set() else 0
+        left = cluster.seconds_left()
+        if left is not None and left < longest * TIME_MARGIN:
+            print(f"{left:.0f} s left are too few for a trial of {longest:.0f} s: this task begins again", flush=True)
+            return cluster.EXIT_PREEMPTED
+    return 0
 
 
 class Desk:
@@ -250,14 +274,30 @@ class Agents:
     @property
     def failed(self) -> bool:
         """At least one agent gave up."""
-        fine = (None, 0, 130, -signal.SIGINT, -signal.SIGTERM)
+        fine = (None, 0, 130, cluster.EXIT_PREEMPTED, -signal.SIGINT, -signal.SIGTERM)
         return any(process.exitcode not in fine for process in self.processes)
+
+    @property
+    def preempted(self) -> bool:
+        """At least one agent left work that it, or another one, should go on with."""
+        return any(process.exitcode == cluster.EXIT_PREEMPTED for process in self.processes)
+
+    def send(self, number: signal.Signals) -> None:
+        """Pass a signal on to every agent."""
+        for process in self.processes:
+            if process.is_alive() and process.pid is not None:
+                os.kill(process.pid, number)
+
+    def close(self) -> None:
+        """Leave the client's service, which a scheduler may have ended before: the client complains about that."""
+        import wandb
+
+        with contextlib.suppress(Exception):
+            wandb.teardown()
 
     def stop(self) -> None:
         """End the running trials and wait for them: their uploads are finished first."""
-        for process in self.processes:
-            if process.is_alive():
-                process.terminate()
+        self.send(signal.SIGTERM)
         for process in self.processes:
             process.join()
 
@@ -270,7 +310,7 @@ class Agents:
     def _start(self, agent: _Agent) -> None:
         arguments = (self._path, agent.number, agent.desk, self._log and self._log(agent.number))
         agent.process = self._context.Process(target=_agent_process, args=arguments)
-        with _interrupts_blocked(), environment(_share(agent.number, len(self._agents))):
+        with _interrupts_blocked(), environment(_share(agent.number, len(self._agents), agent.restart)):
             agent.process.start()
 
 
@@ -303,13 +343,45 @@ def read(sweep: Sweep, **told: Any) -> Review:
     return review(ranking, media=api.media_of_best(public, ranking), **told)
 
 
-def _share(number: int, agents: int) -> dict[str, str | None]:
-    """Environment of agent `number`: its part of the machine, and a name by which reviews tell agents apart.
+def _share(number: int, agents: int, restart: int = 0) -> dict[str, str | None]:
+    """Environment of agent `number`: its part of the machine, and names by which reviews and the server know it.
 
     A number of threads that was set stays: other agents, started apart, may have the rest of the machine.
     """
-    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // agents))
-    return {"OMP_NUM_THREADS": threads, "WANDB_JOB_TYPE": f"agent-{number}", "WANDB_SERVICE": None}
+    task = cluster.task() or cluster.Task(f"{socket.gethostname()}-{_OURS}", restart, "")
+    headers = json.loads(os.environ.get(_HEADERS) or "{}") | {TASK_HEADER: f"{task.name}.{number}/{task.restart}"}
+    share: dict[str, str | None] = {
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(max(1, cluster.cores() // agents)),
+        "WANDB_JOB_TYPE": f"agent-{number}" if not task.job else f"{task.name}.{number}",
+        "WANDB_SERVICE": None,
+        _HEADERS: json.dumps(headers),
+    }
+    devices = [device for device in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if device]
+    if len(devices) > 1:
+        share["CUDA_VISIBLE_DEVICES"] = devices[(number - 1) % len(devices)]
+    return share
+
+
+def _stopped(outcome: BaseException) -> bool:
+    """Whether the server ended the trial: it tells the run, and the client throws a bare exception into its thread."""
+    from mnist_sweep.train import Stopped
+
+    return isinstance(outcome, Stopped) or (type(outcome) is Exception and not outcome.args)
+
+
+def _gives_up(failed: int, last: object) -> str:
+    from mnist_sweep.train import FailedRunError
+
+    if isinstance(last, FailedRunError) and cluster.task() is None:
+        return f"error: {failed} runs in a row failed: run `mnist-sweep check` on the sweep file"
+    reason = f"{type(last).__name__}: {last}".splitlines()[0]
+    return (
+        f"error: {failed} runs in a row failed on {socket.gethostname()}, which this agent leaves; the last: {reason}"
+    )
+
+
+_HEADERS = "WANDB_X_EXTRA_HTTP_HEADERS"
+_OURS = secrets.token_hex(4)
 
 
 def _agent_process(path: str, number: int, tickets: Tickets, log: Path | None) -> None:
@@ -322,6 +394,7 @@ def _agent_process(path: str, number: int, tickets: Tickets, log: Path | None) -
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.excepthook = _ignore_client
     import torch
 
     if torch.cuda.device_count() > 1:
@@ -336,6 +409,14 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _ignore_client(args: threading.ExceptHookArgs) -> None:
+    """Two of the client's threads are harmless, but loud: the helper it forgets to end when it leaves a service that is
+    not its own, and an agent's heartbeat whose service was killed."""
+    name = "" if args.thread is None else args.thread.name
+    if name != "wandb-ServiceFinalizer" and "_heartbeat" not in name:
+        threading.__excepthook__(args)
 
 
 def _first_line(error: BaseException) -> str:

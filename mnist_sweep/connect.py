@@ -6,6 +6,8 @@ The choice is handed to the wandb client, here and in child processes, through i
 from __future__ import annotations
 
 import os
+import socket
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mnist_sweep import cluster
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
 
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS = "1"
 """How often runs send metrics to the local server; W&B's default of 15 s hides short trials from early stopping."""
+
+TASK_PATIENCE = 60.0
+"""Seconds that a task of a cluster waits for its server, which may be starting again; a person is told at once."""
 
 
 class ConnectError(UserError, RuntimeError):
@@ -83,17 +89,33 @@ def used() -> Iterator[None]:
 
 
 def _remote(say: Callable[[str], None]) -> Server | None:
-    """The server the user is logged in to, if there is one and it answers."""
+    """The server the user is logged in to, if there is one and it answers.
+
+    Raises:
+        ConnectError: it does not, and a local server must not take its place: WANDB_BASE_URL names it, or this is a
+            task of a cluster, whose other tasks would not find what is kept here.
+    """
     import requests
 
     url = _settings().base_url
+    task = cluster.task()
     if not (os.environ.get("WANDB_API_KEY") or requests.utils.get_netrc_auth(url)):
+        if task is not None:
+            raise ConnectError(
+                f"{task.name} has no key for {url}: give its job WANDB_BASE_URL and WANDB_API_KEY, or log in there"
+            )
         return None
-    if _get(f"{url}/healthz") is None:
-        if os.environ.get("WANDB_BASE_URL"):  # what is asked for is not replaced: other machines would not find it
-            raise ConnectError(f"{url} (WANDB_BASE_URL) does not answer: start it, or name one that does")
-        say(f"Logged in to {url}, but it does not answer")
-        return None
+    deadline = time.monotonic() + (TASK_PATIENCE if task is not None else 0.0)
+    while _get(f"{url}/healthz") is None:
+        if time.monotonic() < deadline:
+            time.sleep(1.0)
+        elif task is not None or os.environ.get("WANDB_BASE_URL"):
+            raise ConnectError(
+                f"{url} (WANDB_BASE_URL) does not answer on {socket.gethostname()}: start it, or name one that does"
+            )
+        else:
+            say(f"Logged in to {url}, but it does not answer")
+            return None
     return Server(url, local=False)
 
 

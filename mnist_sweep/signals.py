@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+
+
+class Preempted(BaseException):
+    """SIGUSR1: the machine is about to be taken away; another process will go on."""
+
+
+class Terminated(BaseException):
+    """SIGTERM: as Ctrl-C where a person sent it, as `Preempted` where a scheduler will begin this task again."""
+
+
+STOPS: dict[signal.Signals, type[BaseException]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+"""What stops a run, an agent, a task."""
+if sys.platform != "win32":
+    STOPS[signal.SIGUSR1] = Preempted
 
 
 class Signals:
-    """Signals that become exceptions in the main thread, at once or once what is `held` is done."""
+    """Signals that become exceptions, at once or once what is `held` is done."""
 
     def __init__(self, errors: Mapping[signal.Signals, type[BaseException]]) -> None:
         """`errors`: which exception a signal becomes."""
         self.errors = dict(errors)
         self._held = False
+        self._elsewhere = False
         self._waiting: type[BaseException] | None = None
+        self.struck: type[BaseException] | None = None
+        """The last signal, raised or not, since they are handled."""
 
     @contextmanager
     def handled(self) -> Iterator[None]:
@@ -25,6 +42,7 @@ class Signals:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
+        self._waiting = self.struck = None
         before = {number: signal.signal(number, self._handler(error)) for number, error in self.errors.items()}
         try:
             yield
@@ -33,25 +51,44 @@ class Signals:
                 signal.signal(number, handler)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Inside, signals wait. Not to be nested."""
+    def held(self, *, last: bool = False) -> Iterator[None]:
+        """Inside, signals wait. After it they are raised, unless it is the `last` of the work. Not to be nested."""
         self._held = True
         try:
             yield
         finally:
             self._held = False
-        if self._waiting is not None:
-            self._raise(self._waiting)
+        if not last:
+            self._raise_waiting()
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """Inside, the thread that is here does the work: it gets the signals, after what it has `held` next.
+
+        It gets one that struck another thread before, too: that one may be waiting for this one's end.
+        """
+        self._elsewhere = True
+        try:
+            if self.struck is not None:
+                raise self.struck
+            yield
+        finally:
+            self._elsewhere = False
+        self._raise_waiting()
+
+    def ask(self, error: type[BaseException]) -> None:
+        """Let `error` strike as if a signal had come; from any thread."""
+        self._waiting = error
 
     def _handler(self, error: type[BaseException]) -> Callable[[int, FrameType | None], None]:
         def handle(number: int, frame: FrameType | None) -> None:
-            if self._held:
-                self._waiting = error
-            else:
-                self._raise(error)
+            self._waiting = self.struck = error
+            if not (self._held or self._elsewhere):
+                self._raise_waiting()
 
         return handle
 
-    def _raise(self, error: type[BaseException]) -> NoReturn:
-        self._waiting = None
-        raise error
+    def _raise_waiting(self) -> None:
+        error, self._waiting = self._waiting, None
+        if error is not None:
+            raise error

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,24 +45,33 @@ _SHORT = {
 class Tracker:
     """One W&B run. Where no server answers, the run is kept on disk and `sync_command` says how to upload it."""
 
-    def __init__(self, overrides: Mapping[str, Any], *, project: str = PROJECT) -> None:
-        """Start a run whose config is what an agent suggests and then `overrides`, as `wandb.init` merges them."""
+    def __init__(
+        self, overrides: Mapping[str, Any], *, project: str = PROJECT, stop: Callable[[], None] | None = None
+    ) -> None:
+        """Start a run whose config is what an agent suggests and then `overrides`, as `wandb.init` merges them.
+
+        `stop` is called, in another thread, where the server wants the run to end.
+        """
         # An agent, or a scheduler that requeues a job, names the run: then the same run goes on.
         resume: Literal["allow"] | None = "allow" if os.environ.get("WANDB_RUN_ID") else None
         options: dict[str, Any] = {"config": dict(overrides)}
         if not (os.environ.get("WANDB_PROJECT") or os.environ.get("WANDB_SWEEP_ID")):
             options["project"] = project
+        self._settings = _settings(stop)
         try:
-            self.run = wandb.init(**options, resume=resume, settings=_settings())
+            self.run = wandb.init(**options, resume=resume, settings=self._settings)
         except wandb.errors.CommError:
             wandb.teardown()
-            self.run = wandb.init(**options, mode="offline", settings=_settings())
+            self.run = wandb.init(**options, mode="offline", settings=self._settings)
         self.suggestion: dict[str, Any] = dict(self.run.config)
         """The flat configuration as it came, not yet validated."""
+        self._config: RunConfig | None = None
         self._past_rows = self.run.starting_step
+        self._rows: list[dict[str, Any]] = []
 
     def configure(self, config: RunConfig) -> None:
         """Record the whole configuration, name the run by what was asked for, and chart metrics over epochs."""
+        self._config = config
         whole = config.model_dump(exclude_none=True)
         self.run.config.update({k: v for k, v in whole.items() if self.suggestion.get(k) != v}, allow_val_change=True)
         self.run.name = run_name(self.suggestion, config)
@@ -79,19 +90,41 @@ class Tracker:
 
     def log(self, epoch: Epoch, name: str) -> None:
         """One row of history; `name` is `val` or `test`. Rows that a resumed run already has are not repeated."""
-        if epoch.epoch <= self._past_rows:
-            return
-        self.run.log(
-            {
-                "epoch": epoch.epoch,
-                "train/loss": epoch.train_loss,
-                "train/accuracy": epoch.train_accuracy,
-                f"{name}/loss": epoch.loss,
-                f"{name}/accuracy": epoch.accuracy,
-                "lr": epoch.lr,
-                "images_per_second": epoch.images_per_second,
-            }
-        )
+        row = {
+            "epoch": epoch.epoch,
+            "train/loss": epoch.train_loss,
+            "train/accuracy": epoch.train_accuracy,
+            f"{name}/loss": epoch.loss,
+            f"{name}/accuracy": epoch.accuracy,
+            "lr": epoch.lr,
+            "images_per_second": epoch.images_per_second,
+        }
+        self._rows.append(row)
+        if epoch.epoch > self._past_rows:
+            try:
+                self.run.log(row)
+            except Exception:
+                self._revive()
+
+    def _revive(self) -> None:
+        """Go on after the client's background service was killed.
+
+        A scheduler that ends a job sends SIGTERM to all of its processes. The service is one of them, catches the
+        signal whatever it inherits, and is gone at once, with the rows it had not sent. Another one takes its place,
+        resumes the run and is told what the server has not got.
+        """
+        os.environ.pop("WANDB_SERVICE", None)
+        with suppress(Exception):
+            wandb.teardown()  # takes the dead connection out of the client's hands, and complains about it
+        named: dict[str, Any] = {"entity": self.run.entity, "project": self.run.project, "id": self.run.id}
+        if os.environ.get("WANDB_SWEEP_ID"):  # the environment names the run
+            named = {}
+        self.run = wandb.init(**named, resume="allow", settings=self._settings)
+        if self._config is not None:
+            self.configure(self._config)
+        for row in self._rows:
+            if row["epoch"] > self.run.starting_step:
+                self.run.log(row)
 
     def conclude(self, fit: Fit, split: Split, evaluation: Evaluation, config: RunConfig) -> None:
         """Record the objective, the best epoch, the confusion matrix, the misclassified images and the weights."""
@@ -125,8 +158,43 @@ class Tracker:
         """Record that the loss was not finite in `epoch`, which logs no metric."""
         self.run.summary.update({"diverged": True, "reason": f"the loss was not finite in epoch {epoch}"})
 
-    def finish(self, exit_code: int = 0) -> None:
+    def finish(self, exit_code: int = 0, *, again: Path | None = None) -> None:
+        """End the run. With `again`, its checkpoint, it is to go on later: the server hands its trial out again."""
+        try:
+            self._end(exit_code, again)
+        except Exception:
+            self._revive()
+            self._end(exit_code, again)
+
+    def _end(self, exit_code: int, again: Path | None) -> None:
+        if again is not None:
+            self.run.mark_preempting()
+            self._keep(again)
         self.run.finish(exit_code=exit_code)
+
+    def _keep(self, checkpoint: Path) -> None:
+        """Send the checkpoint along: another machine may not see this one's disk."""
+        if checkpoint.exists() and not self.run.offline:
+            artifact = wandb.Artifact(self._checkpoint_artifact, type="checkpoint")
+            artifact.add_file(str(checkpoint), name="checkpoint.pt")
+            self.run.log_artifact(artifact)
+
+    def fetch(self, checkpoint: Path) -> None:
+        """Bring the checkpoint of an interrupted run here, where this machine has none."""
+        if checkpoint.exists() or not self._past_rows or self.run.offline:
+            return
+        name = f"{self.run.entity}/{self.run.project}/{self._checkpoint_artifact}:latest"
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                wandb.Api().artifact(name).download(folder)
+                checkpoint.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(Path(folder) / "checkpoint.pt", checkpoint)
+        except (wandb.errors.Error, ValueError, OSError):
+            return  # there is none: the trial begins anew, with the same metrics
+
+    @property
+    def _checkpoint_artifact(self) -> str:
+        return f"checkpoint-{self.run.id}"
 
     @property
     def checkpoint_name(self) -> str:
@@ -152,9 +220,9 @@ def run_name(suggestion: Mapping[str, Any], config: RunConfig) -> str:
     return "-".join(part for part in (*parts, f"{config.parameters}p") if part)
 
 
-def _settings() -> wandb.Settings:
+def _settings(stop: Callable[[], None] | None) -> wandb.Settings:
     """A server that stays away must not hold a run for hours (older clients do not know every setting)."""
-    wanted = {"init_timeout": 30, "finish_timeout": 120}
+    wanted: dict[str, Any] = {"init_timeout": 30, "finish_timeout": 120, "stop_fn": stop}
     return wandb.Settings(**{k: v for k, v in wanted.items() if k in wandb.Settings.model_fields})
 
 

@@ -7,20 +7,20 @@ A tiny one, for a first look:                python -m mnist_sweep.train --epoch
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from platformdirs import user_state_path
 from rich.console import Console
 
-from mnist_sweep import flags
-from mnist_sweep.config import OverBudgetError, RunConfig, parse
+from mnist_sweep import cluster, flags
+from mnist_sweep.config import ConfigError, OverBudgetError, RunConfig, parse
 from mnist_sweep.display import TrainingDisplay, percent
 from mnist_sweep.errors import UserError
-from mnist_sweep.signals import Signals
+from mnist_sweep.signals import STOPS, Preempted, Signals, Terminated
 from mnist_sweep.tracking import Tracker
 from mnist_sweep.training import engine, mnist
 
@@ -32,14 +32,12 @@ class FailedRunError(UserError, RuntimeError):
     __traceback__ = None
 
 
-class Preempted(BaseException):
-    """SIGUSR1: the machine is about to be taken away; the run is marked so that a sweep hands it out again."""
+class Stopped(Exception):
+    """The server wants the run to end; the next one may follow."""
 
 
-signals = Signals({signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: KeyboardInterrupt})
+signals = Signals(STOPS)
 """What stops a run, which then finishes its upload. They wait for the client's work, which an exception would break."""
-if sys.platform != "win32":
-    signals.errors[signal.SIGUSR1] = Preempted
 
 
 @dataclass(frozen=True)
@@ -62,25 +60,48 @@ def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None
         FailedRunError: the configuration is wrong in itself, or the machine fails; the run is marked as failed.
     """
     console = console or Console()
-    tracker = Tracker(overrides or {})
+    tracker = Tracker(overrides or {}, stop=lambda: signals.ask(Stopped))
     try:
         outcome = _train(tracker, console)
     except UserError as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        tracker.finish(exit_code=1)
+        _fail(tracker, theirs=isinstance(error, ConfigError))
         raise FailedRunError(str(error)) from None
-    except Preempted:
-        tracker.run.mark_preempting()
+    except (Preempted, Terminated, KeyboardInterrupt) as stop:
+        if not _goes_on(stop):
+            tracker.finish(cluster.EXIT_KILLED)
+            raise KeyboardInterrupt from None
+        tracker.finish(cluster.EXIT_PREEMPTED, again=_checkpoint(tracker))
+        raise Preempted from None
+    except Stopped:
         tracker.finish(exit_code=1)
         raise
     except BaseException:
-        tracker.finish(exit_code=1)
+        _fail(tracker, theirs=False)
         raise
     sync = tracker.sync_command
-    tracker.finish()
+    with signals.held(last=True):
+        tracker.finish()
     if sync:
         console.print(f"No W&B server could be reached; the run is on disk. To upload it: {sync}", soft_wrap=True)
     return outcome
+
+
+def _fail(tracker: Tracker, *, theirs: bool) -> None:
+    """End a run that failed; where it is one machine of several that may be at fault, for another one to try it."""
+    if theirs or cluster.task() is None:
+        tracker.finish(exit_code=1)
+    else:
+        tracker.finish(cluster.EXIT_GIVEN_BACK, again=_checkpoint(tracker))
+
+
+def _goes_on(stop: BaseException) -> bool:
+    """Whether another process will go on with the run."""
+    return isinstance(stop, Preempted) or (isinstance(stop, Terminated) and cluster.taken_back())
+
+
+def _checkpoint(tracker: Tracker) -> Path:
+    return user_state_path("mnist-sweep") / "checkpoints" / tracker.checkpoint_name
 
 
 def _train(tracker: Tracker, console: Console) -> Outcome:
@@ -97,7 +118,8 @@ def _train(tracker: Tracker, console: Console) -> Outcome:
     tracker.configure(config)
     mnist.fetch(say)
     split = mnist.selection_split(config.replicate)
-    checkpoint = user_state_path("mnist-sweep") / "checkpoints" / tracker.checkpoint_name
+    checkpoint = _checkpoint(tracker)
+    tracker.fetch(checkpoint)
     name = split.evaluate_name
     with TrainingDisplay(config, name, console) as display:
 
@@ -111,9 +133,9 @@ def _train(tracker: Tracker, console: Console) -> Outcome:
                 display.on_epoch(epoch)
 
         fit = engine.fit(config, split, on_step=on_step, on_epoch=on_epoch, checkpoint=checkpoint, say=say)
-    with signals.held():
+    with signals.held(last=True):
         _conclude(tracker, fit, split, config, console)
-    checkpoint.unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
     return Outcome(feasible=True, fit=fit)
 
 
@@ -140,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(overrides: Mapping[str, Any]) -> int:
-    """`train`, with its failures as exit codes: 1 invalid, 130 stopped, 75 preempted."""
+    """`train`, with its failures as exit codes: 1 invalid or stopped by the server, 130 stopped, 75 preempted."""
     try:
         with signals.handled():
             train(overrides)
@@ -148,11 +170,12 @@ def run(overrides: Mapping[str, Any]) -> int:
         if not isinstance(error, FailedRunError):
             print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped) as stop:
         print("stopped: what was logged so far is kept", file=sys.stderr)
-        return 130
+        return 1 if isinstance(stop, Stopped) else 130
     except Preempted:
-        return 75
+        print("preempted: the next start with this run's id goes on from here", file=sys.stderr)
+        return cluster.EXIT_PREEMPTED
     return 0
 
 

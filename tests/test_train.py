@@ -200,7 +200,7 @@ def test_ctrl_c_leaves_a_whole_run(desk: Desk) -> None:
     assert process.returncode == 130
     assert err.splitlines() == ["stopped: what was logged so far is kept"]
     assert "Traceback" not in out
-    assert run.exit_code == 1
+    assert run.exit_code == 255
     assert 1 <= len(run.history) < 15
     assert "val/accuracy" in run.history[0]
 
@@ -213,7 +213,7 @@ def test_a_terminated_run_goes_on_after_its_last_epoch(desk: Desk) -> None:
     assert process.returncode == 130
     assert err.splitlines() == ["stopped: what was logged so far is kept"]
     (stopped,) = desk.offline_runs
-    assert stopped.exit_code == 1
+    assert stopped.exit_code == 255
 
     again = desk.run(*command, WANDB_RUN_ID="requeued")
     assert again.returncode == 0, again.stderr
@@ -235,4 +235,4 @@ def test_preemption_is_marked(desk: Desk) -> None:
     assert process.returncode == 75
     assert "Traceback" not in out + err
     assert run.preempting
-    assert run.exit_code == 1
+    assert run.exit_code == 75

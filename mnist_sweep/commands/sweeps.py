@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 
 from mnist_sweep.commands.speech import report_check, say, write
 from mnist_sweep.config import PROJECT
-from mnist_sweep.signals import Signals
+from mnist_sweep.signals import STOPS, Signals
+
+if TYPE_CHECKING:
+    from mnist_sweep.agents import Agents
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,7 +84,7 @@ def agent_logs(sweep: Sweep) -> Path:
 
 
 def agent(arguments: argparse.Namespace) -> int:
-    from mnist_sweep import agents, connect
+    from mnist_sweep import agents, cluster, connect
 
     with connect.server(say) as _:
         found = agents.find(arguments.sweep, PROJECT)
@@ -90,13 +93,24 @@ def agent(arguments: argparse.Namespace) -> int:
             say(f"The agents' output is in {logs}")
         log = (lambda number: logs / f"agent-{number}.log") if arguments.agents > 1 else None
         team = agents.Agents(found.path, agents=arguments.agents, count=arguments.count, log=log)
-        try:
-            with stoppable.handled():
+        stopped = join(team)
+        team.close()
+        if team.preempted:
+            return cluster.EXIT_PREEMPTED
+        return 130 if stopped else int(team.failed)
+
+
+def join(team: Agents) -> bool:
+    """Wait for agents and pass on to them what should stop them; whether there was such a signal."""
+    signals, stopped = Signals(STOPS), False
+    with signals.handled():
+        while True:
+            try:
                 team.join()
-        except KeyboardInterrupt:
-            team.stop()
-            return 130
-        return int(team.failed)
+                return stopped
+            except tuple(STOPS.values()) as stop:
+                stopped = True
+                team.send(next(number for number, error in STOPS.items() if isinstance(stop, error)))
 
 
 def report(arguments: argparse.Namespace) -> int:

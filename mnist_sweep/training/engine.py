@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -254,7 +255,7 @@ class _Trainer:
             "global_rng": _default_generator(self.device).get_state(),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
+        part = path.with_suffix(f".{secrets.token_hex(4)}.part")  # on a shared disk another node may be writing, too
         torch.save(state, part)
         part.replace(path)
 

@@ -154,5 +154,5 @@ def test_a_stopped_agent_keeps_what_was_logged(served: House, number: signal.Sig
     assert "stopped: what was logged so far is kept" in said
     assert "Traceback" not in said
     (run,) = read(served, path[1])
-    assert run["state"] == "failed"
+    assert run["state"] == "killed"
     assert [row["epoch"] for row in run["history"]][:2] == [1, 2]

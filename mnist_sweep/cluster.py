@@ -1,0 +1,101 @@
+"""What a cluster's scheduler says to this process: which task it is, how often it began, and why it is being ended.
+
+Slurm says it in its environment and through `squeue`; Kubernetes in the environment that the manifest of
+`mnist-sweep submit --kubernetes` gives.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+
+EXIT_PREEMPTED = 75
+"""What a run, an agent and a task end with whose work is not done: go on with it (EX_TEMPFAIL of sysexits.h)."""
+
+EXIT_GIVEN_BACK = 70
+"""What a run ends with that failed for no reason of its own: try it elsewhere (EX_SOFTWARE)."""
+
+EXIT_KILLED = 255
+"""What a run ends with that a person stopped; the client's own number for Ctrl-C."""
+
+_ANSWER_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of a job on a cluster."""
+
+    name: str
+    """The same however often the task begins: `slurm-812_3`."""
+    restart: int
+    """Greater each time that it begins."""
+    job: str
+    """What the scheduler calls it."""
+
+
+def task() -> Task | None:
+    """The task that this process is part of; None outside of a cluster."""
+    env = os.environ
+    if job := env.get("SLURM_JOB_ID"):
+        name = job
+        if "SLURM_ARRAY_TASK_ID" in env:
+            name = f"{env.get('SLURM_ARRAY_JOB_ID', job)}_{env['SLURM_ARRAY_TASK_ID']}"
+        return Task(f"slurm-{name}", _whole(env.get("SLURM_RESTART_COUNT")), job)
+    if job := env.get("MNIST_SWEEP_KUBERNETES_JOB"):
+        # A pod does not know how many there were before it: the later one has the later time.
+        return Task(f"kubernetes-{job}-{env.get('JOB_COMPLETION_INDEX', '0')}", _STARTED, job)
+    return None
+
+
+def taken_back() -> bool:
+    """Whether the scheduler, having asked this process to end, will begin its task again: no after `scancel`."""
+    found = task()
+    if found is None:
+        return False
+    if not found.name.startswith("slurm-"):
+        return True
+    return not _squeue(found.job, "%T").startswith("CANCEL")
+
+
+def seconds_left() -> float | None:
+    """How long this task may still run; None where nobody limits or tells it."""
+    found = task()
+    if found is None or not found.name.startswith("slurm-"):
+        return None
+    return _seconds(_squeue(found.job, "%L"))
+
+
+def cores() -> int:
+    """How many cores this process may use: a scheduler may have given it some of the machine's only."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _squeue(job: str, what: str) -> str:
+    """One field of a job; nothing where Slurm does not answer."""
+    command = ["squeue", "--noheader", "--states=all", f"--jobs={job}", f"--format={what}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip().split("\n")[0]
+
+
+def _seconds(text: str) -> float | None:
+    """Slurm's `1-02:03:04`, `02:03:04` or `03:04` in seconds; None for `UNLIMITED` and the like."""
+    days, _, clock = text.rpartition("-")
+    parts = clock.split(":")
+    if not all(part.isdigit() for part in (*parts, days or "0")):
+        return None
+    seconds = 0
+    for part in parts:
+        seconds = 60 * seconds + int(part)
+    return float(86_400 * int(days or 0) + seconds)
+
+
+def _whole(text: str | None) -> int:
+    return int(text) if text is not None and text.isdigit() else 0
+
+
+_STARTED = int(time.time())
