@@ -40,6 +40,8 @@ INVALID_LIMIT = 3
 OVER_BUDGET_LIMIT = 100
 """… or after this many suggestions over budget in a row."""
 
+KEPT = "stopped: what was logged so far is kept"
+
 TIME_MARGIN = 1.2
 """An agent with a time limit wants this many times what its longest trial took before it begins another."""
 
@@ -162,14 +164,20 @@ def _work(path: str, tickets: Tickets) -> int:
             """What the client calls, in a thread of its own; that thread cannot tell this one but by `outcomes`."""
             try:
                 with signals.elsewhere():
-                    outcomes.append(train())
+                    try:
+                        outcomes.append(train())
+                    except Exception as error:
+                        outcomes[:] = [error]
             except (KeyboardInterrupt, Terminated, Preempted) as stop:
                 outcomes[:] = [stop]
-            except Exception as error:
-                outcomes[:] = [error]
-                if not _stopped(error):
-                    raise
-                print("stopped: what was logged so far is kept", file=sys.stderr)
+                words = "preempted: another start goes on from here" if isinstance(stop, Preempted) else KEPT
+                print(words, file=sys.stderr)
+            except Exception as stop:  # the server's, too late
+                outcomes[:] = [stop]
+            if isinstance(outcomes[0], Exception):
+                if not _stopped(outcomes[0]):
+                    raise outcomes[0]  # for the client to print
+                print(KEPT, file=sys.stderr)
 
         started = time.monotonic()
         wandb.agent(path, function=trial, count=1)

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-import os
-
 import pytest
 
+from mnist_sweep import cluster
 from mnist_sweep.agents import _share
 
 
 def test_agents_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(cluster, "cores", lambda: 8)
     assert [_share(1, agents)["OMP_NUM_THREADS"] for agents in (1, 3, 8, 20)] == ["8", "2", "1", "1"]
 
 
