@@ -74,7 +74,8 @@ class Tracker:
         self._config = config
         whole = config.model_dump(exclude_none=True)
         self.run.config.update({k: v for k, v in whole.items() if self.suggestion.get(k) != v}, allow_val_change=True)
-        self.run.name = run_name(self.suggestion, config)
+        if not self._past_rows:  # a resumed run's configuration does not tell any more what was asked for
+            self.run.name = run_name(self.suggestion, config)
         if config.baseline:
             self.run.tags = (*(self.run.tags or ()), "baseline")
         self.run.define_metric("epoch", hidden=True)

@@ -96,7 +96,7 @@ def test_a_preempted_trial_goes_on_elsewhere_row_for_row(served: House, number: 
     wait_for(served.home / "first.log", "epoch  3/8", first)
     send(first, number, to_all=number is signal.SIGTERM)
     said = (served.home / "first.log").read_text
-    assert first.wait(60) == 75, said()
+    assert first.wait(120) == 75, said()
     assert "Traceback" not in said()
     ((state, rows),) = read(served, path)
     assert state == "preempted"
@@ -104,12 +104,12 @@ def test_a_preempted_trial_goes_on_elsewhere_row_for_row(served: House, number: 
     assert len(rows) < 8
     # Another node: what the first one had on its disk is not there.
     second = start(served, path, "second.log", XDG_STATE_HOME=str(served.home / "node2"), **job(1))
-    assert second.wait(120) == 0, (served.home / "second.log").read_text()
+    assert second.wait(240) == 0, (served.home / "second.log").read_text()
     ((state, rows),) = read(served, path)
     assert state == "finished"
     assert [row["epoch"] for row in rows if "epoch" in row] == [1, 2, 3, 4, 5, 6, 7, 8]
     whole = create(served)
-    assert start(served, whole, "whole.log").wait(120) == 0
+    assert start(served, whole, "whole.log").wait(240) == 0
     assert read(served, whole) == [("finished", rows)]
     assert "epoch  1/8" in said()
 
@@ -119,7 +119,7 @@ def test_what_a_person_ends_is_killed(served: House) -> None:
     agent = start(served, path, "agent.log")
     wait_for(served.home / "agent.log", "epoch  2/8", agent)
     send(agent, signal.SIGTERM, to_all=True)
-    assert agent.wait(60) == 130
+    assert agent.wait(120) == 130
     ((state, rows),) = read(served, path)
     assert state == "killed"
     assert [row["epoch"] for row in rows][:2] == [1, 2]
