@@ -1,9 +1,8 @@
-"""Creating a sweep, agents that work on it, and watching them.
+"""Creating a sweep, agents that work on it side by side, and watching them.
 
-An agent here is `wandb.agent` in a process that stays warm: torch, the data and the client are loaded once, not once a
-trial. Several agents share a count of trials, and a suggestion over budget gives its place back. An agent has a service
-of the client's own, so that whatever happens to one does not happen to others: where an agent is killed, its parent
-starts it anew; where the parent is, its agents end their trials and go.
+Several agents (`agent.work`), each in a process of its own, share a count of trials. An agent has a service of the
+client's own, so that whatever happens to one does not happen to others: where an agent is killed, its parent starts it
+anew; where the parent is, its agents end their trials and go.
 """
 
 from __future__ import annotations
@@ -18,37 +17,24 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mnist_sweep import cluster, connect
+from mnist_sweep.agent import Endless, Tickets, work
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
 from mnist_sweep.review import api
 from mnist_sweep.review.ranking import Ranking
 from mnist_sweep.review.review import Review, review
-from mnist_sweep.signals import Preempted, Terminated
-
-INVALID_LIMIT = 3
-"""An agent gives up after this many failed runs in a row."""
-
-OVER_BUDGET_LIMIT = 100
-"""… or after this many suggestions over budget in a row."""
-
-KEPT = "stopped: what was logged so far is kept"
-
-TIME_MARGIN = 1.2
-"""An agent with a time limit wants this many times what its longest trial took before it begins another."""
 
 TASK_HEADER = "X-Sweep-Task"
 """By this header of its requests an agent says which task it is and which restart of it, `slurm-812_3/1`: the server
 then knows that the one before it is gone."""
-
 
 RESTART_LIMIT = 3
 """An agent that was killed is started anew, at most so many times without finishing a trial between."""
@@ -69,24 +55,6 @@ class Sweep:
     url: str
     config: Mapping[str, Any]
     state: str = ""
-
-
-class Tickets(Protocol):
-    """How many trials may still start; one may be shared by several processes."""
-
-    def acquire(self, block: bool = ...) -> bool: ...
-
-    def release(self) -> None: ...
-
-
-class Endless:
-    """Tickets without end: the sweep itself says when it is over."""
-
-    def acquire(self, block: bool = True) -> bool:
-        return True
-
-    def release(self) -> None:
-        pass
 
 
 def create(config: Mapping[str, Any], project: str, entity: str | None = None) -> Sweep:
@@ -126,82 +94,6 @@ def find_all(beside: Sweep) -> list[Sweep]:
 
 def _sweep(found: Any) -> Sweep:
     return Sweep("/".join(found.path), found.url, found.config, str(found.state))
-
-
-def work(path: str, tickets: Tickets) -> int:
-    """Work on the sweep `path` (entity/project/id) until its tickets or the sweep itself run out, or a signal ends it.
-
-    As a task of a cluster it leaves while there is time for no further trial, judged by the longest one so far.
-
-    Returns:
-        The exit code: 0, 1 after INVALID_LIMIT failed runs or OVER_BUDGET_LIMIT refused suggestions in a row, 130 if
-        stopped, 75 if preempted or out of time: there is more to do.
-    """
-    from mnist_sweep.train import signals
-
-    with signals.handled():
-        try:
-            return _work(path, tickets)
-        except KeyboardInterrupt:
-            return 130
-        except Terminated:
-            return cluster.EXIT_PREEMPTED if cluster.taken_back() else 130
-        except Preempted:
-            return cluster.EXIT_PREEMPTED
-
-
-def _work(path: str, tickets: Tickets) -> int:
-    import wandb
-
-    from mnist_sweep.train import Outcome, signals, train
-
-    failed = refused = 0
-    longest = 0.0
-    while tickets.acquire(block=False):
-        outcomes: list[Outcome | BaseException] = []
-
-        def trial(outcomes: list[Outcome | BaseException] = outcomes) -> None:
-            """What the client calls, in a thread of its own; that thread cannot tell this one but by `outcomes`."""
-            try:
-                with signals.elsewhere():
-                    try:
-                        outcomes.append(train())
-                    except Exception as error:
-                        outcomes[:] = [error]
-            except (KeyboardInterrupt, Terminated, Preempted) as stop:
-                outcomes[:] = [stop]
-                words = "preempted: another start goes on from here" if isinstance(stop, Preempted) else KEPT
-                print(words, file=sys.stderr)
-            except Exception as stop:  # the server's, too late
-                outcomes[:] = [stop]
-            if isinstance(outcomes[0], Exception):
-                if not _stopped(outcomes[0]):
-                    raise outcomes[0]  # for the client to print
-                print(KEPT, file=sys.stderr)
-
-        started = time.monotonic()
-        wandb.agent(path, function=trial, count=1)
-        longest = max(longest, time.monotonic() - started)
-        if not outcomes:
-            return 130 if signals.struck else 0  # the sweep is over
-        outcome = outcomes[-1]
-        if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
-            raise outcome
-        failed = failed + 1 if isinstance(outcome, Exception) and not _stopped(outcome) else 0
-        refused = refused + 1 if isinstance(outcome, Outcome) and not outcome.feasible else 0
-        if refused:
-            tickets.release()
-        if failed >= INVALID_LIMIT:
-            print(_gives_up(failed, outcome), file=sys.stderr)
-            return 1
-        if refused >= OVER_BUDGET_LIMIT:
-            print(f"error: {refused} suggestions in a row were over budget: narrow the widths", file=sys.stderr)
-            return 1
-        left = cluster.seconds_left()
-        if left is not None and left < longest * TIME_MARGIN:
-            print(f"{left:.0f} s left are too few for a trial of {longest:.0f} s: this task begins again", flush=True)
-            return cluster.EXIT_PREEMPTED
-    return 0
 
 
 class Desk:
@@ -368,24 +260,6 @@ def _share(number: int, agents: int, restart: int = 0) -> dict[str, str | None]:
     if len(devices) > 1:
         share["CUDA_VISIBLE_DEVICES"] = devices[(number - 1) % len(devices)]
     return share
-
-
-def _stopped(outcome: BaseException) -> bool:
-    """Whether the server ended the trial: it tells the run, and the client throws a bare exception into its thread."""
-    from mnist_sweep.train import Stopped
-
-    return isinstance(outcome, Stopped) or (type(outcome) is Exception and not outcome.args)
-
-
-def _gives_up(failed: int, last: object) -> str:
-    from mnist_sweep.train import FailedRunError
-
-    if isinstance(last, FailedRunError) and cluster.task() is None:
-        return f"error: {failed} runs in a row failed: run `mnist-sweep check` on the sweep file"
-    reason = f"{type(last).__name__}: {last}".splitlines()[0]
-    return (
-        f"error: {failed} runs in a row failed on {socket.gethostname()}, which this agent leaves; the last: {reason}"
-    )
 
 
 _HEADERS = "WANDB_X_EXTRA_HTTP_HEADERS"

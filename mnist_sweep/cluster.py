@@ -1,7 +1,7 @@
 """What a cluster's scheduler says to this process: which task it is, how often it began, and why it is being ended.
 
-Slurm says it in its environment and through `squeue`; Kubernetes in the environment that the manifest of
-`mnist-sweep submit --kubernetes` gives.
+Slurm says it in its environment and through `squeue`. On Kubernetes a manifest has to name the job in
+`MNIST_SWEEP_KUBERNETES_JOB`.
 """
 
 from __future__ import annotations

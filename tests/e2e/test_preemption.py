@@ -88,6 +88,7 @@ def job(restart: int) -> dict[str, str]:
     return env | ({"SLURM_RESTART_COUNT": str(restart)} if restart else {})
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
 def test_a_preempted_trial_goes_on_elsewhere_row_for_row(served: House, number: signal.Signals) -> None:
     """The warning goes to the task's own process, the end to all of them, the client's service too."""
