@@ -14,12 +14,9 @@ from mnist_sweep.config import PROJECT
 from mnist_sweep.signals import STOPS, Signals
 
 if TYPE_CHECKING:
-    from mnist_sweep.agents import Agents
-
-if TYPE_CHECKING:
     from rich.console import Console
 
-    from mnist_sweep.agents import Sweep
+    from mnist_sweep.agents import Agents, Sweep
 
 stoppable = Signals({signal.SIGTERM: KeyboardInterrupt})
 """Agents are ended by SIGTERM as by Ctrl-C."""
