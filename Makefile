@@ -15,7 +15,7 @@ sweep: setup
 	$(BIN)/mnist-sweep sweep $(SWEEP) --count $(COUNT) --agents $(AGENTS)
 
 test: setup-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 chaos: setup-dev
 	$(BIN)/python -m pytest -m chaos $(ARGS)
