@@ -118,6 +118,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--key-file", type=Path, default=None, metavar="FILE", help="the key clients must give [the data folder's own]"
     )
+    sub.add_argument("--entity", default=None, metavar="NAME", help="whose runs are meant where none is named [local]")
+    sub.add_argument(
+        "--crash-after", type=float, metavar="SECONDS", help="silence after which a running run counts as crashed [300]"
+    )
     sub.add_argument("--env", action="store_true", help="say how to reach the server that runs, for a shell's eval")
     return top
 

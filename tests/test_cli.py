@@ -27,7 +27,7 @@ SURFACE: dict[str, set[str]] = {
     "check": {"FILE"},
     "data": set(),
     "doctor": set(),
-    "server": {"--host", "--port", "--data", "--key-file", "--env"},
+    "server": {"--host", "--port", "--data", "--key-file", "--entity", "--crash-after", "--env"},
 }
 
 
@@ -69,6 +69,15 @@ def test_the_commands_and_their_arguments() -> None:
         for name, parser in subcommands().items()
     }
     assert found == SURFACE
+
+
+def test_the_server_has_the_options_that_its_document_names_and_passes_them_on(run: Run) -> None:
+    named = re.findall(r"^\| (`--.*?) \|", (ROOT / "docs/server.md").read_text("utf-8"), re.MULTILINE)
+    assert set(re.findall(r"--[a-z-]+", " ".join(named))) == SURFACE["server"]
+    assert run("server", "--crash-after", "-1")[0::2] == (
+        1,
+        "mnist-sweep server: --crash-after must be over 0, not -1\n",
+    )
 
 
 @pytest.mark.parametrize("command", SURFACE)

@@ -52,6 +52,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 def server(arguments: argparse.Namespace) -> int:
     from mnist_sweep.server.__main__ import main
 
-    names = {"host": arguments.host, "port": arguments.port, "data": arguments.data, "key-file": arguments.key_file}
-    given = [f"--{name}={value}" for name, value in names.items() if value is not None]
+    names = ("host", "port", "data", "key_file", "entity", "crash_after")
+    values = ((name.replace("_", "-"), getattr(arguments, name)) for name in names)
+    given = [f"--{name}={value}" for name, value in values if value is not None]
     return main([*given, "--env"] if arguments.env else given)

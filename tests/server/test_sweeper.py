@@ -17,7 +17,7 @@ from tests.server.sweep_client import BEAT, CREATE, GRID, Sweep
 
 def test_a_grid_hands_out_each_point_once_and_then_finishes(client: httpx.Client, ask: Ask) -> None:
     sweep = Sweep(client, ask, GRID)
-    assert sweep.look()["state"] == "PENDING"
+    assert sweep.look()["state"] == "RUNNING"  # for `wandb sweep --pause`, which refuses what is pending
     first, second = sweep.agent(), sweep.agent()
     drawn = []
     for agent in (first, second, first):
@@ -258,6 +258,23 @@ def test_prior_runs_teach_the_search(client: httpx.Client, ask: Ask) -> None:
     sweep = Sweep(client, ask, GRID, priorRunsFilters=json.dumps({"$or": [{"name": "good"}]}))
     agent = sweep.agent()
     assert [sweep.draw(agent)[1]["x"] for _ in range(2)] == [2, 3]
+
+
+def test_a_bayesian_search_begins_where_its_prior_runs_were_best(client: httpx.Client, ask: Ask) -> None:
+    config = {
+        "method": "bayes",
+        "metric": {"name": "loss", "goal": "minimize"},
+        "parameters": {"x": {"min": 0.0, "max": 1.0}},
+    }
+    earlier = Sweep(
+        client, ask, config | {"method": "grid", "parameters": {"x": {"values": [i / 16 for i in range(17)]}}}
+    )
+    agent = earlier.agent()
+    for _ in range(17):
+        run, args = earlier.draw(agent)
+        earlier.finish(run, (args["x"] - 0.84) ** 2)
+    sweep = Sweep(client, ask, config, priorRunsFilters=json.dumps({"sweep": earlier.name}))
+    assert sweep.draw(sweep.agent())[1]["x"] == pytest.approx(0.84, abs=0.1)  # by chance: one time in five
 
 
 def test_queued_runs_go_out_before_anything_else_and_respect_the_cap(client: httpx.Client, ask: Ask) -> None:

@@ -1,4 +1,8 @@
-"""Who is asking and what this server can do. There is one user; entities exist by being named in an address."""
+"""Who is asking and what this server can do.
+
+There is one user. Entities exist by being named in an address; each is a team of that user alone, and an organisation,
+in which the client looks for registries: they are the entity's projects with `wandb-registry-` before their names.
+"""
 
 import sqlite3
 from typing import Any
@@ -33,12 +37,23 @@ def user(entity: str) -> dict[str, Any]:
         "entity": entity,
         "apiKeys": {"edges": []},
         "teams": {"edges": []},
-        "organizations": [],
+        "organizations": [_organization(entity)],
     }
 
 
 def entity(name: str) -> dict[str, Any]:
-    """An entity; it belongs to no organisation, which is how the client knows a personal one."""
+    """An entity; the client knows a personal one by its having no `organization` of its own, but its user's."""
+    who = user(name)
+    member = {"id": who["id"], "pending": False, "role": "admin", "accountType": "MEMBER"}
+    return _named(name) | {"user": who, "members": [{**who, **member}]}
+
+
+def _organization(name: str) -> dict[str, Any]:
+    its_entity = _named(name) | {"entityType": "organization"}
+    return {"id": ids.encode("Organization", 1), "name": name, "orgEntity": its_entity}
+
+
+def _named(name: str) -> dict[str, Any]:
     return {
         "id": ids.encode("Entity", 1),
         "name": name,
@@ -47,9 +62,11 @@ def entity(name: str) -> dict[str, Any]:
         "isTeam": False,
         "entityType": "user",
         "organization": None,
-        "user": user(name),
+        "readOnlyAdmin": False,
+        "privateOnly": True,
+        "isPaid": False,
+        "storageBytes": 0,
         "defaultAccess": "PRIVATE",
-        "members": [],
         "limits": "{}",
         "codeSavingEnabled": True,
         "xxhashDigestsEnabled": False,
@@ -76,6 +93,11 @@ def users(_: None, context: Context, query: str | None = None) -> dict[str, Any]
 @field("Query", "entity")
 def entity_named(_: None, context: Context, name: str | None = None) -> dict[str, Any]:
     return entity(name or context.entity)
+
+
+@field("Query", "organization")
+def organization(_: None, context: Context, name: str | None = None) -> Any:
+    return _organization(name or context.entity)
 
 
 @field("Entity", "project")

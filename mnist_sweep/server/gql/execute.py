@@ -28,7 +28,18 @@ from graphql import (
 )
 from graphql import execute as run_document
 
-from mnist_sweep.server.gql import account, artifacts, collections, files, nodes, projects, reports, runs, sweeps  # noqa: F401
+from mnist_sweep.server.gql import (  # noqa: F401
+    absent,
+    account,
+    artifacts,
+    collections,
+    files,
+    nodes,
+    projects,
+    reports,
+    runs,
+    sweeps,
+)
 from mnist_sweep.server.gql.registry import RESOLVERS, Context, default
 from mnist_sweep.server.store.errors import BadRequest
 
@@ -67,9 +78,11 @@ def execute(query: str, variables: dict[str, Any], operation: str | None, contex
     """Run a request inside the kind of transaction that `transaction` says it needs.
 
     It is run without validation: fields that this server does not know are left out of the answer, as an older W&B
-    server does. Types of arguments and variables are checked all the same.
+    server does. What the whole request is about must be known, and types of arguments and variables are checked.
     """
     tree = document(query)
+    if unknown := absent.unknown(schema(), _operation(query, operation)):
+        return ExecutionResult(data=None, errors=unknown)
     result = run_document(
         schema(),
         tree,
@@ -109,18 +122,23 @@ def transaction(query: str, operation: str | None) -> Literal["read", "write", "
     Raises:
         BadRequest: not GraphQL, too large, or without that operation.
     """
-    found = [node for node in document(query).definitions if isinstance(node, OperationDefinitionNode)]
-    if operation:
-        found = [node for node in found if node.name and node.name.value == operation]
-    if len(found) != 1:
-        raise BadRequest("the request must hold one operation, or name one of those it holds")
-    if found[0].operation is not OperationType.MUTATION:
+    wanted = _operation(query, operation)
+    if wanted.operation is not OperationType.MUTATION:
         return "read"
-    fields = found[0].selection_set.selections
+    fields = wanted.selection_set.selections
     own = [isinstance(node, FieldNode) and node.name.value in _OWN_TRANSACTION for node in fields]
     if any(own) and len(own) > 1:
         raise BadRequest(f"{' or '.join(_OWN_TRANSACTION)} must be the only field of its request")
     return "own" if any(own) else "write"
+
+
+def _operation(query: str, name: str | None) -> OperationDefinitionNode:
+    found = [node for node in document(query).definitions if isinstance(node, OperationDefinitionNode)]
+    if name:
+        found = [node for node in found if node.name and node.name.value == name]
+    if len(found) != 1:
+        raise BadRequest("the request must hold one operation, or name one of those it holds")
+    return found[0]
 
 
 @functools.lru_cache(maxsize=512)

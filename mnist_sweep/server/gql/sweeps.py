@@ -20,7 +20,6 @@ columns(
     "Sweep",
     name="name",
     description="description",
-    state="state",
     config="config",
     createdAt="created_at",
     updatedAt="updated_at",
@@ -31,6 +30,12 @@ columns(
 identified("Sweep", "Agent")
 constants("Sweep", earlyStopJobRunning=False)
 columns("Agent", name="name", host="host", createdAt="created_at", heartbeatAt="heartbeat_at", totalRuns="total_runs")
+
+
+@field("Sweep", "state")
+def state(source: sqlite3.Row, _: Context) -> Any:
+    """The client refuses to pause a sweep that says it is pending, so it is called running before its first agent."""
+    return "RUNNING" if source["state"] in sweeps.OPEN else source["state"]
 
 
 @field("Sweep", "displayName")

@@ -93,3 +93,12 @@ def test_the_clients_own_scheduler_searches_with_optuna(running: Running, folder
     assert answer["state"] == "FINISHED"
     assert [state for state, _, _ in runs] == ["finished"] * 3
     assert all(loss == pytest.approx((x - 2) ** 2) for _, x, loss in runs)
+
+
+def test_a_sweep_without_agents_yet_can_be_paused_and_goes_on(running: Running, folder: Path) -> None:
+    config = {"method": "grid", "parameters": {"x": {"values": [1]}}}
+    sweep = create(running, folder, config, "waiting")
+    assert "Done." in finish(start(running, folder, "wandb", "sweep", "--pause", sweep))
+    assert read(running, folder, sweep)["state"] == "PAUSED"
+    finish(start(running, folder, "wandb", "sweep", "--resume", sweep))
+    assert read(running, folder, sweep)["state"] == "RUNNING"
