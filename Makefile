@@ -1,6 +1,7 @@
 # make sweep    set up and run the main job: real trials on real MNIST, with a live view (COUNT=4 AGENTS=2)
 # make test     set up and run the tests
 # make chaos    tests in which real programs are killed or stopped midway (minutes each)
+# make cluster-test  jobs on a real Slurm of three nodes, all on this machine (minutes)
 # make check    formatter, linter, types, import floors
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +10,7 @@ AGENTS ?= 2
 SWEEP ?= sweeps/onecycle.yaml
 BIN := $(VENV)/bin
 
-.PHONY: sweep test chaos check format setup setup-dev
+.PHONY: sweep test chaos cluster-test check format setup setup-dev
 
 sweep: setup
 	$(BIN)/mnist-sweep sweep $(SWEEP) --count $(COUNT) --agents $(AGENTS)
@@ -19,6 +20,10 @@ test: setup-dev
 
 chaos: setup-dev
 	$(BIN)/python -m pytest -m chaos $(ARGS)
+
+cluster-test: setup-dev
+	$(BIN)/python -m scripts.slurm --install
+	$(BIN)/python -m pytest -m cluster $(ARGS)
 
 check: setup-dev
 	$(BIN)/ruff format --check .

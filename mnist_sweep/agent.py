@@ -4,7 +4,6 @@ once a trial. A suggestion over budget gives its place back.
 
 from __future__ import annotations
 
-import socket
 import sys
 import time
 from typing import Protocol
@@ -48,20 +47,22 @@ def work(path: str, tickets: Tickets) -> int:
     As a task of a cluster it leaves while there is time for no further trial, judged by the longest one so far.
 
     Returns:
-        The exit code: 0, 1 after INVALID_LIMIT failed runs or OVER_BUDGET_LIMIT refused suggestions in a row, 130 if
-        stopped, 75 if preempted or out of time: there is more to do.
+        The exit code: 0, 1 after INVALID_LIMIT failed runs or OVER_BUDGET_LIMIT refused suggestions in a row, 70 if
+        those runs were a task's and failed for the node's sake, else as `stopped` says; 75, too, if out of time.
     """
     from mnist_sweep.train import signals
 
-    with signals.handled():
-        try:
+    try:
+        with signals.handled():
             return _work(path, tickets)
-        except KeyboardInterrupt:
-            return 130
-        except Terminated:
-            return cluster.EXIT_PREEMPTED if cluster.taken_back() else 130
-        except Preempted:
-            return cluster.EXIT_PREEMPTED
+    except (KeyboardInterrupt, Terminated, Preempted) as stop:
+        return stopped(stop)
+
+
+def stopped(stop: BaseException) -> int:
+    """The exit code of what such a signal ended: 130 if that was a person, 75 if there is more to do."""
+    again = isinstance(stop, Preempted) or (isinstance(stop, Terminated) and cluster.taken_back())
+    return cluster.EXIT_PREEMPTED if again else 130
 
 
 def _work(path: str, tickets: Tickets) -> int:
@@ -107,7 +108,7 @@ def _work(path: str, tickets: Tickets) -> int:
             tickets.release()
         if failed >= INVALID_LIMIT:
             print(_gives_up(failed, outcome), file=sys.stderr)
-            return 1
+            return 1 if cluster.task() is None or getattr(outcome, "theirs", False) else cluster.EXIT_GIVEN_BACK
         if refused >= OVER_BUDGET_LIMIT:
             print(f"error: {refused} suggestions in a row were over budget: narrow the widths", file=sys.stderr)
             return 1
@@ -131,6 +132,4 @@ def _gives_up(failed: int, last: object) -> str:
     if isinstance(last, FailedRunError) and cluster.task() is None:
         return f"error: {failed} runs in a row failed: run `mnist-sweep check` on the sweep file"
     reason = f"{type(last).__name__}: {last}".splitlines()[0]
-    return (
-        f"error: {failed} runs in a row failed on {socket.gethostname()}, which this agent leaves; the last: {reason}"
-    )
+    return f"error: {failed} runs in a row failed on {cluster.node()}, which this agent leaves; the last: {reason}"

@@ -17,14 +17,15 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from mnist_sweep import cluster, connect
+from mnist_sweep import cluster, connect, signals
 from mnist_sweep.agent import Endless, Tickets, work
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
@@ -140,6 +141,9 @@ class _Agent:
 class Agents:
     """Several agents in processes of their own, sharing one count of trials and the machine's cores or GPUs."""
 
+    note = ""
+    """What a live view says about them beside their trials."""
+
     def __init__(
         self, path: str, *, agents: int = 1, count: int | None = None, log: Callable[[int], Path] | None = None
     ) -> None:
@@ -149,13 +153,14 @@ class Agents:
         """
         self._path, self._log = path, log
         self._context = multiprocessing.get_context("spawn")
+        resource_tracker.ensure_running()  # which would unblock signals when the first agent starts it
         tickets: Tickets = Endless() if count is None else self._context.Semaphore(count)
         self._agents = [_Agent(number, Desk(tickets, self._context)) for number in range(1, agents + 1)]
         for agent in self._agents:
             self._start(agent)
 
     def tend(self) -> bool:
-        """Start agents anew that were killed; whether any is at work."""
+        """Start agents anew that were killed; returns whether any is at work."""
         for agent in self._agents:
             if agent.process is None or agent.process.exitcode not in _KILLED:
                 continue
@@ -176,6 +181,11 @@ class Agents:
         """At least one agent gave up."""
         fine = (None, 0, 130, cluster.EXIT_PREEMPTED, -signal.SIGINT, -signal.SIGTERM)
         return any(process.exitcode not in fine for process in self.processes)
+
+    @property
+    def misplaced(self) -> bool:
+        """At least one agent gave up for the sake of this machine."""
+        return any(process.exitcode == cluster.EXIT_GIVEN_BACK for process in self.processes)
 
     @property
     def preempted(self) -> bool:
@@ -210,21 +220,24 @@ class Agents:
     def _start(self, agent: _Agent) -> None:
         arguments = (self._path, agent.number, agent.desk, self._log and self._log(agent.number))
         agent.process = self._context.Process(target=_agent_process, args=arguments)
-        with _interrupts_blocked(), environment(_share(agent.number, len(self._agents), agent.restart)):
+        with signals.blocked(), environment(_share(agent.number, len(self._agents), agent.restart)):
             agent.process.start()
 
 
-@contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """A process started inside does not see Ctrl-C until `_agent_process` wants to: it would die in its imports."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def for_gpus(each: int) -> int:
+    """How many agents share this machine's visible GPUs, `each` on one. Raises NodeError where none is visible."""
+    devices = cluster.gpus()
+    if devices is None:
+        import torch
+
+        count = torch.cuda.device_count()
+    else:
+        count = len(devices)
+    if not count:
+        named = os.environ.get("CUDA_VISIBLE_DEVICES")
+        why = "" if named is None else f" (CUDA_VISIBLE_DEVICES is {named!r})"
+        raise cluster.NodeError(f"--agents-per-gpu: {cluster.node()} has no visible GPU{why}; on CPUs say --agents")
+    return each * count
 
 
 def poll(sweep: Sweep) -> Ranking:
@@ -256,8 +269,8 @@ def _share(number: int, agents: int, restart: int = 0) -> dict[str, str | None]:
         "WANDB_SERVICE": None,
         _HEADERS: json.dumps(headers),
     }
-    devices = [device for device in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if device]
-    if len(devices) > 1:
+    devices = cluster.gpus()
+    if devices:
         share["CUDA_VISIBLE_DEVICES"] = devices[(number - 1) % len(devices)]
     return share
 
@@ -269,7 +282,6 @@ _OURS = secrets.token_hex(4)
 def _agent_process(path: str, number: int, tickets: Tickets, log: Path | None) -> None:
     if hasattr(os, "setpgrp"):
         os.setpgrp()  # a terminal's Ctrl-C is for the parent, which passes it on once
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab", buffering=0) as file:

@@ -11,7 +11,7 @@ from pathlib import Path
 from mnist_sweep import commands, flags
 from mnist_sweep.errors import UserError
 
-TRIALS, AGENTS, SEEDS = 1_000_000, 256, 1_000
+TRIALS, AGENTS, SEEDS, TASKS = 1_000_000, 256, 1_000, 100_000
 """At most so many of each."""
 
 
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return error.exit_code
     except OSError as error:
         if error.strerror is None:
             raise
@@ -63,7 +63,33 @@ def parser() -> argparse.ArgumentParser:
     sub = add("agent", "work on an existing sweep in warm processes")
     sub.add_argument("sweep", metavar="SWEEP", help="id, project/id or entity/project/id")
     sub.add_argument("--count", type=_up_to(TRIALS), metavar="N", help="trials to train, those over budget not counted")
-    sub.add_argument("--agents", type=_up_to(AGENTS), default=1, metavar="N", help="trials side by side [1]")
+    beside = sub.add_mutually_exclusive_group()
+    beside.add_argument("--agents", type=_up_to(AGENTS), default=1, metavar="N", help="trials side by side [1]")
+    beside.add_argument(
+        "--agents-per-gpu", type=_up_to(64), metavar="N", help="so many for each GPU in CUDA_VISIBLE_DEVICES"
+    )
+
+    sub = add("submit", "have agents work on a sweep as a job of a cluster, and follow it")
+    sub.add_argument("sweep", metavar="FILE", help="a sweep file, or the id of a sweep to go on with")
+    sub.add_argument("--count", type=_up_to(TRIALS), metavar="N", help="trials of a new sweep (its run_cap)")
+    sub.add_argument(
+        "--agents", type=_up_to(TASKS), default=1, metavar="N", help="tasks side by side, each an agent [1]"
+    )
+    sub.add_argument("--cpus", type=_up_to(1024), default=1, metavar="N", help="CPUs of a task [1]")
+    sub.add_argument("--gpus", type=_up_to(64), default=0, metavar="N", help="GPUs of a task, each with an agent [0]")
+    sub.add_argument("--agents-per-gpu", type=_up_to(64), default=1, metavar="N", help="agents that share a GPU [1]")
+    sub.add_argument("--time", metavar="T", help="time of a task as sbatch reads it, 2:30:00 [the partition's]")
+    sub.add_argument("--partition", metavar="NAME", help="partition [the cluster's default]")
+    sub.add_argument("--account", metavar="NAME", help="account to charge [your own]")
+    sub.add_argument(
+        "--sbatch",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="more for sbatch, --sbatch=--qos=low; repeatable",
+    )
+    sub.add_argument("--dry-run", action="store_true", help="print the batch script, and do nothing")
+    sub.add_argument("--follow", action="store_true", help="submit nothing: back to the jobs that are there")
 
     sub = add("finals", "play off a sweep's best configurations against each other, over replicates")
     sub.add_argument("sweep", metavar="SWEEP", help="id, project/id or entity/project/id")

@@ -1,21 +1,26 @@
 """What a cluster's scheduler says to this process: which task it is, how often it began, and why it is being ended.
 
 Slurm says it in its environment and through `squeue`. On Kubernetes a manifest has to name the job in
-`MNIST_SWEEP_KUBERNETES_JOB`.
+`MNIST_SWEEP_KUBERNETES_JOB`, and should the node in `MNIST_SWEEP_NODE`.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
+from itertools import takewhile
+
+from mnist_sweep.errors import FAILED, UserError
 
 EXIT_PREEMPTED = 75
 """What a run, an agent and a task end with whose work is not done: go on with it (EX_TEMPFAIL of sysexits.h)."""
 
 EXIT_GIVEN_BACK = 70
-"""What a run ends with that failed for no reason of its own: try it elsewhere (EX_SOFTWARE)."""
+"""What a run and a task end with that failed for no reason of their own: try it elsewhere (EX_SOFTWARE)."""
 
 EXIT_KILLED = 255
 """What a run ends with that a person stopped; the client's own number for Ctrl-C."""
@@ -49,6 +54,20 @@ def task() -> Task | None:
     return None
 
 
+class NodeError(UserError, RuntimeError):
+    """This machine is not fit for the work; the message is one line for people."""
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        """Of a task's: another node may be fit for it."""
+        return FAILED if task() is None else EXIT_GIVEN_BACK
+
+
+def node() -> str:
+    """The name by which the scheduler knows this machine."""
+    return os.environ.get("SLURMD_NODENAME") or os.environ.get("MNIST_SWEEP_NODE") or socket.gethostname()
+
+
 def taken_back() -> bool:
     """Whether the scheduler, having asked this process to end, will begin its task again: no after `scancel`."""
     found = task()
@@ -65,6 +84,18 @@ def seconds_left() -> float | None:
     if found is None or not found.name.startswith("slurm-"):
         return None
     return _seconds(_squeue(found.job, "%L"))
+
+
+def gpus() -> list[str] | None:
+    """The GPUs that a scheduler, or a person, left this process, as CUDA_VISIBLE_DEVICES names them; None: all.
+
+    CUDA takes no notice of what follows a name it cannot read, such as the `-1` that means none at all.
+    """
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return None
+    names = [name.strip() for name in named.split(",")]
+    return list(takewhile(lambda name: re.fullmatch(r"\d+|(GPU|MIG)-[\w/-]+", name), names))
 
 
 def cores() -> int:

@@ -6,7 +6,6 @@ The choice is handed to the wandb client, here and in child processes, through i
 from __future__ import annotations
 
 import os
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -15,10 +14,10 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from mnist_sweep import cluster
 from mnist_sweep.environment import environment
-from mnist_sweep.errors import UserError
 
 if TYPE_CHECKING:
     import wandb
@@ -26,11 +25,14 @@ if TYPE_CHECKING:
 FLUSH_SECONDS = "1"
 """How often runs send metrics to the local server; W&B's default of 15 s hides short trials from early stopping."""
 
+TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+"""Variables that name the certificates a client trusts: the first for Go and Python's ssl, the other for requests."""
+
 TASK_PATIENCE = 60.0
 """Seconds that a task of a cluster waits for its server, which may be starting again; a person is told at once."""
 
 
-class ConnectError(UserError, RuntimeError):
+class ConnectError(cluster.NodeError):
     """No server could be used; the message is one line for people."""
 
 
@@ -43,10 +45,20 @@ class Server:
     shared: bool = False
     """It ends when the last command that uses it has."""
 
+    @property
+    def loopback(self) -> bool:
+        """No other machine reaches it at this address."""
+        host = urlsplit(self.url).hostname or ""
+        return host in ("localhost", "::1") or host.startswith("127.")
+
 
 @contextmanager
-def server(say: Callable[[str], None]) -> Iterator[Server]:
-    """Point the wandb client to a server for as long as the context lasts; `say` receives what a person should know."""
+def server(say: Callable[[str], None], *, lasting: bool = False) -> Iterator[Server]:
+    """Point the wandb client to a server for as long as the context lasts; `say` receives what a person should know.
+
+    Raises:
+        ConnectError: there is none that may be used, or none that outlives this command where it is to be `lasting`.
+    """
     remote = _remote(say)
     if remote is not None:
         yield remote
@@ -54,6 +66,12 @@ def server(say: Callable[[str], None]) -> Iterator[Server]:
     from mnist_sweep.server import launch, shared
 
     folder = local_folder()
+    if lasting:
+        facts = launch.announced(folder)
+        if facts is None or facts.shared or not launch.proves(facts):
+            raise ConnectError(
+                "this needs a server that stays: log in to W&B, or start `mnist-sweep server --host NAME`"
+            )
     with ExitStack() as stack:
         try:
             facts = stack.enter_context(shared.server(folder, say))
@@ -76,6 +94,15 @@ def local_folder() -> Path:
     from mnist_sweep.server import launch
 
     return launch.data_folder().absolute()
+
+
+def variables(server: Server) -> dict[str, str]:
+    """What points the client of another machine to a server in use, the key included."""
+    import requests
+
+    login = requests.utils.get_netrc_auth(server.url)
+    told = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": os.environ.get("WANDB_API_KEY") or (login or ("", ""))[1]}
+    return told | {name: os.environ[name] for name in TRUST if os.environ.get(name)}
 
 
 @contextmanager
@@ -111,7 +138,7 @@ def _remote(say: Callable[[str], None]) -> Server | None:
             time.sleep(1.0)
         elif task is not None or os.environ.get("WANDB_BASE_URL"):
             raise ConnectError(
-                f"{url} (WANDB_BASE_URL) does not answer on {socket.gethostname()}: start it, or name one that does"
+                f"{url} (WANDB_BASE_URL) does not answer on {cluster.node()}: start it, or name one that does"
             )
         else:
             say(f"Logged in to {url}, but it does not answer")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
@@ -11,7 +12,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from mnist_sweep.agents import Agents, Sweep, poll, read
+from mnist_sweep.agents import Sweep, poll, read
 from mnist_sweep.config import RunConfig, parse
 from mnist_sweep.display import percent
 from mnist_sweep.review import terminal
@@ -28,22 +29,32 @@ SAID_EVERY = 5
 """Epochs between two plain lines about a running trial."""
 
 
-def follow(sweep: Sweep, agents: Agents, count: int | None, console: Console) -> Ranking:
-    """Show the sweep until its agents are done; returns its runs. Ctrl-C passes through to the caller."""
+class Workers(Protocol):
+    """Whoever works on a sweep that is shown."""
+
+    note: str
+    """What to say about them; nothing where there is nothing."""
+
+    def tend(self) -> bool:
+        """Do what has to be done for them now and then; whether any is at work, or will be."""
+
+
+def follow(sweep: Sweep, workers: Workers, count: int | None, console: Console) -> Ranking:
+    """Show the sweep until its workers are done; returns its runs. Ctrl-C passes through to the caller."""
     if not console.is_terminal:
-        return _follow_plainly(sweep, agents, console)
+        return _follow_plainly(sweep, workers, console)
     with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
 
         def show(ranking: Ranking) -> None:
-            live.update(trial_table(ranking, count), refresh=True)
+            live.update(trial_table(ranking, count, workers.note), refresh=True)
 
-        return _poll_until_done(sweep, agents, show)
+        return _poll_until_done(sweep, workers, show)
 
 
-def trial_table(ranking: Ranking, count: int | None = None) -> Table:
+def trial_table(ranking: Ranking, count: int | None = None, note: str = "") -> Table:
     """One row a trial, newest last: state, parameters, metric, accuracy so far, progress, time left.
 
-    `count` trials were asked for.
+    `count` trials were asked for; `note` is added below.
     """
     beside = ranking.info.metric != ACCURACY
     refused = ranking.count(Status.INFEASIBLE)
@@ -51,6 +62,7 @@ def trial_table(ranking: Ranking, count: int | None = None) -> Table:
     caption = f"{done} of {count} trials done" if count else f"{done} trials done"
     if refused:
         caption += f", {refused} over budget (not trained, not counted)"
+    caption += f"; {escape(note)}" if note else ""
     title = f"{escape(ranking.info.title)}  {ranking.info.url}"
     table = Table(title=title, caption=caption, title_style="bold")
     table.add_column("#", justify="right", no_wrap=True)
@@ -112,10 +124,15 @@ def _time_left(record: RunRecord) -> str:
     return f"{minutes}:{seconds:02}"
 
 
-def _follow_plainly(sweep: Sweep, agents: Agents, console: Console) -> Ranking:
+def _follow_plainly(sweep: Sweep, workers: Workers, console: Console) -> Ranking:
     said: dict[str, tuple[Status, float]] = {}
+    noted = ""
 
     def show(ranking: Ranking) -> None:
+        nonlocal noted
+        if workers.note != noted:
+            noted = workers.note
+            console.print(noted, markup=False, highlight=False, soft_wrap=True)
         for trial in ranking.trials:
             kind, (epoch, _) = trial.status, _epochs(trial.record)
             before = said.get(trial.id)
@@ -127,12 +144,12 @@ def _follow_plainly(sweep: Sweep, agents: Agents, console: Console) -> Ranking:
             line = f"{trial.label}: {kind.value}, {progress}, {_accuracy(trial.record)} {trial.reason}"
             console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
 
-    return _poll_until_done(sweep, agents, show)
+    return _poll_until_done(sweep, workers, show)
 
 
-def _poll_until_done(sweep: Sweep, agents: Agents, show: Callable[[Ranking], None]) -> Ranking:
+def _poll_until_done(sweep: Sweep, workers: Workers, show: Callable[[Ranking], None]) -> Ranking:
     while True:
-        alive = agents.tend()  # before the poll, so that the last poll sees everything
+        alive = workers.tend()  # before the poll, so that the last poll sees everything
         ranking = poll(sweep)
         show(ranking)
         if not alive:

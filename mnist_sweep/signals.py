@@ -24,6 +24,22 @@ if sys.platform != "win32":
     STOPS[signal.SIGUSR1] = Preempted
 
 
+@contextmanager
+def blocked() -> Iterator[None]:
+    """A process started inside gets no signal of `STOPS` until it handles them: it would die in its imports.
+
+    What comes before is not lost.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Signals:
     """Signals that become exceptions, at once or once what is `held` is done."""
 
@@ -38,13 +54,18 @@ class Signals:
 
     @contextmanager
     def handled(self) -> Iterator[None]:
-        """Inside, the signals become exceptions. Outside the main thread, nothing changes."""
+        """Inside, the signals become exceptions, also those that were `blocked`: this belongs inside a `try`.
+
+        Outside the main thread, nothing changes.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         self._waiting = self.struck = None
         before = {number: signal.signal(number, self._handler(error)) for number, error in self.errors.items()}
         try:
+            if hasattr(signal, "pthread_sigmask"):
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, self.errors)
             yield
         finally:
             for number, handler in before.items():
@@ -59,7 +80,7 @@ class Signals:
         finally:
             self._held = False
         if not last:
-            self._raise_waiting()
+            self.strike()
 
     @contextmanager
     def elsewhere(self) -> Iterator[None]:
@@ -74,7 +95,7 @@ class Signals:
             yield
         finally:
             self._elsewhere = False
-        self._raise_waiting()
+        self.strike()
 
     def ask(self, error: type[BaseException]) -> None:
         """Let `error` strike as if a signal had come; from any thread."""
@@ -84,11 +105,12 @@ class Signals:
         def handle(number: int, frame: FrameType | None) -> None:
             self._waiting = self.struck = error
             if not (self._held or self._elsewhere):
-                self._raise_waiting()
+                self.strike()
 
         return handle
 
-    def _raise_waiting(self) -> None:
+    def strike(self) -> None:
+        """Raise what has waited, if anything has."""
         error, self._waiting = self._waiting, None
         if error is not None:
             raise error

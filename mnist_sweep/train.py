@@ -31,6 +31,9 @@ class FailedRunError(UserError, RuntimeError):
     # An agent prints the traceback of what a run raises. There is nothing in this one that the message does not say.
     __traceback__ = None
 
+    theirs = False
+    """The configuration is at fault, and not this machine."""
+
 
 class Stopped(Exception):
     """The server wants the run to end; the next one may follow."""
@@ -65,8 +68,10 @@ def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None
         outcome = _train(tracker, console)
     except UserError as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        _fail(tracker, theirs=isinstance(error, ConfigError))
-        raise FailedRunError(str(error)) from None
+        failed = FailedRunError(str(error))
+        failed.theirs = isinstance(error, ConfigError)
+        _fail(tracker, theirs=failed.theirs)
+        raise failed from None
     except (Preempted, Terminated, KeyboardInterrupt) as stop:
         if not _goes_on(stop):
             tracker.finish(cluster.EXIT_KILLED)

@@ -19,7 +19,19 @@ FIELDS = {f"--{name}" for name in RunConfig.model_fields}
 SURFACE: dict[str, set[str]] = {
     "sweep": {"FILE", "--count", "--agents"},
     "report": {"SWEEP", "--html", "--random"},
-    "agent": {"SWEEP", "--count", "--agents"},
+    "agent": {"SWEEP", "--count", "--agents", "--agents-per-gpu"},
+    "submit": {
+        "FILE",
+        "--count",
+        "--agents",
+        "--cpus",
+        "--gpus",
+        "--agents-per-gpu",
+        "--time",
+        "--partition",
+        "--account",
+    }
+    | {"--sbatch", "--dry-run", "--follow"},
     "finals": {"SWEEP", "--agents", "--rounds", "--fresh", "--reference"},
     "train": FIELDS,
     "confirm": {"--seeds", "--agents", "--file"} | FIELDS,
@@ -243,3 +255,26 @@ def test_data_that_cannot_be_had_is_one_line(run: Run, monkeypatch: pytest.Monke
     code, out, err = run("data")
     assert (code, out) == (1, "")
     assert re.fullmatch(r"error: cannot write MNIST to .*: set MNIST_SWEEP_DATA to a folder you own\n", err)
+
+
+def test_submit_shows_its_script_and_asks_nobody(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    code, out, _ = run("submit", "local/mnist/abc", "--agents", "4", "--time", "2:00:00", "--dry-run")
+    assert code == 0
+    assert out.startswith("#!/bin/bash\n#SBATCH --job-name=sweep-abc\n#SBATCH --array=0-3\n#SBATCH --time=2:00:00\n")
+    assert "x" * 40 not in out
+    assert list(tmp_path.iterdir()) == []
+    assert run("submit", str(ROOT / "sweeps" / "smoke.yaml"), "--dry-run")[1].startswith("#!/bin/bash")
+
+
+def test_submit_needs_a_server_that_stays(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WANDB_BASE_URL", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MNIST_SWEEP_SERVER", str(tmp_path / "server"))
+    code, _, err = run("submit", "abc")
+    assert code == 1
+    assert err == "error: this needs a server that stays: log in to W&B, or start `mnist-sweep server --host NAME`\n"
+    assert run("submit", "abc", "--count", "3")[2].startswith("error: --count is for a sweep that a file makes")

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from mnist_sweep.signals import Signals
+from mnist_sweep.signals import Signals, blocked
 
 
 class Requeued(BaseException):
@@ -40,3 +40,12 @@ def test_a_signal_waits_until_the_client_has_done_its_work() -> None:
         with SIGNALS.held():
             done.append("raised once")
     assert done == ["logged", "raised once"]
+
+
+def test_what_comes_before_a_process_handles_signals_strikes_once_it_does() -> None:
+    inside = False
+    with blocked():
+        signal.raise_signal(signal.SIGUSR1)  # it would end this process
+        with pytest.raises(Requeued), SIGNALS.handled():
+            inside = True
+    assert not inside

@@ -60,7 +60,7 @@ def work(created: Sweep, count: int | None, agents: int, console: Console) -> in
     from mnist_sweep.agents import Agents
 
     console.print(f"Sweep {created.path}: {created.url}", highlight=False, soft_wrap=True)
-    logs = agent_logs(created)
+    logs = agent_logs(created.path)
     team = Agents(created.path, agents=agents, count=count, log=lambda number: logs / f"agent-{number}.log")
     try:
         with stoppable.handled():
@@ -75,39 +75,56 @@ def work(created: Sweep, count: int | None, agents: int, console: Console) -> in
     return 0
 
 
-def agent_logs(sweep: Sweep) -> Path:
-    """Folder of what several agents print."""
-    return Path(os.environ.get("WANDB_DIR", ".")) / "wandb" / f"agents-{sweep.path.split('/')[-1]}"
+def agent_logs(sweep: str) -> Path:
+    """Folder of what a sweep's agents print."""
+    return Path(os.environ.get("WANDB_DIR", ".")) / "wandb" / f"agents-{sweep.split('/')[-1]}"
 
 
 def agent(arguments: argparse.Namespace) -> int:
+    from mnist_sweep.agent import stopped
+
+    signals = Signals(STOPS)
+    try:
+        with signals.handled():
+            return _agent(arguments, signals)
+    except tuple(STOPS.values()) as stop:
+        return stopped(stop)  # before there was an agent
+
+
+def _agent(arguments: argparse.Namespace, signals: Signals) -> int:
     from mnist_sweep import agents, cluster, connect
 
+    count = agents.for_gpus(arguments.agents_per_gpu) if arguments.agents_per_gpu else arguments.agents
     with connect.server(say) as _:
         found = agents.find(arguments.sweep, PROJECT)
-        logs = agent_logs(found)
-        if arguments.agents > 1:
+        logs = agent_logs(found.path)
+        if count > 1:
             say(f"The agents' output is in {logs}")
-        log = (lambda number: logs / f"agent-{number}.log") if arguments.agents > 1 else None
-        team = agents.Agents(found.path, agents=arguments.agents, count=arguments.count, log=log)
-        stopped = join(team)
+        task = cluster.task()
+        name = "agent-" if task is None else f"{task.name}."  # tasks may share a folder
+        log = (lambda number: logs / f"{name}{number}.log") if count > 1 else None
+        with signals.held(last=True):
+            team = agents.Agents(found.path, agents=count, count=arguments.count, log=log)
+        stopped = join(team, signals)
         team.close()
         if team.preempted:
             return cluster.EXIT_PREEMPTED
+        if team.misplaced:
+            return cluster.EXIT_GIVEN_BACK
         return 130 if stopped else int(team.failed)
 
 
-def join(team: Agents) -> bool:
+def join(team: Agents, signals: Signals) -> bool:
     """Wait for agents and pass on to them what should stop them; whether there was such a signal."""
-    signals, stopped = Signals(STOPS), False
-    with signals.handled():
-        while True:
-            try:
-                team.join()
-                return stopped
-            except tuple(STOPS.values()) as stop:
-                stopped = True
-                team.send(next(number for number, error in STOPS.items() if isinstance(stop, error)))
+    stopped = False
+    while True:
+        try:
+            signals.strike()
+            team.join()
+            return stopped
+        except tuple(STOPS.values()) as stop:
+            stopped = True
+            team.send(next(number for number, error in STOPS.items() if isinstance(stop, error)))
 
 
 def report(arguments: argparse.Namespace) -> int:

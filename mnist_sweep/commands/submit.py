@@ -1,0 +1,95 @@
+"""The command that has agents of a sweep run on a cluster."""
+
+from __future__ import annotations
+
+import argparse
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_sweep.commands.speech import report_check, say, write
+from mnist_sweep.commands.sweeps import agent_logs
+from mnist_sweep.config import PROJECT
+from mnist_sweep.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mnist_sweep.agents import Sweep
+    from mnist_sweep.jobs.job import Job
+    from mnist_sweep.jobs.slurm import Queue
+
+
+def submit(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from mnist_sweep import agents, connect, sweepfile
+    from mnist_sweep.jobs import job as jobs
+    from mnist_sweep.jobs import slurm
+
+    console, path, config = Console(), Path(arguments.sweep), None
+    if path.exists() or path.suffix in (".yaml", ".yml"):
+        config = sweepfile.load(path)
+        report_check(path, sweepfile.check(config), Console(stderr=True) if arguments.dry_run else console)
+    if arguments.count and config is None:
+        raise UserError("--count is for a sweep that a file makes; agents of a sweep that is there work until it ends")
+    if arguments.dry_run:
+        print(_text(arguments, _job(arguments, arguments.sweep if config is None else "SWEEP_ID")), end="")
+        return 0
+    with connect.server(say, lasting=True) as server:
+        if config is not None:
+            caps = [cap for cap in (arguments.count, config.get("run_cap")) if cap]
+            found = agents.create(config | ({"run_cap": min(caps)} if caps else {}), PROJECT)
+        else:
+            found = agents.find(arguments.sweep, PROJECT)
+        job = _job(arguments, found.path)
+        if not arguments.follow:
+            if server.loopback:
+                say(f"{server.url} is this machine alone: other nodes do not reach it, see docs/cluster.md")
+            jobs.write_private(job.server_file, connect.variables(server))
+            file = job.output / "job.sh"
+            write(file, _text(arguments, job))
+            number = slurm.submit(file)
+            _print(console, f"Job {number}: {file}, logs beside it; `scancel {number}` ends it")
+        return _follow(found, slurm.Queue(job.name), arguments.count, console)
+
+
+def _job(arguments: argparse.Namespace, sweep: str) -> Job:
+    from mnist_sweep.jobs.job import Job
+
+    return Job(
+        sweep=sweep,
+        folder=Path.cwd(),
+        output=agent_logs(sweep).absolute(),
+        tasks=arguments.agents,
+        cpus=arguments.cpus,
+        gpus=arguments.gpus,
+        agents_per_gpu=arguments.agents_per_gpu,
+        time=arguments.time,
+    )
+
+
+def _text(arguments: argparse.Namespace, job: Job) -> str:
+    from mnist_sweep.jobs import slurm
+
+    program = Path(sysconfig.get_path("scripts")) / "mnist-sweep"
+    return slurm.script(job, program, partition=arguments.partition, account=arguments.account, more=arguments.sbatch)
+
+
+def _follow(sweep: Sweep, queue: Queue, count: int | None, console: Console) -> int:
+    """Show the sweep until its tasks are done; Ctrl-C leaves them at work."""
+    from mnist_sweep import live
+
+    _print(console, f"Sweep {sweep.path}: {sweep.url}")
+    try:
+        live.follow(sweep, queue, count, console)
+    except KeyboardInterrupt:
+        _print(console, f"The job goes on. Back to it:  mnist-sweep submit {sweep.path} --follow")
+        return 130
+    live.conclude(sweep, console)
+    _print(console, f"What is best: mnist-sweep finals {sweep.path}")
+    return 0
+
+
+def _print(console: Console, line: str) -> None:
+    console.print(line, highlight=False, soft_wrap=True)

@@ -1,0 +1,109 @@
+"""A job for Slurm: its batch script, how it is handed over, and what has become of it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from mnist_sweep.jobs.job import STAGGER_SECONDS, WARNING_SECONDS, Job, JobError
+
+ASK_SECONDS = 5.0
+"""How often Slurm is asked what has become of a job; its controller serves a whole cluster."""
+
+_SECRETS = ("WANDB_API_KEY", "MNIST_SWEEP_SERVER_KEY")
+"""Slurm keeps the environment of who submits, and gives it to the job: these go by a file."""
+
+
+def script(
+    job: Job, program: Path, *, partition: str | None = None, account: str | None = None, more: Sequence[str] = ()
+) -> str:
+    """The batch script of an array of tasks.
+
+    Args:
+        job: what it is to do.
+        program: `mnist-sweep`, as the nodes find it.
+        partition: Slurm's partition; None is its default one.
+        account: whom Slurm charges; None is the user's own.
+        more: options of sbatch, as they are.
+    """
+    options = {
+        "--job-name": job.name,
+        "--array": f"0-{job.tasks - 1}",
+        "--partition": partition,
+        "--account": account,
+        "--time": job.time,
+        "--nodes": 1,
+        "--ntasks": 1,
+        "--cpus-per-task": job.cpus,
+        "--gres": f"gpu:{job.gpus}" if job.gpus else None,
+        "--output": shlex.quote(f"{job.output}/slurm-%A_%a.log"),
+        "--open-mode": "append",
+        "--signal": f"B:USR1@{WARNING_SECONDS}",
+    }
+    lines = [f"{name}={value}" for name, value in options.items() if value is not None]
+    files = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    files.filters["quote"] = lambda value: shlex.quote(str(value))
+    return files.get_template("slurm.sh").render(
+        job=job,
+        options=[*lines, "--requeue", *more],
+        command=shlex.join([str(program), *job.arguments]),
+        stagger=STAGGER_SECONDS,
+    )
+
+
+def submit(script: Path) -> str:
+    """Hand a batch script over; returns the job's number. Raises JobError with Slurm's reason."""
+    environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+    return _slurm("sbatch", "--parsable", str(script), env=environment).partition(";")[0]
+
+
+class Queue:
+    """The jobs of one name, as Slurm lists them."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._asked = -ASK_SECONDS
+        self._alive = True
+        self.note = ""
+        """How many tasks run and how many wait, and for what."""
+
+    def tend(self) -> bool:
+        """Whether any of its tasks runs or waits; asks Slurm where the last answer is old."""
+        if time.monotonic() < self._asked + ASK_SECONDS:
+            return self._alive
+        self._asked = time.monotonic()
+        try:
+            listed = _slurm("squeue", "--noheader", "--array", f"--name={self._name}", "--format=%T %r")
+        except JobError as error:
+            self.note = str(error)  # its controller may be starting again
+            return self._alive
+        tasks = [line.split(maxsplit=1) for line in listed.splitlines()]
+        self._alive = bool(tasks)
+        waiting = [" ".join(reason) for state, *reason in tasks if state == "PENDING"]
+        self.note = f"{len(tasks) - len(waiting)} tasks run"
+        if waiting:
+            reasons = ", ".join(reason for reason, _ in Counter(waiting).most_common())
+            self.note += f", {len(waiting)} wait ({reasons})"
+        return self._alive
+
+
+def _slurm(*command: str, env: dict[str, str] | None = None) -> str:
+    try:
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    except FileNotFoundError:
+        raise JobError(f"there is no {command[0]} here: run this where Slurm's commands are") from None
+    except subprocess.TimeoutExpired:
+        raise JobError(f"{command[0]} has not answered for a minute") from None
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()
+        raise JobError(f"{command[0]} refused: {reason[-1] if reason else done.returncode}")
+    return done.stdout.strip()

@@ -1,0 +1,168 @@
+"""What Slurm does to tasks: each trial runs exactly once, whole, on whichever node."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+import pytest
+
+from scripts.slurm import free_ports
+from tests.cluster.conftest import TINY, User, broken
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+EPOCHS = 8
+SHORT, LONG = TINY | {"epochs": 1}, TINY | {"epochs": EPOCHS}
+WHOLE = list(range(1, EPOCHS + 1))
+
+
+def test_tasks_share_a_grid_and_each_point_runs_once(user: User) -> None:
+    path = user.create(SHORT, 8)
+    job = user.submit(path, "--agents", "8")
+    runs = user.finish(path, job)
+    assert [run.state for run in runs] == ["finished"] * 8
+    assert len({run.config["max_lr"] for run in runs}) == 8
+    follower = user.started[0]
+    assert follower.wait(60) == 0
+    assert "Ranking" in (user.house.home / "submit-0").read_text()
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["own-disk", "shared-disk-and-retry_crashed"])
+def test_a_requeued_task_goes_on_with_its_trial(user: User, shared: bool) -> None:
+    path = user.create(LONG, **({"retry_crashed": 2} if shared else {}))
+    if shared:
+        for node in user.slurm.nodes:
+            (user.house.home / f"disk-of-{node}").symlink_to(user.house.home)
+    job = user.submit(path)
+    log = user.log(path, job)
+    user.until_said(log, f"epoch  2/{EPOCHS}")
+    user.slurm.run("scontrol", "requeue", job)
+    (run,) = user.finish(path, job)
+    assert (run.state, run.epochs) == ("finished", WHOLE)
+    # It went on: what is shown of the first epoch, its speed too, is the first start's.
+    first = re.findall(rf"epoch  1/{EPOCHS}.*", log.read_text())
+    assert len(first) == 2
+    assert len(set(first)) == 1
+
+
+def test_a_cancelled_task_leaves_a_killed_run(user: User) -> None:
+    path = user.create(LONG, 2)
+    job = user.submit(path)
+    user.until_said(user.log(path, job), f"epoch  2/{EPOCHS}")
+    user.slurm.run("scancel", job)
+    (run,) = user.finish(path, job)
+    assert run.state == "killed"
+    assert run.epochs[:2] == [1, 2]
+    assert run.epochs != WHOLE
+
+
+def test_a_preempted_task_goes_on_elsewhere_row_for_row(user: User) -> None:
+    path = user.create(LONG)
+    job = user.submit(path, "--sbatch=--exclusive")
+    log = user.log(path, job)
+    user.until_said(log, f"epoch  2/{EPOCHS}")
+    (node,) = user.queue(job, "%N")
+    urgent = user.sbatch("sleep 600", "--partition=urgent", f"--nodelist={node}", "--exclusive")
+    user.wait(lambda: user.queue(urgent) == ["RUNNING"], log)
+    states = [run.state for run in user.runs(path)]
+    (run,) = user.finish(path, job)
+    assert states == ["preempted"]
+    assert (run.state, run.epochs) == ("finished", WHOLE)
+    assert user.slurm.run("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%N") != node
+    user.slurm.run("scancel", urgent)
+    whole = user.create(LONG)
+    (uninterrupted,) = user.finish(whole, user.submit(whole))
+    assert run.rows == uninterrupted.rows
+
+
+def test_a_task_whose_time_is_up_goes_on_later(user: User) -> None:
+    """Slurm's shortest time is a minute, and so is the warning: it comes at once, before or in the first trial."""
+    path = user.create(TINY | {"epochs": 15}, 1)
+    job = user.submit(path, "--time", "1")
+    log = user.log(path, job)
+    (run,) = user.finish(path, job)
+    assert (run.state, run.epochs) == ("finished", list(range(1, 16)))
+    assert "DUE TO TIME LIMIT" not in log.read_text()
+
+
+def test_a_lost_node_costs_no_trial_and_adds_none(user: User) -> None:
+    path = user.create(LONG, 2)
+    job = user.submit(path)
+    log = user.log(path, job)
+    user.until_said(log, f"epoch  2/{EPOCHS}")
+    (node,) = user.queue(job, "%N")
+    user.slurm.kill_node(node)
+    try:
+        runs = user.finish(path, job)
+    finally:
+        user.slurm.start_node(node)
+    assert [(run.state, run.epochs) for run in runs] == [("finished", WHOLE)] * 2
+    assert len({run.config["max_lr"] for run in runs}) == 2
+
+
+def test_a_server_that_was_away_has_every_row(user: User) -> None:
+    path = user.create(LONG, 2)
+    job = user.submit(path, "--agents", "2")
+    user.until_said(user.log(path, job), f"epoch  2/{EPOCHS}")
+    user.server.stop(signal.SIGKILL)
+    user.until_said(user.log(path, job), f"epoch  5/{EPOCHS}")
+    user.server.start()
+    runs = user.finish(path, job)
+    assert [(run.state, run.epochs) for run in runs] == [("finished", WHOLE)] * 2
+
+
+def test_a_run_of_its_own_id_is_resumed_by_its_requeued_job(user: User) -> None:
+    path = user.create(LONG)  # where the run is read from: it is none of this sweep
+    options = " ".join(f"--{name}={value}" for name, value in LONG.items())
+    script = f"""
+mnist-sweep train {options} &
+trap "kill -TERM $!" TERM
+wait; wait"""
+    user.house.env["WANDB_RUN_ID"] = "mine"
+    job = user.sbatch(script)
+    log = user.house.home / f"own-{job}_4294967294.log"
+    user.until_said(log, f"epoch  2/{EPOCHS}")
+    user.slurm.run("scontrol", "requeue", job)
+    user.wait(lambda: user.hasten(job), log)
+    run = user.run(path.rsplit("/", 1)[0] + "/mine")
+    assert (run.state, run.epochs) == ("finished", WHOLE)
+
+
+def test_a_node_that_does_not_reach_the_server_refuses(user: User) -> None:
+    path = user.create(SHORT, 1)
+    job = user.submit(path, "--sbatch=--begin=now+15")
+    file = user.log(path, job).parent / "server.env"
+    assert file.stat().st_mode & 0o777 == 0o600
+    nowhere = f"http://127.0.0.1:{free_ports(1)[0]}"
+    file.write_text(file.read_text().replace(user.house.env["WANDB_BASE_URL"], nowhere))
+    assert user.finish(path, job) == []
+    log = user.log(path, job).read_text()
+    assert f"error: {nowhere} (WANDB_BASE_URL) does not answer on node" in log
+    assert "local server" not in log
+
+
+def test_a_node_that_fails_everything_is_left(user: User) -> None:
+    """Six trials, one task after another: the broken node is first in line, and takes none of them along."""
+    path = user.create(SHORT, 6)
+    with broken(user, "node1"):
+        job = user.submit(path, "--agents", "3", "--sbatch=--exclusive --dependency=singleton")
+        runs = user.finish(path, job)
+    assert [(run.state, run.epochs) for run in runs] == [("finished", [1])] * 6
+    logs = [user.log(path, job, task).read_text() for task in range(3)]
+    left = [log for log in logs if "3 runs in a row failed on node1, which this agent leaves" in log]
+    assert len(left) == 1
+
+
+def test_the_key_is_in_no_script_and_on_no_command_line(user: User) -> None:
+    path = user.create(SHORT, 1)
+    job = user.submit(path, "--sbatch=--hold")
+    user.slurm.run("scontrol", "release", job)
+    key = user.house.env["WANDB_API_KEY"]
+    shown = user.slurm.run("scontrol", "show", "job", job)
+    kept = user.slurm.run("scontrol", "write", "batch_script", job, "-")
+    environments = [file.read_bytes() for file in user.slurm.folder.glob("state/**/environment")]
+    assert environments
+    assert key not in shown + kept
+    assert not any(key.encode() in environment for environment in environments)
+    assert [run.state for run in user.finish(path, job)] == ["finished"]

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from mnist_sweep import agents, cluster
+
+
+@pytest.mark.parametrize(
+    ("named", "gpus"),
+    [
+        ("0", ["0"]),
+        ("2,0, 1", ["2", "0", "1"]),
+        ("GPU-8f3a-11,MIG-GPU-8f3a/1/0", ["GPU-8f3a-11", "MIG-GPU-8f3a/1/0"]),
+        ("", []),
+        ("-1", []),
+        ("1,-1,2", ["1"]),
+        ("NoDevFiles", []),
+    ],
+)
+def test_visible_gpus_are_those_that_cuda_would_see(
+    monkeypatch: pytest.MonkeyPatch, named: str, gpus: list[str]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert cluster.gpus() == gpus
+
+
+def test_agents_are_spread_over_the_gpus_of_their_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    count = agents.for_gpus(2)
+    shares = [agents._share(number, count) for number in range(1, count + 1)]
+    assert [share["CUDA_VISIBLE_DEVICES"] for share in shares] == ["4", "6", "4", "6"]
+    names = [share["WANDB_X_EXTRA_HTTP_HEADERS"] for share in shares]
+    assert len(set(names)) == 4
+
+
+def test_a_task_without_the_gpu_it_counts_on_is_misplaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURMD_NODENAME", "node9")
+    with pytest.raises(cluster.NodeError, match="node9 has no visible GPU") as raised:
+        agents.for_gpus(1)
+    assert raised.value.exit_code == cluster.EXIT_GIVEN_BACK
+    monkeypatch.delenv("SLURM_JOB_ID")
+    assert raised.value.exit_code == 1
