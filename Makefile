@@ -2,6 +2,7 @@
 # make test     set up and run the tests
 # make chaos    tests in which real programs are killed or stopped midway (minutes each)
 # make cluster-test  jobs on a real Slurm of three nodes, all on this machine (minutes)
+# make conformance  the server's tests with other versions of the wandb client, each in an environment of its own
 # make check    formatter, linter, types, import floors
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ AGENTS ?= 2
 SWEEP ?= sweeps/onecycle.yaml
 BIN := $(VENV)/bin
 
-.PHONY: sweep test chaos cluster-test check format setup setup-dev
+.PHONY: sweep test chaos cluster-test conformance check format setup setup-dev
 
 sweep: setup
 	$(BIN)/mnist-sweep sweep $(SWEEP) --count $(COUNT) --agents $(AGENTS)
@@ -24,6 +25,9 @@ chaos: setup-dev
 cluster-test: setup-dev
 	$(BIN)/python -m scripts.slurm --install
 	$(BIN)/python -m pytest -m cluster $(ARGS)
+
+conformance: setup-dev
+	$(BIN)/python -m pytest -m conformance tests/server $(ARGS)
 
 check: setup-dev
 	$(BIN)/ruff format --check .

@@ -4,13 +4,14 @@ import sqlite3
 from typing import Any
 
 from mnist_sweep.server import jsonedge
-from mnist_sweep.server.store import lines, runs
+from mnist_sweep.server.store import lines, runs, segments
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest
 from mnist_sweep.server.sweeper import Sweeper
 
+_HISTORY = "wandb-history.jsonl"
 _STREAMS = {
-    "wandb-history.jsonl": lines.HISTORY,
+    _HISTORY: lines.HISTORY,
     "wandb-events.jsonl": lines.EVENTS,
     "output.log": lines.CONSOLE,
 }
@@ -30,15 +31,18 @@ def apply(db: sqlite3.Connection, sweeper: Sweeper, run: sqlite3.Row, body: Any)
     files = body.get("files") or {}
     if not isinstance(files, dict):
         raise BadRequest("files must be an object")
-    for name, chunk in files.items():
-        offset, content = _chunk(name, chunk)
-        if (stream := _STREAMS.get(name)) is not None:
-            lines.put(db, run["id"], stream, offset, content, version)
-        elif name == _SUMMARY and content:
-            try:
-                changes["summary"] = jsonedge.as_object(content[-1], _SUMMARY)
-            except ValueError as error:
-                raise BadRequest(str(error)) from None
+    chunks = {name: _chunk(name, chunk) for name, chunk in files.items()}
+    try:
+        shifts = segments.shifts(db, run, *chunks.get(_HISTORY, (0, [])))
+        if summaries := chunks.get(_SUMMARY, (0, []))[1]:
+            summary = jsonedge.as_object(summaries[-1], _SUMMARY)
+            changes["summary"] = segments.summed_up(segments.of(runs.by_id(db, run["id"])), summary)
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
+    for name, (offset, content) in chunks.items():
+        stream = _STREAMS.get(name)
+        if stream is not None and (shift := shifts[stream]) is not None:
+            lines.put(db, run["id"], stream, offset + shift, content, version)
     ended = body.get("complete") is True
     if run["state"] in (*runs.ALIVE, "crashed", "preempted"):
         preempting = body.get("preempting") is True or run["state"] == "preempting"

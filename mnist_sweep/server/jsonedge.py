@@ -44,3 +44,10 @@ def as_object(text: str | None, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{what} must be a JSON object, not {type(value).__name__}")
     return value
+
+
+def client_entry(config: Any) -> dict[str, Any]:
+    """What the client keeps for itself in a run's configuration, under `_wandb`."""
+    entry = config.get("_wandb") if isinstance(config, dict) else None
+    value = entry.get("value") if isinstance(entry, dict) else None
+    return value if isinstance(value, dict) else {}

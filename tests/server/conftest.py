@@ -21,16 +21,19 @@ import uvicorn
 from mnist_sweep.server.app import create_app
 from mnist_sweep.server.launch import ServerProcess
 from mnist_sweep.server.store import Store
+from scripts import clients
 
 BIN = Path(sys.executable).parent
+CLIENTS = ["installed", *(pytest.param(version, marks=pytest.mark.conformance) for version in ("0.28.2", "0.31.0"))]
+"""Whose requests the server is tested with: the client installed here, and on `make conformance` those versions."""
 
 
-def clean_environment(home: Path) -> dict[str, str]:
+def clean_environment(home: Path, programs: Path = BIN) -> dict[str, str]:
     """A user without a login, whose W&B files all end up in `home`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB_", "MNIST_SWEEP_", "XDG_", "GIT_"))}
     return kept | {
         "HOME": str(home),
-        "PATH": f"{BIN}{os.pathsep}{kept.get('PATH', '')}",
+        "PATH": f"{programs}{os.pathsep}{kept.get('PATH', '')}",
         "WANDB_DIR": str(home),
         "WANDB_SILENT": "true",
         "WANDB_ERROR_REPORTING": "false",
@@ -39,20 +42,21 @@ def clean_environment(home: Path) -> dict[str, str]:
 
 
 class Running(ServerProcess):
-    """A server process, and programs that talk to it."""
+    """A server process, and programs that talk to it: those of the client in the folder `programs`."""
 
-    def __init__(self, data: Path, home: Path, *arguments: str) -> None:
+    def __init__(self, data: Path, home: Path, *arguments: str, programs: Path = BIN) -> None:
         super().__init__(data, *arguments, env=clean_environment(home))
         self.home = home
+        self.programs = programs
 
     @property
     def env(self) -> dict[str, str]:
-        return clean_environment(self.home) | {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": self.key}
+        return clean_environment(self.home, self.programs) | {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": self.key}
 
     def run(self, *command: str, timeout: float = 90, **env: str) -> str:
         """Run a program of this environment (`wandb`, `python`) to its end, which must be good."""
         done = subprocess.run(
-            [str(BIN / command[0]), *command[1:]],
+            [str(self.programs / command[0]), *command[1:]],
             cwd=self.home,
             env=self.env | env,
             capture_output=True,
@@ -68,10 +72,14 @@ class Running(ServerProcess):
         return json.loads(self.run("python", "-c", code, **env).splitlines()[-1])
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server for the tests of a module."""
-    server = Running(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("home"))
+@pytest.fixture(scope="module", params=CLIENTS)
+def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Running]:
+    """A server for the tests of a module, and a client."""
+    try:
+        programs = BIN if request.param == "installed" else clients.programs(request.param)
+    except clients.Unavailable as reason:
+        pytest.skip(str(reason))
+    server = Running(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("home"), programs=programs)
     server.start()
     yield server
     assert server.stop() == 0

@@ -2,12 +2,12 @@
 
 import subprocess
 
-from tests.server.conftest import BIN, Running
+from tests.server.conftest import Running
 
 
 def test_wandb_verify_passes_all_but_encryption(running: Running) -> None:
     done = subprocess.run(
-        [str(BIN / "wandb"), "verify", "--host", running.url],
+        [str(running.programs / "wandb"), "verify", "--host", running.url],
         cwd=running.home,
         env=running.env,
         capture_output=True,

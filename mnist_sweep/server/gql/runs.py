@@ -8,8 +8,8 @@ from mnist_sweep.server import tasks
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.gql.projects import named, named_run
 from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
-from mnist_sweep.server.jsonedge import as_object, dumps
-from mnist_sweep.server.store import artifacts, history, lines, projects, runs, sweeps
+from mnist_sweep.server.jsonedge import as_object, client_entry, dumps
+from mnist_sweep.server.store import artifacts, history, lines, projects, runs, segments, sweeps
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest
 
@@ -69,9 +69,7 @@ def tags(source: sqlite3.Row, _: Context) -> Any:
 
 @field("Run", "wandbConfig")
 def wandb_config(source: sqlite3.Row, _: Context, keys: list[str] | None = None) -> str:
-    entry = json.loads(source["config"]).get("_wandb")
-    value = entry.get("value") if isinstance(entry, dict) else None
-    known = value if isinstance(value, dict) else {}
+    known = client_entry(json.loads(source["config"]))
     return dumps({key: known[key] for key in keys or known if key in known})
 
 
@@ -261,7 +259,7 @@ def rewind_run(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     if input["metricName"] != "_step":
         raise BadRequest("a run can be rewound to a _step only")
     row = named_run(context, input)
-    lines.cut(context.db, row["id"], int(input["metricValue"]))
+    segments.rewind(context.db, row, int(input["metricValue"]))
     runs.update(context.db, row["id"], state="running", heartbeat_at=now(), exit_code=None)
     return {"rewoundRun": runs.by_id(context.db, row["id"])}
 

@@ -92,9 +92,54 @@ def page(db: sqlite3.Connection, run_id: int, stream: str, after: int, limit: in
     ).fetchall()
 
 
-def clear(db: sqlite3.Connection, run_id: int, stream: str) -> None:
-    """Forget a stream's lines."""
-    db.execute("DELETE FROM lines WHERE run_id = ? AND stream = ?", (run_id, stream))
+def clear(db: sqlite3.Connection, run_id: int, stream: str, *, start: int = 0, end: int = _INTEGER_LIMIT - 1) -> None:
+    """Forget a stream's lines, or those from number `start` up to but without `end`."""
+    where = "run_id = ? AND stream = ? AND line >= ? AND line < ?"
+    db.execute(f"DELETE FROM lines WHERE {where}", (run_id, stream, start, end))
+
+
+def move(db: sqlite3.Connection, run_id: int, stream: str, start: int, to: int) -> None:
+    """Have the lines from number `start` on begin at `to`; they replace what is there."""
+    where = "WHERE run_id = ? AND stream = ? AND line"
+    db.execute(f"UPDATE lines SET line = -1 - line {where} >= ?", (run_id, stream, start))
+    db.execute(f"UPDATE OR REPLACE lines SET line = ? - 1 - line {where} < 0", (to - start, run_id, stream))
+
+
+def copy(db: sqlite3.Connection, source: int, target: int, last_step: int) -> int:
+    """Append one run's history up to a step to that of another; returns how many rows those are."""
+    return db.execute(
+        "INSERT INTO lines (run_id, stream, line, step, version, data)"
+        " SELECT ?2, stream, ?3 + row_number() OVER (ORDER BY line) - 1, step, version, data FROM lines"
+        " WHERE run_id = ?1 AND stream = ?4 AND step <= ?5",
+        (source, target, count(db, target, HISTORY), HISTORY, last_step),
+    ).rowcount
+
+
+def sort(db: sqlite3.Connection, run_id: int) -> None:
+    """Number a run's history anew, by step."""
+    where = "WHERE run_id = ?1 AND stream = ?2"
+    db.execute(f"UPDATE lines SET line = -1 - line {where}", (run_id, HISTORY))
+    db.execute(
+        f"UPDATE lines SET line = place FROM (SELECT line AS old, row_number() OVER (ORDER BY step, line DESC) - 1"
+        f" AS place FROM lines {where}) {where} AND line = old",
+        (run_id, HISTORY),
+    )
+
+
+def last_step(db: sqlite3.Connection, run_id: int) -> int:
+    """The greatest step in a run's history; -1 if it is empty."""
+    found = db.execute("SELECT max(step) FROM lines WHERE run_id = ? AND stream = ?", (run_id, HISTORY)).fetchone()[0]
+    return -1 if found is None else int(found)
+
+
+def around(
+    db: sqlite3.Connection, run_id: int, step: int, *, below: int
+) -> tuple[sqlite3.Row | None, sqlite3.Row | None]:
+    """Of the rows below a line number, the last one before a step, and the first one that is not."""
+    select = "SELECT line, step, data FROM lines WHERE run_id = ? AND stream = ? AND line < ? AND step"
+    values = (run_id, HISTORY, below, step)
+    before = db.execute(f"{select} < ? ORDER BY step DESC, line DESC LIMIT 1", values).fetchone()
+    return before, db.execute(f"{select} >= ? ORDER BY step, line LIMIT 1", values).fetchone()
 
 
 def cut(db: sqlite3.Connection, run_id: int, last_step: int) -> None:

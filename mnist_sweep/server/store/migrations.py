@@ -205,4 +205,12 @@ ALTER TABLE runs ADD COLUMN holder TEXT;
 CREATE INDEX agents_by_task ON agents (sweep_id, task)
 """,
     ),
+    (
+        "0003-segments",
+        """
+ALTER TABLE runs ADD COLUMN segment TEXT;
+ALTER TABLE runs ADD COLUMN awaits TEXT;
+CREATE INDEX runs_awaiting ON runs (project_id, awaits) WHERE awaits IS NOT NULL
+""",
+    ),
 ]

@@ -4,11 +4,11 @@ import json
 import secrets
 import sqlite3
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mnist_sweep.server import jsonedge
-from mnist_sweep.server.store import filters, lines, names, projects
+from mnist_sweep.server.store import filters, names, projects, segments
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
 
@@ -94,6 +94,8 @@ def create(db: sqlite3.Connection, project_id: int, name: str, state: str, **fie
         count = db.execute("SELECT count(*) FROM runs WHERE project_id = ?", (project_id,)).fetchone()[0]
         fields["display_name"] = names.spoken(count, second=None if fields.get("sweep_id") is None else "sweep")
     update(db, cursor.lastrowid, **fields)
+    if "_wandb" in fields.get("config", ()):
+        segments.fork(db, by_id(db, cursor.lastrowid))
     return cursor.lastrowid
 
 
@@ -120,31 +122,28 @@ def restart(db: sqlite3.Connection, run: sqlite3.Row, state: str | None, *, resu
 
     A change on the way that names no state leaves it as it is: what is being preempted stays so.
 
-    Beginning anew without resuming drops what was logged before, as W&B does. A change on the way looks the same, but
-    for two things: the run has not ended, and the configuration has the entry `e` (for the environment) that a client
-    adds once it runs.
+    Beginning anew without resuming drops what was logged before, as W&B does, unless the rows that follow go on with it
+    (`segments`). A change on the way looks the same, but for two things: the run has not ended, and the configuration
+    has the entry `e` (for the environment) that a client adds once it runs.
     """
     under_way = run["state"] in ALIVE and run["started"]
-    if under_way and not _has_environment(fields.get("config")):
-        under_way = not _has_environment(json.loads(run["config"]))
+    if under_way and "e" not in jsonedge.client_entry(fields.get("config")):
+        under_way = "e" not in jsonedge.client_entry(json.loads(run["config"]))
     if not under_way:
         fields.update(stop_requested=0, stop_reason=None, exit_code=None)
-        if not resume:
+        if resume:
+            segments.resume(db, run)
+        else:
             fields.setdefault("summary", {})
-            for stream in lines.STREAMS:
-                lines.clear(db, run["id"], stream)
+            (segments.drop if run["state"] == "pending" else segments.begin)(db, run)
+    elif "config" in fields:
+        fields["config"] = segments.merged(segments.of(run), fields["config"])
     if state is None:
         state = "preempting" if under_way and run["state"] == "preempting" else "running"
     update(db, run["id"], state=state, heartbeat_at=now(), started=1, **fields)
 
 
-def _has_environment(config: Any) -> bool:
-    entry = config.get("_wandb") if isinstance(config, dict) else None
-    value = entry.get("value") if isinstance(entry, dict) else None
-    return isinstance(value, dict) and "e" in value
-
-
-def end(db: sqlite3.Connection, run: Mapping[str, Any] | sqlite3.Row, exit_code: int) -> None:
+def end(db: sqlite3.Connection, run: sqlite3.Row, exit_code: int) -> None:
     """Record how a run's process ended: a stopped one that did not end well was killed, not at fault.
 
     One that gives itself back did not fail for a reason of its own. That is believed so many times.
@@ -160,6 +159,9 @@ def end(db: sqlite3.Connection, run: Mapping[str, Any] | sqlite3.Row, exit_code:
     else:
         state = "failed"
     update(db, run["id"], state=state, exit_code=exit_code, retries=retries, heartbeat_at=now())
+    segments.close(db, run)
+    for fork in segments.hand_down(db, run) if run["awaits"] is None else ():
+        update(db, fork)
 
 
 def request_stop(db: sqlite3.Connection, run_id: int, reason: str) -> None:
@@ -178,9 +180,7 @@ def silent(db: sqlite3.Connection, since: str) -> list[sqlite3.Row]:
 
 def defined_metrics(text: str) -> Any:
     """What `run.define_metric` has left in a configuration, or None."""
-    entry = json.loads(text).get("_wandb")
-    value = entry.get("value") if isinstance(entry, dict) else None
-    return value.get("m") if isinstance(value, dict) else None
+    return jsonedge.client_entry(json.loads(text)).get("m")
 
 
 def plain_config(text: str) -> dict[str, Any]:

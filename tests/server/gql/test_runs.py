@@ -129,7 +129,7 @@ print(json.dumps(run.settings.sync_dir))
     folder = running.python(log)
     key = "another" * 8
     (tmp_path / "key").write_text(key)
-    other = Running(tmp_path / "data", running.home, "--key-file", str(tmp_path / "key"))
+    other = Running(tmp_path / "data", running.home, "--key-file", str(tmp_path / "key"), programs=running.programs)
     other.start()
     running.run(
         "wandb", "sync", "--include-online", "--include-synced", "--entity", "someone", folder,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.conftest import BIN, Running
+from tests.server.conftest import Running
 
 TRAIN = """
 import wandb
@@ -32,7 +32,7 @@ def folder(running: Running, tmp_path: Path) -> Path:
 
 def start(running: Running, folder: Path, *command: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [str(BIN / command[0]), *command[1:]],
+        [str(running.programs / command[0]), *command[1:]],
         cwd=folder,
         env=running.env | {"WANDB_DIR": str(folder), "WANDB_SILENT": "false"},
         stdin=subprocess.DEVNULL,

@@ -1,0 +1,226 @@
+"""The segments of a run: what its programs logged one after the other, and where the lines of each begin.
+
+A client that resumes a run counts its lines on. Others do not. `wandb sync` sends every segment of a run that was
+resumed, where a client before 0.31 recorded it, as if it began the run anew: its first row tells. And a fork
+(`fork_from`) has, before its own rows, those of the run that it came from.
+"""
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from mnist_sweep.server import jsonedge
+from mnist_sweep.server.store import lines
+
+_OTHERS = (lines.EVENTS, lines.CONSOLE)
+_COMING = ("pending", "running", "preempting")
+
+
+@dataclass
+class Segment:
+    """What is being logged to a run that had something before."""
+
+    starts: dict[str, int | None]
+    """Per stream, the number of its first line; None where its lines are here already."""
+    first: int = 0
+    """The number that the client gives to its first row; its other lines it counts from 0."""
+    undecided: bool = False
+    """Whether it is still open that it goes on with the run, or begins it anew."""
+    unsorted: bool = False
+    """Whether its rows belong between others."""
+    rewound: bool = False
+    """Whether the client that rewound the run has yet to begin."""
+    config: dict[str, Any] = field(default_factory=dict)
+    """What was configured before."""
+    summary: dict[str, Any] = field(default_factory=dict)
+    """What the summary was before."""
+
+
+def of(run: sqlite3.Row) -> Segment | None:
+    """A run's present segment, if it had something before."""
+    return None if run["segment"] is None else Segment(**json.loads(run["segment"]))
+
+
+def _save(db: sqlite3.Connection, run_id: int, segment: Segment | None) -> None:
+    text = None if segment is None else jsonedge.dumps(asdict(segment))
+    db.execute("UPDATE runs SET segment = ? WHERE id = ?", (text, run_id))
+
+
+def _next(db: sqlite3.Connection, run_id: int) -> dict[str, int | None]:
+    return {stream: lines.count(db, run_id, stream) for stream in lines.STREAMS}
+
+
+# How one begins and ends
+
+
+def begin(db: sqlite3.Connection, run: sqlite3.Row) -> None:
+    """A client begins a run that is here already; if it goes on with it, its first row will tell (`decide`)."""
+    close(db, run)
+    starts = _next(db, run["id"])
+    if not starts[lines.HISTORY]:
+        return drop(db, run)
+    before = {"config": json.loads(run["config"]), "summary": json.loads(run["summary"])}
+    _save(db, run["id"], Segment(starts, undecided=True, **before))
+
+
+def drop(db: sqlite3.Connection, run: sqlite3.Row) -> None:
+    """Forget what was logged: a run begins anew."""
+    for stream in lines.STREAMS:
+        lines.clear(db, run["id"], stream)
+    _save(db, run["id"], None)
+
+
+def rewind(db: sqlite3.Connection, run: sqlite3.Row, last_step: int) -> None:
+    """Forget the rows after a step. The client counts its rows on, its system metrics and console lines from 0."""
+    close(db, run)
+    lines.cut(db, run["id"], last_step)
+    _save(db, run["id"], Segment(_next(db, run["id"]) | {lines.HISTORY: 0}, rewound=True))
+
+
+def resume(db: sqlite3.Connection, run: sqlite3.Row) -> None:
+    """A client goes on with a run, and counts on; one that has rewound it may begin."""
+    close(db, run)
+    segment = of(run)
+    if segment is not None and segment.rewound:
+        segment.rewound = False
+        _save(db, run["id"], segment)
+    else:
+        _save(db, run["id"], None)
+
+
+def close(db: sqlite3.Connection, run: sqlite3.Row) -> None:
+    """A segment has ended: its rows take their places."""
+    segment = of(run)
+    if segment is not None and segment.unsorted:
+        lines.sort(db, run["id"])
+        _save(db, run["id"], None)
+
+
+# What it logs
+
+
+def shifts(db: sqlite3.Connection, run: sqlite3.Row, offset: int, rows: Sequence[str]) -> Mapping[str, int | None]:
+    """What to add to the client's line numbers, per stream; None for lines that are here already.
+
+    Args:
+        offset, rows: what comes of the history.
+    """
+    segment = of(run)
+    if segment is not None and segment.undecided and rows:
+        segment = _decide(db, run, segment, offset, jsonedge.as_object(rows[0], "history line"))
+    if segment is None:
+        return dict.fromkeys(lines.STREAMS, 0)
+    start = segment.starts[lines.HISTORY]
+    return segment.starts | {lines.HISTORY: None if start is None else start - segment.first}
+
+
+def _decide(db: sqlite3.Connection, run: sqlite3.Row, segment: Segment, offset: int, row: dict[str, Any]) -> Segment:
+    """It belongs to what is here if steps and time have one order; a new start is later, from an earlier step."""
+    step, moment = row.get("_step"), row.get("_timestamp")
+    end = segment.starts[lines.HISTORY] or 0
+    before, after = lines.around(db, run["id"], step if isinstance(step, int) else 0, below=end)
+    if after is not None and (after["step"], _moment(after)) == (step, moment):
+        _repeat(db, run, segment, after["line"])
+    elif after is None or _in_order(before, moment, after):
+        segment.unsorted = after is not None
+    else:
+        segment = _start_over(db, run, segment)
+    segment.undecided, segment.first = False, offset
+    _save(db, run["id"], segment)
+    config = jsonedge.dumps(merged(segment, json.loads(run["config"])))
+    db.execute("UPDATE runs SET config = ? WHERE id = ?", (config, run["id"]))
+    return segment
+
+
+def _repeat(db: sqlite3.Connection, run: sqlite3.Row, segment: Segment, line: int) -> None:
+    """What was sent before comes again, from a row on: its lines take the places that they have."""
+    for stream in _OTHERS:
+        start = segment.starts[stream] or 0
+        if line == 0:
+            lines.move(db, run["id"], stream, start, 0)
+        else:
+            lines.clear(db, run["id"], stream, start=start)
+    segment.starts = dict.fromkeys(_OTHERS, 0 if line == 0 else None)
+    segment.starts[lines.HISTORY] = line
+
+
+def _start_over(db: sqlite3.Connection, run: sqlite3.Row, segment: Segment) -> Segment:
+    """Keep only what has come of the segment already, and what a fork has of its parent."""
+    for stream in lines.STREAMS:
+        start = segment.starts[stream] or 0
+        lines.clear(db, run["id"], stream, end=start)
+        lines.move(db, run["id"], stream, start, 0)
+    return fork(db, run) or Segment(dict.fromkeys(lines.STREAMS, 0))
+
+
+def _moment(row: sqlite3.Row) -> Any:
+    return json.loads(row["data"]).get("_timestamp")
+
+
+def _in_order(before: sqlite3.Row | None, moment: Any, after: sqlite3.Row) -> bool:
+    moments = [0 if before is None else _moment(before), moment, _moment(after)]
+    return all(isinstance(one, int | float) for one in moments) and moments == sorted(moments)
+
+
+def merged(segment: Segment | None, config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration, with what was configured before the segment that it came with."""
+    return config if segment is None or segment.undecided else segment.config | config
+
+
+def summed_up(segment: Segment | None, summary: dict[str, Any]) -> dict[str, Any]:
+    """A summary, with what the one before the segment has beside it; the one of the later step counts."""
+    if segment is None or segment.undecided:
+        return summary
+    pair = [segment.summary, summary]
+    first, last = pair[::-1] if _step(summary) < _step(segment.summary) else pair
+    return first | last
+
+
+def _step(summary: dict[str, Any]) -> int:
+    step = summary.get("_step")
+    return step if isinstance(step, int) else -1
+
+
+# Forks
+
+
+def fork(db: sqlite3.Connection, run: sqlite3.Row) -> Segment | None:
+    """Give a run that is a fork, as its configuration says, the rows of its parent, now or once they are here."""
+    parent, step = _branch_point(run)
+    of_parent = "SELECT * FROM runs WHERE project_id = ? AND name = ?"
+    found = db.execute(of_parent, (run["project_id"], parent)).fetchone()
+    here = found is not None and (found["state"] not in _COMING or lines.last_step(db, found["id"]) >= step)
+    count = lines.copy(db, found["id"], run["id"], step) if here else 0
+    starts: dict[str, int | None] = {lines.HISTORY: count, lines.EVENTS: 0, lines.CONSOLE: 0}
+    segment = Segment(starts, undecided=True) if count else None
+    _save(db, run["id"], segment)
+    db.execute("UPDATE runs SET awaits = ? WHERE id = ?", (None if here else parent, run["id"]))
+    return segment
+
+
+def _branch_point(run: sqlite3.Row) -> tuple[str | None, int]:
+    point = jsonedge.client_entry(json.loads(run["config"])).get("branch_point")
+    parent, step = (point.get("run_id"), point.get("step")) if isinstance(point, dict) else (None, None)
+    if not isinstance(parent, str) or not isinstance(step, int | float) or parent == run["name"]:
+        return None, 0
+    return parent, int(step)
+
+
+def hand_down(db: sqlite3.Connection, run: sqlite3.Row) -> list[int]:
+    """Give a run's rows to those of its forks that came before it; returns their row ids, and those of their forks."""
+    done: list[int] = []
+    waiting = "SELECT * FROM runs WHERE project_id = ? AND awaits = ?"
+    for child in db.execute(waiting, (run["project_id"], run["name"])).fetchall():
+        step = _branch_point(child)[1]
+        if lines.last_step(db, run["id"]) < step:
+            continue  # another segment may bring the rest
+        count = lines.copy(db, run["id"], child["id"], step)
+        lines.sort(db, child["id"])
+        segment = of(child) or Segment(dict.fromkeys(lines.STREAMS, 0))
+        segment.starts[lines.HISTORY] = count + (segment.starts[lines.HISTORY] or 0)
+        _save(db, child["id"], segment)
+        db.execute("UPDATE runs SET awaits = NULL WHERE id = ?", (child["id"],))
+        done += [child["id"], *hand_down(db, child)]
+    return done
