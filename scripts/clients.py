@@ -36,7 +36,7 @@ def programs(version: str) -> Path:
     with FileLock(f"{folder}.lock"):
         if not done.exists():
             venv.create(folder, clear=True, with_pip=True)
-            pip = [where / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            pip = [str(where / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
             installed = subprocess.run([*pip, f"wandb=={version}", *BESIDE], capture_output=True, text=True)
             if installed.returncode != 0:
                 reason = (installed.stderr.strip().splitlines() or ["no reason given"])[-1]
