@@ -116,6 +116,13 @@ def parser() -> argparse.ArgumentParser:
     sub = add(
         "confirm", "retrain a configuration with many seeds on all training images and judge it on the test images"
     )
+    sub.add_argument(
+        "sweep",
+        nargs="?",
+        metavar="SWEEP",
+        help="what a sweep chose, by posterior mean (its id, project/id or entity/project/id), or its finals "
+        "(finals- before the id); without it, the fields below",
+    )
     sub.add_argument("--seeds", type=_up_to(SEEDS), default=10, metavar="N", help="seeds 0 to N-1, at most 1,000 [10]")
     sub.add_argument("--agents", type=_up_to(AGENTS), default=1, metavar="N", help="seeds side by side [1]")
     sub.add_argument(

@@ -1,27 +1,40 @@
-"""Confirming a chosen configuration: many seeds on all 60,000 training images, each judged once on the test images."""
+"""Confirming a chosen configuration: many seeds on all 60,000 training images, each judged once on the test images.
+
+A file of JSON lines is the record, by which a confirmation that was broken off goes on. Where there is a W&B server,
+each seed is a run there as well, of job type `confirm`, all of them in one group.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import multiprocessing
 import os
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from mnist_sweep import cluster
 from mnist_sweep.config import RunConfig, parse
+from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
 
+if TYPE_CHECKING:
+    from mnist_sweep.tracking import Tracker
+
 TARGET = 0.994
+JOB_TYPE = "confirm"
+ORIGIN = "confirms"
+"""The key of a run's configuration under which it says what it confirms."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +71,58 @@ class ConfirmError(UserError, RuntimeError):
     """Nothing could be confirmed; the message is one line for people."""
 
 
+@dataclass(frozen=True)
+class Reported:
+    """Where the seeds' runs go on the W&B server in use."""
+
+    entity: str
+    """Empty: the user's own."""
+    project: str
+    group: str
+    origin: Mapping[str, Any] | None = None
+    """What chose the configuration and what it claims of it; the runs keep it in their configuration."""
+    there: frozenset[int] = frozenset()
+    """Seeds whose runs are there, whole."""
+    url: str = ""
+    """The group's page."""
+
+    def looked_up(self) -> Reported:
+        """The same with what the server says: whose it is, which seeds it has, and where they are shown."""
+        import wandb
+
+        api = wandb.Api()
+        entity = self.entity or str(api.default_entity)
+        project = f"{entity}/{self.project}"
+        try:
+            runs = list(api.runs(project, filters={"group": self.group}, lazy=False))
+        except (wandb.errors.Error, ValueError):
+            runs = []  # a project that is not there yet
+        whole = (run for run in runs if run.summary_metrics.get("complete") or run.summary_metrics.get("diverged"))
+        seeds = frozenset(int(run.config["seed"]) for run in whole if "seed" in run.config)
+        url = api.project(self.project, entity).url.removesuffix("/workspace")
+        return replace(self, entity=entity, there=seeds, url=f"{url}/groups/{self.group}")
+
+
+def group(config: RunConfig, chosen_by: str = "") -> str:
+    """The group of a configuration's seeds: what chose it, and its fingerprint; `confirm-1a2b3c4d` for given fields."""
+    text = json.dumps(_key(config), sort_keys=True)
+    return "-".join(filter(None, (JOB_TYPE, chosen_by, hashlib.sha256(text.encode()).hexdigest()[:8])))
+
+
 def confirm(
-    config: RunConfig, seeds: Sequence[int], *, processes: int = 1, file: Path, on_result: Callable[[Confirmed], None]
+    config: RunConfig,
+    seeds: Sequence[int],
+    *,
+    processes: int = 1,
+    file: Path,
+    on_result: Callable[[Confirmed], None],
+    reported: Reported | None = None,
 ) -> list[Confirmed]:
     """Train `config` once per seed, `processes` at a time; results are appended to `file` (JSON lines) as they come.
 
     Seeds that `file` already holds for this configuration are not trained again; `on_result` is told those too. Lines
-    that are no results, such as one that an interrupted write cut off, are passed over.
+    that are no results, such as one that an interrupted write cut off, are passed over. With `reported`, every seed is
+    a W&B run; one whose result the file held has it without a history.
 
     Raises:
         ConfirmError: `file` cannot be used, or a training process was killed; what was done until then is kept.
@@ -73,22 +131,30 @@ def confirm(
     done = {result.seed: result for result in _read(file, config) if result.seed in seeds}
     for result in done.values():
         on_result(result)
-    todo = [seed for seed in seeds if seed not in done]
     threads = config.threads or max(1, (os.cpu_count() or 1) // processes)
-    jobs = [config.model_copy(update={"seed": seed, "threads": threads}).model_dump() for seed in todo]
+    jobs = [
+        _Job(config.model_copy(update={"seed": seed, "threads": threads}).model_dump(), done.get(seed), reported)
+        for seed in sorted(seeds, key=lambda seed: seed not in done)
+        if seed not in done or (reported is not None and seed not in reported.there)
+    ]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with environment(_QUIET), ProcessPoolExecutor(processes, mp_context=context) as pool:
         try:
-            for future in as_completed([pool.submit(_train, job) for job in jobs]):
+            for future in as_completed([pool.submit(_work, job) for job in jobs]):
                 result = future.result()
-                done[result.seed] = result
-                _append(file, config, result)
-                on_result(result)
+                if result.seed not in done:
+                    done[result.seed] = result
+                    _append(file, config, result)
+                    on_result(result)
         except BrokenProcessPool:
             raise ConfirmError(f"a training process was killed; the seeds done so far are in {file}") from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
     return [done[seed] for seed in seeds]
+
+
+_QUIET = {"WANDB_SILENT": "true", "WANDB_CONSOLE": "off", "WANDB_SERVICE": None, "WANDB_SWEEP_ID": None}
+"""The environment of the training processes: each has a service of the client's own, and says nothing of it."""
 
 
 def summarise(results: Sequence[Confirmed]) -> Statistics:
@@ -115,18 +181,72 @@ def _student(freedom: int) -> float:
     return float(t.ppf(0.975, freedom))
 
 
-def _train(values: dict[str, Any]) -> Confirmed:
+@dataclass(frozen=True)
+class _Job:
+    """One seed's work in a process of its own."""
+
+    values: dict[str, Any]
+    known: Confirmed | None
+    """Its result, where it has been trained before."""
+    reported: Reported | None
+
+
+def _work(job: _Job) -> Confirmed:
     """Runs in a process of its own."""
+    config = parse(job.values)
+    tracker = _tracker(config, job.reported) if job.reported is not None else None
+    if tracker is None:
+        return job.known or _train(config, None)
+    try:
+        result = _train(config, tracker) if job.known is None else _restate(config, tracker, job.known)
+    except BaseException as error:
+        tracker.finish(cluster.EXIT_KILLED if isinstance(error, KeyboardInterrupt) else 1)
+        raise
+    if sync := tracker.sync_command:
+        print(f"seed {config.seed} is on disk; to upload it: {sync}", file=sys.stderr)
+    tracker.finish()
+    return result
+
+
+def _tracker(config: RunConfig, reported: Reported) -> Tracker:
+    from mnist_sweep.tracking import Seat, Tracker
+
+    seed = config.seed
+    seat = Seat(reported.entity, reported.project, f"{reported.group}-{seed}", f"seed {seed}", reported.group, JOB_TYPE)
+    return Tracker({} if reported.origin is None else {ORIGIN: dict(reported.origin)}, seat=seat)
+
+
+def _restate(config: RunConfig, tracker: Tracker, known: Confirmed) -> Confirmed:
+    tracker.configure(config)
+    if known.diverged:
+        tracker.diverged()
+    else:
+        tracker.restate("test", known.accuracy, known.best_accuracy, known.best_epoch)
+    return known
+
+
+def _train(config: RunConfig, tracker: Tracker | None) -> Confirmed:
     import time
 
     from mnist_sweep.training import engine, mnist
 
-    config = parse(values)
+    say = partial(print, file=sys.stderr)
+    config = engine.resolve(config, say)
+    split = mnist.confirmation_split()
+    name = split.evaluate_name
+    if tracker is not None:
+        tracker.configure(config)
+    on_epoch = None if tracker is None else partial(tracker.log, name=name)
     started = time.perf_counter()
-    fit = engine.fit(config, mnist.confirmation_split(), say=partial(print, file=sys.stderr))
+    fit = engine.fit(config, split, on_epoch=on_epoch, say=say)
     seconds = time.perf_counter() - started
     if fit.diverged:
+        if tracker is not None:
+            tracker.diverged(len(fit.history) + 1)
         return Confirmed(config.seed, math.nan, math.nan, 0, seconds, diverged=True)
+    if tracker is not None:
+        evaluation = fit.evaluation or engine.evaluate(fit.model, split.evaluate, config.precision)
+        tracker.conclude(fit, split, evaluation, config)
     return Confirmed(config.seed, fit.history[-1].accuracy, fit.best.accuracy, fit.best.epoch, seconds)
 
 

@@ -22,6 +22,8 @@ from mnist_sweep.environment import environment
 if TYPE_CHECKING:
     import wandb
 
+    from mnist_sweep.server.launch import Facts
+
 FLUSH_SECONDS = "1"
 """How often runs send metrics to the local server; W&B's default of 15 s hides short trials from early stopping."""
 
@@ -77,16 +79,48 @@ def server(say: Callable[[str], None], *, lasting: bool = False) -> Iterator[Ser
             facts = stack.enter_context(shared.server(folder, say))
         except launch.StartError as error:
             raise ConnectError(f"the local server did not start: {error}") from None
-        told = {
-            "WANDB_BASE_URL": facts.url,
-            "WANDB_API_KEY": facts.key,
-            "WANDB_ERROR_REPORTING": "false",
-            "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": FLUSH_SECONDS,
-            shared.FOLDER_VARIABLE: str(folder),
-        }
-        say(f"No W&B login: using the local server at {facts.url}, which keeps everything in {folder}")
-        stack.enter_context(environment(told))
+        stack.enter_context(_pointed(facts, folder, say))
         yield Server(facts.url, local=True, shared=facts.shared)
+
+
+@contextmanager
+def running(say: Callable[[str], None]) -> Iterator[Server | None]:
+    """The same with a server that is there, if one is: none is started; that one does not answer is told."""
+    from mnist_sweep.server import shared
+
+    try:
+        remote = _remote(say)
+    except ConnectError as error:
+        say(f"Without a W&B server: {error}")
+        yield None
+        return
+    if remote is not None:
+        yield remote
+        return
+    folder = local_folder()
+    with shared.found(folder) as facts:
+        if facts is None:
+            yield None
+            return
+        with _pointed(facts, folder, say):
+            yield Server(facts.url, local=True, shared=facts.shared)
+
+
+@contextmanager
+def _pointed(facts: Facts, folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """The client pointed to a local server."""
+    from mnist_sweep.server import shared
+
+    told = {
+        "WANDB_BASE_URL": facts.url,
+        "WANDB_API_KEY": facts.key,
+        "WANDB_ERROR_REPORTING": "false",
+        "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": FLUSH_SECONDS,
+        shared.FOLDER_VARIABLE: str(folder),
+    }
+    say(f"No W&B login: using the local server at {facts.url}, which keeps everything in {folder}")
+    with environment(told):
+        yield
 
 
 def local_folder() -> Path:

@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from mnist_sweep.agents import Sweep, create, find_all, poll
-from mnist_sweep.config import REPLICATES, ConfigError, RunConfig, parse
+from mnist_sweep.beliefs import believed, results
+from mnist_sweep.config import REPLICATES, parse
 from mnist_sweep.errors import UserError
-from mnist_sweep.review.records import RunRecord, number
-from mnist_sweep.review.status import Status, judge
-from mnist_sweep.search.contest import Paired, Results, Round, Rules, Stage, Worth, paired, stage, worth
+from mnist_sweep.review.records import RunRecord
+from mnist_sweep.search.contest import Paired, Round, Rules, Stage, Worth, paired, stage, worth
 
 PREFIX = "finals"
-ACCURACY = "val/accuracy"
 STEP8 = "preset=step8"
 RULES = Rules((Round(30, 1), Round(10, 3), Round(3, 6)), fresh=6)
 """With a sweep of one replicate each, the first round is the sweep itself: 20, 9 and 18 trainings are added."""
@@ -43,27 +42,15 @@ class Board:
     seconds: list[float] = field(default_factory=list)
 
     def add(self, records: Iterable[RunRecord], metric: str, sign: float) -> None:
-        """Take in runs; those that are no result (over budget, broken off, under way) are passed over."""
-        for record in records:
-            config, (kind, _) = _config(record), judge(record, metric)
-            diverged, value = kind is Status.DIVERGED, number(record.summary.get(metric))
-            if config is None or not (diverged or (kind is Status.FINISHED and value is not None)):
-                continue
-            words = config.recipe.words()
-            self.parameters[words] = config.parameters
-            self.losses[words][config.replicate] = math.inf if diverged or value is None else sign * value
-            accuracy = number(record.summary.get(ACCURACY))
-            if accuracy is not None and not diverged:
-                self.accuracies[words][config.replicate] = accuracy
-            if record.seconds is not None:
-                self.seconds.append(record.seconds)
-
-
-def _config(record: RunRecord) -> RunConfig | None:
-    try:
-        return parse({name: value for name, value in record.config.items() if name in RunConfig.model_fields})
-    except ConfigError:
-        return None
+        """Take in the runs that are results."""
+        for result in results(records, metric):
+            words, replicate = result.config.recipe.words(), result.config.replicate
+            self.parameters[words] = result.config.parameters
+            self.losses[words][replicate] = math.inf if result.value is None else sign * result.value
+            if result.accuracy is not None:
+                self.accuracies[words][replicate] = result.accuracy
+            if result.record.seconds is not None:
+                self.seconds.append(result.record.seconds)
 
 
 @dataclass(frozen=True)
@@ -73,7 +60,7 @@ class Contest:
     sweep: Sweep
     rules: Rules
     order: tuple[str, ...]
-    """Who takes part, the most promising first."""
+    """Who takes part, the most promising first: by posterior mean, not by the luckiest run."""
     reference: str
     metric: str
     sign: float
@@ -83,17 +70,18 @@ class Contest:
     def of(cls, sweep: Sweep, rules: Rules = RULES, reference: str = STEP8) -> Contest:
         """The contest of a sweep's feasible configurations. Raises FinalsError where there is none."""
         ranking = poll(sweep)
-        metric, sign = ranking.info.metric, -ranking.info.sign
-        board = Board()
-        board.add((trial.record for trial in ranking.trials), metric, sign)
-        finite = {words: found for words, found in board.losses.items() if all(map(math.isfinite, found.values()))}
-        if not finite:
-            raise FinalsError(f"{sweep.path} has no finished run with {metric or 'a metric'}: let it train some first")
+        info = ranking.info
+        promising = believed(info, sweep.config, (trial.record for trial in ranking.trials))
+        if not promising:
+            raise FinalsError(
+                f"{sweep.path} has no finished run with {info.metric or 'a metric'}: let it train some first"
+            )
         known = parse({"base": reference})
-        epochs = parse({"base": next(iter(finite))}).epochs
+        epochs = promising[0].config.epochs
         if epochs < known.epochs and "epochs=" not in reference:  # a sweep of short trainings is compared with one
             known = known.model_copy(update={"epochs": epochs})
-        return cls(sweep, rules, tuple(promising(finite)), known.recipe.words(), metric, sign)
+        order = tuple(each.config.words() for each in promising)
+        return cls(sweep, rules, order, known.recipe.words(), info.metric, -info.sign)
 
     def board(self) -> Board:
         """All that has been trained: in the sweep, and in its finals."""
@@ -128,24 +116,19 @@ class Contest:
         return f"{PREFIX}-{self.sweep.path.split('/')[-1]}-"
 
 
-def promising(results: Results) -> list[str]:
-    """The configurations by the mean of what a sweep measured of each, the best first."""
-    return sorted(results, key=lambda words: fmean(results[words].values()))
-
-
-def play(contest: Contest, work: Callable[[Sweep, int], int], say: Callable[[str], None]) -> int:
+def play(contest: Contest, work: Callable[[Sweep, int], int], enter: Callable[[Stage], None]) -> int:
     """Train what is missing until nothing is; returns 0, or the exit code with which `work` was stopped.
 
     `work` lets agents train all that a sweep has (so many trainings), and returns an exit code. Sweeps that an earlier
-    start left unfinished come first. Raises FinalsError where trainings fail.
+    start left unfinished come first. `enter` is told of every stage before its trainings. Raises FinalsError where
+    trainings fail.
     """
     tried: tuple[tuple[str, int], ...] | None = None
     open_sweeps = [each for each in contest.sweeps() if each.state.lower() in ("running", "pending")]
     while (now := contest.stage(contest.board())).missing:
         if not open_sweeps and now.missing == tried:
             raise FinalsError(f"{len(tried)} trainings of the finals end without a result: see their logs")
-        title = "Final" if now.is_final else f"Round {now.number}"
-        say(f"{title}: {len(now.entrants)} configurations, {len(now.missing)} trainings to go")
+        enter(now)
         if not open_sweeps:
             tried = now.missing
         code = work(open_sweeps.pop(0) if open_sweeps else contest.start(now), len(now.missing))

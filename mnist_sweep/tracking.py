@@ -8,15 +8,17 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import wandb
 
 from mnist_sweep.config import PRESETS, PROJECT, OverBudgetError, RunConfig
+from mnist_sweep.environment import environment
 from mnist_sweep.training.calibration import calibrated_loss
 from mnist_sweep.training.engine import Epoch, Evaluation, Fit
-from mnist_sweep.training.mnist import Split
+from mnist_sweep.training.mnist import SELECTION, Split
 
 OBJECTIVE = "objective"
 """What sweeps minimise: the held-out images' loss after the last epoch, in nats, at its best temperature.
@@ -42,21 +44,46 @@ _SHORT = {
 }
 
 
+@dataclass(frozen=True)
+class Seat:
+    """Which run it is, and where: the same one again where it is there already."""
+
+    entity: str
+    project: str
+    id: str
+    name: str
+    group: str
+    job_type: str
+
+    def options(self) -> dict[str, Any]:
+        """For `wandb.init`. An entity that is not known is the user's own."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+
 class Tracker:
     """One W&B run. Where no server answers, the run is kept on disk and `sync_command` says how to upload it."""
 
     def __init__(
-        self, overrides: Mapping[str, Any], *, project: str = PROJECT, stop: Callable[[], None] | None = None
+        self,
+        overrides: Mapping[str, Any],
+        *,
+        project: str = PROJECT,
+        stop: Callable[[], None] | None = None,
+        seat: Seat | None = None,
     ) -> None:
         """Start a run whose config is what an agent suggests and then `overrides`, as `wandb.init` merges them.
 
-        `stop` is called, in another thread, where the server wants the run to end.
+        `stop` is called, in another thread, where the server wants the run to end. `seat` says which run it is, where
+        neither an agent nor a scheduler does.
         """
         # An agent, or a scheduler that requeues a job, names the run: then the same run goes on.
-        resume: Literal["allow"] | None = "allow" if os.environ.get("WANDB_RUN_ID") else None
+        resume: Literal["allow"] | None = "allow" if seat or os.environ.get("WANDB_RUN_ID") else None
         options: dict[str, Any] = {"config": dict(overrides)}
-        if not (os.environ.get("WANDB_PROJECT") or os.environ.get("WANDB_SWEEP_ID")):
+        if seat is not None:
+            options |= seat.options()
+        elif not (os.environ.get("WANDB_PROJECT") or os.environ.get("WANDB_SWEEP_ID")):
             options["project"] = project
+        self._named = seat is not None
         self._settings = _settings(stop)
         try:
             self.run = wandb.init(**options, resume=resume, settings=self._settings)
@@ -74,7 +101,9 @@ class Tracker:
         self._config = config
         whole = config.model_dump(exclude_none=True)
         self.run.config.update({k: v for k, v in whole.items() if self.suggestion.get(k) != v}, allow_val_change=True)
-        if not self._past_rows:  # a resumed run's configuration does not tell any more what was asked for
+        if not (
+            self._named or self._past_rows
+        ):  # a resumed run's configuration does not tell any more what was asked for
             self.run.name = run_name(self.suggestion, config)
         if config.baseline:
             self.run.tags = (*(self.run.tags or ()), "baseline")
@@ -130,13 +159,12 @@ class Tracker:
     def conclude(self, fit: Fit, split: Split, evaluation: Evaluation, config: RunConfig) -> None:
         """Record the objective, the best epoch, the confusion matrix, the misclassified images and the weights."""
         name, best = split.evaluate_name, fit.best
-        # A row of its own after the last epoch: a sweep sees one number of a run, and none of a run that is under way.
-        self.run.log({OBJECTIVE: calibrated_loss(evaluation.logits, split.evaluate.labels.cpu())})
+        if name == SELECTION:  # nothing is chosen by the test images
+            # A row of its own after the last epoch: a sweep sees one number of a run, and none of one under way.
+            self.run.log({OBJECTIVE: calibrated_loss(evaluation.logits, split.evaluate.labels.cpu())})
         self.run.summary.update(
-            {
-                "complete": True,
-                f"best/{name}/accuracy": best.accuracy,
-                "best/epoch": best.epoch,
+            _ended(name, best.accuracy, best.epoch)
+            | {
                 f"{name}/confusion": _confusion(split, evaluation),
                 f"{name}/misclassified": _misclassified(split, evaluation),
             }
@@ -155,9 +183,14 @@ class Tracker:
             artifact.add_file(str(weights))
             self.run.log_artifact(artifact)
 
-    def diverged(self, epoch: int) -> None:
-        """Record that the loss was not finite in `epoch`, which logs no metric."""
-        self.run.summary.update({"diverged": True, "reason": f"the loss was not finite in epoch {epoch}"})
+    def restate(self, name: str, accuracy: float, best: float, best_epoch: int) -> None:
+        """Record what another run had come to: its accuracies on `val` or `test`, at its end and at its best."""
+        self.run.summary.update({f"{name}/accuracy": accuracy} | _ended(name, best, best_epoch))
+
+    def diverged(self, epoch: int | None = None) -> None:
+        """Record that the loss was not finite (in `epoch`, where that is known), which logs no metric."""
+        where = "" if epoch is None else f" in epoch {epoch}"
+        self.run.summary.update({"diverged": True, "reason": f"the loss was not finite{where}"})
 
     def finish(self, exit_code: int = 0, *, again: Path | None = None) -> None:
         """End the run. With `again`, its checkpoint, it is to go on later: the server hands its trial out again."""
@@ -209,6 +242,16 @@ class Tracker:
         return f"wandb sync {Path(self.run.dir).parent}" if self.run.offline else None
 
 
+def note(seat: Seat, config: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
+    """A run that trains nothing: what it says takes the place of what it said before."""
+    with environment({"WANDB_SILENT": "true", "WANDB_SWEEP_ID": None}):
+        settings = wandb.Settings(console="off", silent=True)
+        with wandb.init(**seat.options(), config=dict(config), resume="allow", settings=settings) as run:
+            run.config.update(dict(config), allow_val_change=True)
+            run.summary.update(dict(summary))
+        wandb.teardown()
+
+
 def run_name(suggestion: Mapping[str, Any], config: RunConfig) -> str:
     """What was asked for, in short, and the size: `lr0.12-d0.03-a0.8-9412p`."""
     named = {*suggestion, *re.findall(r"(\w+)=", str(suggestion.get("base", "")))}
@@ -225,6 +268,10 @@ def _settings(stop: Callable[[], None] | None) -> wandb.Settings:
     """A server that stays away must not hold a run for hours (older clients do not know every setting)."""
     wanted: dict[str, Any] = {"init_timeout": 30, "finish_timeout": 120, "stop_fn": stop}
     return wandb.Settings(**{k: v for k, v in wanted.items() if k in wandb.Settings.model_fields})
+
+
+def _ended(name: str, best: float, best_epoch: int) -> dict[str, Any]:
+    return {"complete": True, f"best/{name}/accuracy": best, "best/epoch": best_epoch}
 
 
 def _budget(parameters: int, limit: int) -> dict[str, Any]:

@@ -6,19 +6,19 @@ import argparse
 from typing import TYPE_CHECKING
 
 from mnist_sweep.commands.speech import say
-from mnist_sweep.config import PROJECT, parse
+from mnist_sweep.config import PROJECT
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from mnist_sweep.finals import Contest, Outcome, Standing
-    from mnist_sweep.search.contest import Paired
+    from mnist_sweep.search.contest import Paired, Stage
 
 
 def finals(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from mnist_sweep import agents, connect
+    from mnist_sweep import agents, choice, connect
     from mnist_sweep import finals as playing
     from mnist_sweep.commands.sweeps import work
     from mnist_sweep.training import mnist
@@ -28,18 +28,24 @@ def finals(arguments: argparse.Namespace) -> int:
     mnist.fetch(say)
     with connect.server(say):
         contest = playing.Contest.of(agents.find(arguments.sweep, PROJECT), rules, arguments.reference)
-        code = playing.play(
-            contest, lambda sweep, count: work(sweep, None, arguments.agents, console), lambda line: console.print(line)
-        )
+
+        def enter(now: Stage) -> None:
+            title = "Final" if now.is_final else f"Round {now.number}"
+            console.print(f"{title}: {len(now.entrants)} configurations, {len(now.missing)} trainings to go")
+            choice.keep(contest, now)
+
+        code = playing.play(contest, lambda sweep, count: work(sweep, None, arguments.agents, console), enter)
         if code:
             console.print(f"To go on: mnist-sweep finals {arguments.sweep}")
             return code
         board = contest.board()
         outcome = playing.conclude(contest, board)
+        choice.keep(contest, contest.stage(board), outcome)
         console.print(table(contest, outcome), soft_wrap=False)
         console.print(verdict(contest, outcome, sum(board.seconds) / max(len(board.seconds), 1)))
-        best = parse({"base": winner(outcome).words})
-        console.print(f"Next:  {best.command().replace('mnist-sweep train', 'mnist-sweep confirm --seeds=20')}")
+        *place, identifier = contest.sweep.path.split("/")
+        name = "/".join([*place, f"{playing.PREFIX}-{identifier}"])
+        console.print(f"Next:  mnist-sweep confirm {name} --seeds=20 --agents={arguments.agents}")
     return 0
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from mnist_sweep import flags
 from mnist_sweep.commands.speech import say
-from mnist_sweep.config import parse
+from mnist_sweep.config import PROJECT, ConfigError, RunConfig, parse
+
+if TYPE_CHECKING:
+    from mnist_sweep.choice import Choice
+    from mnist_sweep.confirm import Reported
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -24,13 +30,22 @@ def train(arguments: argparse.Namespace) -> int:
         return training.run(overrides)
 
 
+MACHINE = ("device", "precision", "threads")
+"""Fields that may stand beside a sweep whose choice is confirmed."""
+
+
 def confirm(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from mnist_sweep import choice, connect
     from mnist_sweep import confirm as confirming
     from mnist_sweep.display import percent
+    from mnist_sweep.environment import environment
 
-    config = parse(flags.given(arguments))
+    fields, mode = flags.given(arguments), os.environ.get("WANDB_MODE")
+    config, chosen = parse(fields), None
+    if arguments.sweep is not None and (others := [name for name in fields if name not in MACHINE]):
+        raise ConfigError(f"{', '.join(others)} beside {arguments.sweep}: confirm takes a sweep's choice or fields")
     from mnist_sweep.training import mnist
 
     mnist.fetch(say)
@@ -41,19 +56,53 @@ def confirm(arguments: argparse.Namespace) -> int:
         words = "diverged" if result.diverged else f"test {percent(result.accuracy)}  ({best})"
         console.print(f"seed {result.seed:2}  {words}  {result.seconds:.0f} s")
 
-    seeds = range(arguments.seeds)
-    results = confirming.confirm(config, seeds, processes=arguments.agents, file=arguments.file, on_result=show_seed)
+    with ExitStack() as stack:
+        server = None
+        if arguments.sweep is not None:
+            with environment({"WANDB_MODE": None}):  # it says where runs go; a sweep is read from its server
+                server = stack.enter_context(connect.server(say))
+                chosen = choice.choose(arguments.sweep, PROJECT)
+            config = parse({"base": chosen.config.words(), **fields})
+            console.print(f"Chosen by {chosen.identifier}: {chosen.config.words()}")
+        elif mode not in ("offline", "disabled"):
+            server = stack.enter_context(connect.running(say))
+        reported = None
+        if mode == "offline" or (server is not None and mode != "disabled"):
+            reported = _reported(config, chosen)
+            if mode != "offline":
+                reported = reported.looked_up()
+        results = confirming.confirm(
+            config,
+            range(arguments.seeds),
+            processes=arguments.agents,
+            file=arguments.file,
+            on_result=show_seed,
+            reported=reported,
+        )
     told = confirming.summarise(results)
     if told.seeds == 1:
         console.print(f"{config.parameters:,} parameters, one seed: test {percent(told.mean)}; more seeds say how sure")
-        return 0
-    console.print(
-        f"{config.parameters:,} parameters, {told.seeds} seeds: test {percent(told.mean)} "
-        f"± {100 * told.interval:.2f} (95 % interval of the mean), deviation {100 * told.deviation:.2f}, "
-        f"from {percent(told.lowest)} to {percent(told.highest)}, "
-        f"{told.at_target} of {told.seeds} at {percent(confirming.TARGET)} or over"
-    )
+    else:
+        console.print(
+            f"{config.parameters:,} parameters, {told.seeds} seeds: test {percent(told.mean)} "
+            f"± {100 * told.interval:.2f} (95 % interval of the mean), deviation {100 * told.deviation:.2f}, "
+            f"from {percent(told.lowest)} to {percent(told.highest)}, "
+            f"{told.at_target} of {told.seeds} at {percent(confirming.TARGET)} or over"
+        )
+    if reported is not None and reported.url:
+        console.print(f"Runs: {reported.url}")
     return 0
+
+
+def _reported(config: RunConfig, chosen: Choice | None) -> Reported:
+    """Where the seeds' runs belong: to the project of what chose them, else to the user's own."""
+    from mnist_sweep import confirm as confirming
+
+    if chosen is None:
+        entity, project = os.environ.get("WANDB_ENTITY", ""), os.environ.get("WANDB_PROJECT") or PROJECT
+        return confirming.Reported(entity, project, confirming.group(config))
+    entity, project, _ = chosen.sweep.path.split("/")
+    return confirming.Reported(entity, project, confirming.group(config, chosen.identifier), chosen.origin())
 
 
 def show(arguments: argparse.Namespace) -> int:

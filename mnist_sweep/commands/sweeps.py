@@ -48,7 +48,7 @@ def sweep(arguments: argparse.Namespace) -> int:
         code = work(found, min(limits, default=None), arguments.agents, console)
         live.conclude(found, console)
         console.print(f"Go on:        mnist-sweep sweep {found.path}", highlight=False, soft_wrap=True)
-        console.print(f"What is best: mnist-sweep finals {found.path}", highlight=False, soft_wrap=True)
+        console.print(f"Next:         mnist-sweep finals {found.path}", highlight=False, soft_wrap=True)
         if server.shared:
             console.print("The local server ends with its last command; `mnist-sweep server` opens these pages again.")
     return code

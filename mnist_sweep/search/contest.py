@@ -52,6 +52,9 @@ class Stage:
 def stage(results: Results, order: Sequence[str], rules: Rules, *, reference: str | None = None) -> Stage:
     """The first round with something left to train; the final where nothing is.
 
+    A round is decided by the means over its replicates. One replicate each is one number each, and decides nothing but
+    who failed: the order, which has seen more, stands.
+
     Args:
         order: who takes part, the most promising first.
         reference: whom the finalists are compared with, in the final alone.
@@ -63,9 +66,14 @@ def stage(results: Results, order: Sequence[str], rules: Rules, *, reference: st
         if missing := _missing(results, field, replicates):
             return Stage(number, False, tuple(field), missing)
         # a sort is stable: who is equal stays in order
-        field.sort(key=lambda entrant: mean(results[entrant], replicates))
+        field.sort(key=lambda entrant: _standing(results[entrant], replicates))
     final = [*field[:2], *([reference] if reference is not None and reference not in field[:2] else [])]
     return Stage(len(rules.rounds) + 1, True, tuple(final), _missing(results, final, rules.final))
+
+
+def _standing(losses: Mapping[int, float], replicates: Sequence[int]) -> float:
+    found = mean(losses, replicates)
+    return found if len(replicates) > 1 or math.isinf(found) else 0.0
 
 
 def _missing(results: Results, field: Sequence[str], replicates: Sequence[int]) -> tuple[tuple[str, int], ...]:

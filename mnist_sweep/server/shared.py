@@ -58,6 +58,18 @@ def server(folder: Path, say: Callable[[str], None]) -> Iterator[launch.Facts]:
         child.process.wait(launch.START_SECONDS)  # it ends by itself; nobody shall meet half of it
 
 
+@contextmanager
+def found(folder: Path) -> Iterator[launch.Facts | None]:
+    """The folder's server if there is one, which then does not end as long as the context lasts; none is started."""
+    if launch.announced(folder) is None:
+        yield None
+        return
+    with using(folder):
+        with FileLock(folder / "users.lock"):
+            facts = launch.announced(folder)
+        yield facts if facts is not None and launch.proves(facts) else None
+
+
 def anybody(folder: Path) -> bool:
     """Whether a program uses the folder's server. What the dead left is cleared away."""
     for path in (folder / "users").glob("*.lock"):

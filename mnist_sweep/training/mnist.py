@@ -48,6 +48,10 @@ UNREADABLE = (EOFError, HTTPException, tarfile.TarError, zlib.error)
 """What a broken download raises."""
 
 
+SELECTION = "val"
+"""What a split calls images that were held out for choosing."""
+
+
 class DataError(UserError, RuntimeError):
     """MNIST could not be had; the message is one line for people."""
 
@@ -104,7 +108,7 @@ def _selection_split(folder: Path, fold: int) -> Split:
     index = chosen.nonzero().squeeze(1)
     rest = (~chosen).nonzero().squeeze(1)
     train = Images(everything.images[rest], everything.labels[rest])
-    return Split(train, Images(everything.images[index], everything.labels[index]), "val", index)
+    return Split(train, Images(everything.images[index], everything.labels[index]), SELECTION, index)
 
 
 def confirmation_split() -> Split:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +26,14 @@ class House:
     home: Path
     env: dict[str, str]
 
-    def run(self, *command: str, timeout: float = 240, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, timeout: float = 240, check: bool = True, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run `mnist-sweep`, `wandb` or `python` of this environment, in the home folder."""
         done = subprocess.run(
             [str(BIN / command[0]), *command[1:]],
             cwd=self.home,
-            env=self.env,
+            env=self.env | dict(env or {}),
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -53,21 +56,31 @@ def mnist_folder() -> Path:
 @pytest.fixture
 def house(tmp_path: Path, mnist_folder: Path) -> House:
     """A new user: no login, no network to W&B, an empty home; MNIST is where it is."""
+    return new_house(tmp_path, mnist_folder)
+
+
+def new_house(folder: Path, mnist_folder: Path) -> House:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB_", "XDG_", "MNIST_SWEEP"))}
     env |= {
-        "HOME": str(tmp_path),
+        "HOME": str(folder),
         "PATH": f"{BIN}{os.pathsep}{env['PATH']}",
         "MNIST_SWEEP_DATA": str(mnist_folder),
         "PYTHONPATH": str(ROOT),
         "COLUMNS": "160",
         "OMP_NUM_THREADS": "1",  # several threads of one trial wait for each other on a machine that runs other tests
     }
-    return House(tmp_path, env)
+    return House(folder, env)
 
 
 @pytest.fixture
 def served(house: House) -> Iterator[House]:
     """A house in which `mnist-sweep server` runs and the wandb client is pointed to it, as README.md says."""
+    with serving(house):
+        yield house
+
+
+@contextmanager
+def serving(house: House) -> Iterator[None]:
     server = ServerProcess(house.home / "server", env=house.env, program=("-m", "mnist_sweep.cli", "server"))
     facts = server.start()
     house.env |= {
@@ -76,5 +89,5 @@ def served(house: House) -> Iterator[House]:
         "WANDB_ERROR_REPORTING": "false",
         "MNIST_SWEEP_SERVER": str(server.data),
     }
-    yield house
+    yield
     server.stop()

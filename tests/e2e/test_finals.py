@@ -82,7 +82,7 @@ def test_finals_are_played_broken_off_and_gone_on_with(served: House) -> None:
     assert re.search(r"^Best:  .*max_lr=0\.[15]", done.stdout, re.MULTILINE)
     assert re.search(r"^ +(better than|worse than|a tie with) the reference \(.*c1=1", done.stdout, re.MULTILINE)
     assert re.search(r"would change who leads with a probability of \d+%", done.stdout)
-    assert "Next:  mnist-sweep confirm --seeds=20 --c1=1 " in done.stdout
+    assert f"Next:  mnist-sweep confirm local/mnist-sweep/finals-{sweep} --seeds=20 --agents=2\n" in done.stdout
 
     again = served.run(*command)  # nothing is left to train
     assert trained(served) == after

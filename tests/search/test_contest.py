@@ -9,7 +9,7 @@ import pytest
 from mnist_sweep.search import contest
 from mnist_sweep.search.contest import Round, Rules, Stage, paired, stage, worth
 
-RULES = Rules((Round(4, 1), Round(2, 3)), fresh=2)
+RULES = Rules((Round(4, 2), Round(2, 3)), fresh=2)
 ORDER = ["a", "b", "c", "d", "e"]
 
 
@@ -40,16 +40,16 @@ def test_rounds_halve_the_field_and_the_final_is_fresh() -> None:
         (2, False, ("b", "d")),
         (3, True, ("b", "d", "step8")),
     ]
-    assert stages[1].missing == (("b", 1), ("d", 1), ("b", 2), ("d", 2))  # replicate 0 is there
+    assert stages[1].missing == (("b", 2), ("d", 2))  # replicates 0 and 1 are there
     assert stages[2].missing == tuple((entrant, r) for r in (3, 4) for entrant in ("b", "d", "step8"))
-    assert sum(map(len, results.values())) == 4 + 4 + 6
+    assert sum(map(len, results.values())) == 8 + 2 + 6
     over = stage(results, ORDER, RULES, reference="step8")
     assert (over.is_final, over.missing, over.entrants) == (True, (), ("b", "d", "step8"))
 
 
 def test_what_is_there_is_not_trained_again() -> None:
     now = stage({"a": {0: 1.0}, "c": {0: 2.0, 1: 3.0}}, ORDER, RULES)
-    assert now.missing == (("b", 0), ("d", 0))
+    assert now.missing == (("b", 0), ("d", 0), ("a", 1), ("b", 1), ("d", 1))
 
 
 def test_later_results_do_not_change_an_earlier_round() -> None:
@@ -59,9 +59,17 @@ def test_later_results_do_not_change_an_earlier_round() -> None:
     assert stage(results, ORDER, RULES, reference="step8").entrants == ("b", "d", "step8")
 
 
-def test_a_training_that_diverges_loses() -> None:
-    stages, _ = play(LOSSES | {"b": dict.fromkeys(range(5), math.inf)})
-    assert stages[1].entrants == ("d", "a")
+def test_one_replicate_each_does_not_overrule_the_order() -> None:
+    stages, _ = play(LOSSES, Rules((Round(4, 1), Round(2, 3)), fresh=2))
+    assert stages[1].entrants == ("a", "b")  # d's one number is better than a's
+    assert stages[2].entrants[:2] == ("b", "a")  # means over three decide
+
+
+@pytest.mark.parametrize("replicates", [1, 2])
+def test_a_training_that_diverges_loses(replicates: int) -> None:
+    losses = LOSSES | {"b": dict.fromkeys(range(5), math.inf)}
+    stages, _ = play(losses, Rules((Round(4, replicates), Round(2, 3)), fresh=2))
+    assert "b" not in stages[1].entrants
 
 
 def test_fewer_entrants_than_places() -> None:
