@@ -73,3 +73,60 @@ def test_resumed_forked_and_rewound_runs_are_whole_and_can_be_synced_whole(runni
         }, project
         assert found["branch"]["values"] == [0, 1, 2, 3, 4, 100, 101, 102], project
         assert found["trunk"]["values"] == [0, 1, 2, 3, 4, 5, 6, 200], project
+
+
+PARTS = """
+import json, os, wandb
+with wandb.init(project="parts", id="table") as run:
+    table = wandb.Table(columns=["a"], log_mode="INCREMENTAL")
+    for value in range(3):
+        table.add_data(value)
+        run.log({"rows": table})
+for part in range(3):
+    with wandb.init(project="parts", id=f"part{part}", group="together") as run:
+        shared = wandb.Artifact("shared", "dataset")
+        with shared.new_file(f"{part}.txt") as file:
+            file.write(str(part))
+        (run.upsert_artifact if part < 2 else run.finish_artifact)(shared)
+with wandb.init(project="parts", id="maker") as run:
+    for value in range(3):
+        net = wandb.Artifact("net", "model")
+        with net.new_file("w.txt") as file:
+            file.write(str(value))
+        run.log_artifact(net)
+with wandb.init(project="parts", id="taker"):
+    pass
+api = wandb.Api()
+api.run("local/parts/taker").log_artifact(api.artifact("local/parts/net:v1"))
+
+api = wandb.Api()
+increments = api.artifact("local/parts/run-table-incr-rows:latest")
+names = sorted(increments.manifest.entries)
+shared = api.artifact("local/parts/shared:latest")
+folder = shared.download()
+def versions(**order):
+    return [artifact.version for artifact in api.artifacts("model", "local/parts/net", **order)]
+print(json.dumps({
+    "table": increments.get(names[-2].removesuffix(".table.json")).data,
+    "digests": [each.digest == each.manifest.digest() for each in (increments, shared)],
+    "shared": {name: open(os.path.join(folder, name)).read() for name in sorted(os.listdir(folder))},
+    "size": [shared.size, shared.file_count],
+    "made": [[found.name for found in api.run(f"local/parts/{run}").logged_artifacts()] for run in ("part1", "taker")],
+    "maker": api.artifact("local/parts/net:v1").logged_by().id,
+    "latest": api.artifact("local/parts/net:latest").version,
+    "orders": [versions(), versions(order="+created_at"), versions(order="-versionIndex")],
+}))
+"""
+
+
+def test_parts_of_artifacts_make_a_whole(running: Running) -> None:
+    assert running.python(PARTS) == {
+        "table": [[0], [1], [2]],
+        "digests": [True, True],
+        "shared": {"0.txt": "0", "1.txt": "1", "2.txt": "2"},
+        "size": [3, 3],
+        "made": [["shared:v0"], ["net:v1"]],
+        "maker": "maker",
+        "latest": "v2",
+        "orders": [["v2", "v1", "v0"], ["v0", "v1", "v2"], ["v2", "v1", "v0"]],
+    }

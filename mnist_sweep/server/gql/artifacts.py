@@ -8,7 +8,7 @@ from mnist_sweep.server.gql.connection import slice_page
 from mnist_sweep.server.gql.projects import named, named_run
 from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
 from mnist_sweep.server.jsonedge import as_object, dumps
-from mnist_sweep.server.store import artifacts, collections, projects, runs
+from mnist_sweep.server.store import artifacts, collections, manifests, projects, runs
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
 
@@ -88,7 +88,7 @@ def artifact_memberships(source: sqlite3.Row, context: Context) -> dict[str, Any
 
 @field("Artifact", "currentManifest")
 def current_manifest(source: sqlite3.Row, context: Context) -> sqlite3.Row | None:
-    return artifacts.manifest(context.db, source["id"])
+    return manifests.find(context.db, source["id"])
 
 
 @field("Artifact", "files")
@@ -167,7 +167,7 @@ def create_artifact(context: Context, input: dict[str, Any]) -> dict[str, Any]:
         db,
         collection["id"],
         digest=input["digest"],
-        reuse=bool(input.get("enableDigestDeduplication")),
+        reuse=bool(input.get("enableDigestDeduplication")) or not input.get("clientID"),
         aliases=[alias["alias"] for alias in input.get("aliases") or []],
         tags=[tag["tagName"] for tag in input.get("tags") or []],
         digest_algorithm=input.get("digestAlgorithm"),
@@ -176,6 +176,7 @@ def create_artifact(context: Context, input: dict[str, Any]) -> dict[str, Any]:
         ttl_seconds=input.get("ttlDurationSeconds"),
         history_step=input.get("historyStep"),
         client_id=input.get("clientID"),
+        distributed_id=input.get("distributedID"),
         run_id=None if run is None else run["id"],
     )
     return {"artifact": artifacts.by_id(db, key)}
@@ -190,14 +191,14 @@ def create_artifact_manifest(context: Context, input: dict[str, Any]) -> dict[st
         input.get("digest"),
         input.get("type") or "FULL",
     )
-    return {"artifactManifest": artifacts.manifest_by_id(context.db, key)}
+    return {"artifactManifest": manifests.by_id(context.db, key)}
 
 
 @mutation("updateArtifactManifest")
 def update_artifact_manifest(context: Context, input: dict[str, Any]) -> dict[str, Any]:
-    row = artifacts.manifest_by_id(context.db, ids.decode("ArtifactManifest", input["artifactManifestID"]))
-    artifacts.put_manifest(context.db, row["artifact_id"], row["name"], input.get("digest"), row["type"])
-    return {"artifactManifest": artifacts.manifest_by_id(context.db, row["id"])}
+    row = manifests.by_id(context.db, ids.decode("ArtifactManifest", input["artifactManifestID"]))
+    artifacts.update_manifest(context.db, row, input.get("digest"))
+    return {"artifactManifest": manifests.by_id(context.db, row["id"])}
 
 
 @mutation("createArtifactFiles")

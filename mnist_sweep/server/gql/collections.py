@@ -108,9 +108,14 @@ def aliases(
 
 @_both("artifacts")
 def versions(
-    source: sqlite3.Row, context: Context, after: str | None = None, first: int | None = None, **_: Any
+    source: sqlite3.Row,
+    context: Context,
+    after: str | None = None,
+    first: int | None = None,
+    order: str | None = None,
+    filters: str | None = None,
 ) -> dict[str, Any]:
-    found = slice_page(collections.members(context.db, source["id"]), after, first)
+    found = slice_page(collections.members(context.db, source["id"], filters, order), after, first)
     for edge in found["edges"]:
         member = edge["node"]
         edge["version"] = f"v{member['version']}"

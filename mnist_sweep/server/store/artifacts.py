@@ -11,12 +11,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from mnist_sweep.server import jsonedge
-from mnist_sweep.server.store import collections, runs
+from mnist_sweep.server.store import collections, manifests, runs
 from mnist_sweep.server.store.blobs import Blobs
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
-
-_MANIFEST_LIMIT = 100_000_000
 
 
 def create(
@@ -31,23 +29,21 @@ def create(
 ) -> int:
     """A pending artifact; returns its row id.
 
-    The same `client_id` again gives the same artifact, and with `reuse` so does the digest of a committed one.
+    The same `client_id` again gives the same artifact, as does the `distributed_id` of a pending one. With `reuse`, so
+    does the digest of a committed one: it then counts as an output of this run, too, and gets the aliases.
     """
-    row = None
-    if columns.get("client_id"):
-        row = db.execute(
-            "SELECT id FROM artifacts WHERE client_id = ? AND collection_id = ?",
-            (columns["client_id"], collection_id),
-        ).fetchone()
-    if row is None and reuse:
-        row = db.execute(
-            "SELECT id FROM artifacts WHERE collection_id = ? AND digest = ? AND state = 'COMMITTED' ORDER BY id DESC",
-            (collection_id, digest),
-        ).fetchone()
-        if row is not None:
-            collections.set_aliases(db, collection_id, row[0], [collections.LATEST, *aliases])
-    if row is not None:
-        return int(row[0])
+    known = _known(db, collection_id, digest if reuse else None, columns)
+    if known is not None:
+        if columns.get("run_id") not in (None, known["run_id"]):
+            output = (columns["run_id"], known["id"])
+            db.execute("INSERT OR IGNORE INTO artifact_outputs (run_id, artifact_id) VALUES (?, ?)", output)
+        if known["state"] == "PENDING":
+            wanted = list(dict.fromkeys([*json.loads(known["aliases"]), *aliases]))
+            db.execute("UPDATE artifacts SET aliases = ? WHERE id = ?", (jsonedge.dumps(wanted), known["id"]))
+        elif known["client_id"] != columns.get("client_id"):
+            latest = [collections.LATEST] if columns.get("client_id") else []  # one that is sent, not only named
+            collections.set_aliases(db, collection_id, known["id"], [*latest, *aliases])
+        return int(known["id"])
     moment = now()
     values = {
         "collection_id": collection_id,
@@ -65,6 +61,19 @@ def create(
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
+
+
+def _known(db: sqlite3.Connection, collection_id: int, digest: str | None, columns: dict[str, Any]) -> Any:
+    same = {
+        "client_id = ?": columns.get("client_id"),
+        "state = 'PENDING' AND distributed_id = ?": columns.get("distributed_id"),
+        "state = 'COMMITTED' AND digest = ?": digest,
+    }
+    for condition, value in same.items():
+        select = f"SELECT * FROM artifacts WHERE collection_id = ? AND {condition} ORDER BY id DESC"
+        if value and (row := db.execute(select, (collection_id, value)).fetchone()) is not None:
+            return row
+    return None
 
 
 def by_id(db: sqlite3.Connection, artifact_id: int) -> sqlite3.Row:
@@ -93,7 +102,9 @@ def update(db: sqlite3.Connection, artifact_id: int, tags: list[str], **fields: 
 def made_by(db: sqlite3.Connection, run_id: int) -> list[sqlite3.Row]:
     """The versions that a run logged, the oldest first."""
     return db.execute(
-        "SELECT * FROM artifacts WHERE run_id = ? AND state = 'COMMITTED' ORDER BY id", (run_id,)
+        "SELECT * FROM artifacts WHERE state = 'COMMITTED' AND (run_id = ?1"
+        " OR id IN (SELECT artifact_id FROM artifact_outputs WHERE run_id = ?1)) ORDER BY id",
+        (run_id,),
     ).fetchall()
 
 
@@ -128,31 +139,16 @@ def _open(db: sqlite3.Connection, artifact_id: int) -> None:
         raise BadRequest("this artifact version is committed and cannot change any more")
 
 
-def put_manifest(db: sqlite3.Connection, artifact_id: int, name: str, digest: str | None, type_name: str) -> int:
-    """Announce (or replace) an artifact's manifest; returns its row id."""
+def put_manifest(db: sqlite3.Connection, artifact_id: int, name: str, digest: str | None, kind: str) -> int:
+    """Announce a pending artifact's manifest; returns its row id."""
     _open(db, artifact_id)
-    return int(
-        db.execute(
-            "INSERT INTO manifests (artifact_id, name, digest, type) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (artifact_id, type) DO UPDATE SET name = excluded.name, digest = excluded.digest"
-            " RETURNING id",
-            (artifact_id, name, digest, type_name),
-        ).fetchone()[0]
-    )
+    return manifests.announce(db, artifact_id, name, digest, kind)
 
 
-def manifest_by_id(db: sqlite3.Connection, manifest_id: int) -> sqlite3.Row:
-    row: sqlite3.Row | None = db.execute("SELECT * FROM manifests WHERE id = ?", (manifest_id,)).fetchone()
-    if row is None:
-        raise NotFound("no such artifact manifest")
-    return row
-
-
-def manifest(db: sqlite3.Connection, artifact_id: int) -> sqlite3.Row | None:
-    row: sqlite3.Row | None = db.execute(
-        "SELECT * FROM manifests WHERE artifact_id = ? ORDER BY id DESC", (artifact_id,)
-    ).fetchone()
-    return row
+def update_manifest(db: sqlite3.Connection, manifest: sqlite3.Row, digest: str | None) -> None:
+    """Announce another digest of a pending artifact's manifest."""
+    _open(db, manifest["artifact_id"])
+    db.execute("UPDATE manifests SET digest = ? WHERE id = ?", (digest, manifest["id"]))
 
 
 def announce_file(db: sqlite3.Connection, artifact_id: int, name: str, digest: str) -> sqlite3.Row:
@@ -176,33 +172,18 @@ def commit(db: sqlite3.Connection, blobs: Blobs, artifact_id: int) -> None:
     artifact = by_id(db, artifact_id)
     if artifact["state"] == "COMMITTED":
         return
-    size = 0
-    contents = _contents(db, blobs, artifact_id)
-    for name, entry in contents.items():
-        size += _settle(db, artifact_id, name, entry)
     collection_id = artifact["collection_id"]
+    latest = collections.member(db, collection_id, collections.LATEST)
+    entries, merged = manifests.complete(db, blobs, artifact_id, None if latest is None else latest["artifact_id"])
+    size = sum(_settle(db, artifact_id, name, entry) for name, entry in entries.items())
+    known = artifact["digest_algorithm"] in (None, "MANIFEST_MD5")
+    digest = manifests.digest(entries) if merged and known else artifact["digest"]
     db.execute(
-        "UPDATE artifacts SET state = 'COMMITTED', size = ?, file_count = ?, updated_at = ? WHERE id = ?",
-        (size, len(contents), now(), artifact_id),
+        "UPDATE artifacts SET state = 'COMMITTED', digest = ?, size = ?, file_count = ?, updated_at = ? WHERE id = ?",
+        (digest, size, len(entries), now(), artifact_id),
     )
     collections.join(db, collection_id, artifact_id)
     collections.set_aliases(db, collection_id, artifact_id, [collections.LATEST, *json.loads(artifact["aliases"])])
-
-
-def _contents(db: sqlite3.Connection, blobs: Blobs, artifact_id: int) -> dict[str, Any]:
-    row = manifest(db, artifact_id)
-    if row is None or row["blob"] is None:
-        raise BadRequest("the artifact's manifest has not been uploaded")
-    if row["size"] > _MANIFEST_LIMIT:
-        raise BadRequest(f"the artifact's manifest has {row['size']} bytes, over {_MANIFEST_LIMIT}")
-    try:
-        contents = jsonedge.loads(blobs.path(row["blob"]).read_bytes())["contents"]
-        if not all(isinstance(entry, dict) for entry in contents.values()):
-            raise TypeError
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise BadRequest("the artifact's manifest is not a JSON object with contents") from None
-    assert isinstance(contents, dict)
-    return contents
 
 
 def _settle(db: sqlite3.Connection, artifact_id: int, name: str, entry: dict[str, Any]) -> int:

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from mnist_sweep.server import jsonedge
-from mnist_sweep.server.store import projects
+from mnist_sweep.server.store import filters, projects
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
 from mnist_sweep.server.store.projects import check_name
@@ -119,10 +119,16 @@ def tags(row: sqlite3.Row) -> list[str]:
 # Members
 
 
-def members(db: sqlite3.Connection, collection_id: int) -> list[sqlite3.Row]:
-    """A collection's memberships, the newest version first."""
+def members(
+    db: sqlite3.Connection, collection_id: int, conditions: str | None = None, order: str | None = None
+) -> list[sqlite3.Row]:
+    """A collection's memberships that a filter admits, in such an order (`filters`), the newest version first."""
+    where, values = filters.where(conditions, filters.VERSION_FIELDS)
+    sort, sort_values = filters.order(order or "-version_index", filters.VERSION_FIELDS, "memberships.id")
     return db.execute(
-        "SELECT * FROM memberships WHERE collection_id = ? ORDER BY version DESC", (collection_id,)
+        "SELECT memberships.* FROM memberships JOIN artifacts ON artifacts.id = artifact_id"
+        f" WHERE memberships.collection_id = ? AND {where} ORDER BY {sort}",
+        (collection_id, *values, *sort_values),
     ).fetchall()
 
 

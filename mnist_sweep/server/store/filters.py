@@ -1,4 +1,4 @@
-"""W&B's filters and orders for runs and sweeps, as SQL.
+"""W&B's filters and orders for runs, sweeps and versions of artifacts, as SQL.
 
 Filters are written like MongoDB's: `{"$and": [{"state": "finished"}, {"summary_metrics.loss": {"$lt": 0.1}}]}`
 (https://docs.wandb.ai/models/ref/python/public-api/api, method `runs`). Names and values reach the database as bound
@@ -46,6 +46,17 @@ SWEEP_FIELDS: dict[str, str] = {
     "created_at": "sweeps.created_at",
     "updated_at": "sweeps.updated_at",
 }
+VERSION_FIELDS: dict[str, str] = {
+    "state": "artifacts.state",
+    "digest": "artifacts.digest",
+    "description": "artifacts.description",
+    "size": "artifacts.size",
+    "file_count": "artifacts.file_count",
+    "tags": "artifacts.tags",
+    "version_index": "memberships.version",
+    "created_at": "memberships.created_at",
+    "updated_at": "artifacts.updated_at",
+}
 _COMPARE = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _DEPTH = 20
 _CLAUSES = 500
@@ -70,21 +81,22 @@ def where(text: str | None, fields: Mapping[str, str] = RUN_FIELDS) -> Sql:
     return sql, values
 
 
-def order(text: str | None) -> Sql:
+def order(text: str | None, fields: Mapping[str, str] = RUN_FIELDS, key: str = "runs.id") -> Sql:
     """The SQL order for `-summary_metrics.loss`, `+created_at`, several with commas between them.
 
-    Runs without the value, or with one that is not a number beside numbers, come last either way.
+    Those without the value, or with one that is not a number beside numbers, come last either way. The newest come
+    first where nothing is said; `key` is the column that settles a tie.
     """
     parts, values = [], []
     for part in (text or "-created_at").split(",")[:8]:
-        key = part.strip()
-        direction = "DESC" if key.startswith("-") else "ASC"
-        expression, bound = _expression(key.lstrip("+- "), RUN_FIELDS)
+        name = part.strip()
+        direction = "DESC" if name.startswith("-") else "ASC"
+        expression, bound = _expression(name.lstrip("+- "), fields)
         kind = f"CASE WHEN {_NUMERIC.format(expression)} THEN 0 WHEN {expression} IS NOT NULL THEN 1 ELSE 2 END"
         parts += [kind, f"{expression} {direction}"]
         values += bound * 3
         last = direction
-    return f"{', '.join(parts)}, runs.id {last}", values
+    return f"{', '.join(parts)}, {key} {last}", values
 
 
 def _all(condition: Any, fields: Mapping[str, str], depth: int) -> Sql:
@@ -120,7 +132,7 @@ def _compare(key: str, operator: str, operand: Any, fields: Mapping[str, str], d
         sql, values = _one(key, operand, fields, depth + 1)
         return f"NOT {sql}", values
     if _plain(key) == "tags" and "tags" in fields:
-        return _compare_tags(operator, operand)
+        return _compare_tags(fields["tags"], operator, operand)
     expression, bound = _expression(key, fields)
     if operator in ("$eq", "$ne"):
         word = "IS" if operator == "$eq" else "IS NOT"
@@ -143,8 +155,8 @@ def _compare(key: str, operator: str, operand: Any, fields: Mapping[str, str], d
     raise BadRequest(f"filters have no operator {operator[:50]!r}")
 
 
-def _compare_tags(operator: str, operand: Any) -> Sql:
-    tagged = "EXISTS (SELECT 1 FROM json_each(runs.tags) WHERE value IN ({0}))"
+def _compare_tags(column: str, operator: str, operand: Any) -> Sql:
+    tagged = f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value IN ({{0}}))"
     wanted = operand if isinstance(operand, list) else [operand]
     sql = tagged.format(", ".join("?" * len(wanted)))
     if operator in ("$eq", "$in"):

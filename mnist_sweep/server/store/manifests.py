@@ -1,0 +1,95 @@
+"""Manifests: which files an artifact has.
+
+A client sends a FULL manifest, or a part of one: an INCREMENTAL one adds to the version before, and of a distributed
+artifact every run sends PATCHes. Parts become a full one once the artifact is committed.
+"""
+
+import hashlib
+import sqlite3
+from typing import Any
+
+from mnist_sweep.server import jsonedge
+from mnist_sweep.server.store.blobs import Blobs
+from mnist_sweep.server.store.errors import BadRequest, NotFound
+
+FULL, INCREMENTAL, PATCH = "FULL", "INCREMENTAL", "PATCH"
+_LIMIT = 100_000_000
+
+
+def announce(db: sqlite3.Connection, artifact_id: int, name: str, digest: str | None, kind: str) -> int:
+    """Make room for an artifact's manifest, in place of one of its kind unless it is a patch; returns its row id."""
+    return int(
+        db.execute(
+            "INSERT INTO manifests (artifact_id, name, digest, type) VALUES (?, ?, ?, ?)"
+            f" ON CONFLICT (artifact_id, type) WHERE type != '{PATCH}'"
+            " DO UPDATE SET name = excluded.name, digest = excluded.digest RETURNING id",
+            (artifact_id, name, digest, kind),
+        ).fetchone()[0]
+    )
+
+
+def by_id(db: sqlite3.Connection, manifest_id: int) -> sqlite3.Row:
+    row: sqlite3.Row | None = db.execute("SELECT * FROM manifests WHERE id = ?", (manifest_id,)).fetchone()
+    if row is None:
+        raise NotFound("no such artifact manifest")
+    return row
+
+
+def find(db: sqlite3.Connection, artifact_id: int) -> sqlite3.Row | None:
+    """An artifact's manifest, a full one if it has one."""
+    row: sqlite3.Row | None = db.execute(
+        f"SELECT * FROM manifests WHERE artifact_id = ? ORDER BY type = '{FULL}' DESC, id DESC", (artifact_id,)
+    ).fetchone()
+    return row
+
+
+def complete(db: sqlite3.Connection, blobs: Blobs, artifact_id: int, before: int | None) -> tuple[dict[str, Any], bool]:
+    """The entries of an artifact by name, and whether they were put together, as a full manifest, from parts.
+
+    Args:
+        before: the artifact that is the latest version so far.
+
+    Raises:
+        BadRequest: no manifest has arrived, or it is none.
+    """
+    parts = db.execute(
+        "SELECT * FROM manifests WHERE artifact_id = ? AND blob IS NOT NULL ORDER BY id", (artifact_id,)
+    ).fetchall()
+    if not parts:
+        raise BadRequest("the artifact's manifest has not been uploaded")
+    read = [_read(blobs, row) for row in parts]
+    if parts[-1]["type"] == FULL:
+        return _entries(read[-1]), False
+    if parts[-1]["type"] == INCREMENTAL and before is not None and (row := find(db, before)) is not None:
+        read = [_read(blobs, row), read[-1]]
+    entries = {name: entry for manifest in read for name, entry in _entries(manifest).items()}
+    with blobs.receive() as upload:
+        upload.write(jsonedge.dumps(read[-1] | {"contents": entries}).encode())
+        blob = upload.keep()
+    key = announce(db, artifact_id, "wandb_manifest.json", blob.md5, FULL)
+    db.execute("UPDATE manifests SET blob = ?, size = ? WHERE id = ?", (blob.key, blob.size, key))
+    return entries, True
+
+
+def digest(entries: dict[str, Any]) -> str:
+    """The digest of a manifest with these entries, as the client counts it (`MANIFEST_MD5`)."""
+    found = hashlib.md5(b"wandb-artifact-manifest-v1\n", usedforsecurity=False)
+    for name, entry in sorted(entries.items()):
+        found.update(f"{name}:{entry.get('digest')}\n".encode())
+    return found.hexdigest()
+
+
+def _read(blobs: Blobs, row: sqlite3.Row) -> dict[str, Any]:
+    if row["size"] > _LIMIT:
+        raise BadRequest(f"the artifact's manifest has {row['size']} bytes, over {_LIMIT}")
+    try:
+        return jsonedge.as_object(blobs.path(row["blob"]).read_text("utf-8"), "the artifact's manifest")
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
+
+
+def _entries(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    entries = manifest.get("contents")
+    if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
+        raise BadRequest("the artifact's manifest is not a JSON object with contents")
+    return entries
