@@ -88,7 +88,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="OPTION",
         help="more for sbatch, --sbatch=--qos=low; repeatable",
     )
-    sub.add_argument("--dry-run", action="store_true", help="print the batch script, and do nothing")
+    sub.add_argument(
+        "--kubernetes", metavar="IMAGE", help="print a Kubernetes manifest, an Indexed Job whose pods run this image"
+    )
+    sub.add_argument("--dry-run", action="store_true", help="print what would be submitted, and do nothing")
     sub.add_argument("--follow", action="store_true", help="submit nothing: back to the jobs that are there")
 
     sub = add("finals", "play off a sweep's best configurations against each other, over replicates")
@@ -155,6 +158,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--crash-after", type=float, metavar="SECONDS", help="silence after which a running run counts as crashed [300]"
     )
+    sub.add_argument("--certificate", type=Path, metavar="FILE", help="serve TLS with this certificate, PEM")
+    sub.add_argument("--private-key", type=Path, metavar="FILE", help="the certificate's private key, PEM")
+    sub.add_argument("--self-signed", action="store_true", help="serve TLS with a pair made for this data folder")
     sub.add_argument("--env", action="store_true", help="say how to reach the server that runs, for a shell's eval")
     return top
 

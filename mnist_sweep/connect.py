@@ -112,8 +112,7 @@ def _pointed(facts: Facts, folder: Path, say: Callable[[str], None]) -> Iterator
     from mnist_sweep.server import shared
 
     told = {
-        "WANDB_BASE_URL": facts.url,
-        "WANDB_API_KEY": facts.key,
+        **facts.variables,
         "WANDB_ERROR_REPORTING": "false",
         "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": FLUSH_SECONDS,
         shared.FOLDER_VARIABLE: str(folder),

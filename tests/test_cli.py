@@ -31,7 +31,7 @@ SURFACE: dict[str, set[str]] = {
         "--partition",
         "--account",
     }
-    | {"--sbatch", "--dry-run", "--follow"},
+    | {"--sbatch", "--kubernetes", "--dry-run", "--follow"},
     "finals": {"SWEEP", "--agents", "--rounds", "--fresh", "--reference"},
     "train": FIELDS,
     "confirm": {"--seeds", "--agents", "--file"} | FIELDS,
@@ -39,7 +39,8 @@ SURFACE: dict[str, set[str]] = {
     "check": {"FILE"},
     "data": set(),
     "doctor": set(),
-    "server": {"--host", "--port", "--data", "--key-file", "--entity", "--crash-after", "--env"},
+    "server": {"--host", "--port", "--data", "--key-file", "--entity", "--crash-after", "--env"}
+    | {"--certificate", "--private-key", "--self-signed"},
 }
 
 

@@ -52,7 +52,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 def server(arguments: argparse.Namespace) -> int:
     from mnist_sweep.server.__main__ import main
 
-    names = ("host", "port", "data", "key_file", "entity", "crash_after")
+    names = ("host", "port", "data", "key_file", "entity", "crash_after", "certificate", "private_key")
     values = ((name.replace("_", "-"), getattr(arguments, name)) for name in names)
     given = [f"--{name}={value}" for name, value in values if value is not None]
-    return main([*given, "--env"] if arguments.env else given)
+    return main(given + [f"--{name}" for name in ("env", "self-signed") if getattr(arguments, name.replace("-", "_"))])

@@ -27,10 +27,11 @@ def submit(arguments: argparse.Namespace) -> int:
     from mnist_sweep.jobs import job as jobs
     from mnist_sweep.jobs import slurm
 
-    console, path, config = Console(), Path(arguments.sweep), None
+    only_text = arguments.dry_run or arguments.kubernetes is not None
+    console, path, config = Console(stderr=only_text), Path(arguments.sweep), None
     if path.exists() or path.suffix in (".yaml", ".yml"):
         config = sweepfile.load(path)
-        report_check(path, sweepfile.check(config), Console(stderr=True) if arguments.dry_run else console)
+        report_check(path, sweepfile.check(config), console)
     if arguments.count and config is None:
         raise UserError("--count is for a sweep that a file makes; agents of a sweep that is there work until it ends")
     if arguments.dry_run:
@@ -47,6 +48,9 @@ def submit(arguments: argparse.Namespace) -> int:
             if server.loopback:
                 say(f"{server.url} is this machine alone: other nodes do not reach it, see docs/cluster.md")
             jobs.write_private(job.server_file, connect.variables(server))
+            if only_text:
+                print(_text(arguments, job), end="")
+                return 0
             file = job.output / "job.sh"
             write(file, _text(arguments, job))
             number = slurm.submit(file)
@@ -70,8 +74,10 @@ def _job(arguments: argparse.Namespace, sweep: str) -> Job:
 
 
 def _text(arguments: argparse.Namespace, job: Job) -> str:
-    from mnist_sweep.jobs import slurm
+    from mnist_sweep.jobs import kubernetes, slurm
 
+    if arguments.kubernetes:
+        return kubernetes.manifest(job, arguments.kubernetes)
     program = Path(sysconfig.get_path("scripts")) / "mnist-sweep"
     return slurm.script(job, program, partition=arguments.partition, account=arguments.account, more=arguments.sbatch)
 

@@ -13,6 +13,7 @@ import asyncio
 import ipaddress
 import logging
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -27,7 +28,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from mnist_sweep.server import launch, shared
+from mnist_sweep.server import certificate, launch, shared
 from mnist_sweep.server.app import create_app
 from mnist_sweep.server.store import Store, StoreError, private
 
@@ -53,6 +54,9 @@ def parser() -> argparse.ArgumentParser:
         help=f"take the key from here, at least {SHORTEST_KEY} characters; also environment {KEY_VARIABLE} (without"
         " either it is the data folder's own, random one)",
     )  # fmt: skip
+    made.add_argument("--certificate", type=Path, metavar="FILE", help="serve TLS with this certificate (chain), PEM")
+    made.add_argument("--private-key", type=Path, metavar="FILE", help="the certificate's private key, PEM")
+    made.add_argument("--self-signed", action="store_true", help="serve TLS with a pair made for this data folder")
     made.add_argument("--while-used", action="store_true", help="end when no program of ours uses the folder any more")
     made.add_argument("--env", action="store_true", help="say how to reach the server that runs, for a shell's eval")
     made.add_argument("--entity", default="local", help="whose runs are meant where none is named")
@@ -74,6 +78,8 @@ def main(argv: list[str] | None = None) -> int:
         return _say(f"cannot use the key: {error}", FAILED)
     if args.crash_after <= 0:
         return _say(f"--crash-after must be over 0, not {args.crash_after:g}", FAILED)
+    if (args.certificate is None) != (args.private_key is None) or (args.certificate and args.self_signed):
+        return _say("TLS needs --certificate and --private-key, or --self-signed alone", FAILED)
     os.umask(0o077)
     try:
         private.folder(args.data)
@@ -85,7 +91,11 @@ def main(argv: list[str] | None = None) -> int:
         return _say(f"cannot use the data folder {args.data}: {error.strerror}", FAILED)
     with lock:
         try:
-            return _serve(args, key)
+            pair = _pair(args)
+        except OSError as error:
+            return _say(f"cannot serve TLS with {args.certificate}: {error.strerror or error}", FAILED)
+        try:
+            return _serve(args, key, pair)
         except StoreError as error:
             return _say(str(error), FAILED)
         except OSError as error:
@@ -93,7 +103,17 @@ def main(argv: list[str] | None = None) -> int:
             return _say(f"cannot listen on {where}: {error.strerror}", FAILED)
 
 
-def _serve(args: argparse.Namespace, key: str | None) -> int:
+def _pair(args: argparse.Namespace) -> tuple[Path, Path] | None:
+    """The certificate and private key to serve with; None without TLS. Raises OSError where they are of no use."""
+    if args.self_signed:
+        return certificate.own_pair(args.data, certificate.reachable_as(args.host))
+    if args.certificate is None:
+        return None
+    certificate.check(args.certificate, args.private_key)
+    return args.certificate, args.private_key
+
+
+def _serve(args: argparse.Namespace, key: str | None, pair: tuple[Path, Path] | None) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     listener = _listen(args.host, args.port)
     store = Store(args.data)
@@ -101,10 +121,13 @@ def _serve(args: argparse.Namespace, key: str | None) -> int:
     local = _loopback(args.host)
     app = create_app(store, key=key, local=local, entity=args.entity, crash_after=args.crash_after)
     app.router.routes.insert(0, Route(launch.PROOF_PATH, partial(_prove, key), methods=["GET"]))
-    host = f"[{args.host}]" if ":" in args.host else args.host
-    url = f"http://{host}:{listener.getsockname()[1]}"
+    host = certificate.reachable_as(args.host)[0]
+    url = f"http{'s' if pair else ''}://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
-    server = _Server(config, args.data, launch.Facts(url, os.getpid(), key, args.while_used))
+    if pair:
+        config.ssl_certfile, config.ssl_keyfile = pair
+    trust = str(certificate.trusted(args.data.absolute(), pair[0])) if pair else ""
+    server = _Server(config, args.data, launch.Facts(url, os.getpid(), key, args.while_used, trust))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # uvicorn shuts down on these, then raises them once more
     try:
@@ -142,7 +165,7 @@ async def _prove(key: str, request: Request) -> Response:
 
 
 def _exports(facts: launch.Facts) -> str:
-    return f"export WANDB_BASE_URL={facts.url} WANDB_API_KEY={facts.key}"
+    return f"export {' '.join(f'{name}={shlex.quote(value)}' for name, value in facts.variables.items())}"
 
 
 def _tell(data: Path) -> int:

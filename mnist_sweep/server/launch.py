@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -38,6 +39,14 @@ class Facts:
     key: str
     shared: bool = False
     """It ends when the last program that uses it has (`shared`)."""
+    trust: str = ""
+    """With TLS, the file of the certificates that its clients trust."""
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What points the client to it. Go and Python's ssl read the third, the requests library the fourth."""
+        told = {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": self.key}
+        return told | (dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), self.trust) if self.trust else {})
 
 
 def data_folder() -> Path:
@@ -77,7 +86,8 @@ def proves(facts: Facts) -> bool:
     It is not told the key to find that out.
     """
     nonce = secrets.token_hex(16)
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    tls = ssl.create_default_context(cafile=facts.trust or None)
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls))
     try:
         with direct.open(f"{facts.url}{PROOF_PATH}?nonce={nonce}", timeout=ANSWER_SECONDS) as answer:
             return hmac.compare_digest(answer.read(1000), proof(facts.key, nonce).encode())

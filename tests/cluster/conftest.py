@@ -40,7 +40,8 @@ runs = {runs}
 print(json.dumps([[run.id, run.state, dict(run.config), list(run.scan_history())] for run in runs], default=str))
 """
 CLOCK = ("_timestamp", "_runtime", "images_per_second")
-PATIENCE = 300.0
+PATIENCE = 1200.0
+"""Seconds; a busy machine may take long."""
 
 
 @dataclass
