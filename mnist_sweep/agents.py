@@ -253,7 +253,7 @@ def read(sweep: Sweep, **told: Any) -> Review:
 
     public = wandb.Api().sweep(sweep.path)
     ranking = api.ranking(public)
-    return review(ranking, media=api.media_of_best(public, ranking), **told)
+    return review(ranking, media=api.media_of_best(public, ranking), chain=api.chain(public), **told)
 
 
 def _share(number: int, agents: int, restart: int = 0) -> dict[str, str | None]:

@@ -27,6 +27,7 @@ from mnist_sweep import cluster
 from mnist_sweep.config import RunConfig, parse
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
+from mnist_sweep.review.chance import interval
 
 if TYPE_CHECKING:
     from mnist_sweep.tracking import Tracker
@@ -168,17 +169,11 @@ def summarise(results: Sequence[Confirmed]) -> Statistics:
         count,
         statistics.fmean(accuracies),
         deviation,
-        _student(count - 1) * deviation / math.sqrt(count) if count > 1 else math.nan,
+        interval(accuracies),
         min(accuracies),
         max(accuracies),
         sum(accuracy >= TARGET for accuracy in accuracies),
     )
-
-
-def _student(freedom: int) -> float:
-    from scipy.stats import t
-
-    return float(t.ppf(0.975, freedom))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mnist_sweep.review import media
+from mnist_sweep.review.chain import JOB_TYPES, Chain, read
 from mnist_sweep.review.fields import observed_fields, sweep_info
 from mnist_sweep.review.media import Media
 from mnist_sweep.review.ranking import Ranking, rank
@@ -42,6 +43,15 @@ def records_from_api(sweep: Any, *, histories: bool = True) -> list[RunRecord]:
     # an agent that serves one trial at a time signs up anew for each; its runs then name it as their job type
     found = [_record(run, run.job_type or named.get(run.id, ""), histories) for run in runs]
     return [replace(record, step_metrics=steps) for record in found]
+
+
+def chain(sweep: Any) -> Chain:
+    """The finals and the confirmations of the sweep; one request."""
+    import wandb
+
+    wanted: dict[str, Any] = {"filters": {"jobType": {"$in": list(JOB_TYPES)}}, "order": "+created_at", "per_page": 500}
+    runs = wandb.Api().runs(f"{sweep.entity}/{sweep.project}", **wanted, lazy=False)
+    return read(info_from_api(sweep), [_record(run, "", histories=False) for run in runs])
 
 
 def media_of_best(sweep: Any, ranking: Ranking, count: int = 3) -> dict[str, Media]:
@@ -98,6 +108,7 @@ def _record(run: Any, lane: str, histories: bool) -> RunRecord:
         created_at=created,
         finished_at=ended,
         agent=lane,
+        group=str(run.group or ""),
         tags=tuple(run.tags or ()),
         url=str(run.url),
         stop_reason=str(summary.get("stop_reason") or ""),

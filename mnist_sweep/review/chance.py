@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import stdev
 
 import numpy as np
 
@@ -23,6 +24,15 @@ def noise(value: float, samples: int | None, *, fraction: bool) -> Noise | None:
     if not samples or not fraction or not 0 < value < 1:
         return None
     return Noise(samples, math.sqrt(value * (1 - value) / samples))
+
+
+def interval(values: Sequence[float]) -> float:
+    """Half the width of the 95 % interval of the mean of `values` (Student's t); NaN for fewer than two."""
+    if len(values) < 2:
+        return math.nan
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
 
 
 def expected_best(values: Sequence[float], quantile: float, sign: float = 1.0) -> list[float]:

@@ -21,9 +21,10 @@ from mnist_sweep.review.review import Review
 
 STATIC = Path(__file__).parent / "static"
 TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = ("base.js", "parallel.js", "table.js", "review.js")
+SCRIPTS = ("base.js", "chain.js", "parallel.js", "table.js", "review.js")
 WORKSPACE_SCRIPTS = ("base.js", "table.js", "workspace.js", "review.js")
 SECTIONS = (
+    ("result", "Result"),
     ("findings", "Findings"),
     ("space", "Parallel coordinates"),
     ("ranking", "Ranking"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mnist_sweep.review import figures
+from mnist_sweep.review import figures, verdict
 from mnist_sweep.review.captions import lede, notes, run_tiles, tiles
 from mnist_sweep.review.media import Media, png_uri
 from mnist_sweep.review.ranking import Ranking, Trial
@@ -35,6 +35,7 @@ def sweep_payload(review: Review) -> Payload:
     info, words = ranking.info, ranking.words
     return {
         "texts": {"lede": lede(info), "ranking": "Ranking" if info.metric else "Runs"},
+        "chain": chain_payload(review),
         "stats": tiles(ranking),
         "notes": notes(ranking, compared=bool(review.random)) | {"importance": mattered.warning},
         "findings": list(review.findings),
@@ -47,6 +48,23 @@ def sweep_payload(review: Review) -> Payload:
         },
         "mistakes": _mistakes(review.media, ranking),
         "commands": list(review.commands),
+    }
+
+
+def chain_payload(review: Review) -> Payload:
+    """What came after the sweep: the number that counts, four steps to it, sentences and the finals' table."""
+    chain, ranking = review.chain, review.ranking
+    if chain.empty:
+        return {}
+    best = ranking.best
+    found = f"{ranking.words.show(best.value)} {ranking.info.metric}" if best else "–"
+    one = chain.confirmed
+    return {
+        "headline": verdict.headline(one) if one else "",
+        "metric": f"{one.metric}, mean of {len(one.values)} fresh seeds ± 95 % interval" if one else "",
+        "steps": verdict.steps(chain, lede(ranking.info), f"the best of {len(ranking.ranked)} ranked trials", found),
+        "told": list(review.told),
+        "standing": verdict.standing(chain.finals),
     }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from mnist_sweep.review import verdict
+from mnist_sweep.review.chain import Chain
 from mnist_sweep.review.chance import Noise, noise
 from mnist_sweep.review.findings import findings
 from mnist_sweep.review.importance import Importance, Sample, measure
@@ -24,6 +26,10 @@ class Review:
     """The values of a random search over the same space, best first."""
     media: Mapping[str, Media] = field(default_factory=dict)
     """Run id to what it got wrong, the best run first."""
+    chain: Chain = field(default_factory=Chain)
+    """The finals and confirmations that followed."""
+    told: tuple[str, ...] = ()
+    """What these say, the number that counts first."""
     commands: tuple[str, ...] = ()
     """How to do it again, as lines for a shell."""
 
@@ -34,6 +40,7 @@ def review(
     random: Ranking | None = None,
     media: Mapping[str, Media] | None = None,
     samples: int | None = None,
+    chain: Chain | None = None,
     measured: Callable[[Sample], Importance] = measure,
 ) -> Review:
     """Review a ranking.
@@ -42,6 +49,7 @@ def review(
     metric; without it, a confusion matrix in `media` tells. `measured` replaces `importance.measure`, for instance by
     one that remembers.
     """
+    chain = chain or Chain()
     media = media or {}
     best, words = ranking.best, ranking.words
     counted = samples or next((one.confusion.total for one in media.values() if one.confusion), None)
@@ -51,4 +59,5 @@ def review(
     order = {trial.id: place for place, trial in enumerate(ranking.ranked)}
     shown = {run: media[run] for run in sorted(media, key=lambda run: order.get(run, len(order)))}
     said = tuple(findings(ranking, mattered, known, drawn))
-    return Review(ranking, mattered, known, said, drawn, shown)
+    told = tuple(verdict.told(chain, ranking.info.sign))
+    return Review(ranking, mattered, known, said, drawn, shown, chain, told)

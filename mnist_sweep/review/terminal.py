@@ -23,7 +23,10 @@ BAR_CELLS = 28
 def summary(review: Review, *, top: int = 10) -> RenderableType:
     """Everything a terminal should show of a sweep, as one rich renderable: `Console().print(summary(review))`."""
     ranking, mattered = review.ranking, review.importance
-    parts: list[RenderableType] = [_title(ranking.info), ranking_table(ranking, top=top)]
+    parts: list[RenderableType] = [_title(ranking.info)]
+    if review.told:
+        parts.append(Group(*map(_bullet, review.told)))
+    parts.append(ranking_table(ranking, top=top))
     if unranked := _unranked(ranking):
         parts.append(unranked)
     if growth := best_so_far_line(ranking):

@@ -16,6 +16,7 @@ from typing import Any
 import wandb
 import wandb_workspaces.reports.v2 as _workspaces
 
+from mnist_sweep.review import verdict
 from mnist_sweep.review.ranking import Ranking
 from mnist_sweep.review.records import STEP, SweepInfo
 from mnist_sweep.review.review import Review
@@ -47,6 +48,7 @@ def build(review: Review) -> Any:
     ranking, info = review.ranking, review.ranking.info
     blocks: list[Any] = [
         wr.TableOfContents(),
+        *_result(review),
         wr.H1("Question"),
         wr.P(_question(ranking)),
         wr.H1("Protocol"),
@@ -79,6 +81,25 @@ def build(review: Review) -> Any:
         blocks=blocks,
         width="fluid",
     )
+
+
+def _result(review: Review) -> list[Any]:
+    """What came after the sweep, the number that counts first."""
+    chain, info = review.chain, review.ranking.info
+    if chain.empty:
+        return []
+    blocks: list[Any] = [wr.H1("Result")]
+    if one := chain.confirmed:
+        blocks.append(wr.H2(f"{verdict.headline(one)} {one.metric}"))
+    blocks.append(wr.UnorderedList(items=list(review.told)))
+    if one := chain.confirmed:
+        seeds = wr.Runset(info.entity, info.project, name="Seeds", filters=f"Group = '{one.group}'")
+        panel = wr.BarPlot(title=one.metric, metrics=[one.metric], max_bars_to_show=50, layout=wr.Layout(w=24, h=9))
+        blocks.append(wr.PanelGrid(runsets=[seeds], panels=[panel]))
+    if rows := verdict.standing(chain.finals):
+        lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+        blocks += [wr.H2("Finals"), wr.MarkdownBlock(text=_markdown(lines))]
+    return blocks
 
 
 def _older(info: SweepInfo) -> str:
@@ -185,6 +206,10 @@ def _ranking(ranking: Ranking) -> str:
         size = [f"{trial.size:,.6g}" if trial.size is not None else "–"] if words.size else []
         values = [_short(trial.record.config.get(name)) for name in names]
         lines.append([str(trial.rank), trial.label, words.show(trial.value), *size, *values])
+    return _markdown(lines)
+
+
+def _markdown(lines: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(_cell(text) for text in line) + " |" for line in lines)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from mnist_sweep.review import figures
 from mnist_sweep.review.captions import tiles
-from mnist_sweep.review.payload import run_payload, sweep_payload
+from mnist_sweep.review.chain import JOB_TYPES
+from mnist_sweep.review.payload import chain_payload, run_payload, sweep_payload
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import SweepInfo
 from mnist_sweep.review.review import Review, review
@@ -56,8 +57,10 @@ class Payloads:
         news["done"] = sweep["state"] in ("FINISHED", "CANCELED") and not alive
         if state != sweep["state"]:
             news |= {"offered": actions.offered(sweep), "stats": tiles(ranking)}
-        if changed:
-            news |= _changes(db, self._reviews.of(db, sweep), changed, since)
+        followed = runs.of_job_types(db, sweep["project_id"], JOB_TYPES, since)
+        if changed or followed:
+            found = self._reviews.of(db, sweep)
+            news |= _changes(db, found, changed, since) if changed else {"chain": chain_payload(found)}
         news["every"] = max(PAUSE, (time.perf_counter() - started) / SHARE)
         return news
 
@@ -120,7 +123,7 @@ def _changes(db: sqlite3.Connection, found: Review, changed: Sequence[sqlite3.Ro
     parts = {
         row["name"]: figures.curve_points(reviewing.record(db, row, since=since), metric, words) for row in changed
     }
-    return {key: data[key] for key in ("texts", "notes", "stats", "findings", "figures")} | {
+    return {key: data[key] for key in ("chain", "texts", "notes", "stats", "findings", "figures")} | {
         "table": {"columns": data["table"]["columns"], "rows": [row for row in rows if row["id"] in names]},
         "order": [row["id"] for row in rows],
         "ranks": {row["id"]: row["rank"] for row in rows if "rank" in row},

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from mnist_sweep.review.chain import JOB_TYPES, Chain, read
 from mnist_sweep.review.fields import observed_fields, sweep_info
 from mnist_sweep.review.importance import measure
 from mnist_sweep.review.media import Media, Read, from_tables
@@ -44,7 +45,7 @@ class Reviews:
         media: dict[str, Media] = {}
         if ranking.best and (row := runs.find(db, sweep["project_id"], ranking.best.id)) is not None:
             media = {ranking.best.id: found} if (found := media_of(self._store, db, row["id"])) else {}
-        return review(ranking, media=media, measured=self._measured)
+        return review(ranking, media=media, measured=self._measured, chain=chain(db, sweep))
 
     def ranking(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> Ranking:
         """The sweep's runs with their histories, ranked."""
@@ -59,6 +60,12 @@ class Reviews:
         rows = {row["id"]: row for row in runs.of_project(db, project_id)}
         versions = [(key, row["version"]) for key, row in rows.items()]
         return self._projects.of(project_id, versions, lambda key: record(db, rows[key]))
+
+
+def chain(db: sqlite3.Connection, sweep: sqlite3.Row) -> Chain:
+    """The finals and confirmations that followed the sweep."""
+    rows = runs.of_job_types(db, sweep["project_id"], JOB_TYPES)
+    return read(info(sweep), [record(db, row, history=False) for row in rows])
 
 
 def best(db: sqlite3.Connection, sweep: sqlite3.Row) -> tuple[Ranking, Placed | None]:

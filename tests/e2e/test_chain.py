@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
+from tests.browser import KEYS, Opener
 from tests.e2e.conftest import House, new_house, serving
 
 ONES = "c1=1 c2=1 squeeze=1 c3=1 c4=1 c5=1 head=0 epochs=1 batch_size=4096 augment_strength=0.0"
@@ -59,6 +61,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory, mnist_folder: Path) -> Itera
     """Every replicate is in the sweep, so its finals need no training of their own."""
     house = new_house(tmp_path_factory.mktemp("chain"), mnist_folder)
     with serving(house):
+        KEYS[house.env["WANDB_BASE_URL"]] = house.env["WANDB_API_KEY"]
         sweep = house.run("python", "-c", SWEPT, ONES).stdout.split()[-1]
         reference = f"{ONES} max_lr=0.1"
         done = house.run("mnist-sweep", "finals", sweep, "--rounds=2:1", "--fresh=1", f"--reference={reference}")
@@ -125,3 +128,29 @@ def test_what_cannot_be_confirmed_is_one_line(chain: Chain) -> None:
         done = chain.house.run("mnist-sweep", "confirm", *arguments, check=False)
         assert done.returncode == 1
         assert re.fullmatch(rf"error: {line}\n", done.stderr), done.stderr
+
+
+def test_page_report_and_terminal_tell_the_number_that_counts_first(chain: Chain, open_page: Opener) -> None:
+    """After the tests above: the finals' winner has two seeds."""
+    said = chain.house.run("mnist-sweep", "report", chain.sweep, "--html=page.html", env={"COLUMNS": "400"}).stdout
+    accuracies = [
+        run["summary"]["test/accuracy"] for run in chain.runs(**{"config.confirms.value.chosen_by": "finals"})
+    ]
+    headline = re.search(r"• Confirmed: (\S+ % ± \S+) test/accuracy, mean over 2 fresh seeds", said)
+    assert headline, said
+    assert headline[1].startswith(f"{100 * sum(accuracies) / 2:.2f} %")
+    assert said.index("Confirmed: ") < said.index("The finals claimed ") < said.index("Ranking")
+    report = re.search(r"^Report:  (\S+)", said, re.MULTILINE)
+    assert report
+    url = chain.house.env["WANDB_BASE_URL"]
+    pages = (f"{url}/local/mnist-sweep/sweeps/{chain.sweep}", (chain.house.home / "page.html").as_uri())
+    for address in pages:
+        page = open_page(address)
+        expect(page.locator("#result .result b")).to_have_text(headline[1])
+        expect(page.locator("#result .steps li")).to_have_count(4)
+        expect(page.locator("#result tbody tr")).to_have_count(2)
+        page.set_viewport_size({"width": 420, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 420
+    written = open_page(report[1])
+    expect(written.locator("h2").first).to_have_text("Result")
+    expect(written.locator("h2").nth(1)).to_have_text(f"{headline[1]} test/accuracy")

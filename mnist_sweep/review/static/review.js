@@ -221,6 +221,11 @@
     mistakes(ids[0]);
   }
 
+  function chain() {
+    const place = $("[data-chain]");
+    if (place && data.chain?.steps) R.chain(place, data.chain);
+  }
+
   function gallery() {
     const place = $("[data-gallery]");
     if (!place || !data.gallery) return;
@@ -287,6 +292,7 @@
   function showAll() {
     charts();
     texts();
+    chain();
     sections();
     runs();
     coordinates();
@@ -310,7 +316,7 @@
     }
     Object.assign(data.figures, news.figures || {});
     for (const [line, text] of news.log || []) data.log[line] = text;
-    for (const key of ["texts", "notes", "stats", "findings", "state", "offered", "axes"]) if (news[key]) data[key] = news[key];
+    for (const key of ["chain", "texts", "notes", "stats", "findings", "state", "offered", "axes"]) if (news[key]) data[key] = news[key];
   }
 
   // New points of a curve; a point that was sent before is written anew.
@@ -336,6 +342,7 @@
           merge(news);
           buttons();
           texts();
+          chain();
           sections();
           runs();
           coordinates();

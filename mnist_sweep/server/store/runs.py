@@ -290,6 +290,13 @@ def of_project(
     ).fetchall()
 
 
+def of_job_types(db: sqlite3.Connection, project_id: int, kinds: Sequence[str], since: int = 0) -> list[sqlite3.Row]:
+    """A project's runs of these job types that changed after `since`, the oldest first."""
+    marks = ", ".join("?" * len(kinds))
+    where = f"runs.project_id = ? AND runs.version > ? AND runs.job_type IN ({marks})"
+    return db.execute(f"{SELECT} WHERE {where} ORDER BY runs.id", (project_id, since, *kinds)).fetchall()
+
+
 def _state(state: str) -> str:
     if state not in STATES:
         raise BadRequest(f"no such run state: {state[:100]!r}; known are {', '.join(sorted(STATES))}")
