@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from mnist_sweep import cluster
 from mnist_sweep.environment import environment
+from mnist_sweep.errors import UserError
 
 if TYPE_CHECKING:
     import wandb
@@ -34,7 +35,7 @@ TASK_PATIENCE = 60.0
 """Seconds that a task of a cluster waits for its server, which may be starting again; a person is told at once."""
 
 
-class ConnectError(cluster.NodeError):
+class ConnectError(UserError, RuntimeError):
     """No server could be used; the message is one line for people."""
 
 

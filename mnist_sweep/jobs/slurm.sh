@@ -22,7 +22,10 @@ code=$?
 case $code in
     75 | 138) # there is more to do; 138 is a warning that came before the first trial
         scontrol requeue "$SLURM_JOB_ID" ;;
-    70) # this node is not fit for it: what waits shall not come here either
-        scontrol update "JobId=$SLURM_ARRAY_JOB_ID" "ExcNodeList=$SLURMD_NODENAME" ;;
+    70) # this node is not fit for it: it begins again on another one, and what waits shall not come here either
+        trap '' TERM
+        not_here=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%x),$SLURMD_NODENAME
+        scontrol requeue "$SLURM_JOB_ID"
+        scontrol update "JobId=$SLURM_ARRAY_JOB_ID" "ExcNodeList=${not_here#,}" ;;
 esac
 exit $code

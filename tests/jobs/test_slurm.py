@@ -21,6 +21,7 @@ trap 'echo told to end >> said; exit 130' TERM
 touch ready
 for _ in $(seq 100); do [ -e done ] && exit $(cat done); sleep 0.05; done
 """
+SQUEUE = "#!/bin/bash\necho node1\n"
 SCONTROL = '#!/bin/bash\necho "scontrol $*" >> said\n'
 SECRET = "k" * 40
 
@@ -35,7 +36,7 @@ def job(tmp_path: Path) -> Job:
 def start(job: Job) -> subprocess.Popen[bytes]:
     """Run the job's script as Slurm would, with programs that only tell what they were told."""
     write_private(job.server_file, {"WANDB_BASE_URL": "http://here", "WANDB_API_KEY": SECRET})
-    for name, text in (("mnist-sweep", AGENT), ("scontrol", SCONTROL)):
+    for name, text in (("mnist-sweep", AGENT), ("scontrol", SCONTROL), ("squeue", SQUEUE)):
         (job.folder / name).write_text(text)
         (job.folder / name).chmod(0o755)
     env = {
@@ -60,7 +61,7 @@ def start(job: Job) -> subprocess.Popen[bytes]:
     [
         (0, []),
         (75, ["scontrol requeue 12"]),
-        (70, ["scontrol update JobId=10 ExcNodeList=node3"]),
+        (70, ["scontrol requeue 12", "scontrol update JobId=10 ExcNodeList=node1,node3"]),
         (1, []),
     ],
 )
