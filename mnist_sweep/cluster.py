@@ -44,10 +44,9 @@ def task() -> Task | None:
     """The task that this process is part of; None outside of a cluster."""
     env = os.environ
     if job := env.get("SLURM_JOB_ID"):
-        name = job
-        if "SLURM_ARRAY_TASK_ID" in env:
-            name = f"{env.get('SLURM_ARRAY_JOB_ID', job)}_{env['SLURM_ARRAY_TASK_ID']}"
-        return Task(f"slurm-{name}", _whole(env.get("SLURM_RESTART_COUNT")), job)
+        if "SLURM_ARRAY_TASK_ID" in env:  # one task of an array has the array's own number, which means all of them
+            job = f"{env.get('SLURM_ARRAY_JOB_ID', job)}_{env['SLURM_ARRAY_TASK_ID']}"
+        return Task(f"slurm-{job}", _whole(env.get("SLURM_RESTART_COUNT")), job)
     if job := env.get("MNIST_SWEEP_KUBERNETES_JOB"):
         # A pod does not know how many there were before it: the later one has the later time.
         return Task(f"kubernetes-{job}-{env.get('JOB_COMPLETION_INDEX', '0')}", _STARTED, job)

@@ -4,19 +4,27 @@
     python scripts/stress_server.py --method bayes --trials 300    # the search under load
     python scripts/stress_server.py --pause 0                      # as fast as it goes: hundreds of real agents
     python scripts/stress_server.py --agents 4 --trials 40         # a look
+    python scripts/stress_server.py --agents 500 --every 5 --rows 15 --trials 1500 --method bayes    # a cluster
 
 It starts a server of its own in a temporary folder. The agents speak the client's protocol and all ask at once at the
 start; a trial takes them `--pause` seconds, where real agents wait five seconds between two questions alone.
+
+With `--every` they are a cluster's: they begin one after the other over that time, and each reports an epoch and a sign
+of life every so many seconds, whether or not the server has answered the last one. A wait then counts from when the
+report was due, so that a server that falls behind shows. What the server computed is told beside what was waited for:
+other work on the machine changes that little.
 """
 
 import argparse
 import asyncio
 import json
+import os
+import re
 import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,20 +38,21 @@ CREATE = """mutation($config: String) {
   upsertSweep(input: {config: $config, projectName: "stress"}) { sweep { name } } }"""
 AGENT = """mutation($sweep: String!) {
   createAgent(input: {host: "stress", projectName: "stress", sweep: $sweep}) { agent { id } } }"""
-BEAT = """mutation($id: ID!) {
-  agentHeartbeat(input: {id: $id, metrics: "{}", runState: "{}"}) { commands } }"""
+BEAT = """mutation($id: ID!, $alive: JSONString) {
+  agentHeartbeat(input: {id: $id, metrics: "{}", runState: $alive}) { commands } }"""
 START = """mutation($name: String!, $sweep: String) {
   upsertBucket(input: {name: $name, modelName: "stress", sweep: $sweep}) { inserted } }"""
 
 
 @contextmanager
-def server(data: Path, *arguments: str) -> Iterator[httpx.AsyncClient]:
-    """A server process over a data folder, and a client of it; `arguments` go to the server."""
+def server(data: Path, *arguments: str) -> Iterator[tuple[httpx.AsyncClient, int]]:
+    """A server process over a data folder, a client of it, and its process id; `arguments` go to the server."""
     process = ServerProcess(data, *arguments)
     facts = process.start()
     try:
-        limits = httpx.Limits(max_connections=256, max_keepalive_connections=256)
-        yield httpx.AsyncClient(base_url=facts.url, auth=("api", facts.key), timeout=httpx.Timeout(60), limits=limits)
+        limits = httpx.Limits(max_connections=512, max_keepalive_connections=512)
+        key = ("api", facts.key)
+        yield httpx.AsyncClient(base_url=facts.url, auth=key, timeout=httpx.Timeout(60), limits=limits), facts.pid
     finally:
         process.stop()
 
@@ -55,7 +64,8 @@ class Load:
         self.client, self.rows, self.pause = client, rows, pause
         self.points: list[str] = []
         self.later = 0
-        self.waits: dict[str, list[float]] = {"suggestion": [], "run start": [], "rows": []}
+        self.failed = 0
+        self.waits: dict[str, list[float]] = {"suggestion": [], "run start": [], "rows": [], "sign of life": []}
 
     async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         answer = (await self.client.post("/graphql", json={"query": query, "variables": variables})).json()
@@ -64,18 +74,59 @@ class Load:
         data: dict[str, Any] = answer["data"]
         return data
 
-    async def timed(self, kind: str, work: Any) -> Any:
-        start = time.perf_counter()
+    async def timed(self, kind: str, work: Awaitable[Any], due: float | None = None) -> Any:
+        """Wait for a request and note how long that took, since it was `due` or from now on."""
+        start = time.perf_counter() if due is None else due
         done = await work
         self.waits[kind].append(time.perf_counter() - start)
         return done
+
+    async def node(self, sweep: str, every: float, start: float) -> None:
+        """An agent of a cluster, which begins at the time `start`: an epoch a `every` seconds, on time."""
+        await asyncio.sleep(start - time.perf_counter())
+        made = await self.ask(AGENT, sweep=sweep)
+        agent = made["createAgent"]["agent"]["id"]
+        due = time.perf_counter()
+        while True:
+            answer = await self.timed("suggestion", self.ask(BEAT, id=agent, alive="{}"))
+            commands = json.loads(answer["agentHeartbeat"]["commands"])
+            if not commands:
+                self.later += 1
+                await asyncio.sleep(every)
+                continue
+            if (command := commands[0])["type"] == "exit":
+                return
+            self.points.append(json.dumps(command["args"], sort_keys=True))
+            run = command["run_id"]
+            await self.timed("run start", self.ask(START, name=run, sweep=sweep))
+            due = max(due, time.perf_counter() - every)
+            score = sum(value["value"] for value in command["args"].values())
+            reports: list[asyncio.Task[Any]] = []
+            for step in range(self.rows):
+                due += every
+                await asyncio.sleep(due - time.perf_counter())
+                line = json.dumps({"score": score / (step + 1), "_step": step})
+                alive = json.dumps({run: True})
+                reports.append(self._report("rows", self.stream(run, step, [line]), due))
+                reports.append(self._report("sign of life", self.ask(BEAT, id=agent, alive=alive), due))
+            await asyncio.gather(*reports)
+            await self.timed("rows", self.stream(run, self.rows, [], complete=True, exitcode=0))
+
+    def _report(self, kind: str, work: Awaitable[Any], due: float) -> asyncio.Task[Any]:
+        async def send() -> None:
+            try:
+                await self.timed(kind, work, due)
+            except httpx.HTTPError:
+                self.failed += 1
+
+        return asyncio.create_task(send())
 
     async def agent(self, sweep: str) -> None:
         """Draw trials and run them until told to leave; a run logs its rows in two requests."""
         made = await self.ask(AGENT, sweep=sweep)
         agent = made["createAgent"]["agent"]["id"]
         while True:
-            answer = await self.timed("suggestion", self.ask(BEAT, id=agent))
+            answer = await self.timed("suggestion", self.ask(BEAT, id=agent, alive="{}"))
             commands = json.loads(answer["agentHeartbeat"]["commands"])
             if not commands:
                 self.later += 1
@@ -94,10 +145,9 @@ class Load:
             await self.timed("rows", self.stream(run, half, lines[half:], complete=True, exitcode=0))
 
     async def stream(self, run: str, offset: int, lines: list[str], **ending: Any) -> None:
-        files = {
-            "wandb-history.jsonl": {"offset": offset, "content": lines},
-            "wandb-summary.json": {"offset": 0, "content": lines[-1:]},
-        }
+        files = {"wandb-history.jsonl": {"offset": offset, "content": lines}}
+        if lines:
+            files["wandb-summary.json"] = {"offset": 0, "content": lines[-1:]}
         answer = await self.client.post(f"/files/local/stress/{run}/file_stream", json={"files": files, **ending})
         answer.raise_for_status()
 
@@ -114,25 +164,51 @@ def configuration(method: str, trials: int) -> dict[str, Any]:
     return {"method": method, "metric": metric, "run_cap": trials, "parameters": parameters}
 
 
-async def stress(client: httpx.AsyncClient, args: argparse.Namespace) -> int:
+async def stress(client: httpx.AsyncClient, pid: int, args: argparse.Namespace) -> int:
     async with client:
         load = Load(client, args.rows, args.pause)
         config = yaml.dump(configuration(args.method, args.trials))
         sweep = (await load.ask(CREATE, config=config))["upsertSweep"]["sweep"]["name"]
-        start = time.perf_counter()
-        await asyncio.gather(*(load.agent(sweep) for _ in range(args.agents)))
-        seconds = time.perf_counter() - start
+        start, before = time.perf_counter(), _computed(pid)
+        if args.every:
+            spread = (start + number * args.every / args.agents for number in range(args.agents))
+            await asyncio.gather(*(load.node(sweep, args.every, begin) for begin in spread))
+        else:
+            await asyncio.gather(*(load.agent(sweep) for _ in range(args.agents)))
+        seconds, computed = time.perf_counter() - start, _computed(pid) - before
     repeated = [point for point, count in Counter(load.points).items() if count > 1]
     print(f"{args.agents} agents, {args.method}: {len(load.points)} of {args.trials} points, {len(repeated)} repeated")
     print(f"{seconds:.1f} s in all, {len(load.points) / seconds:.1f} trials of {args.rows} rows a second")
+    rows, requests = len(load.points) * args.rows, sum(len(waits) for waits in load.waits.values())
+    print(f"{rows / seconds:.0f} rows and {requests / seconds:.0f} requests a second, {load.failed} unanswered")
+    most = f"at most {_most(pid):.0f} MiB"
+    print(f"the server computed {computed:.1f} s, {1000 * computed / requests:.2f} ms a request, {most}")
     print(f"{load.later} times an agent was told to ask again later")
     for kind, waits in load.waits.items():
+        if not waits:
+            continue
         ordered = sorted(1000 * wait for wait in waits)
         late = ordered[int(0.99 * (len(ordered) - 1))]
         print(
-            f"  {kind:<11} median {statistics.median(ordered):6.1f} ms, 99 % {late:7.1f} ms, max {ordered[-1]:7.1f} ms"
+            f"  {kind:<12} median {statistics.median(ordered):6.1f} ms, 99 % {late:7.1f} ms, max {ordered[-1]:7.1f} ms"
         )
     return 0 if not repeated and len(load.points) == args.trials else 1
+
+
+def _computed(pid: int) -> float:
+    """Seconds of CPU time that a process has used; 0 where the system does not tell."""
+    file = Path(f"/proc/{pid}/stat")
+    if not file.exists():
+        return 0.0
+    fields = file.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _most(pid: int) -> float:
+    """The most memory that a process has had, in MiB; 0 where the system does not tell."""
+    file = Path(f"/proc/{pid}/status")
+    found = re.search(r"VmHWM:\s+(\d+) kB", file.read_text()) if file.exists() else None
+    return int(found[1]) / 1024 if found else 0.0
 
 
 def main() -> int:
@@ -141,14 +217,22 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=1000, help="points to hand out (default %(default)s)")
     parser.add_argument("--rows", type=int, default=16, help="rows of history a trial (default %(default)s)")
     parser.add_argument("--pause", type=float, default=0.5, help="seconds a trial takes (default %(default)s)")
+    parser.add_argument("--every", type=float, default=0, help="as on a cluster: seconds from epoch to epoch")
     parser.add_argument("--method", choices=("grid", "random", "bayes"), default="grid")
     args = parser.parse_args()
     if not (
-        0 < args.agents <= 256 and 0 < args.trials <= 100_000 and 2 <= args.rows <= 10_000 and 0 <= args.pause <= 60
+        0 < args.agents <= (2000 if args.every else 256)
+        and 0 < args.trials <= 100_000
+        and 2 <= args.rows <= 10_000
+        and 0 <= args.pause <= 60
+        and 0 <= args.every <= 600
     ):
-        parser.error("--agents 1 to 256, --trials 1 to 100,000, --rows 2 to 10,000, --pause 0 to 60")
-    with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as client:
-        return asyncio.run(stress(client, args))
+        parser.error(
+            "--agents 1 to 256 (to 2,000 with --every), --trials 1 to 100,000, --rows 2 to 10,000, --pause 0 to 60,"
+            " --every 0 to 600"
+        )
+    with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as (client, pid):
+        return asyncio.run(stress(client, pid, args))
 
 
 if __name__ == "__main__":

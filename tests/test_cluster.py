@@ -42,3 +42,10 @@ def test_a_task_without_the_gpu_it_counts_on_is_misplaced(monkeypatch: pytest.Mo
     assert raised.value.exit_code == cluster.EXIT_GIVEN_BACK
     monkeypatch.delenv("SLURM_JOB_ID")
     assert raised.value.exit_code == 1
+
+
+def test_a_task_of_an_array_is_named_as_slurm_names_that_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of an array's last task is the array's own: asked about that, Slurm tells of all tasks."""
+    for name, value in {"SLURM_JOB_ID": "810", "SLURM_ARRAY_JOB_ID": "810", "SLURM_ARRAY_TASK_ID": "3"}.items():
+        monkeypatch.setenv(name, value)
+    assert cluster.task() == cluster.Task("slurm-810_3", 0, "810_3")

@@ -19,13 +19,14 @@ while kill -0 $agent 2> /dev/null; do wait $agent; done
 wait $agent
 code=$?
 
+task=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID  # of one task $SLURM_JOB_ID is the array's own, and means all of them
 case $code in
     75 | 138) # there is more to do; 138 is a warning that came before the first trial
-        scontrol requeue "$SLURM_JOB_ID" ;;
+        scontrol requeue "$task" ;;
     70) # this node is not fit for it: it begins again on another one, and what waits shall not come here either
         trap '' TERM
-        not_here=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%x),$SLURMD_NODENAME
-        scontrol requeue "$SLURM_JOB_ID"
+        not_here=$(squeue --noheader --jobs="$task" --format=%x),$SLURMD_NODENAME
+        scontrol requeue "$task"
         scontrol update "JobId=$SLURM_ARRAY_JOB_ID" "ExcNodeList=${not_here#,}" ;;
 esac
 exit $code

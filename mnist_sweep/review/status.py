@@ -77,5 +77,7 @@ def _reason(record: RunRecord, kind: Status, metric: str) -> str:
     if kind is Status.INFEASIBLE:
         over = (f"{name} over its limit by {value:g}" for name, value in broken(record.summary).items())
         return "; ".join(over) or "not feasible"
+    if record.state.lower() == "preempted":
+        return "preempted: another agent goes on with it"
     words = {Status.STOPPED: "stopped early", Status.DIVERGED: "diverged"}
     return words.get(kind, f"ended as {record.state}")

@@ -138,7 +138,7 @@ class User:
 
     def hasten(self, job: str) -> bool:
         """Let what was requeued begin at once, which by Slurm's design waits two minutes; whether nothing is left."""
-        listed = self.slurm.run("squeue", "--noheader", "--array", f"--jobs={job}", "--format=%A %T %r")
+        listed = self.slurm.run("squeue", "--noheader", "--array", f"--jobs={job}", "--format=%i %T %r")
         for line in listed.splitlines():
             number, state, reason = line.split(maxsplit=2)
             if state == "PENDING" and reason == "BeginTime":

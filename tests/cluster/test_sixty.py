@@ -40,11 +40,11 @@ class Story:
         self.user.wait(reached)
 
     def running(self) -> tuple[str, str]:
-        """The number and the node of a task that runs on a good node."""
+        """The name and the node of a task that runs on a good node."""
 
         def find() -> tuple[str, str] | None:
             self.user.hasten(self.job)
-            tasks = self.user.queue(self.job, "%A,%T,%N")
+            tasks = self.user.queue(self.job, "%i,%T,%N")
             return next(
                 (
                     (number, node)

@@ -41,7 +41,7 @@ def start(job: Job) -> subprocess.Popen[bytes]:
         (job.folder / name).chmod(0o755)
     env = {
         "PATH": f"{job.folder}:{os.environ['PATH']}",
-        "SLURM_JOB_ID": "12",
+        "SLURM_JOB_ID": "10",  # as of the array's last task
         "SLURM_ARRAY_JOB_ID": "10",
         "SLURM_ARRAY_TASK_ID": "0",
         "SLURMD_NODENAME": "node3",
@@ -60,8 +60,8 @@ def start(job: Job) -> subprocess.Popen[bytes]:
     ("code", "told"),
     [
         (0, []),
-        (75, ["scontrol requeue 12"]),
-        (70, ["scontrol requeue 12", "scontrol update JobId=10 ExcNodeList=node1,node3"]),
+        (75, ["scontrol requeue 10_0"]),
+        (70, ["scontrol requeue 10_0", "scontrol update JobId=10 ExcNodeList=node1,node3"]),
         (1, []),
     ],
 )
@@ -74,7 +74,7 @@ def test_what_an_agent_ends_with_decides_what_becomes_of_its_task(job: Job, code
 
 @pytest.mark.parametrize(
     ("number", "code", "told"),
-    [(signal.SIGUSR1, 75, ["warned", "scontrol requeue 12"]), (signal.SIGTERM, 130, ["told to end"])],
+    [(signal.SIGUSR1, 75, ["warned", "scontrol requeue 10_0"]), (signal.SIGTERM, 130, ["told to end"])],
 )
 def test_signals_reach_the_agent(job: Job, number: signal.Signals, code: int, told: list[str]) -> None:
     process = start(job)
