@@ -95,17 +95,20 @@ def _points(config: search.SweepConfig, space: Space, size: int | None, rng: ran
 
 
 def _check_scheduler(scheduler: Any) -> Iterator[str]:
-    """Whether the function that a scheduler asks is there: its source is read, and not run."""
+    """Whether the functions that a scheduler asks are there: their source is read, and not run."""
     scheduler = scheduler if isinstance(scheduler, Mapping) else {}
-    source, name = str(scheduler.get("source")), str(scheduler.get("search_space"))
+    source = str(scheduler.get("source"))
+    names = [str(scheduler[key]) for key in ("search_space", "optimizer") if scheduler.get(key)]
     try:
         tree = ast.parse(Path(source).read_text("utf-8"))
     except (OSError, ValueError, SyntaxError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"not Python: {error}"
         yield f"scheduler: {source}, seen from {Path.cwd()}: {reason}"
         return
-    if not any(isinstance(node, ast.FunctionDef) and node.name == name for node in tree.body):
-        yield f"scheduler: no function {name} in {source}"
+    there = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    if not names:
+        yield f"scheduler: names no search_space and no optimizer of {source}"
+    yield from (f"scheduler: no function {name} in {source}" for name in names if name not in there)
 
 
 def _check_use(config: Mapping[str, Any]) -> Iterator[str]:

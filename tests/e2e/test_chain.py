@@ -62,7 +62,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory, mnist_folder: Path) -> Itera
     house = new_house(tmp_path_factory.mktemp("chain"), mnist_folder)
     with serving(house):
         KEYS[house.env["WANDB_BASE_URL"]] = house.env["WANDB_API_KEY"]
-        sweep = house.run("python", "-c", SWEPT, ONES).stdout.split()[-1]
+        sweep = house.run("python", "-c", SWEPT, ONES, timeout=280).stdout.split()[-1]
         reference = f"{ONES} max_lr=0.1"
         done = house.run("mnist-sweep", "finals", sweep, "--rounds=2:1", "--fresh=1", f"--reference={reference}")
         yield Chain(house, sweep, done.stdout)
