@@ -50,7 +50,7 @@ def server(data: Path, *arguments: str) -> Iterator[tuple[httpx.AsyncClient, int
     process = ServerProcess(data, *arguments)
     facts = process.start()
     try:
-        limits = httpx.Limits(max_connections=512, max_keepalive_connections=512)
+        limits = httpx.Limits(max_connections=512, max_keepalive_connections=512, keepalive_expiry=2.0)
         key = ("api", facts.key)
         yield httpx.AsyncClient(base_url=facts.url, auth=key, timeout=httpx.Timeout(60), limits=limits), facts.pid
     finally:
@@ -68,11 +68,20 @@ class Load:
         self.waits: dict[str, list[float]] = {"suggestion": [], "run start": [], "rows": [], "sign of life": []}
 
     async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        answer = (await self.client.post("/graphql", json={"query": query, "variables": variables})).json()
+        answer = (await self.post("/graphql", {"query": query, "variables": variables})).json()
         if "errors" in answer:
             raise SystemExit(f"the server refused: {answer['errors'][0]['message']}")
         data: dict[str, Any] = answer["data"]
         return data
+
+    async def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        """Send something, again after a second where nobody answers, as the client does."""
+        while True:
+            try:
+                return (await self.client.post(path, json=body)).raise_for_status()
+            except httpx.TransportError:
+                self.failed += 1
+                await asyncio.sleep(1.0)
 
     async def timed(self, kind: str, work: Awaitable[Any], due: float | None = None) -> Any:
         """Wait for a request and note how long that took, since it was `due` or from now on."""
@@ -101,25 +110,17 @@ class Load:
             await self.timed("run start", self.ask(START, name=run, sweep=sweep))
             due = max(due, time.perf_counter() - every)
             score = sum(value["value"] for value in command["args"].values())
-            reports: list[asyncio.Task[Any]] = []
+            reports = []
             for step in range(self.rows):
                 due += every
                 await asyncio.sleep(due - time.perf_counter())
                 line = json.dumps({"score": score / (step + 1), "_step": step})
                 alive = json.dumps({run: True})
-                reports.append(self._report("rows", self.stream(run, step, [line]), due))
-                reports.append(self._report("sign of life", self.ask(BEAT, id=agent, alive=alive), due))
+                row, life = self.stream(run, step, [line]), self.ask(BEAT, id=agent, alive=alive)
+                for kind, work in ("rows", row), ("sign of life", life):
+                    reports.append(asyncio.create_task(self.timed(kind, work, due)))
             await asyncio.gather(*reports)
             await self.timed("rows", self.stream(run, self.rows, [], complete=True, exitcode=0))
-
-    def _report(self, kind: str, work: Awaitable[Any], due: float) -> asyncio.Task[Any]:
-        async def send() -> None:
-            try:
-                await self.timed(kind, work, due)
-            except httpx.HTTPError:
-                self.failed += 1
-
-        return asyncio.create_task(send())
 
     async def agent(self, sweep: str) -> None:
         """Draw trials and run them until told to leave; a run logs its rows in two requests."""
@@ -148,8 +149,7 @@ class Load:
         files = {"wandb-history.jsonl": {"offset": offset, "content": lines}}
         if lines:
             files["wandb-summary.json"] = {"offset": 0, "content": lines[-1:]}
-        answer = await self.client.post(f"/files/local/stress/{run}/file_stream", json={"files": files, **ending})
-        answer.raise_for_status()
+        await self.post(f"/files/local/stress/{run}/file_stream", {"files": files, **ending})
 
 
 def configuration(method: str, trials: int) -> dict[str, Any]:
@@ -180,7 +180,7 @@ async def stress(client: httpx.AsyncClient, pid: int, args: argparse.Namespace) 
     print(f"{args.agents} agents, {args.method}: {len(load.points)} of {args.trials} points, {len(repeated)} repeated")
     print(f"{seconds:.1f} s in all, {len(load.points) / seconds:.1f} trials of {args.rows} rows a second")
     rows, requests = len(load.points) * args.rows, sum(len(waits) for waits in load.waits.values())
-    print(f"{rows / seconds:.0f} rows and {requests / seconds:.0f} requests a second, {load.failed} unanswered")
+    print(f"{rows / seconds:.0f} rows and {requests / seconds:.0f} requests a second, {load.failed} sent again")
     most = f"at most {_most(pid):.0f} MiB"
     print(f"the server computed {computed:.1f} s, {1000 * computed / requests:.2f} ms a request, {most}")
     print(f"{load.later} times an agent was told to ask again later")

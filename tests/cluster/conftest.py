@@ -203,7 +203,7 @@ def user(slurm: Slurm, house: House) -> Iterator[User]:
     for process in somebody.started:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-            process.wait(60)
+            process.wait(PATIENCE)
     slurm.run("scancel", "--signal=KILL", "--full", "--state=RUNNING", check=False)
     slurm.run("scancel", "--state=PENDING", check=False)
     somebody.wait(lambda: not slurm.run("squeue", "--noheader"))
