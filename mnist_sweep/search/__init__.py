@@ -16,7 +16,7 @@ from mnist_sweep.search.hyperband import stop
 from mnist_sweep.search.replicates import Belief, posterior
 from mnist_sweep.search.space import Space, read
 from mnist_sweep.search.target import reached
-from mnist_sweep.search.trial import Trial
+from mnist_sweep.search.trial import Trial, relevant
 
 __all__ = [
     "Belief",
@@ -28,6 +28,7 @@ __all__ = [
     "parse",
     "posterior",
     "reached",
+    "relevant",
     "stop",
     "suggest",
     "warm_up",

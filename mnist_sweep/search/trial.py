@@ -25,6 +25,11 @@ class Trial:
     summary: Mapping[str, Any] = field(default_factory=dict)
 
 
+def relevant(row: Mapping[str, Any], metric: str | None) -> dict[str, Any]:
+    """What of a row, or of a summary, a search by that metric reads: the metric and the constraints."""
+    return {key: value for key, value in row.items() if key == metric or key.startswith(CONSTRAINT_PREFIX)}
+
+
 def finite(value: object) -> bool:
     """Whether `value` is a number that can be compared: no bool, no NaN, no infinity, nothing beyond a float."""
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -97,7 +97,7 @@ def record(
     history: bool = True,
 ) -> RunRecord:
     """A run, or with `since` only the history that is newer than that change; evenly sampled where it is long."""
-    texts = lines.sample(lines.texts(db, row["id"], lines.HISTORY, since=since), _ROWS) if history else ()
+    texts = lines.sampled(db, row["id"], lines.HISTORY, _ROWS, since=since) if history else ()
     lane = (lanes or {}).get(row["agent"] or "", row["agent"] or row["host"] or "")
     return RunRecord(
         id=row["name"],
@@ -119,7 +119,7 @@ def record(
 
 def events(db: sqlite3.Connection, row: sqlite3.Row) -> RunRecord:
     """What the machine measured of itself beside a run, as a record's history."""
-    texts = lines.sample(lines.texts(db, row["id"], lines.EVENTS), _ROWS)
+    texts = lines.sampled(db, row["id"], lines.EVENTS, _ROWS)
     return RunRecord(row["name"], history=[json.loads(text) for text in texts])
 
 

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 
-from mnist_sweep.search import SweepConfig, Trial
+from mnist_sweep.search import SweepConfig, Trial, relevant
 from mnist_sweep.server.store import lines, runs
 from mnist_sweep.server.store.kept import Kept
 
@@ -11,7 +11,10 @@ _SWEEPS_KEPT = 64
 
 
 class Trials:
-    """Reads a sweep's trials; only runs that changed since the last question are read and parsed again."""
+    """Reads a sweep's trials; only runs that changed since the last question are read and parsed again.
+
+    Of what they logged it keeps only what the search reads.
+    """
 
     def __init__(self) -> None:
         self._kept: Kept[Trial] = Kept(_SWEEPS_KEPT)
@@ -30,10 +33,12 @@ def read(db: sqlite3.Connection, run_id: int, config: SweepConfig) -> Trial:
     else:
         plain = runs.plain_config(row["config"])
         params = {name: plain[name] for name in config.parameters if name in plain}
+    metric = None if config.metric is None else config.metric.name
+    history = (relevant(logged, metric) for logged in lines.rows(db, run_id, lines.HISTORY))
     return Trial(
         name=row["name"],
         params=params,
         state=row["state"],
-        history=lines.rows(db, run_id, lines.HISTORY),
-        summary=json.loads(row["summary"]),
+        history=[logged for logged in history if logged],
+        summary=relevant(json.loads(row["summary"]), metric),
     )

@@ -134,15 +134,22 @@ def run_history(
     maxStep: int | None = None,
     samples: int | None = None,
 ) -> list[str]:
-    found = lines.texts(context.db, source["id"], lines.HISTORY, min_step=minStep, max_step=maxStep)
     if minStep is None and maxStep is None:
-        return lines.sample(found, samples or 0)
-    return found[:samples] if samples else found
+        return _lines(source, context, lines.HISTORY, samples)
+    limit = samples or -1
+    return lines.texts(context.db, source["id"], lines.HISTORY, min_step=minStep, max_step=maxStep, limit=limit)
+
+
+def _lines(source: sqlite3.Row, context: Context, stream: str, samples: int | None) -> list[str]:
+    """A stream's lines, or a sample of them."""
+    if samples is None or samples < 1:
+        return lines.texts(context.db, source["id"], stream)
+    return lines.sampled(context.db, source["id"], stream, samples)
 
 
 @field("Run", "events")
 def run_events(source: sqlite3.Row, context: Context, samples: int | None = None) -> list[str]:
-    return lines.sample(lines.texts(context.db, source["id"], lines.EVENTS), samples or 0)
+    return _lines(source, context, lines.EVENTS, samples)
 
 
 @field("Run", "sampledHistory")

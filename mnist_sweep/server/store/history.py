@@ -1,6 +1,5 @@
 """What readers ask of a run's history: which keys it has, samples of it, and console lines taken apart."""
 
-import functools
 import json
 import re
 import sqlite3
@@ -69,33 +68,29 @@ def sampled(db: sqlite3.Connection, run_id: int, spec: dict[str, Any]) -> list[d
     low, high, number = spec.get("minStep"), spec.get("maxStep"), spec.get("samples")
     if isinstance(low, int) and isinstance(high, int) and number == high - low + 1:
         high += 1  # newer clients count the last step in, and say so by the number of samples they ask for
-    found = [
-        json.loads(text)
-        for text in lines.texts(
-            db,
-            run_id,
-            lines.HISTORY,
-            min_step=low if isinstance(low, int) else None,
-            max_step=high if isinstance(high, int) else None,
-        )
-    ]
-    if isinstance(names := spec.get("keys"), list) and names:
-        read = functools.partial(_pick, names=[name for name in names if isinstance(name, str)])
-        found = [row for row in map(read, found) if row is not None]
-    return lines.sample(found, number if isinstance(number, int) and number > 0 else _SAMPLES)
+    wanted = spec.get("keys")
+    names = [name for name in wanted if isinstance(name, str)] if isinstance(wanted, list) else []
+    found = lines.sampled(
+        db,
+        run_id,
+        lines.HISTORY,
+        number if isinstance(number, int) and number > 0 else _SAMPLES,
+        min_step=low if isinstance(low, int) else None,
+        max_step=high if isinstance(high, int) else None,
+        keys=names,
+    )
+    rows = [json.loads(text) for text in found]
+    return [picked for row in rows if (picked := _pick(row, names)) is not None] if names else rows
 
 
 def _pick(row: dict[str, Any], names: list[str]) -> dict[str, Any] | None:
     picked = {}
     for name in names:
-        if name in row:
-            picked[name] = row[name]
-            continue
         value: Any = row
-        for step in name.split("."):
-            value = value.get(step) if isinstance(value, dict) else None
-        if value is None:
-            return None
+        for step in [name] if name in row else name.split("."):
+            if not isinstance(value, dict) or step not in value:
+                return None
+            value = value[step]
         picked[name] = value
     return picked
 

@@ -6,7 +6,7 @@ rewrites its last line).
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from mnist_sweep.server import jsonedge
@@ -51,6 +51,24 @@ def count(db: sqlite3.Connection, run_id: int, stream: str) -> int:
     return 0 if last is None else int(last) + 1
 
 
+def _where(
+    run_id: int, stream: str, min_step: int | None, max_step: int | None, since: int, keys: Sequence[str]
+) -> tuple[str, list[int | str]]:
+    sql = "run_id = ? AND stream = ?"
+    values: list[int | str] = [run_id, stream]
+    for clause, bound in (("step >= ?", min_step), ("step < ?", max_step), ("version > ?", since or None)):
+        if bound is not None:
+            sql += f" AND {clause}"
+            values.append(max(-_INTEGER_LIMIT, min(bound, _INTEGER_LIMIT - 1)))
+    for key in keys:
+        if '"' in key:
+            continue  # SQLite has no path for it
+        paths = ["$." + json.dumps(key), "$" + "".join(f".{json.dumps(step)}" for step in key.split("."))]
+        sql += " AND (json_type(data, ?) IS NOT NULL OR coalesce(json_type(data, ?), 'null') != 'null')"
+        values += paths
+    return sql, values
+
+
 def texts(
     db: sqlite3.Connection,
     run_id: int,
@@ -58,21 +76,54 @@ def texts(
     *,
     min_step: int | None = None,
     max_step: int | None = None,
-    since: int = 0,
+    limit: int = -1,
 ) -> list[str]:
     """The lines in order, as they were written; steps from `min_step` up to but without `max_step`."""
-    sql = "SELECT data FROM lines WHERE run_id = ? AND stream = ?"
-    values: list[int | str] = [run_id, stream]
-    for clause, bound in (("step >= ?", min_step), ("step < ?", max_step), ("version > ?", since or None)):
-        if bound is not None:
-            sql += f" AND {clause}"
-            values.append(max(-_INTEGER_LIMIT, min(bound, _INTEGER_LIMIT - 1)))
-    return [row[0] for row in db.execute(sql + " ORDER BY line", values)]
+    where, values = _where(run_id, stream, min_step, max_step, 0, ())
+    found = db.execute(f"SELECT data FROM lines WHERE {where} ORDER BY line LIMIT ?", (*values, limit))
+    return [row[0] for row in found]
 
 
-def rows(db: sqlite3.Connection, run_id: int, stream: str, *, since: int = 0) -> list[dict[str, Any]]:
-    """The lines in order, parsed."""
-    return [json.loads(text) for text in texts(db, run_id, stream, since=since)]
+def sampled(
+    db: sqlite3.Connection,
+    run_id: int,
+    stream: str,
+    number: int,
+    *,
+    min_step: int | None = None,
+    max_step: int | None = None,
+    since: int = 0,
+    keys: Sequence[str] = (),
+) -> list[str]:
+    """At most so many of the lines, evenly spread over their numbers, the first and the last among them.
+
+    The database chooses: however many lines there are, only these are read into memory.
+
+    Args:
+        min_step, max_step: steps from the one up to but without the other.
+        since: only what is newer than that change.
+        keys: only rows that have them all; a dot in a key may be a step into an object. Those with a quotation mark in
+            them are not looked at.
+    """
+    where, values = _where(run_id, stream, min_step, max_step, since, keys)
+    total, low, high = db.execute(f"SELECT count(*), min(line), max(line) FROM lines WHERE {where}", values).fetchone()
+    if total <= number:
+        found = db.execute(f"SELECT data FROM lines WHERE {where} ORDER BY line", values)
+    else:
+        places = [low + round(i * (high - low) / (number - 1)) for i in range(number)] if number > 1 else [high]
+        following = f"SELECT min(line) FROM lines WHERE {where} AND line >= place.value"
+        found = db.execute(
+            f"SELECT DISTINCT line, data FROM (SELECT ({following}) AS chosen FROM json_each(?) AS place)"
+            " JOIN lines ON run_id = ? AND stream = ? AND line = chosen ORDER BY line",
+            (*values, json.dumps(places), run_id, stream),
+        )
+    return [row["data"] for row in found]
+
+
+def rows(db: sqlite3.Connection, run_id: int, stream: str) -> Iterator[dict[str, Any]]:
+    """The lines in order, parsed, one after the other."""
+    found = db.execute("SELECT data FROM lines WHERE run_id = ? AND stream = ? ORDER BY line", (run_id, stream))
+    return (json.loads(row[0]) for row in found)
 
 
 def tail(db: sqlite3.Connection, run_id: int, stream: str, number: int, *, since: int = 0) -> list[sqlite3.Row]:
@@ -145,12 +196,3 @@ def around(
 def cut(db: sqlite3.Connection, run_id: int, last_step: int) -> None:
     """Forget the history after a step."""
     db.execute("DELETE FROM lines WHERE run_id = ? AND stream = ? AND step > ?", (run_id, HISTORY, last_step))
-
-
-def sample(found: list[Any], number: int) -> list[Any]:
-    """At most so many of them, evenly spread, the first and the last among them."""
-    if number < 1 or len(found) <= number:
-        return found
-    if number == 1:
-        return found[-1:]
-    return [found[round(i * (len(found) - 1) / (number - 1))] for i in range(number)]

@@ -1,6 +1,7 @@
 """What readers ask of a run's history."""
 
 import json
+import tracemalloc
 
 import pytest
 
@@ -40,12 +41,43 @@ def test_keys_have_types_and_last_values(store: Store, run: int) -> None:
         ({"keys": ["_step", "word"]}, [3]),
         ({"keys": ["_step", "nested.x"], "samples": 2}, [0, 9]),
         ({"keys": ["_step", "nothing"]}, []),
+        ({"keys": ["_step", 'a "quoted" word']}, []),
     ],
 )
 def test_rows_are_sampled_evenly_and_have_all_keys(store: Store, run: int, spec: object, steps: list[int]) -> None:
     assert isinstance(spec, dict)
     with store.read() as db:
         assert [row["_step"] for row in history.sampled(db, run, spec)] == steps
+
+
+def test_lines_are_sampled_over_gaps_and_since_a_change(store: Store, run: int) -> None:
+    with store.write() as db:
+        lines.clear(db, run, lines.HISTORY, start=1, end=6)
+        lines.put(db, run, lines.HISTORY, 8, ['{"_step": 8}', '{"_step": 9}', '{"_step": 10}'], version=2)
+
+    def steps(number: int, **only: int) -> list[int]:
+        with store.read() as db:
+            return [json.loads(text)["_step"] for text in lines.sampled(db, run, lines.HISTORY, number, **only)]
+
+    assert steps(100) == [0, 6, 7, 8, 9, 10]
+    assert steps(3) == [0, 6, 10]
+    assert steps(1) == [10]
+    assert steps(2, since=1) == [8, 10]
+    assert steps(2, min_step=6, max_step=10) == [6, 9]
+
+
+def test_a_long_history_is_sampled_without_being_read_into_memory(store: Store) -> None:
+    row = json.dumps({"loss": 0.5, "word": "w" * 200})
+    with store.write() as db:
+        key = runs.create(db, projects.ensure(db, "local", "p")["id"], "long", "running")
+        lines.put(db, key, lines.HISTORY, 0, [row] * 20_000, version=1)
+    with store.read() as db:
+        tracemalloc.start()
+        found = history.sampled(db, key, {"keys": ["loss"], "samples": 100})
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert found == [{"loss": 0.5}] * 100
+    assert peak < 500_000  # bytes; the rows have five million
 
 
 @pytest.mark.parametrize(
