@@ -111,10 +111,10 @@ def sampled(
         found = db.execute(f"SELECT data FROM lines WHERE {where} ORDER BY line", values)
     else:
         places = [low + round(i * (high - low) / (number - 1)) for i in range(number)] if number > 1 else [high]
-        following = f"SELECT min(line) FROM lines WHERE {where} AND line >= place.value"
+        following = f"SELECT line FROM lines WHERE {where} AND line >= place.value ORDER BY line LIMIT 1"
         found = db.execute(
-            f"SELECT DISTINCT line, data FROM (SELECT ({following}) AS chosen FROM json_each(?) AS place)"
-            " JOIN lines ON run_id = ? AND stream = ? AND line = chosen ORDER BY line",
+            f"WITH chosen AS MATERIALIZED (SELECT DISTINCT ({following}) AS line FROM json_each(?) AS place)"
+            " SELECT data FROM chosen CROSS JOIN lines USING (line) WHERE run_id = ? AND stream = ? ORDER BY line",
             (*values, json.dumps(places), run_id, stream),
         )
     return [row["data"] for row in found]
