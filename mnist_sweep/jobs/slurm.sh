@@ -8,13 +8,15 @@ cd {{ job.folder | quote }} || exit
 set -a  # how to reach the server, with its key, which is for your eyes alone
 . {{ job.server_file | quote }} || exit
 set +a
-sleep $((SLURM_ARRAY_TASK_ID % {{ stagger }}))  # not all at once
 
 # Slurm's signals come to this shell, which passes them on. The agent sends what its trial has before it leaves.
-{{ command }} &
-agent=$!
 trap 'kill -USR1 $agent' USR1  # its time is nearly up, or another job takes its place
 trap 'kill -TERM $agent' TERM  # cancelled, or requeued
+(
+    sleep $((SLURM_ARRAY_TASK_ID % {{ stagger }}))  # not all tasks at once
+    exec {{ command }}
+) &
+agent=$!
 while kill -0 $agent 2> /dev/null; do wait $agent; done
 wait $agent
 code=$?

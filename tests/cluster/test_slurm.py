@@ -77,13 +77,14 @@ def test_a_preempted_task_goes_on_elsewhere_row_for_row(user: User) -> None:
 
 
 def test_a_task_whose_time_is_up_goes_on_later(user: User) -> None:
-    """Slurm's shortest time is a minute, and so is the warning: it comes at once, before or in the first trial."""
-    path = user.create(TINY | {"epochs": 15}, 1)
-    job = user.submit(path, "--time", "1")
-    log = user.log(path, job)
-    (run,) = user.finish(path, job)
-    assert (run.state, run.epochs) == ("finished", list(range(1, 16)))
-    assert "DUE TO TIME LIMIT" not in log.read_text()
+    """Slurm counts in minutes: with two of them the warning comes in the second one, to one of twenty trials."""
+    path = user.create(LONG, 20)
+    job = user.submit(path, "--time", "2")
+    runs = user.finish(path, job)
+    assert [(run.state, run.epochs) for run in runs] == [("finished", WHOLE)] * 20
+    log = user.log(path, job).read_text()
+    assert "preempted: another start goes on from here" in log or "are too few for a trial" in log
+    assert "DUE TO TIME LIMIT" not in log
 
 
 def test_a_lost_node_costs_no_trial_and_adds_none(user: User) -> None:

@@ -33,8 +33,8 @@ def job(tmp_path: Path) -> Job:
     return Job(sweep="local/mnist/abc", folder=folder, output=folder / "out", tasks=3)
 
 
-def start(job: Job) -> subprocess.Popen[bytes]:
-    """Run the job's script as Slurm would, with programs that only tell what they were told."""
+def start(job: Job, task: int = 0) -> subprocess.Popen[bytes]:
+    """Run the job's script as Slurm would, with programs that only tell what they were told; wait for its agent."""
     write_private(job.server_file, {"WANDB_BASE_URL": "http://here", "WANDB_API_KEY": SECRET})
     for name, text in (("mnist-sweep", AGENT), ("scontrol", SCONTROL), ("squeue", SQUEUE)):
         (job.folder / name).write_text(text)
@@ -43,17 +43,25 @@ def start(job: Job) -> subprocess.Popen[bytes]:
         "PATH": f"{job.folder}:{os.environ['PATH']}",
         "SLURM_JOB_ID": "10",  # as of the array's last task
         "SLURM_ARRAY_JOB_ID": "10",
-        "SLURM_ARRAY_TASK_ID": "0",
+        "SLURM_ARRAY_TASK_ID": str(task),
         "SLURMD_NODENAME": "node3",
     }
     file = job.folder / "job.sh"
     file.write_text(script(job, job.folder / "mnist-sweep"))
     process = subprocess.Popen(["bash", str(file)], env=env)
     deadline = time.monotonic() + 20
-    while not (job.folder / "ready").exists():
+    while not ((job.folder / "ready").exists() if task == 0 else sleeping(process.pid)):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return process
+
+
+def sleeping(pid: int) -> bool:
+    """Whether a script's agent waits for its turn."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,comm="], capture_output=True, text=True, check=True).stdout
+    processes = [line.split(maxsplit=2) for line in listed.splitlines()]
+    children = {child for child, parent, _ in processes if int(parent) == pid}
+    return any(parent in children and name == "sleep" for _, parent, name in processes)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +91,13 @@ def test_signals_reach_the_agent(job: Job, number: signal.Signals, code: int, to
     assert (job.folder / "said").read_text().splitlines()[1:] == told
 
 
+def test_a_task_that_is_preempted_before_its_agent_begins_is_requeued(job: Job) -> None:
+    process = start(job, task=29)
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(20) == 128 + signal.SIGUSR1
+    assert (job.folder / "said").read_text().splitlines() == ["scontrol requeue 10_29"]
+
+
 def test_the_script_says_what_was_asked_for(job: Job) -> None:
     text = script(job, Path("/bin/mnist-sweep"), partition="gpu", account="us", more=["--qos=low --mem=4G"])
     options = [line.removeprefix("#SBATCH ") for line in text.splitlines() if line.startswith("#SBATCH ")]
@@ -106,7 +121,7 @@ def test_the_script_says_what_was_asked_for(job: Job) -> None:
 def test_a_task_with_gpus_has_an_agent_on_each(job: Job) -> None:
     text = script(Job(sweep="abc", folder=job.folder, output=job.output, gpus=2, agents_per_gpu=3), Path("m"))
     assert "#SBATCH --gres=gpu:2\n" in text
-    assert "\nm agent abc --agents-per-gpu 3 &\n" in text
+    assert "\n    exec m agent abc --agents-per-gpu 3\n" in text
 
 
 def test_the_key_is_for_its_owner_alone_and_not_in_the_script(job: Job) -> None:
