@@ -1,14 +1,21 @@
-"""One agent: `wandb.agent` in a process that stays warm, so that torch, the data and the client are loaded once, not
-once a trial. A suggestion over budget gives its place back.
+"""One agent: it asks a sweep for trials and trains them in one warm process, so that torch, the data and the client are
+loaded once, not once a trial. A suggestion over budget gives its place back.
+
+`wandb.agent` does the same, but trains in a thread that no signal reaches, and the thread in which it asks ends at the
+first question that is not answered; it then waits for ever. This one asks the same questions and waits for its server.
 """
 
 from __future__ import annotations
 
-import sys
 import time
+import traceback
 from typing import Protocol
 
 from mnist_sweep import cluster
+from mnist_sweep.environment import environment
+from mnist_sweep.errors import UserError
+from mnist_sweep.orders import Order, Orders
+from mnist_sweep.patience import Away, to_stderr
 from mnist_sweep.signals import Preempted, Terminated
 
 INVALID_LIMIT = 3
@@ -47,8 +54,9 @@ def work(path: str, tickets: Tickets) -> int:
     As a task of a cluster it leaves while there is time for no further trial, judged by the longest one so far.
 
     Returns:
-        The exit code: 0, 1 after INVALID_LIMIT failed runs or OVER_BUDGET_LIMIT refused suggestions in a row, 70 if
-        those runs were a task's and failed for the node's sake, else as `stopped` says; 75, too, if out of time.
+        The exit code: 0; 1 after INVALID_LIMIT failed runs or OVER_BUDGET_LIMIT refused suggestions in a row, or where
+        the server stays away; 70 if those runs were a task's and failed for the node's sake; else as `stopped` says;
+        75, too, if out of time.
     """
     from mnist_sweep.train import signals
 
@@ -56,7 +64,12 @@ def work(path: str, tickets: Tickets) -> int:
         with signals.handled():
             return _work(path, tickets)
     except (KeyboardInterrupt, Terminated, Preempted) as stop:
-        return stopped(stop)
+        code = stopped(stop)
+        to_stderr("preempted: another start goes on from here" if code == cluster.EXIT_PREEMPTED else KEPT)
+        return code
+    except UserError as error:
+        to_stderr(f"error: {error}")
+        return 1
 
 
 def stopped(stop: BaseException) -> int:
@@ -66,51 +79,29 @@ def stopped(stop: BaseException) -> int:
 
 
 def _work(path: str, tickets: Tickets) -> int:
-    import wandb
-
-    from mnist_sweep.train import Outcome, signals, train
+    from mnist_sweep.train import signals
 
     failed = refused = 0
     longest = 0.0
+    orders = Orders(path)
     while tickets.acquire(block=False):
-        outcomes: list[Outcome | BaseException] = []
-
-        def trial(outcomes: list[Outcome | BaseException] = outcomes) -> None:
-            """What the client calls, in a thread of its own; that thread cannot tell this one but by `outcomes`."""
-            try:
-                with signals.elsewhere():
-                    try:
-                        outcomes.append(train())
-                    except Exception as error:
-                        outcomes[:] = [error]
-            except (KeyboardInterrupt, Terminated, Preempted) as stop:
-                outcomes[:] = [stop]
-                words = "preempted: another start goes on from here" if isinstance(stop, Preempted) else KEPT
-                print(words, file=sys.stderr)
-            except Exception as stop:  # the server's, too late
-                outcomes[:] = [stop]
-            if isinstance(outcomes[0], Exception):
-                if not _stopped(outcomes[0]):
-                    raise outcomes[0]  # for the client to print
-                print(KEPT, file=sys.stderr)
-
+        order = orders.next()
+        if order is None:
+            return 0  # the sweep is over
         started = time.monotonic()
-        wandb.agent(path, function=trial, count=1)
+        print(f"Trial {order.run}: {order.words}", flush=True)
+        trained = _trial(orders, order)
+        signals.strike()  # one that came while the run was ending
         longest = max(longest, time.monotonic() - started)
-        if not outcomes:
-            return 130 if signals.struck else 0  # the sweep is over
-        outcome = outcomes[-1]
-        if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
-            raise outcome
-        failed = failed + 1 if isinstance(outcome, Exception) and not _stopped(outcome) else 0
-        refused = refused + 1 if isinstance(outcome, Outcome) and not outcome.feasible else 0
+        failed = failed + 1 if isinstance(trained, Exception) else 0
+        refused = refused + 1 if trained is False else 0
         if refused:
             tickets.release()
         if failed >= INVALID_LIMIT:
-            print(_gives_up(failed, outcome), file=sys.stderr)
-            return 1 if cluster.task() is None or getattr(outcome, "theirs", False) else cluster.EXIT_GIVEN_BACK
+            to_stderr(_gives_up(failed, trained))
+            return 1 if cluster.task() is None or getattr(trained, "theirs", False) else cluster.EXIT_GIVEN_BACK
         if refused >= OVER_BUDGET_LIMIT:
-            print(f"error: {refused} suggestions in a row were over budget: narrow the widths", file=sys.stderr)
+            to_stderr(f"error: {refused} suggestions in a row were over budget: narrow the widths")
             return 1
         left = cluster.seconds_left()
         if left is not None and left < longest * TIME_MARGIN:
@@ -119,11 +110,28 @@ def _work(path: str, tickets: Tickets) -> int:
     return 0
 
 
-def _stopped(outcome: BaseException) -> bool:
-    """Whether the server ended the trial: it tells the run, and the client throws a bare exception into its thread."""
-    from mnist_sweep.train import Stopped
+def _trial(orders: Orders, order: Order) -> bool | Exception:
+    """Train one trial; whether it was within the budget, or why it failed."""
+    import wandb
 
-    return isinstance(outcome, Stopped) or (type(outcome) is Exception and not outcome.args)
+    from mnist_sweep.train import Stopped, signals, train
+
+    try:
+        with environment(order.environment()), orders.at_work(order, stop=lambda: signals.ask(Stopped)):
+            return train().feasible
+    except Stopped:
+        to_stderr(KEPT)
+        return True
+    except Away:
+        raise
+    except UserError as error:
+        return error  # which has been said
+    except Exception as error:
+        traceback.print_exc()
+        return error
+    finally:
+        wandb.teardown()  # what the environment says of the next run is read anew
+        signals.forget(Stopped)
 
 
 def _gives_up(failed: int, last: object) -> str:

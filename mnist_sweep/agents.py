@@ -25,10 +25,11 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from mnist_sweep import cluster, connect, signals
+from mnist_sweep import cluster, connect, patience, signals
 from mnist_sweep.agent import Endless, Tickets, work
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
+from mnist_sweep.patience import Away, Patience
 from mnist_sweep.review import api
 from mnist_sweep.review.ranking import Ranking
 from mnist_sweep.review.review import Review, review
@@ -36,6 +37,9 @@ from mnist_sweep.review.review import Review, review
 TASK_HEADER = "X-Sweep-Task"
 """By this header of its requests an agent says which task it is and which restart of it, `slurm-812_3/1`: the server
 then knows that the one before it is gone."""
+
+STOP_SECONDS = 10.0
+"""How long agents that are stopped try to reach a server that does not answer."""
 
 RESTART_LIMIT = 3
 """An agent that was killed is started anew, at most so many times without finishing a trial between."""
@@ -205,15 +209,20 @@ class Agents:
         with contextlib.suppress(Exception):
             wandb.teardown()
 
-    def stop(self) -> None:
-        """End the running trials and wait for them: their uploads are finished first."""
+    def stop(self, url: str) -> None:
+        """End the running trials and wait for them: their uploads are finished first, if their server answers."""
         self.send(signal.SIGTERM)
-        for process in self.processes:
-            process.join()
+        while alive := [process for process in self.processes if process.is_alive()]:
+            wait([process.sentinel for process in alive], timeout=STOP_SECONDS)
+            if patience.trouble(url):
+                for process in alive:
+                    process.kill()  # what it had to send is in the folder `wandb`
 
-    def join(self) -> None:
-        """Wait until the agents are done; one that is killed is started anew."""
+    def join(self, patience: Patience) -> None:
+        """Wait until the agents are done; one that is killed is started anew. Their server is mended, if need be."""
         while self.tend():
+            with contextlib.suppress(Away):  # they say so themselves, and end
+                patience.lost()
             # with a limit: the last one may end between the two looks, and nothing is waited for for ever
             wait([process.sentinel for process in self.processes if process.is_alive()], timeout=1.0)
 
@@ -298,18 +307,16 @@ def _agent_process(path: str, number: int, tickets: Tickets, log: Path | None) -
 
 
 def _end_with_parent() -> None:
-    """Stop as if told to once nobody is there any more who would."""
+    """Stop once nobody is there any more who would say so; what is at work is for another start to go on with."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM if sys.platform == "win32" else signal.SIGUSR1)
 
 
 def _ignore_client(args: threading.ExceptHookArgs) -> None:
-    """Two of the client's threads are harmless, but loud: the helper it forgets to end when it leaves a service that is
-    not its own, and an agent's heartbeat whose service was killed."""
-    name = "" if args.thread is None else args.thread.name
-    if name != "wandb-ServiceFinalizer" and "_heartbeat" not in name:
+    """A helper that the client forgets to end when it leaves a service that is not its own is harmless, but loud."""
+    if args.thread is None or args.thread.name != "wandb-ServiceFinalizer":
         threading.__excepthook__(args)
 
 

@@ -197,8 +197,8 @@ def _work(job: _Job) -> Confirmed:
     except BaseException as error:
         tracker.finish(cluster.EXIT_KILLED if isinstance(error, KeyboardInterrupt) else 1)
         raise
-    if sync := tracker.sync_command:
-        print(f"seed {config.seed} is on disk; to upload it: {sync}", file=sys.stderr)
+    if kept := tracker.kept:
+        print(f"seed {config.seed}: {kept}", file=sys.stderr)
     tracker.finish()
     return result
 

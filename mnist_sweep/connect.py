@@ -6,19 +6,17 @@ The choice is handed to the wandb client, here and in child processes, through i
 from __future__ import annotations
 
 import os
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from mnist_sweep import cluster
+from mnist_sweep import cluster, patience
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
+from mnist_sweep.patience import Away, Patience
 
 if TYPE_CHECKING:
     import wandb
@@ -30,6 +28,11 @@ FLUSH_SECONDS = "1"
 
 TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 """Variables that name the certificates a client trusts: the first for Go and Python's ssl, the other for requests."""
+
+RETRY_SECONDS, RETRIES = "5", "1000000"
+"""How long runs pause at most before they ask a local server again that does not answer (W&B's default is a minute),
+and how often they do; how long they wait in all is for `finish_timeout` to say."""
+_RETRYING = ("GRAPHQL", "FILE_STREAM", "FILE_TRANSFER")
 
 TASK_PATIENCE = 60.0
 """Seconds that a task of a cluster waits for its server, which may be starting again; a person is told at once."""
@@ -47,6 +50,12 @@ class Server:
     local: bool
     shared: bool = False
     """It ends when the last command that uses it has."""
+    restart: Callable[[], None] = lambda: None
+    """Start it anew if it was killed, where that is ours to do."""
+
+    def patience(self, say: Callable[[str], None]) -> Patience:
+        """How to wait for it."""
+        return Patience(self.url, say, mend=self.restart)
 
     @property
     def loopback(self) -> bool:
@@ -64,7 +73,8 @@ def server(say: Callable[[str], None], *, lasting: bool = False) -> Iterator[Ser
     """
     remote = _remote(say)
     if remote is not None:
-        yield remote
+        with environment({"WANDB_BASE_URL": remote.url}):
+            yield remote
         return
     from mnist_sweep.server import launch, shared
 
@@ -81,7 +91,17 @@ def server(say: Callable[[str], None], *, lasting: bool = False) -> Iterator[Ser
         except launch.StartError as error:
             raise ConnectError(f"the local server did not start: {error}") from None
         stack.enter_context(_pointed(facts, folder, say))
-        yield Server(facts.url, local=True, shared=facts.shared)
+        yield Server(facts.url, local=True, shared=facts.shared, restart=_restart(folder, facts))
+
+
+def _restart(folder: Path, facts: Facts) -> Callable[[], None]:
+    from mnist_sweep.server import launch, shared
+
+    def restart() -> None:
+        with suppress(launch.StartError):  # another try comes
+            shared.restart(folder, facts)
+
+    return restart if facts.shared else lambda: None
 
 
 @contextmanager
@@ -116,6 +136,8 @@ def _pointed(facts: Facts, folder: Path, say: Callable[[str], None]) -> Iterator
         **facts.variables,
         "WANDB_ERROR_REPORTING": "false",
         "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": FLUSH_SECONDS,
+        **{f"WANDB_X_{part}_RETRY_WAIT_MAX_SECONDS": RETRY_SECONDS for part in _RETRYING},
+        **{f"WANDB_X_{part}_RETRY_MAX": RETRIES for part in _RETRYING},
         shared.FOLDER_VARIABLE: str(folder),
     }
     say(f"No W&B login: using the local server at {facts.url}, which keeps everything in {folder}")
@@ -166,17 +188,17 @@ def _remote(say: Callable[[str], None]) -> Server | None:
                 f"{task.name} has no key for {url}: give its job WANDB_BASE_URL and WANDB_API_KEY, or log in there"
             )
         return None
-    deadline = time.monotonic() + (TASK_PATIENCE if task is not None else 0.0)
-    while _get(f"{url}/healthz") is None:
-        if time.monotonic() < deadline:
-            time.sleep(1.0)
-        elif task is not None or os.environ.get("WANDB_BASE_URL"):
-            raise ConnectError(
-                f"{url} (WANDB_BASE_URL) does not answer on {cluster.node()}: start it, or name one that does"
-            )
-        else:
-            say(f"Logged in to {url}, but it does not answer")
-            return None
+    if not patience.trouble(url):
+        return Server(url, local=False)
+    if task is None and not os.environ.get("WANDB_BASE_URL"):
+        say(f"Logged in to {url}, but it does not answer")
+        return None
+    try:
+        Patience(url, say, limit=TASK_PATIENCE if task is not None else 0.0).wait()
+    except Away:
+        raise ConnectError(
+            f"{url} (WANDB_BASE_URL) does not answer on {cluster.node()}: start it, or name one that does"
+        ) from None
     return Server(url, local=False)
 
 
@@ -197,14 +219,3 @@ def _settings() -> wandb.Settings:
     if settings.mode in ("offline", "dryrun", "disabled"):
         raise ConnectError(f"this needs a W&B server, and W&B's mode is {settings.mode} (WANDB_MODE): unset it")
     return settings
-
-
-def _get(url: str) -> int | None:
-    """HTTP status of `url`; None where nothing answers."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as response:
-            return int(response.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except (OSError, ValueError):
-        return None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
 
 from rich.console import Console
 from rich.live import Live
@@ -15,6 +16,7 @@ from rich.table import Table
 from mnist_sweep.agents import Sweep, poll, read
 from mnist_sweep.config import RunConfig, parse
 from mnist_sweep.display import percent
+from mnist_sweep.patience import Patience
 from mnist_sweep.review import terminal
 from mnist_sweep.review.palette import STATES
 from mnist_sweep.review.ranking import Ranking, Trial
@@ -25,6 +27,12 @@ from mnist_sweep.training.mnist import VALIDATION_IMAGES
 POLL_SECONDS = 1.0
 ACCURACY = "val/accuracy"
 """What people read, whatever a sweep's metric is."""
+WIDE, MIDDLING = 116, 80
+"""Columns of a terminal from which on everything is shown, and the metric beside the accuracy."""
+NAME_WIDTH = 20
+"""Columns of a trial's name in less."""
+_FRAME = 9
+"""Lines of a terminal that are not a trial's: title, headings, rules, caption."""
 SAID_EVERY = 5
 """Epochs between two plain lines about a running trial."""
 
@@ -39,24 +47,32 @@ class Workers(Protocol):
         """Do what has to be done for them now and then; whether any is at work, or will be."""
 
 
-def follow(sweep: Sweep, workers: Workers, count: int | None, console: Console) -> Ranking:
-    """Show the sweep until its workers are done; returns its runs. Ctrl-C passes through to the caller."""
+def follow(sweep: Sweep, workers: Workers, count: int | None, console: Console, patience: Patience) -> Ranking:
+    """Show the sweep until its workers are done; returns its runs. Ctrl-C passes through to the caller.
+
+    Raises:
+        Away: its server stays away.
+    """
     if not console.is_terminal:
-        return _follow_plainly(sweep, workers, console)
+        return _follow_plainly(sweep, workers, console, patience)
     with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
 
         def show(ranking: Ranking) -> None:
-            live.update(trial_table(ranking, count, workers.note), refresh=True)
+            rows = max(console.height - _FRAME, 1)
+            live.update(trial_table(ranking, count, workers.note, width=console.width, rows=rows), refresh=True)
 
-        return _poll_until_done(sweep, workers, show)
+        return _poll_until_done(sweep, workers, show, patience)
 
 
-def trial_table(ranking: Ranking, count: int | None = None, note: str = "") -> Table:
-    """One row a trial, newest last: state, parameters, metric, accuracy so far, progress, time left.
+def trial_table(
+    ranking: Ranking, count: int | None = None, note: str = "", *, width: int = WIDE, rows: int | None = None
+) -> Table:
+    """One row a trial, newest last: state, size, metric, accuracy so far, progress, time left.
 
-    `count` trials were asked for; `note` is added below.
+    `count` trials were asked for; `note` is added below. In fewer than WIDE columns the least important go; of more
+    trials than `rows` the best, the running and the newest stay.
     """
-    beside = ranking.info.metric != ACCURACY
+    wide, beside = width >= WIDE, ranking.info.metric != ACCURACY
     refused = ranking.count(Status.INFEASIBLE)
     done = len(ranking.trials) - ranking.count(Status.RUNNING) - refused
     caption = f"{done} of {count} trials done" if count else f"{done} trials done"
@@ -65,32 +81,50 @@ def trial_table(ranking: Ranking, count: int | None = None, note: str = "") -> T
     caption += f"; {escape(note)}" if note else ""
     title = f"{escape(ranking.info.title)}  {ranking.info.url}"
     table = Table(title=title, caption=caption, title_style="bold")
+    shown: dict[str, Callable[[Trial], str | ProgressBar]] = {"trial": lambda trial: escape(names[trial.id])}
+    shown["state"] = lambda trial: f"[{STATES[trial.status].terminal}]{trial.status.value}[/]"
+    if wide:
+        shown["parameters"] = lambda trial: "" if trial.size is None else f"{trial.size:,.0f}"
+    if width >= MIDDLING or not beside:
+        shown[escape(ranking.info.metric)] = lambda trial: ranking.words.show(trial.value)
+    if beside:
+        shown[ACCURACY if wide else "accuracy"] = lambda trial: _accuracy(trial.record)
+    shown["progress" if wide else "epoch"] = _progress if wide else _epoch
+    if wide:
+        shown["left"] = lambda trial: _time_left(trial.record) if trial.status is Status.RUNNING else ""
+    names = short_names(ranking.trials)
     table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("trial", no_wrap=True, min_width=24)
-    table.add_column("state", no_wrap=True)
-    for heading in ("parameters", escape(ranking.info.metric), *([ACCURACY] if beside else [])):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("progress", no_wrap=True)
-    table.add_column("left", justify="right", no_wrap=True)
-    for index, trial in enumerate(ranking.trials, 1):
-        epoch, epochs = _epochs(trial.record)
-        running = trial.status is Status.RUNNING
-        table.add_row(
-            str(index),
-            escape(trial.label),
-            f"[{STATES[trial.status].terminal}]{trial.status.value}[/]",
-            "" if trial.size is None else f"{trial.size:,.0f}",
-            ranking.words.show(trial.value),
-            *([_accuracy(trial.record)] if beside else []),
-            ProgressBar(total=max(epochs, 1), completed=epoch, width=15) if running else _outcome(trial, epoch),
-            _time_left(trial.record) if running else "",
-        )
+    for heading in shown:
+        justify: Literal["left", "right"] = "left" if heading in ("trial", "state", "progress") else "right"
+        table.add_column(heading, justify=justify, no_wrap=True, max_width=None if wide else NAME_WIDTH)
+    for index, trial in _fitting(ranking, rows):
+        table.add_row(str(index), *(cell(trial) for cell in shown.values()))
     return table
 
 
-def conclude(sweep: Sweep, console: Console) -> None:
-    """What the sweep came to, the best configuration as a ready command, and the link."""
-    review = read(sweep, samples=VALIDATION_IMAGES)
+def _fitting(ranking: Ranking, rows: int | None) -> list[tuple[int, Trial]]:
+    """The trials there is room for, with their numbers."""
+    best = ranking.best
+    order = sorted(
+        enumerate(ranking.trials, 1),
+        key=lambda pair: (pair[1].status is not Status.RUNNING, best is None or pair[1].id != best.id, -pair[0]),
+    )
+    return sorted(order[:rows], key=lambda pair: pair[0])
+
+
+def short_names(trials: Sequence[Trial]) -> dict[str, str]:
+    """Run id to name, without the parts that the names of all trials share: `lr0.12-d0-e4-1384p` is `lr0.12-1384p`."""
+    parts = {trial.id: trial.label.split("-") for trial in trials}
+    named = [set(found) for found in parts.values() if re.fullmatch(r"\d+p", found[-1])]
+    common = set.intersection(*named) if len(named) > 1 else set()
+    return {
+        run: "-".join(part for part in found if part not in common) or "-".join(found) for run, found in parts.items()
+    }
+
+
+def conclude(sweep: Sweep, console: Console, patience: Patience) -> None:
+    """What the sweep came to, the best configuration as a ready command, and the link. Raises Away."""
+    review = patience.insist(lambda: read(sweep, samples=VALIDATION_IMAGES))
     console.print(terminal.summary(review))
     if best := review.ranking.best:
         console.print(f"Best, again:  {best_command(best.record)}", highlight=False, soft_wrap=True)
@@ -107,9 +141,18 @@ def _epochs(record: RunRecord) -> tuple[float, float]:
     return number(record.summary.get("epoch")) or 0, number(record.config.get("epochs")) or 0
 
 
-def _outcome(trial: Trial, epoch: float) -> str:
-    """How far a trial got, short enough for a table."""
+def _progress(trial: Trial) -> str | ProgressBar:
+    """How far a trial is, or got."""
+    epoch, epochs = _epochs(trial.record)
+    if trial.status is Status.RUNNING:
+        return ProgressBar(total=max(epochs, 1), completed=epoch, width=15)
     return "not trained" if trial.status is Status.INFEASIBLE else f"{epoch:.0f} epochs"
+
+
+def _epoch(trial: Trial) -> str:
+    """The same in fewer letters."""
+    epoch, epochs = _epochs(trial.record)
+    return f"{epoch:.0f}/{epochs:.0f}" if epochs and trial.status is not Status.INFEASIBLE else ""
 
 
 def _accuracy(record: RunRecord) -> str:
@@ -124,7 +167,7 @@ def _time_left(record: RunRecord) -> str:
     return f"{minutes}:{seconds:02}"
 
 
-def _follow_plainly(sweep: Sweep, workers: Workers, console: Console) -> Ranking:
+def _follow_plainly(sweep: Sweep, workers: Workers, console: Console, patience: Patience) -> Ranking:
     said: dict[str, tuple[Status, float]] = {}
     noted = ""
 
@@ -144,14 +187,15 @@ def _follow_plainly(sweep: Sweep, workers: Workers, console: Console) -> Ranking
             line = f"{trial.label}: {kind.value}, {progress}, {_accuracy(trial.record)} {trial.reason}"
             console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
 
-    return _poll_until_done(sweep, workers, show)
+    return _poll_until_done(sweep, workers, show, patience)
 
 
-def _poll_until_done(sweep: Sweep, workers: Workers, show: Callable[[Ranking], None]) -> Ranking:
+def _poll_until_done(sweep: Sweep, workers: Workers, show: Callable[[Ranking], None], patience: Patience) -> Ranking:
     while True:
         alive = workers.tend()  # before the poll, so that the last poll sees everything
-        ranking = poll(sweep)
-        show(ranking)
-        if not alive:
-            return ranking
+        ranking = patience.attempt(lambda: poll(sweep))
+        if ranking is not None:
+            show(ranking)
+            if not alive:
+                return ranking
         time.sleep(POLL_SECONDS)

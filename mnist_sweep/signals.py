@@ -47,10 +47,7 @@ class Signals:
         """`errors`: which exception a signal becomes."""
         self.errors = dict(errors)
         self._held = False
-        self._elsewhere = False
         self._waiting: type[BaseException] | None = None
-        self.struck: type[BaseException] | None = None
-        """The last signal, raised or not, since they are handled."""
 
     @contextmanager
     def handled(self) -> Iterator[None]:
@@ -61,7 +58,7 @@ class Signals:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        self._waiting = self.struck = None
+        self._waiting = None
         before = {number: signal.signal(number, self._handler(error)) for number, error in self.errors.items()}
         try:
             if hasattr(signal, "pthread_sigmask"):
@@ -73,7 +70,8 @@ class Signals:
 
     @contextmanager
     def held(self, *, last: bool = False) -> Iterator[None]:
-        """Inside, signals wait. After it they are raised, unless it is the `last` of the work. Not to be nested."""
+        """Inside, signals wait. After it they are raised, unless it is the `last` of the work, after which they go on
+        to wait. Not to be nested."""
         self._held = True
         try:
             yield
@@ -82,29 +80,20 @@ class Signals:
         if not last:
             self.strike()
 
-    @contextmanager
-    def elsewhere(self) -> Iterator[None]:
-        """Inside, the thread that is here does the work: it gets the signals, after what it has `held` next.
-
-        It gets one that struck another thread before, too: that one may be waiting for this one's end.
-        """
-        self._elsewhere = True
-        try:
-            if self.struck is not None:
-                raise self.struck
-            yield
-        finally:
-            self._elsewhere = False
-        self.strike()
-
     def ask(self, error: type[BaseException]) -> None:
-        """Let `error` strike as if a signal had come; from any thread."""
-        self._waiting = error
+        """Let `error` strike after what is `held` now or next; from any thread. A signal goes first."""
+        if self._waiting is None:
+            self._waiting = error
+
+    def forget(self, error: type[BaseException]) -> None:
+        """What has been asked for and not struck yet does not strike any more."""
+        if self._waiting is error:
+            self._waiting = None
 
     def _handler(self, error: type[BaseException]) -> Callable[[int, FrameType | None], None]:
         def handle(number: int, frame: FrameType | None) -> None:
-            self._waiting = self.struck = error
-            if not (self._held or self._elsewhere):
+            self._waiting = error
+            if not self._held:
                 self.strike()
 
         return handle

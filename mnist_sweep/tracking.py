@@ -14,8 +14,10 @@ from typing import Any, Literal
 
 import wandb
 
+from mnist_sweep import patience
 from mnist_sweep.config import PRESETS, PROJECT, OverBudgetError, RunConfig
 from mnist_sweep.environment import environment
+from mnist_sweep.patience import Away
 from mnist_sweep.training.calibration import calibrated_loss
 from mnist_sweep.training.engine import Epoch, Evaluation, Fit
 from mnist_sweep.training.mnist import SELECTION, Split
@@ -61,7 +63,10 @@ class Seat:
 
 
 class Tracker:
-    """One W&B run. Where no server answers, the run is kept on disk and `sync_command` says how to upload it."""
+    """One W&B run.
+
+    A trial of a sweep waits for its server. Any other run is kept on disk where no server takes it; `kept` says so.
+    """
 
     def __init__(
         self,
@@ -74,7 +79,7 @@ class Tracker:
         """Start a run whose config is what an agent suggests and then `overrides`, as `wandb.init` merges them.
 
         `stop` is called, in another thread, where the server wants the run to end. `seat` says which run it is, where
-        neither an agent nor a scheduler does.
+        neither an agent nor a scheduler does. Raises Away where a sweep's server stays away.
         """
         # An agent, or a scheduler that requeues a job, names the run: then the same run goes on.
         resume: Literal["allow"] | None = "allow" if seat or os.environ.get("WANDB_RUN_ID") else None
@@ -84,12 +89,29 @@ class Tracker:
         elif not (os.environ.get("WANDB_PROJECT") or os.environ.get("WANDB_SWEEP_ID")):
             options["project"] = project
         self._named = seat is not None
-        self._settings = _settings(stop)
-        try:
-            self.run = wandb.init(**options, resume=resume, settings=self._settings)
-        except wandb.errors.CommError:
-            wandb.teardown()
-            self.run = wandb.init(**options, mode="offline", settings=self._settings)
+        known = wandb.setup().settings
+        self._url = known.base_url
+        self._patience = patience.towards(self._url) if known.sweep_id and known.mode == "online" else None
+        self._settings = _settings(stop, None if self._patience is None else self._patience.limit)
+        self._offline_because = f"W&B's mode is {known.mode}"
+
+        def start() -> wandb.Run:
+            try:
+                return wandb.init(**options, resume=resume, settings=self._settings)
+            except Exception:
+                wandb.teardown()
+                raise
+
+        if self._patience is not None:
+            self.run = self._patience.insist(start)
+        else:
+            try:
+                self.run = start()
+            except (wandb.errors.CommError, wandb.errors.AuthenticationError) as error:
+                answers = not patience.trouble(self._url)
+                refused = f"{self._url} does not take this run: {str(error).splitlines()[0]}"
+                self._offline_because = refused if answers else f"{self._url} does not answer"
+                self.run = wandb.init(**options, mode="offline", settings=self._settings)
         self.suggestion: dict[str, Any] = dict(self.run.config)
         """The flat configuration as it came, not yet validated."""
         self._config: RunConfig | None = None
@@ -157,14 +179,28 @@ class Tracker:
                 self.run.log(row)
 
     def conclude(self, fit: Fit, split: Split, evaluation: Evaluation, config: RunConfig) -> None:
-        """Record the objective, the best epoch, the confusion matrix, the misclassified images and the weights."""
-        name, best = split.evaluate_name, fit.best
-        if name == SELECTION:  # nothing is chosen by the test images
+        """Record the objective, the best epoch, the confusion matrix, the misclassified images and the weights.
+
+        The last three take a server; where a sweep's stays away, the run on disk lacks them.
+        """
+        if split.evaluate_name == SELECTION:  # nothing is chosen by the test images
             # A row of its own after the last epoch: a sweep sees one number of a run, and none of one under way.
             self.run.log({OBJECTIVE: calibrated_loss(evaluation.logits, split.evaluate.labels.cpu())})
+        self.run.summary.update(_ended(split.evaluate_name, fit.best.accuracy, fit.best.epoch))
+
+        def illustrate() -> None:
+            self._illustrate(fit, split, evaluation, config)
+
+        if self._patience is None:
+            illustrate()
+        else:  # the client asks the server before it takes a table or an artifact
+            with suppress(Away):
+                self._patience.insist(illustrate)
+
+    def _illustrate(self, fit: Fit, split: Split, evaluation: Evaluation, config: RunConfig) -> None:
+        name = split.evaluate_name
         self.run.summary.update(
-            _ended(name, best.accuracy, best.epoch)
-            | {
+            {
                 f"{name}/confusion": _confusion(split, evaluation),
                 f"{name}/misclassified": _misclassified(split, evaluation),
             }
@@ -208,7 +244,7 @@ class Tracker:
 
     def _keep(self, checkpoint: Path) -> None:
         """Send the checkpoint along: another machine may not see this one's disk."""
-        if checkpoint.exists() and not self.run.offline:
+        if checkpoint.exists() and not self.run.offline and not patience.trouble(self._url):
             artifact = wandb.Artifact(self._checkpoint_artifact, type="checkpoint")
             artifact.add_file(str(checkpoint), name="checkpoint.pt")
             self.run.log_artifact(artifact)
@@ -237,9 +273,11 @@ class Tracker:
         return re.sub(r"[^\w.-]", "_", "-".join(parts)) + ".pt"
 
     @property
-    def sync_command(self) -> str | None:
-        """How to upload a run that was kept on disk; None for a run that a server has."""
-        return f"wandb sync {Path(self.run.dir).parent}" if self.run.offline else None
+    def kept(self) -> str:
+        """Of a run that was kept on disk: why, and how to upload it; empty for a run that a server has."""
+        if not self.run.offline:
+            return ""
+        return f"{self._offline_because}; the run is on disk. To upload it: wandb sync {Path(self.run.dir).parent}"
 
 
 def note(seat: Seat, config: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
@@ -264,9 +302,12 @@ def run_name(suggestion: Mapping[str, Any], config: RunConfig) -> str:
     return "-".join(part for part in (*parts, f"{config.parameters}p") if part)
 
 
-def _settings(stop: Callable[[], None] | None) -> wandb.Settings:
-    """A server that stays away must not hold a run for hours (older clients do not know every setting)."""
-    wanted: dict[str, Any] = {"init_timeout": 30, "finish_timeout": 120, "stop_fn": stop}
+def _settings(stop: Callable[[], None] | None, limit: float | None) -> wandb.Settings:
+    """A server that stays away must not hold a run for hours (older clients do not know every setting).
+
+    `limit` is how long it is waited for at the end, in seconds.
+    """
+    wanted: dict[str, Any] = {"init_timeout": 30, "finish_timeout": limit or 120, "stop_fn": stop}
     return wandb.Settings(**{k: v for k, v in wanted.items() if k in wandb.Settings.model_fields})
 
 

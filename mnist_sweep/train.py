@@ -61,10 +61,13 @@ def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None
 
     Raises:
         FailedRunError: the configuration is wrong in itself, or the machine fails; the run is marked as failed.
+        Away: a sweep's server stays away.
     """
     console = console or Console()
-    tracker = Tracker(overrides or {}, stop=lambda: signals.ask(Stopped))
+    with signals.held(last=True):
+        tracker = Tracker(overrides or {}, stop=lambda: signals.ask(Stopped))
     try:
+        signals.strike()
         outcome = _train(tracker, console)
     except UserError as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
@@ -84,11 +87,11 @@ def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None
     except BaseException:
         _fail(tracker, theirs=False)
         raise
-    sync = tracker.sync_command
+    kept = tracker.kept
     with signals.held(last=True):
         tracker.finish()
-    if sync:
-        console.print(f"No W&B server could be reached; the run is on disk. To upload it: {sync}", soft_wrap=True)
+    if kept:
+        console.print(kept, markup=False, highlight=False, soft_wrap=True)
     return outcome
 
 
@@ -120,7 +123,8 @@ def _train(tracker: Tracker, console: Console) -> Outcome:
         tracker.reject(error)
         say(f"not trained: {error}")
         return Outcome(feasible=False)
-    tracker.configure(config)
+    with signals.held():
+        tracker.configure(config)
     mnist.fetch(say)
     split = mnist.selection_split(config.replicate)
     checkpoint = _checkpoint(tracker)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
 from mnist_sweep.live import best_command, trial_table
@@ -18,7 +19,7 @@ RANKING = synthetic.ranking(40)
 
 
 def shown(ranking: object, **options: int) -> str:
-    console = Console(width=160, record=True, file=open("/dev/null", "w"), force_terminal=True)  # noqa: SIM115, PTH123
+    console = Console(width=options.get("width", 160), record=True, file=open("/dev/null", "w"), force_terminal=True)  # noqa: SIM115, PTH123
     console.print(trial_table(ranking, **options))  # type: ignore[arg-type]
     return console.export_text()
 
@@ -58,3 +59,31 @@ def test_the_best_command_repeats_the_run_and_leaves_out_what_is_no_field() -> N
         "mnist-sweep train --c1=6 --max_lr=0.25",
         "mnist-sweep train --max_lr=0.25 --c1=6",
     )
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_few_columns_keep_name_state_accuracy_and_epoch(width: int) -> None:
+    """A name is without what all have in common; nothing is cut off."""
+    summary = {"epoch": 5, "val/accuracy": 0.9876, "objective": 0.0432}
+    runs = [
+        RunRecord("a", "lr0.0123-d0.034-a0.8-b512-e15-9412p", state="running", summary=summary, config={"epochs": 15}),
+        RunRecord("b", "lr0.3-d0.034-a0.8-b512-e15-8120p", state="finished", summary=summary, config={"epochs": 15}),
+        RunRecord("c", "swift-sweep-3", state="running"),
+    ]
+    ranking = rank(synthetic.info(config={"metric": {"name": "objective", "goal": "minimize"}}), runs)
+    text = shown(ranking, width=width)
+    assert max(map(len, text.splitlines())) <= width
+    first, second, third = (line for line in text.splitlines() if re.match(r"│ +\d ", line))
+    assert re.search(r"lr0\.0123-9412p\W+running\W.* 98\.76 % \W+5/15 ", first)
+    assert re.search(r"lr0\.3-8120p\W+finished\W.* 98\.76 % \W+5/15 ", second)
+    assert "swift-sweep-3" in third
+    assert ("0.0432" in second) == (width == 80)
+
+
+def test_few_lines_keep_the_best_the_running_and_the_newest() -> None:
+    assert RANKING.best is not None
+    text = shown(RANKING, rows=12)
+    labels = [trial.label for trial in RANKING.trials if f" {trial.label} " in text]
+    assert len(labels) == 12
+    assert {RANKING.best.label, RANKING.trials[-1].label} <= {*labels}
+    assert all(trial.label in labels for trial in RANKING.trials if trial.status is Status.RUNNING)

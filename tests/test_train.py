@@ -41,7 +41,7 @@ def epoch_lines(output: str) -> list[str]:
 
 def check_sync_line(output: str, run: OfflineRun) -> None:
     assert output.splitlines()[-1] == (
-        f"No W&B server could be reached; the run is on disk. To upload it: wandb sync {run.path.parent}"
+        f"W&B's mode is offline; the run is on disk. To upload it: wandb sync {run.path.parent}"
     )
 
 

@@ -11,6 +11,7 @@ from mnist_sweep.config import PROJECT
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from mnist_sweep.agents import Sweep
     from mnist_sweep.finals import Contest, Outcome, Standing
     from mnist_sweep.search.contest import Paired, Stage
 
@@ -26,7 +27,8 @@ def finals(arguments: argparse.Namespace) -> int:
     rules = playing.rules(arguments.rounds, arguments.fresh)
     console = Console(highlight=False, soft_wrap=True)
     mnist.fetch(say)
-    with connect.server(say):
+    with connect.server(say) as server:
+        patience = server.patience(say)
         contest = playing.Contest.of(agents.find(arguments.sweep, PROJECT), rules, arguments.reference)
 
         def enter(now: Stage) -> None:
@@ -34,7 +36,10 @@ def finals(arguments: argparse.Namespace) -> int:
             console.print(f"{title}: {len(now.entrants)} configurations, {len(now.missing)} trainings to go")
             choice.keep(contest, now)
 
-        code = playing.play(contest, lambda sweep, count: work(sweep, None, arguments.agents, console), enter)
+        def train(sweep: Sweep, count: int) -> int:
+            return work(sweep, None, arguments.agents, console, patience)
+
+        code = playing.play(contest, train, enter)
         if code:
             console.print(f"To go on: mnist-sweep finals {arguments.sweep}")
             return code

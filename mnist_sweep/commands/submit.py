@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mnist_sweep.agents import Sweep
     from mnist_sweep.jobs.job import Job
     from mnist_sweep.jobs.slurm import Queue
+    from mnist_sweep.patience import Patience
 
 
 def submit(arguments: argparse.Namespace) -> int:
@@ -55,7 +56,7 @@ def submit(arguments: argparse.Namespace) -> int:
             write(file, _text(arguments, job))
             number = slurm.submit(file)
             _print(console, f"Job {number}: {file}, logs beside it; `scancel {number}` ends it")
-        return _follow(found, slurm.Queue(job.name), arguments.count, console)
+        return _follow(found, slurm.Queue(job.name), arguments.count, console, server.patience(say))
 
 
 def _job(arguments: argparse.Namespace, sweep: str) -> Job:
@@ -82,17 +83,17 @@ def _text(arguments: argparse.Namespace, job: Job) -> str:
     return slurm.script(job, program, partition=arguments.partition, account=arguments.account, more=arguments.sbatch)
 
 
-def _follow(sweep: Sweep, queue: Queue, count: int | None, console: Console) -> int:
+def _follow(sweep: Sweep, queue: Queue, count: int | None, console: Console, patience: Patience) -> int:
     """Show the sweep until its tasks are done; Ctrl-C leaves them at work."""
     from mnist_sweep import live
 
     _print(console, f"Sweep {sweep.path}: {sweep.url}")
     try:
-        live.follow(sweep, queue, count, console)
+        live.follow(sweep, queue, count, console, patience)
     except KeyboardInterrupt:
         _print(console, f"The job goes on. Back to it:  mnist-sweep submit {sweep.path} --follow")
         return 130
-    live.conclude(sweep, console)
+    live.conclude(sweep, console, patience)
     _print(console, f"What is best: mnist-sweep finals {sweep.path}")
     return 0
 

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from mnist_sweep.commands.speech import report_check, say, write
 from mnist_sweep.config import PROJECT
+from mnist_sweep.patience import Away
 from mnist_sweep.signals import STOPS, Signals
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from mnist_sweep.agents import Agents, Sweep
+    from mnist_sweep.patience import Patience
 
 stoppable = Signals({signal.SIGTERM: KeyboardInterrupt})
 """Agents are ended by SIGTERM as by Ctrl-C."""
@@ -45,8 +47,9 @@ def sweep(arguments: argparse.Namespace) -> int:
     with connect.server(said) as server:
         found = agents.create(config, PROJECT) if config is not None else agents.find(arguments.sweep, PROJECT)
         limits = [limit for limit in (arguments.count, config and config.get("run_cap")) if limit]
-        code = work(found, min(limits, default=None), arguments.agents, console)
-        live.conclude(found, console)
+        patience = server.patience(said)
+        code = work(found, min(limits, default=None), arguments.agents, console, patience)
+        live.conclude(found, console, patience)
         console.print(f"Go on:        mnist-sweep sweep {found.path}", highlight=False, soft_wrap=True)
         console.print(f"Next:         mnist-sweep finals {found.path}", highlight=False, soft_wrap=True)
         if server.shared:
@@ -54,8 +57,12 @@ def sweep(arguments: argparse.Namespace) -> int:
     return code
 
 
-def work(created: Sweep, count: int | None, agents: int, console: Console) -> int:
-    """Let `agents` agents train `count` trials of a sweep (None: all it has), in view; returns an exit code."""
+def work(created: Sweep, count: int | None, agents: int, console: Console, patience: Patience) -> int:
+    """Let `agents` agents train `count` trials of a sweep (None: all it has), in view; returns an exit code.
+
+    Raises:
+        Away: the server stays away; the agents have been ended.
+    """
     from mnist_sweep import live
     from mnist_sweep.agents import Agents
 
@@ -64,11 +71,17 @@ def work(created: Sweep, count: int | None, agents: int, console: Console) -> in
     team = Agents(created.path, agents=agents, count=count, log=lambda number: logs / f"agent-{number}.log")
     try:
         with stoppable.handled():
-            live.follow(created, team, count, console)
+            live.follow(created, team, count, console, patience)
     except KeyboardInterrupt:
         console.print("Stopping: the running trials finish their upload …")
-        team.stop()
+        team.stop(patience.url)
         return 130
+    except Away as away:
+        team.stop(patience.url)
+        raise Away(
+            f"{away}: ended; what was trained is on the server or in {logs.parent.absolute()} (`wandb sync` sends it); "
+            f"go on with: mnist-sweep sweep {created.path}"
+        ) from None
     if team.failed:
         console.print(f"An agent gave up; its output is in {logs}", style="red", highlight=False, soft_wrap=True)
         return 1
@@ -95,7 +108,7 @@ def _agent(arguments: argparse.Namespace, signals: Signals) -> int:
     from mnist_sweep import agents, cluster, connect
 
     count = agents.for_gpus(arguments.agents_per_gpu) if arguments.agents_per_gpu else arguments.agents
-    with connect.server(say) as _:
+    with connect.server(say) as server:
         found = agents.find(arguments.sweep, PROJECT)
         logs = agent_logs(found.path)
         if count > 1:
@@ -105,7 +118,7 @@ def _agent(arguments: argparse.Namespace, signals: Signals) -> int:
         log = (lambda number: logs / f"{name}{number}.log") if count > 1 else None
         with signals.held(last=True):
             team = agents.Agents(found.path, agents=count, count=arguments.count, log=log)
-        stopped = join(team, signals)
+        stopped = join(team, signals, server.patience(say))
         team.close()
         if team.preempted:
             return cluster.EXIT_PREEMPTED
@@ -114,13 +127,13 @@ def _agent(arguments: argparse.Namespace, signals: Signals) -> int:
         return 130 if stopped else int(team.failed)
 
 
-def join(team: Agents, signals: Signals) -> bool:
+def join(team: Agents, signals: Signals, patience: Patience) -> bool:
     """Wait for agents and pass on to them what should stop them; whether there was such a signal."""
     stopped = False
     while True:
         try:
             signals.strike()
-            team.join()
+            team.join(patience)
             return stopped
         except tuple(STOPS.values()) as stop:
             stopped = True

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from mnist_sweep.server import addressed, filestream, gql, http, pages, tasks
@@ -89,6 +89,7 @@ class Server:
 
     def routes(self) -> list[Route]:
         return [
+            Route("/healthz", self.health, methods=["GET"]),
             Route("/graphql", self.graphql, methods=["POST"]),
             Route("/files/{entity}/{project}/{run}/file_stream", self.file_stream, methods=["POST"]),
             Route("/files/{entity}/{project}/{run}/{name:path}", self.run_file, methods=["GET"]),
@@ -114,6 +115,16 @@ class Server:
             except StoreError as error:
                 _log.error("%s", error)
             await asyncio.sleep(pause)
+
+    async def health(self, request: Request) -> Response:
+        """Whether it can do its work: 507, and why not, once a write has failed and for as long as another would."""
+        app = request.app.state
+        if getattr(app, "refused", False):
+            reason = await anyio.to_thread.run_sync(self._store.unwritable)
+            if reason:
+                return PlainTextResponse(reason, 507)
+            app.refused = False
+        return PlainTextResponse("ok")
 
     # GraphQL
 
@@ -275,6 +286,7 @@ def _http_error(_: Request, error: HTTPException) -> Response:
 def _store_error(request: Request, error: Exception) -> Response:
     """Full or read-only: the client's business is sound and it should try again later."""
     _log.error("%s", error)
+    request.app.state.refused = True
     return _error(507, request, error)
 
 

@@ -22,7 +22,7 @@ from mnist_sweep.server.http import refusal
 PAUSE = 0.5
 """Seconds that a wrong key waits for its answer; one waits after the other."""
 _COOKIE_DAYS = 30
-_OPEN = ("/login", "/authorize", "/-/", "/storage/")
+_OPEN = ("/healthz", "/login", "/authorize", "/-/", "/storage/")
 """Beginnings of addresses that need no key; those below /storage are signed."""
 _CLIENTS = ("/graphql", "/files/", "/artifacts/", "/artifactsV2/")
 """Beginnings of addresses that no browser has to do with: the key itself is needed."""

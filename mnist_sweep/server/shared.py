@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -70,6 +70,17 @@ def found(folder: Path) -> Iterator[launch.Facts | None]:
         yield facts if facts is not None and launch.proves(facts) else None
 
 
+def restart(folder: Path, facts: launch.Facts) -> None:
+    """Start the folder's server anew, at its address, if it was killed and nobody else is about to.
+
+    Raises:
+        StartError: it could not be started; the message is one line.
+    """
+    with suppress(Timeout), FileLock(folder / "users.lock").acquire(timeout=0):
+        if _free(folder / "server.lock"):
+            _process(folder, facts).start()
+
+
 def anybody(folder: Path) -> bool:
     """Whether a program uses the folder's server. What the dead left is cleared away."""
     for path in (folder / "users").glob("*.lock"):
@@ -99,8 +110,7 @@ def _find(folder: Path, say: Callable[[str], None]) -> tuple[launch.Facts, launc
         if facts is not None and launch.proves(facts):
             return facts, None
         if _free(folder / "server.lock"):
-            child = launch.ServerProcess(folder, "--while-used", port=None, apart=True)
-            return child.start(), child
+            return _start(folder, facts)
         waited = time.monotonic() - began
         where = facts.url if facts else str(folder)
         if waited > PATIENCE:
@@ -109,6 +119,21 @@ def _find(folder: Path, say: Callable[[str], None]) -> tuple[launch.Facts, launc
             say(f"The local server at {where} does not answer; waiting for it …")
             told = True
         time.sleep(_PAUSE)
+
+
+def _start(folder: Path, killed: launch.Facts | None) -> tuple[launch.Facts, launch.ServerProcess]:
+    """Start a server; where one was killed at its address, if that can be had: others may be waiting for it there."""
+    if killed is not None:
+        with suppress(launch.StartError):
+            child = _process(folder, killed)
+            return child.start(), child
+    child = _process(folder, None)
+    return child.start(), child
+
+
+def _process(folder: Path, killed: launch.Facts | None) -> launch.ServerProcess:
+    port = None if killed is None else int(killed.url.rpartition(":")[2])
+    return launch.ServerProcess(folder, "--while-used", port=port, apart=True)
 
 
 def _free(path: Path) -> bool:

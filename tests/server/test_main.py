@@ -157,8 +157,10 @@ def test_a_full_disk_answers_507_and_the_client_may_try_again(tmp_path: Path) ->
             return client.post("/graphql", json={"query": start, "variables": variables})
 
         assert post("small", 10).status_code == 200
+        assert httpx.get(f"{server.url}/healthz").text == "ok"
         refused = post("large", 3_000_000)
         assert refused.status_code == 507
+        assert httpx.get(f"{server.url}/healthz").status_code == 200  # something smaller could be written
         assert "errors" in refused.json()
         counted = client.post("/graphql", json={"query": '{ project(name: "p") { runCount } }'})
         assert counted.json() == {"data": {"project": {"runCount": 1}}}

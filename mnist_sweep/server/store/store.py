@@ -1,7 +1,9 @@
 """The open data folder."""
 
+import os
 import secrets
 import sqlite3
+import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from mnist_sweep.server.store import private
 from mnist_sweep.server.store.blobs import Blobs
 from mnist_sweep.server.store.db import Database, StoreError
 from mnist_sweep.server.store.kept import Kept
+
+_PROBE_BYTES = 1 << 20
 
 
 class Store:
@@ -49,6 +53,17 @@ class Store:
     def write(self) -> AbstractContextManager[sqlite3.Connection]:
         """The writing connection, inside one transaction: durable on leaving, undone on an exception."""
         return self.db.write()
+
+    def unwritable(self) -> str:
+        """Why nothing can be written here, a line for a person; empty where something can."""
+        try:
+            with tempfile.TemporaryFile(dir=self.folder) as file:
+                file.write(bytes(_PROBE_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            return f"cannot write to {self.folder}: {error.strerror}"
+        return ""
 
     def close(self) -> None:
         self.db.close()
