@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +21,15 @@ def say(line: str) -> None:
 
 
 def write(file: Path, text: str) -> None:
-    """Write a file in UTF-8, with its folder. Raises UserError where that cannot be."""
+    """Write a file in UTF-8, with its folder; for its owner alone where others may write in that, too.
+
+    Raises:
+        UserError: that cannot be done.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+        if file.parent.stat().st_mode & stat.S_IWOTH and not file.exists():
+            file.touch(mode=0o600)
         file.write_text(text, "utf-8")
     except OSError as error:
         raise UserError(f"cannot write {file}: {error.strerror}") from None

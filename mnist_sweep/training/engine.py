@@ -149,7 +149,8 @@ class _Trainer:
     """State of one training run."""
 
     def __init__(self, config: RunConfig, split: Split, device: torch.device, say: Callable[[str], None]) -> None:
-        self.config, self.split, self.device = config, split, device
+        self.config, self.split, self.device, self.say = config, split, device, say
+        self.unsaved = False
         self.generator = torch.Generator(device).manual_seed(config.seed)
         self.network = model.build(config.network).to(device)
         self.steps_per_epoch = math.ceil(len(split.train.labels) / config.batch_size)
@@ -254,10 +255,19 @@ class _Trainer:
             "generator": self.generator.get_state(),
             "global_rng": _default_generator(self.device).get_state(),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{secrets.token_hex(4)}.part")  # on a shared disk another node may be writing, too
-        torch.save(state, part)
-        part.replace(path)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            part.touch(mode=0o600)
+            torch.save(state, part)
+            part.replace(path)
+        except (OSError, RuntimeError) as error:  # PyTorch's own writer raises the latter
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            if not self.unsaved:
+                reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+                self.say(f"no checkpoint can be kept in {path.parent}: {reason}; the training goes on without")
+            self.unsaved = True
 
     def _resume(self, path: Path | None) -> list[Epoch]:
         if path is None or not path.exists():

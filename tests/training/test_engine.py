@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -151,7 +153,36 @@ def test_a_checkpoint_of_another_config_is_not_used(handful: Split, tmp_path: Pa
 def test_a_checkpoint_changes_nothing_and_leaves_one_file(reference: Fit, handful: Split, tmp_path: Path) -> None:
     kept = engine.fit(config(epochs=4, dropout=0.1, augment_strength=1), handful, checkpoint=tmp_path / "run.pt")
     assert metrics(kept.history) == metrics(reference.history)
-    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
+    (file,) = tmp_path.iterdir()
+    assert (file.name, file.stat().st_mode & 0o777) == ("run.pt", 0o600)
+
+
+def test_a_checkpoint_that_cannot_be_kept_is_said_once(reference: Fit, handful: Split, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said: list[str] = []
+    whole, place = config(epochs=4, dropout=0.1, augment_strength=1), tmp_path / "file"
+    fit = engine.fit(whole, handful, checkpoint=place / "run.pt", say=said.append)
+    assert metrics(fit.history) == metrics(reference.history)
+    assert said == [f"no checkpoint can be kept in {place}: File exists; the training goes on without"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of resources on Windows")
+def test_a_checkpoint_on_a_full_disk_leaves_nothing(handful: Split, tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk."""
+    import resource
+
+    said: list[str] = []
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        engine.fit(config(epochs=2), handful, checkpoint=tmp_path / "run.pt", say=said.append)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    (line,) = said
+    assert line.startswith(f"no checkpoint can be kept in {tmp_path}: ")
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- divergence -------------------------------------------------------------------------------------------------------
