@@ -126,6 +126,9 @@ def _trial(orders: Orders, order: Order) -> bool | Exception:
         raise
     except UserError as error:
         return error  # which has been said
+    except OSError as error:
+        to_stderr(f"error: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
+        return error
     except Exception as error:
         traceback.print_exc()
         return error

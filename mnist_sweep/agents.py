@@ -153,9 +153,12 @@ class Agents:
     ) -> None:
         """Start `agents` processes that together train `count` trials (None: until the sweep ends).
 
-        `log` says where the output of agent 1, 2, … goes; without it, it goes where this process's goes.
+        `log` says where the output of agent 1, 2, … goes; without it, it goes where this process's goes. Raises OSError
+        where that cannot be.
         """
         self._path, self._log = path, log
+        if log is not None:
+            log(1).parent.mkdir(parents=True, exist_ok=True)
         self._context = multiprocessing.get_context("spawn")
         resource_tracker.ensure_running()  # which would unblock signals when the first agent starts it
         tickets: Tickets = Endless() if count is None else self._context.Semaphore(count)
@@ -292,7 +295,6 @@ def _agent_process(path: str, number: int, tickets: Tickets, log: Path | None) -
     if hasattr(os, "setpgrp"):
         os.setpgrp()  # a terminal's Ctrl-C is for the parent, which passes it on once
     if log is not None:
-        log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab", buffering=0) as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)

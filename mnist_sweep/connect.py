@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from platformdirs import user_cache_path
+
 from mnist_sweep import cluster, patience
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
@@ -207,6 +209,13 @@ def _settings() -> wandb.Settings:
     import wandb
     from pydantic import ValidationError
 
+    cache = Path(os.environ.get("WANDB_CACHE_DIR") or user_cache_path("wandb", appauthor=False))
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # the client's service would say so in a dozen lines
+        raise ConnectError(
+            f"W&B's client cannot write to {cache}: {error.strerror}; set HOME or WANDB_CACHE_DIR to a folder of yours"
+        ) from None
     try:
         settings = wandb.setup().settings
     except ValidationError as error:

@@ -78,3 +78,15 @@ def test_a_server_that_stays_away_ends_the_sweep_with_one_line(served: House) ->
     assert "Traceback" not in said + log.read_text()
     (run,) = served.home.glob("wandb/run-*/*.wandb")
     assert b"train/accuracy" in run.read_bytes()
+
+
+def test_ctrl_c_while_agents_start_is_no_agent_that_gave_up(house: House) -> None:
+    parent = start(house, "long.yaml", "--count", "2", "--agents", "2")
+    wait_for("Sweep local/", house.home / "said", parent)
+    parent.send_signal(signal.SIGINT)
+    assert parent.wait(120) == 130
+    said = (house.home / "said").read_text()
+    assert "Stopping: " in said
+    assert "gave up" not in said
+    logs = "".join(log.read_text() for log in house.home.glob("wandb/agents-*/agent-*.log"))
+    assert "Traceback" not in said + logs

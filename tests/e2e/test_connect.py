@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import sys
 
 import pytest
 
@@ -80,6 +82,23 @@ def test_settings_of_no_use_are_one_line(house: House, name: str, value: str, wo
     assert line.startswith(f"error: {words}")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a folder in which nobody may write")
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("HOME", "file", r"W&B's client cannot write to .*/file/\.cache/wandb: Not a directory; set HOME or "),
+        ("MNIST_SWEEP_SERVER", "/sys/server", r"the local server did not start: cannot write to its data folder /sys/"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_one_line(house: House, name: str, value: str, words: str) -> None:
+    (house.home / "file").touch()
+    house.env[name] = str(house.home / value)
+    done = house.run("mnist-sweep", "agent", "abcdefgh", check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert re.match(f"error: {words}", line)
+
+
 def test_two_sweeps_do_not_get_in_each_others_way(house: House) -> None:
     """The first to end leaves the second its server, which ends with that."""
     hold = WHERE.replace("    print(", "    input()\n    print(")
@@ -106,5 +125,5 @@ def test_a_server_that_was_asked_for_is_not_replaced(house: House) -> None:
 def test_a_task_of_a_cluster_starts_no_server_of_its_own(house: House) -> None:
     house.env |= {"SLURM_JOB_ID": "812", "SLURM_ARRAY_JOB_ID": "810", "SLURM_ARRAY_TASK_ID": "3"}
     done = house.run("mnist-sweep", "agent", "abcdefgh", check=False)
-    assert done.returncode == 1
+    assert done.returncode == 70
     assert done.stderr.startswith("error: slurm-810_3 has no key for https://")
