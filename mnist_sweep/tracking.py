@@ -123,9 +123,7 @@ class Tracker:
         self._config = config
         whole = config.model_dump(exclude_none=True)
         self.run.config.update({k: v for k, v in whole.items() if self.suggestion.get(k) != v}, allow_val_change=True)
-        if not (
-            self._named or self._past_rows
-        ):  # a resumed run's configuration does not tell any more what was asked for
+        if not (self._named or whole.keys() <= self.suggestion.keys()):  # else it was named at an earlier start
             self.run.name = run_name(self.suggestion, config)
         if config.baseline:
             self.run.tags = (*(self.run.tags or ()), "baseline")
