@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from contextlib import suppress
 from typing import Protocol
 
 from mnist_sweep import cluster
@@ -133,7 +134,8 @@ def _trial(orders: Orders, order: Order) -> bool | Exception:
         traceback.print_exc()
         return error
     finally:
-        wandb.teardown()  # what the environment says of the next run is read anew
+        with suppress(Exception):  # a client service that was killed
+            wandb.teardown()  # what the environment says of the next run is read anew
         signals.forget(Stopped)
 
 
