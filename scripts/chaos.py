@@ -56,6 +56,8 @@ class Storm:
     chance: random.Random
     parent: subprocess.Popen[bytes] | None = None
     sweep: str = ""
+    starts: int = 0
+    """Of the command."""
 
     def __post_init__(self) -> None:
         self.data, self.said = self.home / "data", self.home / "said"
@@ -82,6 +84,7 @@ class Storm:
 
     def start(self) -> None:
         """The command, for the first time or once more."""
+        self.starts += 1
         command = ["sweep", self.sweep or "chaos.yaml", f"--agents={self.agents}"]
         with self.said.open("ab") as said:
             self.parent = subprocess.Popen(
@@ -102,10 +105,10 @@ class Storm:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = self.parent.wait(self.chance.uniform(least, most))
                 return [] if code == 0 else [f"the command ended with {code}: {self.said.read_text()[-2000:]}"]
-            found = re.search(r"^Sweep (\S+): ", self.said.read_text(), re.MULTILINE)
-            if found is None:
-                continue  # nothing to go on with yet
-            self.sweep = found[1]
+            found = re.findall(r"^Sweep (\S+): ", self.said.read_text(), re.MULTILINE)
+            if len(found) < self.starts:
+                continue  # a command that is killed before it has begun its work shows nothing
+            self.sweep = found[-1]
             harm = self.chance.choice(
                 (self.kill_agent, self.stop_agent, self.kill_server, self.stop_server, self.restart)
             )

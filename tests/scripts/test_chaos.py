@@ -1,0 +1,19 @@
+"""A small storm, the same each time as far as a machine allows; `python -m scripts.chaos` is the large one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_nothing_is_lost_in_a_small_storm(mnist_folder: Path) -> None:
+    command = [sys.executable, "-m", "scripts.chaos", "--trials", "4", "--agents", "2", "--seed", "5"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("4 trials: each ended once, its rows whole")
