@@ -127,8 +127,8 @@ def _trial(orders: Orders, order: Order) -> bool | Exception:
         raise
     except UserError as error:
         return error  # which has been said
-    except OSError as error:
-        to_stderr(f"error: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
+    except (OSError, wandb.errors.Error) as error:
+        to_stderr(f"error: {(str(error).splitlines() or [type(error).__name__])[0]}")
         return error
     except Exception as error:
         traceback.print_exc()
