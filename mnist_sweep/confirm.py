@@ -197,7 +197,7 @@ def _work(job: _Job) -> Confirmed:
     except BaseException as error:
         tracker.finish(cluster.EXIT_KILLED if isinstance(error, KeyboardInterrupt) else 1)
         raise
-    if kept := tracker.kept:
+    if (kept := tracker.kept) and os.environ.get("WANDB_MODE") != "offline":
         print(f"seed {config.seed}: {kept}", file=sys.stderr)
     tracker.finish()
     return result

@@ -34,7 +34,7 @@ SURFACE: dict[str, set[str]] = {
     | {"--sbatch", "--kubernetes", "--dry-run", "--follow"},
     "finals": {"SWEEP", "--agents", "--rounds", "--fresh", "--reference"},
     "train": FIELDS,
-    "confirm": {"--seeds", "--agents", "--file"} | FIELDS,
+    "confirm": {"SWEEP", "--seeds", "--agents", "--file"} | FIELDS,
     "show": FIELDS,
     "check": {"FILE"},
     "data": set(),
