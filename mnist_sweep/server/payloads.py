@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from mnist_sweep.review import figures
 from mnist_sweep.review.captions import tiles
@@ -17,7 +18,7 @@ from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import SweepInfo
 from mnist_sweep.review.review import Review, review
 from mnist_sweep.review.workspace import curves, workspace_payload
-from mnist_sweep.server import actions, reviewing
+from mnist_sweep.server import actions, logged, reviewing
 from mnist_sweep.server.store import Store, lines, runs
 
 PAUSE = 2.0
@@ -67,17 +68,38 @@ class Payloads:
     def project(self, db: sqlite3.Connection, project: sqlite3.Row, group: str | None) -> Shown:
         """The data of a project's page: its runs, or those of a group."""
         found = [reviewing.record(db, row, history=False) for row in runs.of_project(db, project["id"], group=group)]
-        data = workspace_payload(found)
-        data["workspace"]["url"] = f"/api{reviewing.address(project['entity'], project['name'])}/curves"
-        return data | {"selected": []}
+        data, address = workspace_payload(found), reviewing.address(project["entity"], project["name"])
+        cursor = str(runs.version(db))
+        data["workspace"] |= {"url": f"/api{address}/curves", "cursor": cursor}
+        query = f"?group={quote(group)}" if group else ""
+        live = {"url": f"/api{address}/runs{query}", "cursor": cursor, "every": PAUSE}
+        return data | {"selected": [], "live": live}
 
-    def project_curves(self, db: sqlite3.Connection, project: sqlite3.Row, metric: str, over: str) -> Shown:
-        """One metric of the project's runs, by run."""
-        return curves(self._reviews.project(db, project["id"]), metric, over)
+    def project_news(self, db: sqlite3.Connection, project: sqlite3.Row, group: str | None, since: int) -> Shown:
+        """What changed in the project after the cursor `since`: the rows of those runs, and what may be charted."""
+        started = time.perf_counter()
+        news: Shown = {"cursor": str(runs.version(db)), "done": False}
+        if changed := {row["name"] for row in runs.of_project(db, project["id"], group=group, since=since)}:
+            data = self.project(db, project, group)
+            rows = data["table"]["rows"]
+            news |= {"workspace": data["workspace"], "order": [row["id"] for row in rows]}
+            news["table"] = {
+                "columns": data["table"]["columns"],
+                "rows": [row for row in rows if row["id"] in changed],
+            }
+        news["every"] = max(PAUSE, (time.perf_counter() - started) / SHARE)
+        return news
+
+    def project_curves(self, db: sqlite3.Connection, project: sqlite3.Row, metric: str, over: str, since: int) -> Shown:
+        """One metric of the project's runs, by run: of those that changed after the cursor `since`."""
+        changed = {row["name"] for row in runs.of_project(db, project["id"], since=since)}
+        records = self._reviews.project(db, project["id"])
+        return curves([record for record in records if record.id in changed], metric, over)
 
     def run(self, db: sqlite3.Connection, row: sqlite3.Row, sweep: sqlite3.Row | None) -> Shown:
         """The data of a run's page."""
-        ranking = rank(_after(sweep), [reviewing.record(db, row)])
+        record = reviewing.record(db, row)
+        ranking = rank(_after(sweep), [record])
         (trial,) = ranking.trials
         cursor = str(runs.version(db))
         console = lines.tail(db, row["id"], lines.CONSOLE, LOG_LINES)
@@ -85,19 +107,22 @@ class Payloads:
         data = run_payload(trial, ranking, reviewing.media_of(self._store, db, row["id"]))
         if system := figures.system_curves(reviewing.events(db, row)):
             data["figures"]["system"] = system
-        return data | {"log": dict(map(tuple, console)), "live": live}
+        media = {"url": f"/api{trial.record.url}", "keys": logged.of_run(db, row, record)}
+        return data | {"log": dict(map(tuple, console)), "live": live, "media": media if media["keys"] else {}}
 
     def run_news(self, db: sqlite3.Connection, row: sqlite3.Row, sweep: sqlite3.Row | None, since: int) -> Shown:
         """What the run has logged after the cursor `since`."""
         news: Shown = {"cursor": str(runs.version(db)), "done": row["state"] not in runs.ALIVE}
         if row["version"] <= since:
             return news
-        ranking = rank(_after(sweep), [reviewing.record(db, row)])
+        record = reviewing.record(db, row)
+        ranking = rank(_after(sweep), [record])
         data = run_payload(ranking.trials[0], ranking)
+        media = {"url": f"/api{record.url}", "keys": logged.of_run(db, row, record, since)}
         points = figures.logged_points(reviewing.record(db, row, since=since))
         console = lines.tail(db, row["id"], lines.CONSOLE, LOG_LINES, since=since)
         news |= {key: data[key] for key in ("stats", "figures", "axes")} | {"log": [tuple(line) for line in console]}
-        return news | {"curves": {row["name"]: points} if points else {}}
+        return news | {"curves": {row["name"]: points} if points else {}, "media": media}
 
     def compare(self, db: sqlite3.Connection, rows: Sequence[sqlite3.Row], sweep: sqlite3.Row | None) -> Shown:
         """The data of a page that compares runs of a project."""

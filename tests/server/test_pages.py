@@ -355,6 +355,45 @@ def test_the_project_page_is_a_workspace_kept_in_its_address(
     assert "runs=" in again.url
 
 
+GROWING = """
+import sys, time, wandb
+from pathlib import Path
+with wandb.init(project="growing", id=sys.argv[1], settings=wandb.Settings(x_file_stream_transmit_interval=0.2)) as run:
+    run.log({"loss": 3.0})
+    run.log({"loss": 2.0})
+    deadline = time.monotonic() + 300
+    while not Path("grow").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    run.log({"loss": 1.0, "late/metric": 1})
+    run.log({"late/metric": 2})
+"""
+LENGTHS = "() => document.querySelector(`.chart[data-metric=loss]`).data?.map((t) => t.y.length)"
+
+
+def test_an_open_project_page_follows_its_runs(served: Served, open_page: Opener) -> None:
+    (served.folder / "grow").unlink(missing_ok=True)
+    code = "import wandb\nwith wandb.init(project='growing', id='done') as run:\n    "
+    served.python(code + "run.log({'loss': 5.0}); run.log({'loss': 4.0})")
+    page = open_page(f"{served.url}/local/growing?by=&status=")
+    expect(page.locator("[data-table] tbody tr")).to_have_count(1)
+    asked: list[str] = []
+    page.on("response", lambda r: asked.append(r.text()) if "/curves?" in r.url and "since=0" not in r.url else None)
+    process = subprocess.Popen([sys.executable, "-c", GROWING, "grows"], env=served.env, cwd=served.folder)
+    try:
+        row = page.locator("[data-table] tbody tr[data-id=grows]")
+        expect(row).to_contain_text("running")
+        chart = page.locator(".chart[data-metric=loss]")
+        expect(chart.locator(".scatterlayer .trace")).to_have_count(2)
+        (served.folder / "grow").touch()
+        expect(page.locator(".chart[data-metric='late/metric'] .main-svg").first).to_be_visible()
+        expect(row).to_contain_text("finished")
+    finally:
+        process.wait(240)
+    assert sorted(page.evaluate(LENGTHS)) == [2, 3]
+    assert asked
+    assert not any('"done"' in text for text in asked)  # what has not changed is not sent again
+
+
 def test_a_run_is_described_and_deleted_on_its_page(served: Served, open_page: Opener) -> None:
     code = "import wandb\nwith wandb.init(project='edits', id='gone') as run:\n    run.log({'loss': 1})\n"
     served.python(code + "    run.log_artifact(wandb.Artifact('thing', 'model'))")

@@ -6,6 +6,7 @@ milliseconds; the tests pass every figure through Plotly's own validation.
 """
 
 from mnist_sweep.review.figures.confusion import confusion_matrix
+from mnist_sweep.review.figures.custom import custom_chart
 from mnist_sweep.review.figures.progress import best_so_far, curve_points, learning_curves, timeline
 from mnist_sweep.review.figures.run import axes, logged_points, run_curves, system_curves
 from mnist_sweep.review.figures.space import importance_bars, parallel_coordinates, slices
@@ -18,6 +19,7 @@ __all__ = [
     "best_so_far",
     "confusion_matrix",
     "curve_points",
+    "custom_chart",
     "importance_bars",
     "learning_curves",
     "logged_points",

@@ -10,6 +10,7 @@
   let parallel = null;
   let table = null;
   let workspace = null;
+  let media = null;
 
   // --- theme ---------------------------------------------------------------------------------------------------
   const remember = (key, value) => {
@@ -67,6 +68,7 @@
     $$("[data-figure]").forEach((place) => place.dataset.drawn && draw(place));
     if (parallel) parallel.draw();
     if (workspace) workspace.drawAll();
+    if (media) media.drawAll();
   }
 
   // --- figures -------------------------------------------------------------------------------------------------
@@ -106,6 +108,7 @@
     const ready = () => {
       plotly = window.Plotly;
       if (workspace) workspace.drawAll();
+      if (media) media.drawAll();
       $$("[data-figure]").forEach((place) => near.observe(place));
     };
     if (inline) script.textContent = inline.textContent;
@@ -247,6 +250,7 @@
       query: chosen.q,
       sort: chosen.sort,
       columns: chosen.columns,
+      statuses: chosen.status,
       onSelect: (ids) => {
         compare(ids);
         if (parallel) parallel.mark(ids);
@@ -254,8 +258,8 @@
       },
       onHover: (ids) => parallel && parallel.mark(ids.length ? ids : [...table.selected]),
     });
-    if (workspace) table.onDraw = (rows) => workspace.show(rows, table);
     table.onClear = () => parallel.clear();
+    if (workspace) table.onDraw ||= (rows) => workspace.show(rows, table);
     const first = chosen.runs?.split(",") || data.selected || data.table.rows.filter((row) => row.rank).slice(0, 3).map((row) => row.id);
     if (!table.rows) first.forEach((id) => table.selected.add(id));
     table.show(data.table);
@@ -289,8 +293,14 @@
     if (place && data.workspace) workspace = new R.Workspace(place, data.workspace);
   }
 
+  function logged() {
+    const place = $("[data-media]");
+    if (place && data.media?.keys) media = new R.Media(place, data.media);
+  }
+
   function showAll() {
     charts();
+    logged();
     texts();
     chain();
     sections();
@@ -311,11 +321,22 @@
       news.table.rows.forEach((row) => rows.set(row.id, row));
       const order = new Map((news.order || []).map((id, i) => [id, i]));
       const rank = (row) => order.get(row.id) ?? Infinity;
-      data.table = { columns: news.table.columns, rows: [...rows.values()].sort((a, b) => rank(a) - rank(b)) };
-      data.table.rows.forEach((row) => (row.rank = news.ranks[row.id]));
+      const kept = [...rows.values()].filter((row) => !news.order || order.has(row.id)); // some may be deleted
+      data.table = { columns: news.table.columns, rows: kept.sort((a, b) => rank(a) - rank(b)) };
+      if (news.ranks) data.table.rows.forEach((row) => (row.rank = news.ranks[row.id]));
     }
     Object.assign(data.figures, news.figures || {});
+    if (news.workspace) {
+      data.workspace = news.workspace;
+      if (workspace) workspace.renew(news.workspace);
+      else charts();
+    }
     for (const [line, text] of news.log || []) data.log[line] = text;
+    if (Object.keys(news.media?.keys || {}).length) {
+      data.media = news.media;
+      if (media) media.add(news.media.keys);
+      else logged();
+    }
     for (const key of ["chain", "texts", "notes", "stats", "findings", "state", "offered", "axes"]) if (news[key]) data[key] = news[key];
   }
 
@@ -334,7 +355,7 @@
     let wait = every;
     try {
       if (!document.hidden) {
-        const answer = await fetch(`${url}?${new URLSearchParams({ cursor: data.live.cursor, state: data.state || "" })}`);
+        const answer = await fetch(`${url}${url.includes("?") ? "&" : "?"}${new URLSearchParams({ cursor: data.live.cursor, state: data.state || "" })}`);
         if (!answer.ok) throw new Error(answer.statusText);
         const news = await answer.json();
         if (news.cursor !== data.live.cursor || news.state !== data.state) {
@@ -378,6 +399,6 @@
   data.log ||= {};
   showAll();
   performance.mark("review-shown");
-  if ($("[data-figure], [data-workspace]")) requestAnimationFrame(() => setTimeout(() => (loadPlotly(), performance.mark("review-drawn")), 0));
+  if ($("[data-figure], [data-workspace], [data-media]")) requestAnimationFrame(() => setTimeout(() => (loadPlotly(), performance.mark("review-drawn")), 0));
   if (data.live) setTimeout(poll, data.live.every * 1000);
 })();

@@ -1,14 +1,17 @@
 // The table of runs: sort, filter, choose columns, select for comparison, CSV. Every value is written as text.
+// A `plain` one has rows of anything, which cannot be selected.
 "use strict";
 window.Review = window.Review || {};
 
 Review.Table = class {
-  constructor(root, { onSelect, onHover, query = "", sort = "", columns = "" }) {
+  constructor(root, { onSelect, onHover, query = "", sort = "", columns = "", statuses = "", noun = "runs", plain = false }) {
     this.root = root;
+    this.noun = noun;
+    this.plain = plain;
     this.onSelect = onSelect;
     this.onHover = onHover;
     this.query = query;
-    this.statuses = new Set(); // empty: all
+    this.statuses = new Set(statuses.split(",").filter(Boolean)); // empty: all
     this.brush = null;
     this.sort = { key: sort.replace(/^-/, "") || null, down: sort.startsWith("-") };
     this.selected = new Set();
@@ -24,7 +27,7 @@ Review.Table = class {
   buildBar() {
     const search = (this.search = this.bar.appendChild(document.createElement("input")));
     Object.assign(search, { type: "search", className: "search", value: this.query });
-    search.setAttribute("aria-label", "Filter the runs");
+    search.setAttribute("aria-label", `Filter the ${this.noun}`);
     search.addEventListener("input", () => this.update({ query: search.value }));
     this.chips = this.bar.appendChild(Review.element("div", "chips"));
     this.bar.appendChild(Review.element("span", "spacer"));
@@ -32,7 +35,7 @@ Review.Table = class {
     columns.appendChild(Review.element("summary", "button", "Columns"));
     this.menu = columns.appendChild(Review.element("div", "menu-list"));
     document.addEventListener("click", (event) => columns.contains(event.target) || (columns.open = false));
-    Review.button(this.bar, "CSV", () => Review.save("runs.csv", this.csv())).title = "The rows and columns shown, as CSV";
+    Review.button(this.bar, "CSV", () => Review.save(this.plain ? "table.csv" : "runs.csv", this.csv())).title = "The rows and columns shown, as CSV";
   }
 
   show({ columns, rows }) {
@@ -56,7 +59,7 @@ Review.Table = class {
       }),
     );
     const count = (status) => rows.filter((row) => row.status === status).length;
-    const present = [...new Set(rows.map((row) => row.status))];
+    const present = [...new Set(rows.map((row) => row.status))].filter((status) => !this.plain && status);
     this.chips.replaceChildren(
       ...present.map((status) => {
         const chip = Review.element("button", "chip", `${status} ${count(status)}`);
@@ -75,10 +78,10 @@ Review.Table = class {
 
   // A filter that says something about these runs: a searched number, halfway.
   example() {
-    const column = this.columns.find((c) => c.key.startsWith("config:") && c.kind === "number" && c.shown);
+    const column = this.columns.find((c) => (this.plain || c.key.startsWith("config:")) && c.kind === "number" && c.shown);
     const values = column ? this.rows.map((row) => row[column.key]).filter((v) => v !== undefined).sort((a, b) => a - b) : [];
     const middle = values[Math.floor(values.length / 2)];
-    return middle === undefined ? "Filter: a name" : `Filter: a name, or ${column.label} < ${Review.number(middle)}`;
+    return middle === undefined ? `Filter: ${this.plain ? "a text" : "a name"}` : `Filter: ${this.plain ? "a text" : "a name"}, or ${column.label} < ${Review.number(middle)}`;
   }
 
   update(change) {
@@ -121,7 +124,7 @@ Review.Table = class {
     const rows = this.visible();
     const head = document.createElement("thead");
     const line = head.insertRow();
-    line.appendChild(Review.element("th", "pick"));
+    if (!this.plain) line.appendChild(Review.element("th", "pick"));
     shown.forEach((column) => {
       const th = line.appendChild(Review.element("th", column.kind));
       th.setAttribute("scope", "col");
@@ -133,7 +136,7 @@ Review.Table = class {
     rows.slice(0, this.limit).forEach((row) => body.appendChild(this.line(row, shown)));
     this.table.replaceChildren(head, body);
     this.foot.replaceChildren();
-    const all = rows.length === this.rows.length ? `${rows.length} runs` : `${rows.length} of ${this.rows.length} runs`;
+    const all = rows.length === this.rows.length ? `${rows.length} ${this.noun}` : `${rows.length} of ${this.rows.length} ${this.noun}`;
     this.foot.appendChild(Review.element("span", "count", all));
     if (this.brush) Review.button(this.foot, "Clear the brush", () => this.onClear && this.onClear());
     if (this.onDraw) this.onDraw(rows);
@@ -151,20 +154,15 @@ Review.Table = class {
     const line = document.createElement("tr");
     line.dataset.id = row.id;
     if (row.rank === 1) line.className = "best";
-    if (!row.rank) line.classList.add("unranked");
-    const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: this.selected.has(row.id) });
-    box.setAttribute("aria-label", `Compare ${row.name}`);
-    box.addEventListener("change", () => {
-      box.checked ? this.selected.add(row.id) : this.selected.delete(row.id);
-      this.onSelect([...this.selected]);
-    });
-    line.insertCell().appendChild(box);
+    if (!this.plain) this.pick(line, row);
     for (const column of shown) {
       const cell = line.insertCell();
       cell.className = column.kind;
       const text = Review.cell(row[column.key], column.kind);
       if (column.key === "name" && Review.safeUrl(row.url)) {
         cell.appendChild(Object.assign(document.createElement("a"), { href: row.url, textContent: text }));
+      } else if (column.kind === "image" && Review.safeUrl(row[column.key]?.image)) {
+        cell.appendChild(Object.assign(document.createElement("img"), { src: row[column.key].image, alt: column.label, loading: "lazy" }));
       } else {
         cell.textContent = text;
         if (column.key === "status") cell.prepend(Review.dot(row.status));
@@ -176,6 +174,17 @@ Review.Table = class {
       line.addEventListener("mouseleave", () => this.onHover([]));
     }
     return line;
+  }
+
+  pick(line, row) {
+    if (!row.rank) line.classList.add("unranked");
+    const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: this.selected.has(row.id) });
+    box.setAttribute("aria-label", `Compare ${row.name}`);
+    box.addEventListener("change", () => {
+      box.checked ? this.selected.add(row.id) : this.selected.delete(row.id);
+      this.onSelect([...this.selected]);
+    });
+    line.insertCell().appendChild(box);
   }
 
   csv() {

@@ -7,7 +7,9 @@ Review.Workspace = class {
   constructor(root, data) {
     this.root = root;
     this.data = data;
-    this.known = new Map(); // metric and x axis -> points by run
+    this.known = new Map(); // metric and x axis -> points by run, and the cursor of the last of them
+    this.selects = {};
+    this.grids = {};
     this.rows = [];
     const asked = new URLSearchParams(location.search);
     this.chosen = { x: "", smooth: "0", log: "", by: "", ...Object.fromEntries(asked) };
@@ -20,42 +22,57 @@ Review.Workspace = class {
 
   build() {
     const bar = this.root.appendChild(Review.element("div", "toolbar"));
-    this.select(bar, "x", "X axis", { "": "x: its own", ...this.prefixed("x: ", this.data.axes) });
-    this.select(bar, "by", "Group by", {
-      "": "every run",
-      ...this.prefixed("mean by ", { group: "group", agent: "job type", ...this.data.groups }),
-    });
-    this.select(bar, "log", "Logarithmic", { "": "linear", y: "log y", x: "log x", xy: "log x and y" });
+    for (const [key, name] of [["x", "X axis"], ["by", "Group by"], ["log", "Logarithmic"]]) {
+      const select = (this.selects[key] = bar.appendChild(document.createElement("select")));
+      select.setAttribute("aria-label", name);
+      select.addEventListener("change", () => this.choose(key, select.value));
+    }
     const label = bar.appendChild(Review.element("label", "quiet", "smoothing "));
     const slider = label.appendChild(Object.assign(document.createElement("input"), { type: "range", min: 0, max: 0.99, step: 0.01 }));
     slider.setAttribute("aria-label", "Smoothing");
     slider.value = this.chosen.smooth;
     slider.addEventListener("input", () => this.choose("smooth", slider.value));
-    const sections = Object.groupBy(this.data.metrics, (name) => (name.includes("/") ? name.split("/")[0] : "charts"));
-    for (const [name, metrics] of Object.entries(sections)) {
-      const section = this.root.appendChild(Review.element("details", "charts"));
-      section.open = true;
-      section.appendChild(Review.element("summary", "", name));
-      const grid = section.appendChild(Review.element("div", "chart-grid"));
-      for (const metric of metrics) {
-        const place = grid.appendChild(Review.element("div", "chart"));
-        place.dataset.metric = metric;
-        this.near.observe(place);
-      }
+    this.fill();
+  }
+
+  // What can be chosen, and a place for every metric; both grow while runs log.
+  fill() {
+    const prefixed = (words, options) => Object.fromEntries(Object.entries(options).map(([key, name]) => [key, words + name]));
+    const groups = { group: "group", agent: "job type", ...this.data.groups };
+    this.offer("x", { "": "x: its own", ...prefixed("x: ", this.data.axes) });
+    this.offer("by", { "": "every run", ...prefixed("mean by ", groups) });
+    this.offer("log", { "": "linear", y: "log y", x: "log x", xy: "log x and y" });
+    for (const metric of this.data.metrics) {
+      const grid = this.grid(metric.includes("/") ? metric.split("/")[0] : "charts");
+      if ([...grid.children].some((place) => place.dataset.metric === metric)) continue;
+      const place = grid.appendChild(Review.element("div", "chart"));
+      place.dataset.metric = metric;
+      this.near.observe(place);
     }
   }
 
-  prefixed(words, options) {
-    return Object.fromEntries(Object.entries(options).map(([key, name]) => [key, words + name]));
+  grid(name) {
+    if (!this.grids[name]) {
+      const section = this.root.appendChild(Review.element("details", "charts"));
+      section.open = true;
+      section.appendChild(Review.element("summary", "", name));
+      this.grids[name] = section.appendChild(Review.element("div", "chart-grid"));
+    }
+    return this.grids[name];
   }
 
-  select(bar, key, name, options) {
-    const select = bar.appendChild(document.createElement("select"));
-    select.setAttribute("aria-label", name);
+  offer(key, options) {
+    const select = this.selects[key];
+    if (select.options.length === Object.keys(options).length) return;
     const option = ([value, textContent]) => Object.assign(document.createElement("option"), { value, textContent });
-    select.append(...Object.entries(options).map(option));
+    select.replaceChildren(...Object.entries(options).map(option));
     select.value = this.chosen[key];
-    select.addEventListener("change", () => this.choose(key, select.value));
+  }
+
+  // News: the charts fetch what is new since their last points when they are drawn next.
+  renew(data) {
+    this.data = data;
+    this.fill();
   }
 
   choose(key, value) {
@@ -75,22 +92,28 @@ Review.Workspace = class {
     const ticked = rows.filter((row) => table.selected.has(row.id));
     this.rows = ticked.length ? ticked : rows.slice(0, 40);
     const sort = table.sort.key ? `${table.sort.down ? "-" : ""}${table.sort.key}` : "";
-    Object.assign(this.chosen, { q: table.query, sort, columns: table.wanted.join(), runs: [...table.selected].join() });
+    Object.assign(this.chosen, { q: table.query, sort, columns: table.wanted.join(), status: [...table.statuses].join(), runs: [...table.selected].join() });
     this.remember();
     this.drawAll();
   }
 
   drawAll() {
-    this.root.querySelectorAll(".chart").forEach((place) => place.near && this.draw(place));
+    this.root.querySelectorAll(".chart").forEach((place) => (place.near || place.hidden) && this.draw(place));
   }
 
-  async points(metric) {
+  points(metric) {
     const key = JSON.stringify([metric, this.chosen.x]);
-    if (!this.known.has(key)) {
-      const query = new URLSearchParams({ metric, over: this.chosen.x });
-      this.known.set(key, fetch(`${this.data.url}?${query}`).then((answer) => answer.json()));
+    const known = this.known.get(key) || { since: "0", points: {} };
+    this.known.set(key, known);
+    if (known.since !== this.data.cursor) {
+      const { since, points } = known;
+      const fresh = fetch(`${this.data.url}?${new URLSearchParams({ metric, over: this.chosen.x, since })}`);
+      known.since = this.data.cursor;
+      known.points = Promise.all([points, fresh.then((answer) => (answer.ok ? answer.json() : Promise.reject(answer)))])
+        .then(([old, changed]) => ({ ...old, ...changed }))
+        .catch(() => ((known.since = since), points)); // the server is away: asked again with the next news
     }
-    return this.known.get(key);
+    return known.points;
   }
 
   async draw(place) {

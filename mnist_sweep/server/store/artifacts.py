@@ -43,6 +43,8 @@ def create(
         elif known["client_id"] != columns.get("client_id"):
             latest = [collections.LATEST] if columns.get("client_id") else []  # one that is sent, not only named
             collections.set_aliases(db, collection_id, known["id"], [*latest, *aliases])
+            if client_id := columns.get("client_id"):
+                db.execute("INSERT OR IGNORE INTO artifact_client_ids VALUES (?, ?)", (client_id, known["id"]))
         return int(known["id"])
     moment = now()
     values = {
@@ -86,7 +88,9 @@ def by_id(db: sqlite3.Connection, artifact_id: int) -> sqlite3.Row:
 def by_client_id(db: sqlite3.Connection, client_id: str) -> sqlite3.Row | None:
     """The artifact that a client knows by an id of its own; the newest, should there be several."""
     row: sqlite3.Row | None = db.execute(
-        "SELECT * FROM artifacts WHERE client_id = ? ORDER BY id DESC", (client_id,)
+        "SELECT * FROM artifacts WHERE client_id = ?1"
+        " OR id = (SELECT artifact_id FROM artifact_client_ids WHERE client_id = ?1) ORDER BY id DESC",
+        (client_id,),
     ).fetchone()
     return row
 

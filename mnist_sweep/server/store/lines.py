@@ -126,6 +126,22 @@ def rows(db: sqlite3.Connection, run_id: int, stream: str) -> Iterator[dict[str,
     return (json.loads(row[0]) for row in found)
 
 
+def with_objects(db: sqlite3.Connection, run_id: int, stream: str, *, since: int = 0) -> list[tuple[int, str]]:
+    """The lines that hold a value with a type of the client's, such as an image, with their numbers."""
+    found = db.execute(
+        "SELECT line, data FROM lines WHERE run_id = ? AND stream = ? AND version > ? AND instr(data, '\"_type\"')"
+        " ORDER BY line",
+        (run_id, stream, since),
+    )
+    return [(row["line"], row["data"]) for row in found]
+
+
+def texts_at(db: sqlite3.Connection, run_id: int, stream: str, line: int) -> list[str]:
+    """The line of that number, if there is one."""
+    sql = "SELECT data FROM lines WHERE run_id = ? AND stream = ? AND line = ?"
+    return [row[0] for row in db.execute(sql, (run_id, stream, line))]
+
+
 def tail(db: sqlite3.Connection, run_id: int, stream: str, number: int, *, since: int = 0) -> list[sqlite3.Row]:
     """The last lines, in order, or the last of those newer than a change: `line`, `data`."""
     found = db.execute(

@@ -238,4 +238,13 @@ CREATE UNIQUE INDEX manifests_by_type ON manifests (artifact_id, type) WHERE typ
 CREATE INDEX manifests_by_artifact ON manifests (artifact_id)
 """,
     ),
+    (
+        "0005-client-ids",
+        """
+CREATE TABLE artifact_client_ids (
+    client_id TEXT PRIMARY KEY,
+    artifact_id INTEGER NOT NULL REFERENCES artifacts ON DELETE CASCADE
+) WITHOUT ROWID
+""",
+    ),
 ]

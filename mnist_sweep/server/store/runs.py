@@ -183,6 +183,12 @@ def defined_metrics(text: str) -> Any:
     return jsonedge.client_entry(json.loads(text)).get("m")
 
 
+def charts(text: str) -> dict[str, Any]:
+    """The charts of `wandb.plot` whose definitions a configuration keeps, by key."""
+    found = jsonedge.client_entry(json.loads(text)).get("visualize")
+    return found if isinstance(found, dict) else {}
+
+
 def plain_config(text: str) -> dict[str, Any]:
     """W&B's `{"lr": {"value": 0.1}, "_wandb": …}` as `{"lr": 0.1}`."""
     config = json.loads(text)
@@ -281,12 +287,13 @@ def search(
 
 
 def of_project(
-    db: sqlite3.Connection, project_id: int, *, group: str | None = None, limit: int = 1000
+    db: sqlite3.Connection, project_id: int, *, group: str | None = None, since: int = 0, limit: int = 1000
 ) -> list[sqlite3.Row]:
-    """A project's runs, or those of a group, the newest first."""
+    """A project's runs, or those of a group, the newest first; or those of them that changed since."""
     return db.execute(
-        f"{SELECT} WHERE runs.project_id = ?1 AND (?2 IS NULL OR runs.run_group = ?2) ORDER BY runs.id DESC LIMIT ?3",
-        (project_id, group, limit),
+        f"{SELECT} WHERE runs.project_id = ?1 AND (?2 IS NULL OR runs.run_group = ?2) AND runs.version > ?3"
+        " ORDER BY runs.id DESC LIMIT ?4",
+        (project_id, group, since, limit),
     ).fetchall()
 
 

@@ -1,0 +1,112 @@
+"""What a run logged beside numbers: media, tables, histograms and the charts of `wandb.plot`, by key and step.
+
+The values are the client's (`wandb/sdk/data_types`): mappings with a `_type`, whose contents are files of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mnist_sweep.review.records import STEP, RunRecord, flatten
+
+KINDS = {
+    "image-file": "image",
+    "images/separated": "image",
+    "table-file": "table",
+    "histogram": "histogram",
+    "audio-file": "audio",
+    "audio": "audio",
+    "video-file": "video",
+    "videos": "video",
+    "html-file": "html",
+    "html": "html",
+    "plotly-file": "figure",
+}
+"""How a value is shown; what is of another type is offered as a file."""
+SUMMARY = -1
+"""In place of a line's number: the value stands in the run's summary alone."""
+ENTRIES = 500
+"""Steps of a key that a page can go through; more are thinned out evenly."""
+
+Payload = dict[str, Any]
+
+
+def logged(record: RunRecord, lines: Iterable[tuple[int, Mapping[str, Any]]], charts: Mapping[str, Any]) -> Payload:
+    """By key: its kind, and an entry for each step at which it was logged.
+
+    Args:
+        record: the run, for its summary and its step metrics.
+        lines: rows of its history, with their numbers.
+        charts: the charts that it defined (`_wandb.visualize` of its configuration), by key.
+    """
+    owners = {table: key for key, chart in charts.items() if (table := table_of(key, chart))}
+    found: Payload = {}
+    for number, row in (*lines, (SUMMARY, record.summary)):
+        for key, value in flatten(row).items():
+            if not isinstance(value, Mapping) or key.startswith("_"):
+                continue
+            owner = owners.get(key, key)
+            kind = "chart" if key in owners else KINDS.get(str(value.get("_type")), "file")
+            shown = found.setdefault(owner, {"kind": kind, "entries": []})
+            if number == SUMMARY and shown["entries"]:
+                continue
+            axis = record.axis_of(key)
+            at = "" if number == SUMMARY else f"{axis.removeprefix('_')} {row.get(axis, row.get(STEP, number))}"
+            shown["entries"].append({"line": number, "key": key, "at": at} | _contents(kind, value))
+    for shown in found.values():
+        shown["entries"] = _thinned(shown["entries"])
+    return found
+
+
+def table_of(key: str, chart: Any) -> str:
+    """The key of the table that a chart draws; empty where the definition is none."""
+    if not isinstance(chart, Mapping):
+        return ""
+    config = chart.get("panel_config")
+    query = config.get("userQuery") if isinstance(config, Mapping) else None
+    stack = [query]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Mapping):
+            if node.get("name") == "tableKey" and isinstance(node.get("value"), str):
+                return str(node["value"])
+            stack.extend(node.values())
+        elif isinstance(node, list):
+            stack.extend(node)
+    return f"{key}_table"
+
+
+def _contents(kind: str, value: Mapping[str, Any]) -> Payload:
+    if kind in ("table", "chart", "figure"):
+        return {}
+    if kind == "histogram":
+        return {"bins": _edges(value), "values": value.get("values") or []}
+    return {"items": [{"path": path, "caption": caption} for path, caption in _files(value)]}
+
+
+def _files(value: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """The files of a value and what stands below each."""
+    many = next((value[name] for name in ("filenames", "audio", "videos", "html") if name in value), None)
+    captions = value.get("captions")
+    for i, item in enumerate(many if isinstance(many, list) else [value]):
+        path = item.get("path") if isinstance(item, Mapping) else item
+        own = item.get("caption") if isinstance(item, Mapping) else None
+        caption = captions[i] if isinstance(captions, list) and i < len(captions) else own
+        if isinstance(path, str):
+            yield path, str(caption or "")
+
+
+def _edges(value: Mapping[str, Any]) -> list[float]:
+    if isinstance(packed := value.get("packedBins"), Mapping):
+        low, width, count = (packed.get(name) for name in ("min", "size", "count"))
+        if isinstance(low, int | float) and isinstance(width, int | float) and isinstance(count, int):
+            return [low + width * i for i in range(min(count, 10_000) + 1)]
+    bins = value.get("bins")
+    return bins if isinstance(bins, list) else []
+
+
+def _thinned(entries: list[Payload]) -> list[Payload]:
+    if len(entries) <= ENTRIES:
+        return entries
+    return [entries[round(i * (len(entries) - 1) / (ENTRIES - 1))] for i in range(ENTRIES)]

@@ -1,0 +1,167 @@
+// What a run logged beside numbers: a card for every key, with a slider over its steps where it has several.
+"use strict";
+window.Review = window.Review || {};
+
+Review.Media = class {
+  constructor(root, data) {
+    this.root = root;
+    this.url = data.url;
+    this.cards = new Map();
+    this.add(data.keys);
+  }
+
+  // New keys, and new steps of known ones; a slider that stood at the last step goes along.
+  add(keys) {
+    for (const [key, shown] of Object.entries(keys)) {
+      const card = this.cards.get(key) || this.card(key, shown.kind);
+      const atEnd = card.at === card.entries.length - 1;
+      for (const entry of shown.entries) {
+        const place = card.entries.findIndex((known) => known.line === entry.line);
+        if (place < 0) card.entries.push(entry);
+        else card.entries[place] = entry;
+      }
+      card.slider.max = card.entries.length - 1;
+      card.slider.hidden = card.entries.length < 2;
+      if (atEnd) this.show(card, card.entries.length - 1);
+    }
+  }
+
+  card(key, kind) {
+    const node = this.root.appendChild(Review.element("figure", `medium ${kind}`));
+    node.dataset.key = key;
+    const head = node.appendChild(Review.element("figcaption"));
+    head.appendChild(Review.element("b", "", key));
+    const when = head.appendChild(Review.element("span", "quiet"));
+    const slider = head.appendChild(Object.assign(document.createElement("input"), { type: "range", min: 0, value: 0 }));
+    slider.setAttribute("aria-label", `Step of ${key}`);
+    const body = node.appendChild(Review.element("div", "medium-body"));
+    const card = { key, kind, node, when, slider, body, entries: [], at: -1 };
+    slider.addEventListener("input", () => this.show(card, Number(slider.value)));
+    this.cards.set(key, card);
+    return card;
+  }
+
+  async show(card, at) {
+    card.at = at;
+    card.slider.value = at;
+    const entry = card.entries[at];
+    card.when.textContent = entry.at;
+    try {
+      await this[card.kind](card, entry);
+    } catch (error) {
+      this.say(card, error.message);
+    }
+  }
+
+  say(card, text) {
+    card.body.replaceChildren(Review.element("p", "quiet", text));
+  }
+
+  address(path) {
+    return `${this.url}/media/${path.split("/").map(encodeURIComponent).join("/")}`;
+  }
+
+  image(card, entry) {
+    card.body.replaceChildren(
+      ...entry.items.map(({ path, caption }) => {
+        const figure = Review.element("figure");
+        figure.appendChild(Object.assign(document.createElement("img"), { src: this.address(path), alt: caption || card.key, loading: "lazy" }));
+        figure.appendChild(Review.element("figcaption", "", caption));
+        return figure;
+      }),
+    );
+  }
+
+  audio(card, entry) {
+    this.players(card, entry, "audio");
+  }
+
+  video(card, entry) {
+    this.players(card, entry, "video");
+  }
+
+  players(card, entry, tag) {
+    card.body.replaceChildren(
+      ...entry.items.map(({ path, caption }) => {
+        const figure = Review.element("figure");
+        figure.appendChild(Object.assign(document.createElement(tag), { src: this.address(path), controls: true, preload: "metadata" }));
+        figure.appendChild(Review.element("figcaption", "", caption));
+        return figure;
+      }),
+    );
+  }
+
+  // Somebody else's page: shown in a frame of its own, in which no script runs.
+  html(card, entry) {
+    card.body.replaceChildren(
+      ...entry.items.map(({ path }) => {
+        const frame = Object.assign(document.createElement("iframe"), { src: this.address(path), title: card.key });
+        frame.setAttribute("sandbox", "");
+        return frame;
+      }),
+    );
+  }
+
+  file(card, entry) {
+    card.body.replaceChildren(...entry.items.map(({ path }) => Review.element("p", "quiet", `${path}, below among the files`)));
+  }
+
+  histogram(card, { bins, values }) {
+    const x = values.map((_, i) => (bins[i] + bins[i + 1]) / 2);
+    const width = values.map((_, i) => bins[i + 1] - bins[i]);
+    const colour = Review.css("--accent");
+    return this.draw(card, { data: [{ type: "bar", x, y: values, width, marker: { color: colour } }], layout: { height: 240 } });
+  }
+
+  async fetched(card, entry, chart = "") {
+    const query = new URLSearchParams({ line: entry.line, key: entry.key, chart });
+    const answer = await fetch(`${this.url}/logged?${query}`);
+    if (!answer.ok) throw new Error((await answer.json()).errors?.[0]?.message || answer.statusText);
+    return answer.json();
+  }
+
+  async figure(card, entry) {
+    const { figure } = await this.fetched(card, entry);
+    if (card.entries[card.at] === entry) await this.draw(card, figure);
+  }
+
+  async chart(card, entry) {
+    const found = await this.fetched(card, entry, card.key);
+    if (card.entries[card.at] !== entry) return;
+    if (found.figure) return this.draw(card, found.figure);
+    this.rows(card, found);
+    card.body.prepend(Review.element("p", "quiet", "This chart's definition is on W&B's servers; this is the table that it draws."));
+  }
+
+  async table(card, entry) {
+    const found = await this.fetched(card, entry);
+    if (card.entries[card.at] === entry) this.rows(card, found);
+  }
+
+  rows(card, { columns, rows, total }) {
+    const kind = (i) => {
+      const cells = rows.map((row) => row[i]).filter((cell) => cell !== null);
+      if (cells.some((cell) => cell?.image !== undefined)) return "image";
+      return cells.length && cells.every((cell) => typeof cell === "number") ? "number" : "text";
+    };
+    card.body.replaceChildren();
+    const table = new Review.Table(card.body, { noun: total > rows.length ? `rows of ${total}` : "rows", plain: true });
+    table.show({
+      columns: columns.map((label, i) => ({ key: String(i), label, kind: kind(i), shown: true })),
+      rows: rows.map((row, id) => ({ id: String(id), ...Object.fromEntries(row.map((cell, i) => [i, cell ?? undefined])) })),
+    });
+  }
+
+  async draw(card, figure) {
+    card.drawn = figure;
+    if (!window.Plotly) return; // drawn once it is there
+    const place = card.body.firstElementChild?.classList.contains("plot") ? card.body.firstElementChild : Review.element("div", "plot");
+    if (!place.parentNode) card.body.replaceChildren(place);
+    const layout = Review.themed({ layout: { margin: { l: 48, r: 12, t: 28, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", xaxis: {}, yaxis: {}, ...figure.layout, template: undefined } });
+    await window.Plotly.react(place, figure.data || [], layout, { responsive: true, displaylogo: false, displayModeBar: false });
+  }
+
+  drawAll() {
+    for (const card of this.cards.values()) if (card.drawn) this.draw(card, card.drawn);
+  }
+};
