@@ -22,6 +22,7 @@ from mnist_sweep.review.review import Review
 STATIC = Path(__file__).parent / "static"
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("base.js", "chain.js", "parallel.js", "table.js", "review.js")
+REPORT_SCRIPTS = ("base.js", "parallel.js", "table.js", "media.js", "review.js")
 RUN_SCRIPTS = ("base.js", "table.js", "media.js", "review.js")
 WORKSPACE_SCRIPTS = ("base.js", "table.js", "workspace.js", "review.js")
 SECTIONS = (

@@ -18,7 +18,7 @@ from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import SweepInfo
 from mnist_sweep.review.review import Review, review
 from mnist_sweep.review.workspace import curves, workspace_payload
-from mnist_sweep.server import actions, logged, reviewing
+from mnist_sweep.server import actions, grids, logged, reviewing
 from mnist_sweep.server.store import Store, lines, runs
 
 PAUSE = 2.0
@@ -124,14 +124,36 @@ class Payloads:
         news |= {key: data[key] for key in ("stats", "figures", "axes")} | {"log": [tuple(line) for line in console]}
         return news | {"curves": {row["name"]: points} if points else {}, "media": media}
 
-    def compare(self, db: sqlite3.Connection, rows: Sequence[sqlite3.Row], sweep: sqlite3.Row | None) -> Shown:
-        """The data of a page that compares runs of a project."""
+    def compare(
+        self, db: sqlite3.Connection, project: sqlite3.Row, rows: Sequence[sqlite3.Row], sweep: sqlite3.Row | None
+    ) -> Shown:
+        """The data of a page that compares runs: what the sweep was after, or without one every metric they logged."""
+        if sweep is None:
+            data = workspace_payload([reviewing.record(db, row, history=False) for row in rows])
+            address = f"/api{reviewing.address(project['entity'], project['name'])}/curves"
+            data["workspace"] |= {"url": address, "cursor": str(runs.version(db))}
+            return data | {"selected": [row["name"] for row in rows]}
         ranking = rank(_after(sweep), [reviewing.record(db, row) for row in rows])
         data = sweep_payload(review(ranking))
         kept = {name: data["figures"][name] for name in ("curves",) if name in data["figures"]}
         return {"table": data["table"], "figures": kept, "curves": data["curves"]} | {
             "selected": [trial.id for trial in ranking.trials]
         }
+
+    def report(self, db: sqlite3.Connection, project: sqlite3.Row, blocks: Sequence[Shown]) -> Shown:
+        """Draw the panels of a report's blocks, as their `panels`; the data of their figures by name."""
+        figures_, media = {}, {}
+        for block in blocks:
+            if block["kind"] != "panels":
+                continue
+            block["panels"] = grids.panels(self._reviews, db, project, block["metadata"])
+            for panel in block["panels"]:
+                panel["name"] = f"panel-{len(figures_)}"
+                figures_[panel["name"]] = panel.get("figure") or panel.get("parallel") or {}
+                for one in panel.get("media", ()):
+                    one["name"] = f"media-{len(media)}"
+                    media[one["name"]] = {"url": one["url"], "keys": one["keys"]}
+        return {"figures": figures_, "shelves": media}
 
 
 def _after(sweep: sqlite3.Row | None) -> SweepInfo:

@@ -1,4 +1,4 @@
-"""A stored report as a page shows it: its words, and which panels W&B would draw between them."""
+"""A stored report as a page shows it: its words, and the grids of panels between them."""
 
 import json
 from collections.abc import Iterator
@@ -34,10 +34,7 @@ def _shown(block: Block) -> Iterator[Block]:
     elif kind == "code-block":
         yield {"kind": "code", "text": "\n".join(_text(line) for line in block.get("children", []))}
     elif kind == "panel-grid":
-        metadata = block.get("metadata") or {}
-        panels = (metadata.get("panelBankSectionConfig") or {}).get("panels") or []
-        names = dict.fromkeys(str(panel.get("viewType", "panel")).lower() for panel in panels)
-        yield {"kind": "panels", "text": ", ".join(names)}
+        yield {"kind": "panels", "metadata": block.get("metadata") or {}}
 
 
 def _text(node: Any) -> str:

@@ -115,7 +115,8 @@ class Pages:
             "project": project,
             "address": reviewing.address(project["entity"], project["name"]),
             "count": len(found),
-            "data": self._payloads.compare(db, found, sweep),
+            "scripts": review.WORKSPACE_SCRIPTS,
+            "data": self._payloads.compare(db, project, found, sweep),
         }
 
     def report(self, db: sqlite3.Connection, request: Request) -> Shown:
@@ -124,12 +125,15 @@ class Pages:
         view = views.by_id(db, ids.decode("View", text))
         if view["project_id"] != project["id"]:
             raise HTTPException(404, "no such report")
+        blocks = reports.blocks(view["spec"])
         wanted = re.search(rf"{REPORT_OF} (\S+)$", view["description"] or "")
         return {
             "project": project,
             "address": reviewing.address(project["entity"], project["name"]),
             "report": view,
-            "blocks": reports.blocks(view["spec"]),
+            "blocks": blocks,
+            "data": self._payloads.report(db, project, blocks),
+            "scripts": review.REPORT_SCRIPTS,
             "sweep": wanted.group(1) if wanted else None,
         }
 

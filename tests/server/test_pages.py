@@ -208,6 +208,16 @@ print(publish(review(api.ranking(wandb.Api().sweep({sweep_path!r})))))
     expect(page.locator(".report")).to_contain_text("Which values of")
     expect(page.locator(".report table td", has_text="99.00 %").first).to_be_visible()
     assert page.locator(".report script").count() == 0
+    draw_everything(page)
+    titles = page.locator(".panel > figcaption").all_inner_texts()
+    assert {"Parallel coordinates", "val/accuracy", "Run Comparer", "Media"} <= set(titles)
+    expect(page.locator(".panel .parallel canvas")).to_be_visible()
+    comparer = page.locator(".panel", has_text="Run Comparer")
+    expect(comparer.locator("tbody th", has_text="config: max_lr")).to_be_visible()
+    assert comparer.locator("tbody th", has_text="config: epochs").count() == 0  # the same in all runs
+    media = page.locator(".panel .medium[data-key='val/misclassified']").first
+    media.scroll_into_view_if_needed()
+    expect(media.locator("tbody td img").first).to_have_js_property("naturalWidth", 28)
     page.get_by_role("link", name=re.compile("sweep's page")).first.click()
     expect(page.locator("h1")).to_have_text("A tiny sweep")
 

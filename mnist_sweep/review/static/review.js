@@ -11,6 +11,7 @@
   let table = null;
   let workspace = null;
   let media = null;
+  let shelves = []; // the same, of the runs of a report
 
   // --- theme ---------------------------------------------------------------------------------------------------
   const remember = (key, value) => {
@@ -68,7 +69,7 @@
     $$("[data-figure]").forEach((place) => place.dataset.drawn && draw(place));
     if (parallel) parallel.draw();
     if (workspace) workspace.drawAll();
-    if (media) media.drawAll();
+    [media, ...shelves].forEach((shown) => shown && shown.drawAll());
   }
 
   // --- figures -------------------------------------------------------------------------------------------------
@@ -108,7 +109,7 @@
     const ready = () => {
       plotly = window.Plotly;
       if (workspace) workspace.drawAll();
-      if (media) media.drawAll();
+      [media, ...shelves].forEach((shown) => shown && shown.drawAll());
       $$("[data-figure]").forEach((place) => near.observe(place));
     };
     if (inline) script.textContent = inline.textContent;
@@ -267,7 +268,8 @@
   }
 
   function coordinates() {
-    const place = $("[data-parallel]");
+    $$("[data-parallel]").forEach((node) => node.dataset.parallel && new R.Parallel(node, () => {}).show(data.figures[node.dataset.parallel]));
+    const place = $("[data-parallel='']");
     if (!place || !data.figures.parallel) return;
     parallel ||= new R.Parallel(place, (ids) => table && table.update({ brush: ids }));
     parallel.show(data.figures.parallel);
@@ -294,8 +296,9 @@
   }
 
   function logged() {
-    const place = $("[data-media]");
+    const place = $("[data-media='']");
     if (place && data.media?.keys) media = new R.Media(place, data.media);
+    shelves = $$("[data-media]").filter((node) => node !== place).map((node) => new R.Media(node, data.shelves[node.dataset.media]));
   }
 
   function showAll() {
