@@ -20,37 +20,7 @@ from playwright.sync_api import sync_playwright
 from mnist_sweep.server.launch import ServerProcess
 from scripts import chromium
 
-PROGRAM = """
-import wandb
-from sklearn.datasets import load_wine
-from sklearn.ensemble import GradientBoostingClassifier
-from sklearn.metrics import log_loss
-from sklearn.model_selection import train_test_split
-
-train_x, test_x, train_y, test_y = train_test_split(*load_wine(return_X_y=True), test_size=0.4, random_state=0)
-
-
-def train():
-    with wandb.init() as run:
-        model, rate = run.config.model, run.config.optimizer["rate"]
-        boosting = GradientBoostingClassifier(
-            n_estimators=model["trees"], max_depth=model["depth"], learning_rate=rate, random_state=0
-        ).fit(train_x, train_y)
-        for i, chances in enumerate(boosting.staged_predict_proba(test_x)):
-            run.log({"loss": log_loss(test_y, chances), "train/deviance": boosting.train_score_[i]})
-
-
-trees, depth = {"values": [5, 10, 20, 40]}, {"min": 1, "max": 5}
-rate = {"distribution": "log_uniform_values", "min": 0.01, "max": 0.5}
-sweep = wandb.sweep({
-    "name": "Wine, gradient boosting", "method": "random", "run_cap": 14,
-    "metric": {"name": "loss", "goal": "minimize"},
-    "parameters": {
-        "model": {"parameters": {"trees": trees, "depth": depth}}, "optimizer": {"parameters": {"rate": rate}},
-    },
-}, project="wine")
-wandb.agent(sweep, function=train, project="wine")
-"""
+PROGRAM = Path(__file__).parent / "projects/wine.py"
 
 
 def main() -> None:
@@ -62,7 +32,7 @@ def main() -> None:
         facts = server.start()
         try:
             client = {"WANDB_BASE_URL": facts.url, "WANDB_API_KEY": facts.key, "WANDB_DIR": folder}
-            subprocess.run([sys.executable, "-c", PROGRAM], env=os.environ | client, check=True)
+            subprocess.run([sys.executable, str(PROGRAM)], env=os.environ | client, check=True)
             pictures(facts.url, facts.key, out)
         finally:
             server.stop()

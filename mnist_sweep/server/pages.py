@@ -107,7 +107,7 @@ def asset(request: Request) -> Response:
     name = request.path_params["name"]
     if name == "plotly.min.js":
         return FileResponse(review.plotly_bundle(), headers=_ASSET_HEADERS)
-    if name in (*review.REPORT_SCRIPTS, *review.WORKSPACE_SCRIPTS):
+    if name in (*review.SCRIPTS, *review.REPORT_SCRIPTS, *review.WORKSPACE_SCRIPTS):
         return FileResponse(review.STATIC / name, headers=_ASSET_HEADERS)
     if name == "review.css":
         return Response(review.stylesheet(), media_type="text/css", headers=_ASSET_HEADERS)
