@@ -6,7 +6,7 @@ A panel is what `wandb_workspaces` writes into a report: a view type and its set
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -57,7 +57,7 @@ def _lines(settings: Settings, records: Sequence[RunRecord], _: Goal) -> Drawn |
     axis = _TIMES.get(asked, asked)
     limit = settings.get("limit")
     runs = records[: limit if isinstance(limit, int) and limit > 0 else LINES]
-    traces = []
+    traces: list[Drawn] = []
     for metric in metrics:
         points = curves(runs, metric, axis)
         for record in runs:
@@ -83,7 +83,7 @@ def _scatter(settings: Settings, records: Sequence[RunRecord], _: Goal) -> Drawn
 
 def _bars(settings: Settings, records: Sequence[RunRecord], _: Goal) -> Drawn | None:
     metrics = [str(metric) for metric in settings.get("metrics") or ()]
-    traces = []
+    traces: list[Drawn] = []
     for i, metric in enumerate(metrics):
         held = [(escape(record.label), value(record, metric)) for record in records]
         known = [(name, height) for name, height in held if number(height) is not None]
@@ -96,12 +96,13 @@ def _bars(settings: Settings, records: Sequence[RunRecord], _: Goal) -> Drawn | 
 
 
 def _parallel(settings: Settings, records: Sequence[RunRecord], goal: Goal) -> Drawn | None:
-    columns = settings.get("columns") or ()
-    names = [str(column.get("accessor") or "") for column in columns if isinstance(column, Mapping)]
+    columns = [column for column in settings.get("columns") or () if isinstance(column, Mapping)]
+    names = [str(column.get("accessor") or "") for column in columns]
     if len(names) < 2:
         return None
     given = [replace(record, config={_label(name): value(record, name) for name in names[:-1]}) for record in records]
-    figure = figures.parallel_coordinates(_ranked(given, names[-1], goal))
+    logarithmic = {_label(str(column.get("accessor"))) for column in columns if column.get("log")}
+    figure = figures.parallel_coordinates(_ranked(given, names[-1], goal, logarithmic))
     return {"parallel": figure} if figure else None
 
 
@@ -129,8 +130,10 @@ def _scalar(settings: Settings, records: Sequence[RunRecord], _: Goal) -> Drawn 
     return {"text": f"{_label(metric)}: {known[0]:.6g}, of the first of {len(known)} runs"} if known else None
 
 
-def _ranked(records: Sequence[RunRecord], metric: str, goal: Goal) -> Ranking:
-    fields = observed_fields(records)
+def _ranked(
+    records: Sequence[RunRecord], metric: str, goal: Goal, logarithmic: Collection[str] = frozenset()
+) -> Ranking:
+    fields = tuple(replace(field, log=field.name in logarithmic) for field in observed_fields(records))
     return rank(SweepInfo(id="", metric=_label(metric), goal=goal, fields=fields), records)
 
 
