@@ -142,18 +142,19 @@ class Payloads:
 
     def report(self, db: sqlite3.Connection, project: sqlite3.Row, blocks: Sequence[Shown]) -> Shown:
         """Draw the panels of a report's blocks, as their `panels`; the data of their figures by name."""
-        figures_, media = {}, {}
+        drawn: Shown = {}
+        media: Shown = {}
         for block in blocks:
             if block["kind"] != "panels":
                 continue
             block["panels"] = grids.panels(self._reviews, db, project, block["metadata"])
             for panel in block["panels"]:
-                panel["name"] = f"panel-{len(figures_)}"
-                figures_[panel["name"]] = panel.get("figure") or panel.get("parallel") or {}
+                panel["name"] = f"panel-{len(drawn)}"
+                drawn[panel["name"]] = panel.get("figure") or panel.get("parallel") or {}
                 for one in panel.get("media", ()):
                     one["name"] = f"media-{len(media)}"
                     media[one["name"]] = {"url": one["url"], "keys": one["keys"]}
-        return {"figures": figures_, "shelves": media}
+        return {"figures": drawn, "shelves": media}
 
 
 def _after(sweep: sqlite3.Row | None) -> SweepInfo:
