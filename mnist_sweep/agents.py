@@ -44,7 +44,9 @@ STOP_SECONDS = 10.0
 RESTART_LIMIT = 3
 """An agent that was killed is started anew, at most so many times without finishing a trial between."""
 
-_KILLED = [-number for number in signal.Signals if number not in (signal.SIGINT, signal.SIGTERM)]
+_STOPPED = [-number for number in signals.STOPS]
+"""Exit codes of an agent that a signal to stop met where it was not listening: before its work, or after it."""
+_KILLED = [-number for number in signal.Signals if -number not in _STOPPED]
 
 
 class SweepError(UserError, RuntimeError):
@@ -186,7 +188,7 @@ class Agents:
     @property
     def failed(self) -> bool:
         """At least one agent gave up."""
-        fine = (None, 0, 130, cluster.EXIT_PREEMPTED, -signal.SIGINT, -signal.SIGTERM)
+        fine = (None, 0, 130, cluster.EXIT_PREEMPTED, *_STOPPED)
         return any(process.exitcode not in fine for process in self.processes)
 
     @property

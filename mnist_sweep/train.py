@@ -76,11 +76,13 @@ def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None
         _fail(tracker, theirs=failed.theirs)
         raise failed from None
     except (Preempted, Terminated, KeyboardInterrupt) as stop:
-        if not _goes_on(stop):
-            tracker.finish(cluster.EXIT_KILLED)
-            raise KeyboardInterrupt from None
-        tracker.finish(cluster.EXIT_PREEMPTED, again=_checkpoint(tracker))
-        raise Preempted from None
+        again = _goes_on(stop)
+        with signals.held(last=True):  # a second one changes nothing
+            if again:
+                tracker.finish(cluster.EXIT_PREEMPTED, again=_checkpoint(tracker))
+            else:
+                tracker.finish(cluster.EXIT_KILLED)
+        raise (Preempted if again else KeyboardInterrupt) from None
     except Stopped:
         tracker.finish(exit_code=1)
         raise
