@@ -46,6 +46,7 @@ def finals(arguments: argparse.Namespace) -> int:
         board = contest.board()
         outcome = playing.conclude(contest, board)
         choice.keep(contest, contest.stage(board), outcome)
+        console.print(legend(outcome))
         console.print(table(contest, outcome), soft_wrap=False)
         console.print(verdict(contest, outcome, sum(board.seconds) / max(len(board.seconds), 1)))
         *place, identifier = contest.sweep.path.split("/")
@@ -55,7 +56,7 @@ def finals(arguments: argparse.Namespace) -> int:
 
 
 def table(contest: Contest, outcome: Outcome) -> Table:
-    """One row a configuration, the best first; losses and differences in thousandths."""
+    """One row a configuration, the best first, by number (see `legend`); losses and differences in thousandths."""
     from rich.table import Table
 
     from mnist_sweep.display import percent
@@ -64,20 +65,28 @@ def table(contest: Contest, outcome: Outcome) -> Table:
         title=f"Finals of {contest.sweep.config.get('name') or contest.sweep.path}",
         caption=f"{contest.metric} and its paired differences in thousandths, ± 95 % interval (Student's t)",
     )
-    headings = ("", "replicates", "parameters", "accuracy", contest.metric, "less the next", "less the reference")
+    headings = ("", "parameters", "replicates", "accuracy", contest.metric, "less the next", "less the reference")
     for heading in headings:
         shown.add_column(heading, justify="left" if not heading else "right")
     for place, row in enumerate(outcome.rows, start=1):
         shown.add_row(
-            f"{place}  {'the reference' if row.words == outcome.reference else row.words}",
-            str(row.replicates),
+            "reference" if row.words == outcome.reference else str(place),
             "" if row.parameters is None else f"{row.parameters:,}",
+            str(row.replicates),
             percent(row.accuracy),
             f"{1000 * row.loss:.2f}",
             *(_difference(contest, found) for found in (row.to_next, row.to_reference)),
             style=None if row.finalist else "dim",
         )
     return shown
+
+
+def legend(outcome: Outcome) -> str:
+    """The configurations of the table, one a line: whole, so that each can be given to `--base`."""
+    return "\n".join(
+        f"{'reference' if row.words == outcome.reference else place}: {row.words}"
+        for place, row in enumerate(outcome.rows, start=1)
+    )
 
 
 def _difference(contest: Contest, found: Paired | None) -> str:
