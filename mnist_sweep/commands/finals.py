@@ -57,15 +57,18 @@ def finals(arguments: argparse.Namespace) -> int:
 
 def table(contest: Contest, outcome: Outcome) -> Table:
     """One row a configuration, the best first, by number (see `legend`); losses and differences in thousandths."""
+    from rich import box
     from rich.table import Table
 
     from mnist_sweep.display import percent
 
     shown = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),  # fits 80 columns
         title=f"Finals of {contest.sweep.config.get('name') or contest.sweep.path}",
-        caption=f"{contest.metric} and its paired differences in thousandths, ± 95 % interval (Student's t)",
+        caption=f"{contest.metric} and its paired differences in thousandths, ± 95 % interval",
     )
-    headings = ("", "parameters", "replicates", "accuracy", contest.metric, "less the next", "less the reference")
+    headings = ("", "parameters", "replicates", "accuracy", contest.metric, "less the next", "less reference")
     for heading in headings:
         shown.add_column(heading, justify="left" if not heading else "right")
     for place, row in enumerate(outcome.rows, start=1):
@@ -95,7 +98,7 @@ def _difference(contest: Contest, found: Paired | None) -> str:
     if found.count < 2:
         return f"{1000 * contest.sign * found.difference:+.2f}"
     words = f"{1000 * contest.sign * found.difference:+.2f} ± {1000 * found.half:.2f}"
-    return f"{words}, a tie" if found.tie else words
+    return f"{words} tie" if found.tie else words
 
 
 def winner(outcome: Outcome) -> Standing:
