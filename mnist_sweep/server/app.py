@@ -150,7 +150,7 @@ class Server:
             context = gql.Context(self._store, links, self.sweeper, self._entity, speaker, db)
             result = gql.execute(query, variables, operation, context)
             for error in result.errors or ():
-                if isinstance(error.original_error, StoreError | OSError):
+                if isinstance(error.original_error, StoreError | OSError | sqlite3.OperationalError):
                     raise error.original_error
             return result
 

@@ -159,7 +159,7 @@ def test_a_full_disk_answers_507_and_the_client_may_try_again(tmp_path: Path) ->
         assert post("small", 10).status_code == 200
         assert httpx.get(f"{server.url}/healthz").text == "ok"
         refused = post("large", 3_000_000)
-        assert refused.status_code == 507
+        assert refused.status_code == 507, refused.text[:500]
         assert httpx.get(f"{server.url}/healthz").status_code == 200  # something smaller could be written
         assert "errors" in refused.json()
         counted = client.post("/graphql", json={"query": '{ project(name: "p") { runCount } }'})
