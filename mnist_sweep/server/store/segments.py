@@ -15,7 +15,6 @@ from mnist_sweep.server import jsonedge
 from mnist_sweep.server.store import lines
 
 _OTHERS = (lines.EVENTS, lines.CONSOLE)
-_COMING = ("pending", "running", "preempting")
 
 
 @dataclass
@@ -191,7 +190,8 @@ def fork(db: sqlite3.Connection, run: sqlite3.Row) -> Segment | None:
     parent, step = _branch_point(run)
     of_parent = "SELECT * FROM runs WHERE project_id = ? AND name = ?"
     found = db.execute(of_parent, (run["project_id"], parent)).fetchone()
-    here = found is not None and (found["state"] not in _COMING or lines.last_step(db, found["id"]) >= step)
+    # its state says nothing: segments that are synced side by side end in any order
+    here = found is not None and lines.last_step(db, found["id"]) >= step
     count = lines.copy(db, found["id"], run["id"], step) if here else 0
     starts: dict[str, int | None] = {lines.HISTORY: count, lines.EVENTS: 0, lines.CONSOLE: 0}
     segment = Segment(starts, undecided=True) if count else None
