@@ -125,5 +125,5 @@ def test_a_server_that_was_asked_for_is_not_replaced(house: House) -> None:
 def test_a_task_of_a_cluster_starts_no_server_of_its_own(house: House) -> None:
     house.env |= {"SLURM_JOB_ID": "812", "SLURM_ARRAY_JOB_ID": "810", "SLURM_ARRAY_TASK_ID": "3"}
     done = house.run("mnist-sweep", "agent", "abcdefgh", check=False)
-    assert done.returncode == 70
+    assert done.returncode == 1  # no other node would have it
     assert done.stderr.startswith("error: slurm-810_3 has no key for https://")

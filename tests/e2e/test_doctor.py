@@ -55,6 +55,7 @@ def test_everything_that_can_be_wrong_is_said_at_once(house: House, tmp_path: Pa
     house.env |= {
         "WANDB_BASE_URL": server.start().url,
         "HOME": str(tmp_path / "file"),
+        "WANDB_CACHE_DIR": str(tmp_path / "cache"),
         "MNIST_SWEEP_DATA": str(tmp_path / "mnist"),
         "WANDB_API_KEY": "x" * 40,
     }
