@@ -72,6 +72,9 @@ def opened(browser: Browser, url: str, theme: str, height: int = 1250) -> Page:
     dark = theme == "dark"
     page = browser.new_page(viewport={"width": WIDTH, "height": height}, color_scheme="dark" if dark else "light")
     page.set_default_timeout(1000 * PATIENCE)
+    if url.startswith("http"):
+        server = "/".join(url.split("/", 3)[:3])
+        page.request.post(f"{server}/login", form={"key": wandb.Api().api_key or ""})
     page.goto(url)
     deadline = time.monotonic() + PATIENCE
     while not page.evaluate(DRAWN) and time.monotonic() < deadline:
