@@ -68,13 +68,21 @@ def node() -> str:
 
 
 def taken_back() -> bool:
-    """Whether the scheduler, having asked this process to end, will begin its task again: no after `scancel`."""
+    """Whether the scheduler, having asked this process to end, will begin its task again: no after `scancel`.
+
+    Slurm calls a job that it ends COMPLETING, whether that was cancelled or requeued; the latter's next start counts
+    already. One that is still RUNNING has been warned.
+    """
     found = task()
     if found is None:
         return False
     if not found.name.startswith("slurm-"):
         return True
-    return not _squeue(found.job, "%T").startswith("CANCEL")
+    shown = _ask("scontrol", "show", "job", "--oneliner", found.job)
+    state, restarts = (re.search(rf"\b{name}=(\w+)", shown) for name in ("JobState", "Restarts"))
+    if state is None or restarts is None or state[1] not in ("COMPLETING", "CANCELLED"):
+        return True
+    return int(restarts[1]) > found.restart
 
 
 def seconds_left() -> float | None:
@@ -82,7 +90,7 @@ def seconds_left() -> float | None:
     found = task()
     if found is None or not found.name.startswith("slurm-"):
         return None
-    return _seconds(_squeue(found.job, "%L"))
+    return _seconds(_ask("squeue", "--noheader", "--states=all", f"--jobs={found.job}", "--format=%L"))
 
 
 def gpus() -> list[str] | None:
@@ -102,9 +110,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _squeue(job: str, what: str) -> str:
-    """One field of a job; nothing where Slurm does not answer."""
-    command = ["squeue", "--noheader", "--states=all", f"--jobs={job}", f"--format={what}"]
+def _ask(*command: str) -> str:
+    """The first line of what Slurm answers; nothing where it does not."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_SECONDS)
     except (OSError, subprocess.TimeoutExpired):

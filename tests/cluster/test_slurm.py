@@ -57,6 +57,26 @@ def test_a_cancelled_task_leaves_a_killed_run(user: User) -> None:
     assert run.epochs != WHOLE
 
 
+ASKED = """
+me=$SLURM_JOB_NAME-$SLURM_ARRAY_TASK_ID
+trap 'python -c "from mnist_sweep import cluster; print(cluster.taken_back())" > said-$me; exit' TERM
+touch up-$me
+for _ in $(seq 3000); do sleep 0.1; done"""
+
+
+@pytest.mark.parametrize(("command", "again"), [("scancel", "False"), ("scontrol requeue", "True")])
+def test_a_task_knows_whether_it_will_begin_again(user: User, command: str, again: str) -> None:
+    """Both tasks of an array are asked, as the last one has the array's number."""
+    name = command.split()[-1]
+    job = user.sbatch(ASKED, "--array=0-1", f"--job-name={name}")
+    said = [user.house.home / f"said-{name}-{task}" for task in range(2)]
+    for task in range(2):
+        user.wait((user.house.home / f"up-{name}-{task}").exists)
+        user.slurm.run(*command.split(), f"{job}_{task}")
+    user.wait(lambda: all(file.exists() and file.read_text() for file in said))
+    assert [file.read_text().strip() for file in said] == [again] * 2
+
+
 def test_a_preempted_task_goes_on_elsewhere_row_for_row(user: User) -> None:
     path = user.create(LONG)
     job = user.submit(path, "--sbatch=--exclusive")
