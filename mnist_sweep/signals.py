@@ -71,13 +71,13 @@ class Signals:
     @contextmanager
     def held(self, *, last: bool = False) -> Iterator[None]:
         """Inside, signals wait. After it they are raised, unless it is the `last` of the work, after which they go on
-        to wait. Not to be nested."""
-        self._held = True
+        to wait, or stands in another one."""
+        before, self._held = self._held, True
         try:
             yield
         finally:
-            self._held = False
-        if not last:
+            self._held = before
+        if not (last or before):
             self.strike()
 
     def ask(self, error: type[BaseException]) -> None:

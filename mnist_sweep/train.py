@@ -40,7 +40,8 @@ class Stopped(Exception):
 
 
 signals = Signals(STOPS)
-"""What stops a run, which then finishes its upload. They wait for the client's work, which an exception would break."""
+"""What stops a run, which then finishes its upload. They wait for the client's work and for a step of the training, as
+an exception would break those."""
 
 
 @dataclass(frozen=True)
@@ -130,18 +131,20 @@ def _train(tracker: Tracker, console: Console) -> Outcome:
     mnist.fetch(say)
     split = mnist.selection_split(config.replicate)
     checkpoint = _checkpoint(tracker)
-    tracker.fetch(checkpoint)
+    with signals.held():
+        tracker.fetch(checkpoint)
     name = split.evaluate_name
-    with TrainingDisplay(config, name, console) as display:
+    # An exception within a step would not come through: compiled code takes it for a failure of its own.
+    with TrainingDisplay(config, name, console) as display, signals.held():
 
         def on_step(step: engine.Step) -> None:
-            with signals.held():
-                display.on_step(step)
+            display.on_step(step)
+            signals.strike()
 
         def on_epoch(epoch: engine.Epoch) -> None:
-            with signals.held():
-                tracker.log(epoch, name)
-                display.on_epoch(epoch)
+            tracker.log(epoch, name)
+            display.on_epoch(epoch)
+            signals.strike()
 
         fit = engine.fit(config, split, on_step=on_step, on_epoch=on_epoch, checkpoint=checkpoint, say=say)
     with signals.held(last=True):

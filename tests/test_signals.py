@@ -42,6 +42,20 @@ def test_a_signal_waits_until_the_client_has_done_its_work() -> None:
     assert done == ["logged", "raised once"]
 
 
+def test_a_signal_waits_for_the_outermost_work() -> None:
+    done = []
+
+    def work() -> None:
+        with SIGNALS.held():
+            with SIGNALS.held():
+                signal.raise_signal(signal.SIGUSR1)
+            done.append("held on")
+
+    with SIGNALS.handled(), pytest.raises(Requeued):
+        work()
+    assert done == ["held on"]
+
+
 def test_what_comes_before_a_process_handles_signals_strikes_once_it_does() -> None:
     inside = False
     with blocked():

@@ -205,6 +205,35 @@ def test_ctrl_c_leaves_a_whole_run(desk: Desk) -> None:
     assert "val/accuracy" in run.history[0]
 
 
+STRUCK = """
+import signal, sys
+from mnist_sweep import train
+from mnist_sweep.training.fast import kernels
+
+whole = kernels.backward
+
+def struck(*arguments):
+    kernels.backward = whole
+    signal.raise_signal(signal.SIGINT)
+    gradients = whole(*arguments)
+    print("the step was whole")
+    return gradients
+
+kernels.backward = struck
+sys.exit(train.main(sys.argv[1:]))
+"""
+
+
+def test_ctrl_c_within_a_step_strikes_after_it(desk: Desk) -> None:
+    """Compiled code would take it for a failure of its own: the run failed, and its agent went on to the next."""
+    (desk.folder / "struck.py").write_text(STRUCK)
+    done = desk.run("struck", *arguments(**QUICK, epochs=2))
+    assert (done.returncode, done.stderr.splitlines()) == (130, ["stopped: what was logged so far is kept"])
+    assert "the step was whole" in done.stdout
+    (run,) = desk.offline_runs
+    assert (run.exit_code, run.history) == (255, [])
+
+
 def test_a_terminated_run_goes_on_after_its_last_epoch(desk: Desk) -> None:
     """A scheduler ends a job and queues it again: the same run id finds the checkpoint."""
     command = (PROGRAM, *arguments(**QUICK, epochs=2))

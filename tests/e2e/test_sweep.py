@@ -130,9 +130,6 @@ def test_invalid_suggestions_end_an_agent_with_one_line(served: House) -> None:
     assert [run["state"] for run in runs] == ["failed"] * 3
 
 
-# About one time in five the agent has not ended after 60 seconds, since agents ask the server by themselves: an open
-# defect, and the reason why this is no part of `make test`.
-@pytest.mark.chaos
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_agent_keeps_what_was_logged(served: House, number: signal.Signals) -> None:
     """The trial's epochs so far are on the server; the agent says so in one line, and nothing of it lives on."""
