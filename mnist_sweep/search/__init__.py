@@ -24,6 +24,7 @@ __all__ = [
     "SweepConfig",
     "Trial",
     "check",
+    "fits",
     "grid_size",
     "parse",
     "posterior",
@@ -73,6 +74,11 @@ def suggest(config: SweepConfig, trials: Sequence[Trial], *, seed: int) -> dict[
         if tuple(map(key, values)) not in taken:
             return space.nest(values)
     return space.nest(_untaken(space, taken, rng) or draw())
+
+
+def fits(config: SweepConfig, trials: Sequence[Trial]) -> bool:
+    """Whether a suggestion may need a model of these trials, and with it PyTorch."""
+    return config.method == "bayes" and config.metric is not None and len(trials) >= bayes.STARTUP
 
 
 def grid_size(config: SweepConfig) -> int | None:

@@ -4,6 +4,7 @@ The answers are W&B's: `docs.wandb.ai/models/sweeps`; the client's side of it is
 `wandb/agents/pyagent.py`.
 """
 
+import contextlib
 import hashlib
 import json
 import sqlite3
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mnist_sweep import search
-from mnist_sweep.search import SweepConfig
+from mnist_sweep.search import SweepConfig, Trial
 from mnist_sweep.server.jsonedge import dumps
 from mnist_sweep.server.store import Store, runs, sweeps
 from mnist_sweep.server.store.clock import now
@@ -21,6 +22,7 @@ from mnist_sweep.server.store.errors import BadRequest
 from mnist_sweep.server.store.fairlock import FairLock
 from mnist_sweep.server.tasks import Task
 from mnist_sweep.server.trials import Trials
+from mnist_sweep.server.worker import Busy, Worker
 
 Command = dict[str, Any]
 EXIT: Command = {"type": "exit"}
@@ -44,6 +46,7 @@ class Sweeper:
         self._trials = Trials()
         self._locks: defaultdict[int, FairLock] = defaultdict(FairLock)
         self._handed_out: set[int] = set()
+        self._worker = Worker(PATIENCE)
 
     # Facts
 
@@ -57,8 +60,12 @@ class Sweeper:
         if not isinstance(retries, int) or not 0 <= retries <= 100:
             raise BadRequest(f"Invalid sweep config: '{RETRY}' must be a whole number from 0 to 100, not {retries!r}")
         if config.method == "bayes":
-            threading.Thread(target=search.warm_up, daemon=True).start()  # agents follow soon
+            threading.Thread(target=self._warm_up, daemon=True).start()  # agents follow soon
         return search.warn(config, known=(RETRY,))
+
+    def _warm_up(self) -> None:
+        with contextlib.suppress(Busy):
+            self._worker.call(search.warm_up)
 
     def expected_runs(self, sweep: sqlite3.Row) -> int | None:
         """How many runs the sweep will have, where that is known."""
@@ -109,6 +116,8 @@ class Sweeper:
             return []  # many ask at once and the search takes its time: the agent comes again in a few seconds
         try:
             return self._hand_out(sweep["id"], agent, config)
+        except Busy:
+            return []
         finally:
             turn.release()
 
@@ -165,7 +174,7 @@ class Sweeper:
                 trials = self._trials.of(db, sweep, config)
             number = sweep["trials"]
             over = (config.run_cap is not None and number >= config.run_cap) or search.reached(config, trials)
-            params = None if over else search.suggest(config, trials, seed=_seed(sweep["name"]))
+            params = None if over else self._suggest(config, trials, _seed(sweep["name"]))
             with self._store.write() as db:
                 sweep = sweeps.by_id(db, sweep_id)
                 if sweep["state"] not in sweeps.OPEN:
@@ -178,6 +187,11 @@ class Sweeper:
                     self.finish_if_done(db, sweep_id, exhausted=True)
                     return [EXIT]
                 return [self._command(sweep, self._reserve(db, sweep, agent, params), "run")]
+
+    def _suggest(self, config: SweepConfig, trials: list[Trial], seed: int) -> dict[str, Any] | None:
+        if search.fits(config, trials):
+            return self._worker.call(search.suggest, config, trials, seed=seed)
+        return search.suggest(config, trials, seed=seed)
 
     def _reserve(
         self, db: sqlite3.Connection, sweep: sqlite3.Row, agent: sqlite3.Row | None, params: Mapping[str, Any]

@@ -1,0 +1,60 @@
+"""The process for what needs PyTorch."""
+
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mnist_sweep import search
+from mnist_sweep.server.worker import Worker
+
+CONFIG = search.parse(
+    {"method": "bayes", "metric": {"name": "loss"}, "parameters": {"x": {"min": 0.0, "max": 1.0}}, "program": "t.py"}
+)
+TRIALS = [search.Trial(f"r{n}", {"x": n / 8}, "finished", summary={"loss": abs(n / 8 - 0.4)}) for n in range(8)]
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    made = Worker(patience=60)
+    yield made
+    made.end()
+
+
+def _ended(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+def test_a_fit_happens_in_another_process_and_is_the_same(worker: Worker) -> None:
+    assert search.fits(CONFIG, TRIALS)
+    found = worker.call(search.suggest, CONFIG, TRIALS, seed=1)
+    assert found == worker.call(search.suggest, CONFIG, TRIALS, seed=1)
+    assert found is not None
+    assert 0 <= found["x"] <= 1
+    if sys.platform == "linux":
+        maps = [Path(f"/proc/{pid}/maps").read_text() for pid in (os.getpid(), worker.pid)]
+        assert "libtorch" in maps[1]
+
+
+def test_errors_come_back_and_a_killed_worker_is_replaced(worker: Worker) -> None:
+    with pytest.raises(ValueError, match=r"math domain error|nonnegative"):
+        worker.call(math.sqrt, -1.0)
+    before = worker.pid
+    assert before is not None
+    os.kill(before, signal.SIGKILL)
+    assert worker.call(math.sqrt, 4.0) == 2
+    assert worker.pid != before
+
+
+def test_it_ends_when_nobody_asks() -> None:
+    worker = Worker(patience=60, idle=0.01)
+    assert worker.call(math.sqrt, 9.0) == 3
+    while worker.pid is not None:
+        time.sleep(0.01)
+    assert worker.call(math.sqrt, 9.0) == 3
+    worker.end()
