@@ -104,6 +104,7 @@ class Server:
         watch = asyncio.create_task(self._watch())
         yield
         watch.cancel()
+        self.sweeper.close()
 
     async def _watch(self) -> None:
         """Look for runs that fell silent. The first look waits: clients may have had nobody to talk to."""

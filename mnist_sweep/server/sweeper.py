@@ -48,6 +48,10 @@ class Sweeper:
         self._handed_out: set[int] = set()
         self._worker = Worker(PATIENCE)
 
+    def close(self) -> None:
+        """End what searches beside the server."""
+        self._worker.close()
+
     # Facts
 
     def check(self, config: SweepConfig) -> list[str]:

@@ -36,6 +36,7 @@ class Worker:
             idle: seconds without a call after which the process is ended.
         """
         self._patience, self._idle = patience, idle
+        self._closed = False
         self._turn = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._end_later: threading.Timer | None = None
@@ -59,6 +60,8 @@ class Worker:
             try:
                 good, answer = self._ask((function, args, kwargs))
             except _BROKEN:  # it was killed: once more, with a new one
+                if self._closed:
+                    raise Busy from None
                 self._end()
                 good, answer = self._ask((function, args, kwargs))
             self._end_later = threading.Timer(self._idle, self.end)
@@ -86,6 +89,13 @@ class Worker:
         """End the process, after the call that is under way."""
         with self._turn:
             self._end()
+
+    def close(self) -> None:
+        """End the process at once; a call that is under way is told that it cannot be answered."""
+        self._closed = True
+        if (process := self._process) is not None:
+            process.kill()
+            process.wait()
 
     def _end(self) -> None:
         process, self._process = self._process, None
