@@ -1,22 +1,21 @@
 """What needs PyTorch, in a process of its own: it would cost the server some hundred megabytes for ever.
 
 The process is started by the first call, and ended where none came for a while. It also ends with the server, whatever
-becomes of that: its input is then at an end.
+becomes of that: nobody is then at the other end of its pipe.
 """
 
 import os
-import pickle
-import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from typing import Any, ParamSpec, TypeVar
 
-IDLE = 120.0
-"""Seconds without a call after which the process is ended."""
-_BROKEN = (OSError, EOFError, pickle.UnpicklingError)
+IDLE = 600.0
+"""Seconds without a call after which the process is ended: longer than most trials take."""
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -39,18 +38,19 @@ class Worker:
         self._closed = False
         self._turn = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: Connection | None = None
         self._end_later: threading.Timer | None = None
 
     @property
     def pid(self) -> int | None:
         """The process, if there is one."""
-        return None if self._process is None else self._process.pid
+        return None if (process := self._process) is None else process.pid
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """What a function of a module returns, or raises, for arguments that can be pickled.
 
         Raises:
-            Busy: others' calls take too long.
+            Busy: others' calls take too long, or there are no more calls.
         """
         if not self._turn.acquire(timeout=self._patience):
             raise Busy
@@ -59,9 +59,7 @@ class Worker:
                 self._end_later.cancel()
             try:
                 good, answer = self._ask((function, args, kwargs))
-            except _BROKEN:  # it was killed: once more, with a new one
-                if self._closed:
-                    raise Busy from None
+            except (OSError, EOFError):  # it was killed: once more, with a new one
                 self._end()
                 good, answer = self._ask((function, args, kwargs))
             self._end_later = threading.Timer(self._idle, self.end)
@@ -75,15 +73,25 @@ class Worker:
         return result
 
     def _ask(self, question: Any) -> tuple[bool, Any]:
-        if self._process is None:
-            command = [sys.executable, "-m", "mnist_sweep.server.worker"]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        pickle.dump(question, self._process.stdin)
-        self._process.stdin.flush()
-        good, answer = pickle.load(self._process.stdout)
+        if self._closed:
+            raise Busy
+        if self._pipe is None:
+            self._pipe = self._start()
+        self._pipe.send(question)
+        good, answer = self._pipe.recv()
         return good, answer
+
+    def _start(self) -> Connection:
+        ours, its = Pipe()
+        with its:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "mnist_sweep.server.worker", str(its.fileno())],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # it finds what the server found
+                pass_fds=[its.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # a terminal's Ctrl-C is for the server
+            )
+        return ours
 
     def end(self) -> None:
         """End the process, after the call that is under way."""
@@ -91,7 +99,7 @@ class Worker:
             self._end()
 
     def close(self) -> None:
-        """End the process at once; a call that is under way is told that it cannot be answered."""
+        """End the process at once, and for good; a call that is under way raises Busy."""
         self._closed = True
         if (process := self._process) is not None:
             process.kill()
@@ -99,30 +107,24 @@ class Worker:
 
     def _end(self) -> None:
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        with suppress(OSError), process:  # which closes its pipes, and waits for it
-            pass
+        pipe, self._pipe = self._pipe, None
+        if process is not None and pipe is not None:
+            pipe.close()
+            process.kill()
+            process.wait()
 
 
-def main() -> None:
-    """Answer the calls that come in, until there is an end to them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then closes the pipe
-    with os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)  # what libraries print is no answer
+def main(descriptor: int) -> None:
+    """Answer the calls that come through a pipe, until there is an end to them."""
+    with Connection(descriptor) as pipe, suppress(EOFError, OSError):  # the server is gone
         while True:
-            try:
-                function, args, kwargs = pickle.load(sys.stdin.buffer)
-            except EOFError:
-                return
+            function, args, kwargs = pipe.recv()
             try:
                 answer = (True, function(*args, **kwargs))
             except Exception as error:
                 answer = (False, error)
-            pickle.dump(answer, answers)
-            answers.flush()
+            pipe.send(answer)
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]))

@@ -3,7 +3,9 @@
 import math
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mnist_sweep import search
-from mnist_sweep.server.worker import Worker
+from mnist_sweep.server.worker import Busy, Worker
 
 CONFIG = search.parse(
     {"method": "bayes", "metric": {"name": "loss"}, "parameters": {"x": {"min": 0.0, "max": 1.0}}, "program": "t.py"}
@@ -26,10 +28,6 @@ def worker() -> Iterator[Worker]:
     made.end()
 
 
-def _ended(pid: int) -> bool:
-    return not Path(f"/proc/{pid}").exists()
-
-
 def test_a_fit_happens_in_another_process_and_is_the_same(worker: Worker) -> None:
     assert search.fits(CONFIG, TRIALS)
     found = worker.call(search.suggest, CONFIG, TRIALS, seed=1)
@@ -37,8 +35,7 @@ def test_a_fit_happens_in_another_process_and_is_the_same(worker: Worker) -> Non
     assert found is not None
     assert 0 <= found["x"] <= 1
     if sys.platform == "linux":
-        maps = [Path(f"/proc/{pid}/maps").read_text() for pid in (os.getpid(), worker.pid)]
-        assert "libtorch" in maps[1]
+        assert "libtorch" in Path(f"/proc/{worker.pid}/maps").read_text()
 
 
 def test_errors_come_back_and_a_killed_worker_is_replaced(worker: Worker) -> None:
@@ -58,3 +55,45 @@ def test_it_ends_when_nobody_asks() -> None:
         time.sleep(0.01)
     assert worker.call(math.sqrt, 9.0) == 3
     worker.end()
+
+
+def test_a_call_under_way_is_given_up_when_the_server_ends() -> None:
+    worker = Worker(patience=60)
+    told: list[type[BaseException]] = []
+
+    def ask() -> None:
+        try:
+            worker.call(time.sleep, 600)
+        except Busy as error:
+            told.append(type(error))
+
+    asking = threading.Thread(target=ask)
+    assert worker.call(math.sqrt, 4.0) == 2
+    asking.start()
+    worker.close()
+    asking.join()
+    assert told == [Busy]
+    with pytest.raises(Busy):
+        worker.call(math.sqrt, 4.0)
+
+
+def test_it_ends_with_a_server_that_is_killed() -> None:
+    program = """
+import math, os, signal
+from mnist_sweep.server.worker import Worker
+worker = Worker(60)
+worker.call(math.sqrt, 4.0)
+print(worker.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    answer = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=False)
+    assert answer.returncode == -signal.SIGKILL
+    while _runs(int(answer.stdout)):
+        time.sleep(0.01)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
