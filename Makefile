@@ -20,7 +20,7 @@ test: setup-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 chaos: setup-dev
-	$(BIN)/python -m pytest -m chaos $(ARGS)
+	$(BIN)/python -m pytest -m chaos --timeout 3600 $(ARGS)
 
 cluster-test: setup-dev
 	$(BIN)/python -m scripts.slurm --install

@@ -17,6 +17,8 @@ from mnist_sweep.training import mnist
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+LONG_SECONDS = 900.0
+"""What takes longer will not end any more, also where other things run."""
 
 
 @dataclass
@@ -27,7 +29,7 @@ class House:
     env: dict[str, str]
 
     def run(
-        self, *command: str, timeout: float = 240, check: bool = True, env: Mapping[str, str] | None = None
+        self, *command: str, timeout: float = LONG_SECONDS, check: bool = True, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run `mnist-sweep`, `wandb` or `python` of this environment, in the home folder."""
         done = subprocess.run(
@@ -44,7 +46,7 @@ class House:
         )
         return done
 
-    def python(self, code: str, timeout: float = 120) -> str:
+    def python(self, code: str, timeout: float = LONG_SECONDS) -> str:
         return self.run("python", "-c", code, timeout=timeout).stdout
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from mnist_sweep.server import launch
 from mnist_sweep.server.launch import ServerProcess
-from tests.e2e.conftest import House
+from tests.e2e.conftest import LONG_SECONDS, House
 from tests.e2e.test_killed import EPOCHS, agent_of, start, sweep_of
 from tests.e2e.test_sweep import read
 
@@ -25,7 +25,7 @@ pytestmark = [
 
 
 def wait_for(words: str, file: Path, parent: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + LONG_SECONDS
     while words not in file.read_text(errors="replace"):
         assert parent.poll() is None, file.read_text()
         assert time.monotonic() < deadline, file.read_text()
@@ -57,7 +57,7 @@ def test_a_server_that_comes_back_is_waited_for(house: House, number: signal.Sig
         (log,) = house.home.glob("wandb/agents-*/agent-1.log")
         wait_for("does not answer; waiting for it", log, parent)
         os.kill(facts.pid, signal.SIGCONT)
-    assert parent.wait(280) == 0, (house.home / "said").read_text()
+    assert parent.wait(LONG_SECONDS) == 0, (house.home / "said").read_text()
     assert f"{facts.url} answers again" in (house.home / "said").read_text()
     check_whole(house, 2)
 
@@ -69,7 +69,7 @@ def test_a_server_that_stays_away_ends_the_sweep_with_one_line(served: House) ->
     facts = launch.announced(served.home / "server")
     assert facts is not None
     os.kill(facts.pid, signal.SIGKILL)
-    assert parent.wait(240) == 1
+    assert parent.wait(LONG_SECONDS) == 1
     said = (served.home / "said").read_text()
     last = said.splitlines()[-1]
     assert re.match(rf"error: {facts.url} does not answer, for \d+ s now: ended; what was trained is on the", last)
@@ -84,7 +84,7 @@ def test_ctrl_c_while_agents_start_is_no_agent_that_gave_up(house: House) -> Non
     parent = start(house, "long.yaml", "--count", "2", "--agents", "2")
     wait_for("Sweep local/", house.home / "said", parent)
     parent.send_signal(signal.SIGINT)
-    assert parent.wait(120) == 130
+    assert parent.wait(LONG_SECONDS) == 130
     said = (house.home / "said").read_text()
     assert "Stopping: " in said
     assert "gave up" not in said

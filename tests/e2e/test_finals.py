@@ -10,7 +10,7 @@ import subprocess
 import pytest
 import yaml
 
-from tests.e2e.conftest import BIN, House
+from tests.e2e.conftest import BIN, LONG_SECONDS, House
 
 ONES = {name: {"value": 1} for name in ("c1", "c2", "squeeze", "c3", "c4", "c5", "epochs")}
 SWEEP = {
@@ -57,7 +57,7 @@ def test_finals_are_played_broken_off_and_gone_on_with(served: House) -> None:
         if ": finished" in line:
             break
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=120)
+    rest, _ = process.communicate(timeout=LONG_SECONDS)
     assert process.returncode == 130, rest
     assert f"To go on: mnist-sweep finals {sweep}\n" in rest
     before = trained(served)

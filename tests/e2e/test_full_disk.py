@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mnist_sweep.server.launch import ServerProcess
-from tests.e2e.conftest import House
+from tests.e2e.conftest import LONG_SECONDS, House
 from tests.e2e.test_away import wait_for
 from tests.e2e.test_killed import EPOCHS, agent_of, start, sweep_of
 from tests.e2e.test_sweep import read
@@ -48,7 +48,7 @@ def test_a_full_disk_is_said_and_the_sweep_goes_on_when_there_is_room(house: Hou
         fill(small / "filler")
         wait_for(f"cannot write to {small / 'data'}: No space left on device", house.home / "said", parent)
         (small / "filler").unlink()
-        assert parent.wait(280) == 0, (house.home / "said").read_text()
+        assert parent.wait(LONG_SECONDS) == 0, (house.home / "said").read_text()
         runs = read(house, sweep_of(house))
     finally:
         server.stop()

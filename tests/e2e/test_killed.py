@@ -15,7 +15,7 @@ import yaml
 from filelock import FileLock
 
 from mnist_sweep.server.launch import ServerProcess
-from tests.e2e.conftest import BIN, House
+from tests.e2e.conftest import BIN, LONG_SECONDS, House
 from tests.e2e.test_sweep import SMOKE, read
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
@@ -42,7 +42,7 @@ def start(house: House, *arguments: str) -> subprocess.Popen[bytes]:
 
 def agent_of(parent: subprocess.Popen[bytes], house: House, epochs: int) -> int:
     """The process of the parent's agent, once it has trained so many epochs of a trial."""
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + LONG_SECONDS
     while True:
         logs = [path.read_text(errors="replace") for path in house.home.glob("wandb/agents-*/agent-1.log")]
         if any(f"epoch  {epochs}/{EPOCHS}" in log for log in logs):
@@ -57,7 +57,7 @@ def agent_of(parent: subprocess.Popen[bytes], house: House, epochs: int) -> int:
 
 def gone(pid: int) -> bool:
     """Whether a process ends soon; one that nobody asks for its exit code counts."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + LONG_SECONDS
     while time.monotonic() < deadline:
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
@@ -78,7 +78,7 @@ def sweep_of(house: House) -> str:
 def test_a_killed_agent_costs_no_trial(served: House) -> None:
     parent = start(served, "long.yaml", "--count", "2")
     os.kill(agent_of(parent, served, 1), signal.SIGKILL)
-    assert parent.wait(240) == 0, (served.home / "said").read_text()
+    assert parent.wait(LONG_SECONDS) == 0, (served.home / "said").read_text()
     runs = read(served, sweep_of(served))
     assert [run["state"] for run in runs] == ["finished"] * 2  # the trial itself was handed out again
     for run in runs:
@@ -92,7 +92,7 @@ def test_a_killed_parent_leaves_nothing_running_and_its_sweep_goes_on(house: Hou
     parent.kill()
     parent.wait()
     data = house.home / "data"
-    with FileLock(data / "server.lock").acquire(timeout=120):  # the server has ended by itself
+    with FileLock(data / "server.lock").acquire(timeout=LONG_SECONDS):  # the server has ended by itself
         assert gone(agent)
     path = sweep_of(house)
     done = house.run("mnist-sweep", "sweep", path, "--count", "1")

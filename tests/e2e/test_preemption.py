@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.conftest import BIN, House
+from tests.e2e.conftest import BIN, LONG_SECONDS, House
 
 TINY = {
     "epochs": 8, "batch_size": 4096, "c1": 1, "c2": 1, "squeeze": 1, "c3": 1, "c4": 1, "c5": 1, "head": 1,
@@ -61,7 +61,7 @@ def start(house: House, path: str, log: str, *command: str, **env: str) -> subpr
 
 
 def wait_for(log: Path, text: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + LONG_SECONDS
     while text not in log.read_text():
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
@@ -97,7 +97,7 @@ def test_a_preempted_trial_goes_on_elsewhere_row_for_row(served: House, number: 
     wait_for(served.home / "first.log", "epoch  3/8", first)
     send(first, number, to_all=number is signal.SIGTERM)
     said = (served.home / "first.log").read_text
-    assert first.wait(120) == 75, said()
+    assert first.wait(LONG_SECONDS) == 75, said()
     assert "Traceback" not in said()
     ((state, rows),) = read(served, path)
     assert state == "preempted"
@@ -105,12 +105,12 @@ def test_a_preempted_trial_goes_on_elsewhere_row_for_row(served: House, number: 
     assert len(rows) < 8
     # Another node: what the first one had on its disk is not there.
     second = start(served, path, "second.log", XDG_STATE_HOME=str(served.home / "node2"), **job(1))
-    assert second.wait(240) == 0, (served.home / "second.log").read_text()
+    assert second.wait(LONG_SECONDS) == 0, (served.home / "second.log").read_text()
     ((state, rows),) = read(served, path)
     assert state == "finished"
     assert [row["epoch"] for row in rows if "epoch" in row] == [1, 2, 3, 4, 5, 6, 7, 8]
     whole = create(served)
-    assert start(served, whole, "whole.log").wait(240) == 0
+    assert start(served, whole, "whole.log").wait(LONG_SECONDS) == 0
     assert read(served, whole) == [("finished", rows)]
     assert "epoch  1/8" in said()
 
@@ -120,7 +120,7 @@ def test_what_a_person_ends_is_killed(served: House) -> None:
     agent = start(served, path, "agent.log")
     wait_for(served.home / "agent.log", "epoch  2/8", agent)
     send(agent, signal.SIGTERM, to_all=True)
-    assert agent.wait(120) == 130
+    assert agent.wait(LONG_SECONDS) == 130
     ((state, rows),) = read(served, path)
     assert state == "killed"
     assert [row["epoch"] for row in rows][:2] == [1, 2]

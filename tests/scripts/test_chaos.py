@@ -10,7 +10,6 @@ import pytest
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(1800)
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_nothing_is_lost_in_a_small_storm(mnist_folder: Path) -> None:
     command = [sys.executable, "-m", "scripts.chaos", "--trials", "4", "--agents", "2", "--seed", "5"]
