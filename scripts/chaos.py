@@ -42,7 +42,7 @@ print(json.dumps([
     [run.id, run.state, run.summary.get("complete"), list(run.scan_history())] for run in sweep.runs
 ], default=str))
 """
-QUIET_SECONDS = 120.0
+QUIET_SECONDS = 300.0
 """How long processes may take to notice that they are alone."""
 
 
