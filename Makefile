@@ -27,7 +27,7 @@ cluster-test: setup-dev
 	$(BIN)/python -m pytest -m cluster $(ARGS)
 
 conformance: setup-dev
-	$(BIN)/python -m pytest -m conformance tests/server $(ARGS)
+	$(BIN)/python -m pytest -m conformance --timeout 3600 tests/server $(ARGS)
 
 check: setup-dev
 	$(BIN)/ruff format --check .

@@ -53,7 +53,7 @@ class Running(ServerProcess):
     def env(self) -> dict[str, str]:
         return clean_environment(self.home, self.programs) | {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": self.key}
 
-    def run(self, *command: str, timeout: float = 90, **env: str) -> str:
+    def run(self, *command: str, timeout: float = 900, **env: str) -> str:
         """Run a program of this environment (`wandb`, `python`) to its end, which must be good."""
         done = subprocess.run(
             [str(self.programs / command[0]), *command[1:]],
