@@ -1,29 +1,26 @@
 """How much each searched field mattered, among the trials that were run, and whether the sample is large enough to say.
 
-The measure is PED-ANOVA (Watanabe et al., IJCAI 2023, https://arxiv.org/abs/2304.10255) as Optuna implements it: how
-differently a field is distributed among the best third of the trials compared with all of them. Beside it stands what
-the same measure finds when the results are shuffled among the trials: a bar that does not rise above that line is
-noise. Where the search itself chose the trials (bayes), they are not exchangeable and small bars stay doubtful even
-above the line; `docs/review.md` has the measurement behind these rules.
+The measure is PED-ANOVA (`review.ped_anova`): how differently a field is distributed among the best third of the
+trials compared with all of them. Beside it stands what the same measure finds when the results are shuffled among the
+trials: a bar that does not rise above that line is noise. Where the search itself chose the trials (bayes), they are
+not exchangeable and small bars stay doubtful even above the line; `docs/review.md` has the measurement behind these
+rules.
 """
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from mnist_sweep.review import ped_anova
+from mnist_sweep.review.ped_anova import Grid
 from mnist_sweep.review.ranking import Placed, Ranking
 from mnist_sweep.review.records import SweepField, number
 
 TARGET_QUANTILE = 1 / 3
 SHUFFLES = 40
-FEWER_SHUFFLES = 20  # for more than `MANY` trials, where one takes 20 ms
-MANY = 300
 FEWEST = 8
 ENOUGH = 20
 ENOUGH_PER_FIELD = 5
@@ -97,44 +94,16 @@ def _warning(sample: Sample) -> str:
 
 def _measure(sample: Sample) -> tuple[dict[str, float], dict[str, float]]:
     """Raw PED-ANOVA values and their 95 % quantile under shuffled losses."""
-    import optuna  # half a second; only a page with importance needs it
-    from optuna.importance import PedAnovaImportanceEvaluator
-
-    optuna.logging.set_verbosity(logging.WARNING)
-    columns = list(zip(*sample.points, strict=True))
-    space = {field.name: _distribution(field, column) for field, column in zip(sample.fields, columns, strict=True)}
-    losses = np.array(sample.losses, dtype=float)
-    study = optuna.create_study()
-    study.add_trials(
-        optuna.trial.create_trial(params=dict(zip(space, point, strict=True)), distributions=space, value=loss)
-        for point, loss in zip(sample.points, losses, strict=True)
-    )
-    evaluator = PedAnovaImportanceEvaluator(target_quantile=TARGET_QUANTILE)
-
-    def evaluate(values: np.ndarray) -> dict[str, float]:
-        found: dict[str, float] = evaluator.evaluate(study, target=lambda trial: float(values[trial.number]))
-        return found
-
-    rng = np.random.default_rng(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it reminds that a target is minimised, on every call
-        raw = evaluate(losses)
-        times = SHUFFLES if len(losses) <= MANY else FEWER_SHUFFLES
-        shuffled = [evaluate(rng.permutation(losses)) for _ in range(times)]
-    return raw, {name: float(np.quantile([one[name] for one in shuffled], 0.95)) for name in raw}
-
-
-def _distribution(field: SweepField, column: Sequence[Any]) -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if field.kind == "categorical":
-        return CategoricalDistribution(tuple(dict.fromkeys(column)))
-    low = min([*column, *([field.low] if field.low is not None else [])])
-    high = max([*column, *([field.high] if field.high is not None else [])])
-    log = field.log and low > 0
-    if field.kind == "int":
-        return IntDistribution(int(low), int(high), log=log)
-    return FloatDistribution(low, high, log=log)
+    losses, rng = np.array(sample.losses, dtype=float), np.random.default_rng(0)
+    found = ped_anova.best(losses, TARGET_QUANTILE)
+    shuffled = [ped_anova.best(rng.permutation(losses), TARGET_QUANTILE) for _ in range(SHUFFLES)]
+    raw: dict[str, float] = {}
+    noise: dict[str, float] = {}
+    for field, column in zip(sample.fields, zip(*sample.points, strict=True), strict=True):
+        grid = Grid.of(field, column)
+        raw[field.name] = grid.divergence(found)
+        noise[field.name] = float(np.quantile([grid.divergence(one) for one in shuffled], 0.95))
+    return raw, noise
 
 
 def _value(field: SweepField, value: object) -> Hashable:

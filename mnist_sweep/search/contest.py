@@ -100,9 +100,9 @@ class Paired:
         """Half the interval's width; infinite for one replicate, which says nothing about the next."""
         if self.count < 2:
             return math.inf
-        from scipy.stats import t
+        from scipy.special import stdtrit
 
-        return float(t.ppf(0.975, self.count - 1)) * self.deviation / math.sqrt(self.count)
+        return float(stdtrit(self.count - 1, 0.975)) * self.deviation / math.sqrt(self.count)
 
     @property
     def tie(self) -> bool:

@@ -1,0 +1,98 @@
+"""PED-ANOVA: how differently a field is distributed among the best trials compared with all of them.
+
+Watanabe, Bansal and Hutter, IJCAI 2023, https://arxiv.org/abs/2304.10255. What it finds is what Optuna's
+`PedAnovaImportanceEvaluator` does (a test compares them): densities on a grid of at most 50 cells, by kernels as wide
+as Scott's rule says, with one more kernel for what was known before any trial; their Pearson divergence. Optuna reads
+the trials anew for every question; here a question is a sum over cells, so that asking again with shuffled losses costs
+next to nothing, also with thousands of trials, and without the library's imports.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_sweep.review.records import SweepField
+
+Floats = NDArray[np.float64]
+CELLS = 50
+NARROWEST = 0.5 / 1.64
+"""Of kernels, in cells: 90 % of it lie in one."""
+_FLOOR = 1e-12
+
+
+@dataclass(frozen=True)
+class Grid:
+    """In which cell of a field's range each trial lies; neighbours have to do with each other where it is `ordered`."""
+
+    cells: NDArray[np.int64]
+    size: int
+    ordered: bool
+
+    @classmethod
+    def of(cls, field: SweepField, values: Sequence[Any]) -> Grid:
+        """One value a trial; values outside the field's range widen it."""
+        if field.kind == "categorical":
+            known = {value: place for place, value in enumerate(dict.fromkeys(values))}
+            return cls(np.array([known[value] for value in values]), len(known), ordered=False)
+        low, high = (
+            edge([*values, *([] if bound is None else [bound])])
+            for edge, bound in ((min, field.low), (max, field.high))
+        )
+        log = field.log and low > 0
+        size = CELLS
+        if field.kind == "int":
+            low, high = int(low), int(high)
+            size = min(CELLS, math.ceil(math.log2(high - low + 1)) + 1 if log else high - low + 1)
+        places = np.array(values, dtype=float)
+        if log:
+            places, low, high = np.log(places), math.log(low), math.log(high)
+        cells = np.ceil((places - low) / (high - low) * (size - 1) - 0.5).astype(np.int64)  # between two: the lower
+        return cls(np.clip(cells, 0, size - 1), size, ordered=True)
+
+    def divergence(self, best: NDArray[np.bool_]) -> float:
+        """How much the `best` trials, one flag a trial, differ from all of them; 0 is not at all."""
+        among, everywhere = self._density(self.cells[best]), self._density(self.cells)
+        share = np.count_nonzero(best) / len(best)
+        return float(everywhere @ (among / everywhere - 1) ** 2) * share**2
+
+    def _density(self, cells: NDArray[np.int64]) -> Floats:
+        counts = np.bincount(cells, minlength=self.size)
+        seen = np.flatnonzero(counts)
+        weights = np.append(counts[seen], 1.0)
+        kernels = self._normal(seen, counts[seen]) if self.ordered else self._spread(seen)
+        found: Floats = weights / weights.sum() @ kernels + _FLOOR
+        return found
+
+    def _spread(self, seen: NDArray[np.int64]) -> Floats:
+        """A kernel for each cell that was seen, which gives some of its weight to the others, and an even one."""
+        kernels = np.full((len(seen) + 1, self.size), 1 / (len(seen) + 1))
+        kernels[np.arange(len(seen)), seen] += 1
+        kernels /= kernels.sum(axis=1, keepdims=True)
+        return kernels
+
+    def _normal(self, seen: NDArray[np.int64], weights: NDArray[np.int64]) -> Floats:
+        """Normal kernels over the cells, cut off at the grid's ends: one for each cell that was seen, a wide one."""
+        from scipy.special import ndtr
+
+        total = weights.sum()
+        deviation = math.sqrt(weights @ (seen - weights @ seen / total) ** 2 / max(1, total - 1))
+        below = np.cumsum(weights)
+        first = seen[np.searchsorted(below, total // 4, side="left")]
+        third = seen[min(len(seen) - 1, int(np.searchsorted(below, total * 3 // 4, side="right")))]
+        width = 1.059 * min((third - first) / 1.34, deviation) * total**-0.2
+        centres = np.append(seen, (self.size - 1) / 2)[:, np.newaxis]
+        widths = np.append(np.full(len(seen), max(width, NARROWEST)), self.size)[:, np.newaxis]
+        edges = ndtr((np.arange(self.size + 1) - 0.5 - centres) / widths)
+        found: Floats = np.diff(edges) / (edges[:, -1:] - edges[:, :1])
+        return found
+
+
+def best(losses: Floats, quantile: float) -> NDArray[np.bool_]:
+    """Which trials are among the best: that share of them, and those as good as the last of these."""
+    return losses <= np.quantile(losses, quantile, method="inverted_cdf")
