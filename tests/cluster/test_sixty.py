@@ -106,7 +106,7 @@ def test_sixty_trials_each_exactly_once_through_everything(user: User) -> None:
     whole = list(range(1, EPOCHS + 1))
     assert all(run.epochs == whole for run in runs if run.state == "finished")
     left = [
-        log for log in user.log(path, job).parent.glob("slurm-*.log") if "failed on {BROKEN}, which" in log.read_text()
+        log for log in user.log(path, job).parent.glob("slurm-*.log") if f"failed on {BROKEN}, which" in log.read_text()
     ]
     assert left
     print(f"{len(left)} tasks left {BROKEN}")
