@@ -13,6 +13,12 @@ from mnist_sweep.server.tasks import Task, parse, speaks_for
 from .conftest import Ask
 from .sweep_client import GRID, START, Sweep
 
+FILES = """mutation($name: String!) {
+  createRunFiles(input: {entityName: "local", projectName: "p", runName: $name, files: ["output.log"]}) { files { name } } }"""
+ARTIFACT = """mutation($name: String!) {
+  createArtifact(input: {entityName: "local", projectName: "p", runName: $name, artifactTypeName: "checkpoint",
+    artifactCollectionName: "c", digest: "d"}) { artifact { id } } }"""
+
 
 @contextmanager
 def speaking(client: httpx.Client, task: str | None) -> Iterator[None]:
@@ -112,12 +118,15 @@ def test_an_orphan_is_not_heard_and_is_told_to_stop(client: httpx.Client, ask: A
         late = sweep.stream(run, 9.0, 9.0, 9.0, offset=1)
         assert late["stopped"] is True
         assert sweep.stream(run, complete=True, exitcode=1)["stopped"] is True
-        answer = client.post("/graphql", json={"query": START, "variables": {"name": run, "sweep": sweep.name}}).json()
-        assert "not yours any more" in answer["errors"][0]["message"]
+        for query, variables in ((START, {"sweep": sweep.name}), (FILES, {}), (ARTIFACT, {})):
+            answer = client.post("/graphql", json={"query": query, "variables": {"name": run, **variables}}).json()
+            assert "not yours any more" in answer["errors"][0]["message"]
         assert sweep.beat(agent, run) == [{"type": "exit"}]
     assert sweep.states() == ["running"]
     assert not [row for row in epochs(client, ask, run) if "9.0" in row]
     with speaking(client, "slurm-7_1.1/1"):
+        ask(FILES, name=run)
+        ask(ARTIFACT, name=run)
         sweep.stream(run, complete=True, exitcode=0)
     with speaking(client, "slurm-7_1.1/0"):
         client.post("/graphql", json={"query": START, "variables": {"name": run, "sweep": sweep.name}})

@@ -5,7 +5,7 @@ from typing import Any
 
 from mnist_sweep.server.gql import ids, nodes
 from mnist_sweep.server.gql.connection import slice_page
-from mnist_sweep.server.gql.projects import named, named_run
+from mnist_sweep.server.gql.projects import heard, named, named_run
 from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
 from mnist_sweep.server.jsonedge import as_object, dumps
 from mnist_sweep.server.store import artifacts, collections, manifests, projects, runs
@@ -177,7 +177,7 @@ def create_artifact(context: Context, input: dict[str, Any]) -> dict[str, Any]:
         history_step=input.get("historyStep"),
         client_id=input.get("clientID"),
         distributed_id=input.get("distributedID"),
-        run_id=None if run is None else run["id"],
+        run_id=None if run is None else heard(context, run)["id"],
     )
     return {"artifact": artifacts.by_id(db, key)}
 

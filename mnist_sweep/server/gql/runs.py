@@ -4,9 +4,8 @@ import json
 import sqlite3
 from typing import Any
 
-from mnist_sweep.server import tasks
 from mnist_sweep.server.gql import ids
-from mnist_sweep.server.gql.projects import named, named_run
+from mnist_sweep.server.gql.projects import heard, named, named_run
 from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
 from mnist_sweep.server.jsonedge import as_object, client_entry, dumps
 from mnist_sweep.server.store import artifacts, history, lines, projects, runs, segments, sweeps
@@ -201,7 +200,7 @@ def upsert_bucket(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     if input.get("id") and not input.get("name"):
         row = runs.by_id(db, ids.decode("Run", input["id"]))
         key = row["id"]
-        _listen(context, row)
+        heard(context, row)
         runs.update(db, key, **fields)
     else:
         project = projects.ensure(db, *named(context, input))
@@ -214,17 +213,9 @@ def upsert_bucket(context: Context, input: dict[str, Any]) -> dict[str, Any]:
             key = runs.create(db, project["id"], name, input.get("state") or "running", started=1, **fields)
         else:
             key = known["id"]
-            _listen(context, known)
+            heard(context, known)
             runs.restart(db, known, input.get("state"), resume=bool(input.get("id")), **fields)
     return {"bucket": runs.by_id(db, key), "inserted": inserted}
-
-
-def _listen(context: Context, run: sqlite3.Row) -> None:
-    """Refuse a change of a run by a task that had its trial before. One that has ended, a person may go on with."""
-    if run["state"] not in runs.ALIVE and context.speaker is None:
-        runs.update(context.db, run["id"], holder=None)
-    elif not tasks.speaks_for(context.speaker, run["holder"]):
-        raise BadRequest(f"run {run['name']} is not yours any more: its trial was handed out again")
 
 
 @mutation("deleteRun")
