@@ -4,15 +4,16 @@
     python scripts/stress_server.py --method bayes --trials 300    # the search under load
     python scripts/stress_server.py --pause 0                      # as fast as it goes: hundreds of real agents
     python scripts/stress_server.py --agents 4 --trials 40         # a look
-    python scripts/stress_server.py --agents 500 --every 5 --rows 15 --trials 1500 --method bayes    # a cluster
+    python scripts/stress_server.py --agents 500 --every 5 --rows 6 --trials 5000 --seconds 60    # a cluster
 
 It starts a server of its own in a temporary folder. The agents speak the client's protocol and all ask at once at the
 start; a trial takes them `--pause` seconds, where real agents wait five seconds between two questions alone.
 
 With `--every` they are a cluster's: they begin one after the other over that time, and each reports an epoch and a sign
 of life every so many seconds, whether or not the server has answered the last one. A wait then counts from when the
-report was due, so that a server that falls behind shows. What the server computed is told beside what was waited for:
-other work on the machine changes that little.
+report was due, so that a server that falls behind shows: the last tenth of its waits are the longest. What the server
+computed is told beside what was waited for: other work on the machine changes that little. Where the agents, which are
+all in this process, compute for nearly as long as they run, it is they that are slow.
 """
 
 import argparse
@@ -24,8 +25,8 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ class Load:
         self.points: list[str] = []
         self.later = 0
         self.failed = 0
+        self.reported = 0
         self.waits: dict[str, list[float]] = {"suggestion": [], "run start": [], "rows": [], "sign of life": []}
 
     async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
@@ -84,72 +86,62 @@ class Load:
                 await asyncio.sleep(1.0)
 
     async def timed(self, kind: str, work: Awaitable[Any], due: float | None = None) -> Any:
-        """Wait for a request and note how long that took, since it was `due` or from now on."""
+        """Wait for a request and note how long that took, since it was `due` or from now on, answered or not."""
         start = time.perf_counter() if due is None else due
-        done = await work
-        self.waits[kind].append(time.perf_counter() - start)
-        return done
+        try:
+            return await work
+        finally:
+            self.waits[kind].append(time.perf_counter() - start)
 
     async def node(self, sweep: str, every: float, start: float) -> None:
         """An agent of a cluster, which begins at the time `start`: an epoch a `every` seconds, on time."""
         await asyncio.sleep(start - time.perf_counter())
-        made = await self.ask(AGENT, sweep=sweep)
-        agent = made["createAgent"]["agent"]["id"]
         due = time.perf_counter()
-        while True:
-            answer = await self.timed("suggestion", self.ask(BEAT, id=agent, alive="{}"))
-            commands = json.loads(answer["agentHeartbeat"]["commands"])
-            if not commands:
-                self.later += 1
-                await asyncio.sleep(every)
-                continue
-            if (command := commands[0])["type"] == "exit":
-                return
-            self.points.append(json.dumps(command["args"], sort_keys=True))
-            run = command["run_id"]
-            await self.timed("run start", self.ask(START, name=run, sweep=sweep))
+        async for agent, run, score in self.trials(sweep, pause=every):
             due = max(due, time.perf_counter() - every)
-            score = sum(value["value"] for value in command["args"].values())
-            reports = []
-            for step in range(self.rows):
-                due += every
-                await asyncio.sleep(due - time.perf_counter())
-                line = json.dumps({"score": score / (step + 1), "_step": step})
-                alive = json.dumps({run: True})
-                row, life = self.stream(run, step, [line]), self.ask(BEAT, id=agent, alive=alive)
-                for kind, work in ("rows", row), ("sign of life", life):
-                    reports.append(asyncio.create_task(self.timed(kind, work, due)))
-            await asyncio.gather(*reports)
+            async with asyncio.TaskGroup() as reports:
+                for step in range(self.rows):
+                    due += every
+                    await asyncio.sleep(due - time.perf_counter())
+                    line = json.dumps({"score": score / (step + 1), "_step": step})
+                    alive = json.dumps({run: True})
+                    row, life = self.stream(run, step, [line]), self.ask(BEAT, id=agent, alive=alive)
+                    for kind, work in ("rows", row), ("sign of life", life):
+                        reports.create_task(self.timed(kind, work, due))
             await self.timed("rows", self.stream(run, self.rows, [], complete=True, exitcode=0))
 
     async def agent(self, sweep: str) -> None:
         """Draw trials and run them until told to leave; a run logs its rows in two requests."""
-        made = await self.ask(AGENT, sweep=sweep)
-        agent = made["createAgent"]["agent"]["id"]
-        while True:
-            answer = await self.timed("suggestion", self.ask(BEAT, id=agent, alive="{}"))
-            commands = json.loads(answer["agentHeartbeat"]["commands"])
-            if not commands:
-                self.later += 1
-                await asyncio.sleep(self.pause)
-                continue
-            if (command := commands[0])["type"] == "exit":
-                return
-            self.points.append(json.dumps(command["args"], sort_keys=True))
-            run = command["run_id"]
-            await self.timed("run start", self.ask(START, name=run, sweep=sweep))
-            score = sum(value["value"] for value in command["args"].values())
+        async for _, run, score in self.trials(sweep, pause=self.pause):
             lines = [json.dumps({"score": score / (step + 1), "_step": step}) for step in range(self.rows)]
             half = self.rows // 2
             await self.timed("rows", self.stream(run, 0, lines[:half]))
             await asyncio.sleep(self.pause)
             await self.timed("rows", self.stream(run, half, lines[half:], complete=True, exitcode=0))
 
+    async def trials(self, sweep: str, pause: float) -> AsyncIterator[tuple[str, str, float]]:
+        """What a new agent is given, each trial begun, until it is told to leave: its own id, the run's, a score."""
+        made = await self.ask(AGENT, sweep=sweep)
+        agent = made["createAgent"]["agent"]["id"]
+        while True:
+            answer = await self.timed("suggestion", self.ask(BEAT, id=agent, alive="{}"))
+            commands = json.loads(answer["agentHeartbeat"]["commands"])
+            if not commands:
+                self.later += 1
+                await asyncio.sleep(pause)
+                continue
+            if (command := commands[0])["type"] == "exit":
+                return
+            self.points.append(json.dumps(command["args"], sort_keys=True))
+            await self.timed("run start", self.ask(START, name=command["run_id"], sweep=sweep))
+            yield agent, command["run_id"], sum(value["value"] for value in command["args"].values())
+
     async def stream(self, run: str, offset: int, lines: list[str], **ending: Any) -> None:
         files = {"wandb-history.jsonl": {"offset": offset, "content": lines}}
         if lines:
             files["wandb-summary.json"] = {"offset": 0, "content": lines[-1:]}
         await self.post(f"/files/local/stress/{run}/file_stream", {"files": files, **ending})
+        self.reported += len(lines)
 
 
 def configuration(method: str, trials: int) -> dict[str, Any]:
@@ -169,30 +161,30 @@ async def stress(client: httpx.AsyncClient, pid: int, args: argparse.Namespace) 
         load = Load(client, args.rows, args.pause)
         config = yaml.dump(configuration(args.method, args.trials))
         sweep = (await load.ask(CREATE, config=config))["upsertSweep"]["sweep"]["name"]
-        start, before = time.perf_counter(), _computed(pid)
-        if args.every:
-            spread = (start + number * args.every / args.agents for number in range(args.agents))
-            await asyncio.gather(*(load.node(sweep, args.every, begin) for begin in spread))
-        else:
-            await asyncio.gather(*(load.agent(sweep) for _ in range(args.agents)))
-        seconds, computed = time.perf_counter() - start, _computed(pid) - before
+        start, before, own = time.perf_counter(), _computed(pid), time.process_time()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(args.seconds or None), asyncio.TaskGroup() as agents:
+                for number in range(args.agents):
+                    begin = start + number * args.every / args.agents
+                    agents.create_task(load.node(sweep, args.every, begin) if args.every else load.agent(sweep))
+        seconds, computed, own = time.perf_counter() - start, _computed(pid) - before, time.process_time() - own
     repeated = [point for point, count in Counter(load.points).items() if count > 1]
     print(f"{args.agents} agents, {args.method}: {len(load.points)} of {args.trials} points, {len(repeated)} repeated")
-    print(f"{seconds:.1f} s in all, {len(load.points) / seconds:.1f} trials of {args.rows} rows a second")
-    rows, requests = len(load.points) * args.rows, sum(len(waits) for waits in load.waits.values())
-    print(f"{rows / seconds:.0f} rows and {requests / seconds:.0f} requests a second, {load.failed} sent again")
-    most = f"at most {_most(pid):.0f} MiB"
-    print(f"the server computed {computed:.1f} s, {1000 * computed / requests:.2f} ms a request, {most}")
+    rows, requests = load.reported, sum(len(waits) for waits in load.waits.values())
+    print(f"{seconds:.1f} s: {len(load.points) / seconds:.1f} trials, {rows / seconds:.0f} rows and", end=" ")
+    print(f"{requests / seconds:.0f} requests a second, {load.failed} sent again")
+    print(f"the server computed {computed:.1f} s, {1000 * computed / requests:.2f} ms a request,", end=" ")
+    print(f"and had at most {_most(pid):.0f} MiB; the agents computed {own:.1f} s")
     print(f"{load.later} times an agent was told to ask again later")
+    titles = ("number", "median", "95 %", "99 %", "longest", "last tenth")
+    print(f"  {'waits, ms':<12}", *(f"{title:>10}" for title in titles))
     for kind, waits in load.waits.items():
-        if not waits:
-            continue
-        ordered = sorted(1000 * wait for wait in waits)
-        late = ordered[int(0.99 * (len(ordered) - 1))]
-        print(
-            f"  {kind:<12} median {statistics.median(ordered):6.1f} ms, 99 % {late:7.1f} ms, max {ordered[-1]:7.1f} ms"
-        )
-    return 0 if not repeated and len(load.points) == args.trials else 1
+        if waits:
+            ordered = sorted(1000 * wait for wait in waits)
+            shown = [ordered[int(share * (len(ordered) - 1))] for share in (0.5, 0.95, 0.99, 1)]
+            last = 1000 * statistics.median(waits[-max(1, len(waits) // 10) :])
+            print(f"  {kind:<12} {len(waits):10}", *(f"{wait:10.1f}" for wait in (*shown, last)))
+    return 0 if not repeated and (args.seconds or len(load.points) == args.trials) else 1
 
 
 def _computed(pid: int) -> float:
@@ -218,6 +210,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=16, help="rows of history a trial (default %(default)s)")
     parser.add_argument("--pause", type=float, default=0.5, help="seconds a trial takes (default %(default)s)")
     parser.add_argument("--every", type=float, default=0, help="as on a cluster: seconds from epoch to epoch")
+    parser.add_argument("--seconds", type=float, default=0, help="stop after so long (default: when all have ended)")
     parser.add_argument("--method", choices=("grid", "random", "bayes"), default="grid")
     args = parser.parse_args()
     if not (
@@ -226,10 +219,11 @@ def main() -> int:
         and 2 <= args.rows <= 10_000
         and 0 <= args.pause <= 60
         and 0 <= args.every <= 600
+        and 0 <= args.seconds <= 3600
     ):
         parser.error(
             "--agents 1 to 256 (to 2,000 with --every), --trials 1 to 100,000, --rows 2 to 10,000, --pause 0 to 60,"
-            " --every 0 to 600"
+            " --every 0 to 600, --seconds 0 to 3,600"
         )
     with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as (client, pid):
         return asyncio.run(stress(client, pid, args))
