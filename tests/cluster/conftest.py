@@ -20,7 +20,7 @@ import yaml
 
 from mnist_sweep.server.launch import ServerProcess
 from scripts.slurm import Slurm, missing
-from tests.e2e.conftest import BIN, House, house, mnist_folder
+from tests.e2e.conftest import BIN, ROOT, House, house, mnist_folder
 
 __all__ = ["house", "mnist_folder"]
 
@@ -29,6 +29,9 @@ echo "export XDG_STATE_HOME=$HOME/disk-of-$SLURMD_NODENAME"
 if [ -e "$HOME/broken-$SLURMD_NODENAME" ]; then echo "export MNIST_SWEEP_DATA=/dev/null/mnist"; fi
 """
 """Each node has a disk of its own, as far as checkpoints go; a broken one cannot read the images."""
+
+OURS, THEIRS = "mnist-sweep agent", "wandb agent"
+WANDB_AGENT = ROOT / "docs" / "wandb-agent.sh"
 
 TINY = {
     "batch_size": 4096, "c1": 1, "c2": 1, "squeeze": 1, "c3": 1, "c4": 1, "c5": 1, "head": 1, "augment_strength": 0.0,
@@ -101,13 +104,25 @@ class User:
         self.started.append(process)
         return process
 
+    def work(self, agent: str, path: str, tasks: int = 1, *options: str) -> str:
+        """Have tasks work on a sweep, as `mnist-sweep agent` or `wandb agent`; returns the job's number."""
+        if agent == OURS:
+            return self.submit(path, "--agents", str(tasks), *(f"--sbatch={option}" for option in options))
+        logs = self.log(path, "%A").parent
+        logs.mkdir(parents=True, exist_ok=True)
+        output = f"--output={logs}/slurm-%A_%a.log"
+        return self._sbatch(f"--array=0-{tasks - 1}", output, *options, str(WANDB_AGENT), path)
+
     def sbatch(self, script: str, *options: str) -> str:
         """Submit a script of the user's own; returns the job's number."""
         file = self.house.home / f"job-{len(list(self.house.home.glob('job-*')))}.sh"
         file.write_text(f"#!/bin/bash\n{script}\n")
         output = f"--output={self.house.home}/own-%A_%a.log"
+        return self._sbatch("--requeue", "--open-mode=append", output, *options, str(file))
+
+    def _sbatch(self, *arguments: str) -> str:
         done = subprocess.run(
-            ["sbatch", "--parsable", "--requeue", "--open-mode=append", output, *options, str(file)],
+            ["sbatch", "--parsable", *arguments],
             cwd=self.house.home, env=self.house.env, capture_output=True, text=True, check=True,
         )  # fmt: skip
         return done.stdout.strip()
@@ -149,6 +164,9 @@ class User:
         """The runs of a sweep."""
         return self._read(f"wandb.Api().sweep({path!r}).runs")
 
+    def sweep_state(self, path: str) -> str:
+        return self.house.python(f"import wandb; print(wandb.Api().sweep({path!r}).state)").splitlines()[-1]
+
     def run(self, path: str) -> Run:
         """The run at entity/project/id."""
         (found,) = self._read(f"[wandb.Api().run({path!r})]")
@@ -186,6 +204,12 @@ def broken(user: User, node: str) -> Iterator[None]:
     mark.touch()
     yield
     mark.unlink()
+
+
+@pytest.fixture(params=[OURS, THEIRS])
+def agent(request: pytest.FixtureRequest) -> str:
+    """Which program works on the trials."""
+    return str(request.param)
 
 
 @pytest.fixture

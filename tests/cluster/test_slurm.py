@@ -17,24 +17,25 @@ SHORT, LONG = TINY | {"epochs": 1}, TINY | {"epochs": EPOCHS}
 WHOLE = list(range(1, EPOCHS + 1))
 
 
-def test_tasks_share_a_grid_and_each_point_runs_once(user: User) -> None:
+def test_tasks_share_a_grid_and_each_point_runs_once(user: User, agent: str) -> None:
     path = user.create(SHORT, 8)
-    job = user.submit(path, "--agents", "8")
+    job = user.work(agent, path, 8)
     runs = user.finish(path, job)
     assert [run.state for run in runs] == ["finished"] * 8
     assert len({run.config["max_lr"] for run in runs}) == 8
-    follower = user.started[0]
-    assert follower.wait(60) == 0
-    assert "Ranking" in (user.house.home / "submit-0").read_text()
+    assert user.sweep_state(path) == "FINISHED"
+    for follower in user.started:
+        assert follower.wait(60) == 0
+        assert "Ranking" in (user.house.home / "submit-0").read_text()
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["own-disk", "shared-disk-and-retry_crashed"])
-def test_a_requeued_task_goes_on_with_its_trial(user: User, shared: bool) -> None:
+def test_a_requeued_task_goes_on_with_its_trial(user: User, agent: str, shared: bool) -> None:
     path = user.create(LONG, **({"retry_crashed": 2} if shared else {}))
     if shared:
         for node in user.slurm.nodes:
             (user.house.home / f"disk-of-{node}").symlink_to(user.house.home)
-    job = user.submit(path)
+    job = user.work(agent, path)
     log = user.log(path, job)
     user.until_said(log, f"epoch  2/{EPOCHS}")
     user.slurm.run("scontrol", "requeue", job)
@@ -46,9 +47,9 @@ def test_a_requeued_task_goes_on_with_its_trial(user: User, shared: bool) -> Non
     assert len(set(first)) == 1
 
 
-def test_a_cancelled_task_leaves_a_killed_run(user: User) -> None:
+def test_a_cancelled_task_leaves_a_killed_run(user: User, agent: str) -> None:
     path = user.create(LONG, 2)
-    job = user.submit(path)
+    job = user.work(agent, path)
     user.until_said(user.log(path, job), f"epoch  2/{EPOCHS}")
     user.slurm.run("scancel", job)
     (run,) = user.finish(path, job)
@@ -77,9 +78,9 @@ def test_a_task_knows_whether_it_will_begin_again(user: User, command: str, agai
     assert [file.read_text().strip() for file in said] == [again] * 2
 
 
-def test_a_preempted_task_goes_on_elsewhere_row_for_row(user: User) -> None:
+def test_a_preempted_task_goes_on_elsewhere_row_for_row(user: User, agent: str) -> None:
     path = user.create(LONG)
-    job = user.submit(path, "--sbatch=--exclusive")
+    job = user.work(agent, path, 1, "--exclusive")
     log = user.log(path, job)
     user.until_said(log, f"epoch  2/{EPOCHS}")
     (node,) = user.queue(job, "%N")
@@ -92,7 +93,7 @@ def test_a_preempted_task_goes_on_elsewhere_row_for_row(user: User) -> None:
     assert user.slurm.run("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%N") != node
     user.slurm.run("scancel", urgent)
     whole = user.create(LONG)
-    (uninterrupted,) = user.finish(whole, user.submit(whole))
+    (uninterrupted,) = user.finish(whole, user.work(agent, whole))
     assert run.rows == uninterrupted.rows
 
 
@@ -107,9 +108,9 @@ def test_a_task_whose_time_is_up_goes_on_later(user: User) -> None:
     assert "DUE TO TIME LIMIT" not in log
 
 
-def test_a_lost_node_costs_no_trial_and_adds_none(user: User) -> None:
+def test_a_lost_node_costs_no_trial_and_adds_none(user: User, agent: str) -> None:
     path = user.create(LONG, 2)
-    job = user.submit(path)
+    job = user.work(agent, path)
     log = user.log(path, job)
     user.until_said(log, f"epoch  2/{EPOCHS}")
     (node,) = user.queue(job, "%N")
@@ -122,9 +123,9 @@ def test_a_lost_node_costs_no_trial_and_adds_none(user: User) -> None:
     assert len({run.config["max_lr"] for run in runs}) == 2
 
 
-def test_a_server_that_was_away_has_every_row(user: User) -> None:
+def test_a_server_that_was_away_has_every_row(user: User, agent: str) -> None:
     path = user.create(LONG, 2)
-    job = user.submit(path, "--agents", "2")
+    job = user.work(agent, path, 2)
     user.until_said(user.log(path, job), f"epoch  2/{EPOCHS}")
     user.server.stop(signal.SIGKILL)
     user.until_said(user.log(path, job), f"epoch  4/{EPOCHS}")
