@@ -14,7 +14,8 @@ from .conftest import Ask
 from .sweep_client import GRID, START, Sweep
 
 FILES = """mutation($name: String!) {
-  createRunFiles(input: {entityName: "local", projectName: "p", runName: $name, files: ["output.log"]}) { files { name } } }"""
+  createRunFiles(input: {entityName: "local", projectName: "p", runName: $name, files: ["output.log"]}) {
+    files { name } } }"""
 ARTIFACT = """mutation($name: String!) {
   createArtifact(input: {entityName: "local", projectName: "p", runName: $name, artifactTypeName: "checkpoint",
     artifactCollectionName: "c", digest: "d"}) { artifact { id } } }"""
