@@ -97,18 +97,22 @@ class Storm:
             )
 
     def rage(self, least: float, most: float) -> list[str]:
-        """Do harm every `least` to `most` seconds until the sweep is done; returns what went wrong with the command."""
+        """Do harm every `least` to `most` seconds, or where trials are slower after each sign of work, until the sweep is
+        done; returns what went wrong with the command.
+        """
         self.start()
-        begun = time.monotonic()
+        begun, before = time.monotonic(), 0
         while True:
             assert self.parent is not None
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = self.parent.wait(self.chance.uniform(least, most))
                 return [] if code == 0 else [f"the command ended with {code}: {self.said.read_text()[-2000:]}"]
-            found = re.findall(r"^Sweep (\S+): ", self.said.read_text(), re.MULTILINE)
-            if len(found) < self.starts:
-                continue  # a command that is killed before it has begun its work shows nothing
-            self.sweep = found[-1]
+            said = self.said.read_text()
+            found = re.findall(r"^Sweep (\S+): ", said, re.MULTILINE)
+            worked = len(re.findall(r": (?:running, epoch|finished,) ", said))
+            if len(found) < self.starts or worked == before:
+                continue  # harm that comes before any work shows nothing, and on a slow machine never ends
+            self.sweep, before = found[-1], worked
             harm = self.chance.choice(
                 (self.kill_agent, self.stop_agent, self.kill_server, self.stop_server, self.restart)
             )
