@@ -97,7 +97,7 @@ class Storm:
             )
 
     def rage(self, least: float, most: float) -> list[str]:
-        """Do harm every `least` to `most` seconds, or where trials are slower after each sign of work, until the sweep is
+        """Do harm every `least` to `most` seconds, where trials are slower after each sign of work, until the sweep is
         done; returns what went wrong with the command.
         """
         self.start()

@@ -15,7 +15,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock
 
-BESIDE = ("numpy", "wandb-workspaces>=0.2")
+BESIDE = ("numpy", "optuna", "pillow", "wandb-workspaces>=0.2")
 """What the tests' programs need beside the client."""
 
 
@@ -34,14 +34,15 @@ def programs(version: str) -> Path:
     where = folder / ("Scripts" if sys.platform == "win32" else "bin")
     done = folder / ".done"
     with FileLock(f"{folder}.lock"):
-        if not done.exists():
+        wanted = " ".join((f"wandb=={version}", *BESIDE))
+        if not done.exists() or done.read_text() != wanted:
             venv.create(folder, clear=True, with_pip=True)
             pip = [str(where / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            installed = subprocess.run([*pip, f"wandb=={version}", *BESIDE], capture_output=True, text=True)
+            installed = subprocess.run([*pip, *wanted.split()], capture_output=True, text=True)
             if installed.returncode != 0:
                 reason = (installed.stderr.strip().splitlines() or ["no reason given"])[-1]
                 raise Unavailable(f"pip could not install wandb {version}: {reason}")
-            done.touch()
+            done.write_text(wanted)
     return where
 
 

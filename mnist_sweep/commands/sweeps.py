@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from mnist_sweep.agents import Agents, Sweep
     from mnist_sweep.patience import Patience
 
-stoppable = Signals({signal.SIGTERM: KeyboardInterrupt})
-"""Agents are ended by SIGTERM as by Ctrl-C."""
+stoppable = Signals({signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: KeyboardInterrupt})
+"""Agents are ended by SIGTERM as by Ctrl-C, and never while they are being started."""
 
 
 def sweep(arguments: argparse.Namespace) -> int:
@@ -66,18 +66,24 @@ def work(created: Sweep, count: int | None, agents: int, console: Console, patie
     from mnist_sweep import live
     from mnist_sweep.agents import Agents
 
-    console.print(f"Sweep {created.path}: {created.url}", highlight=False, soft_wrap=True)
     logs = agent_logs(created.path)
-    team = Agents(created.path, agents=agents, count=count, log=lambda number: logs / f"agent-{number}.log")
+    team: Agents | None = None
     try:
         with stoppable.handled():
+            with stoppable.held(last=True):
+                console.print(f"Sweep {created.path}: {created.url}", highlight=False, soft_wrap=True)
+                team = Agents(created.path, agents=agents, count=count, log=lambda number: logs / f"agent-{number}.log")
+            stoppable.strike()
             live.follow(created, team, count, console, patience)
     except KeyboardInterrupt:
+        if team is None:
+            raise
         console.print("Stopping: the running trials finish their upload …")
         team.stop(patience.url)
         return 130
     except Away as away:
-        team.stop(patience.url)
+        if team is not None:
+            team.stop(patience.url)
         raise Away(
             f"{away}: ended; what was trained is on the server or in {logs.parent.absolute()} (`wandb sync` sends it); "
             f"go on with: mnist-sweep sweep {created.path}"

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,11 @@ class Running(ServerProcess):
         )
         assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
+
+    @cached_property
+    def version(self) -> str:
+        """The client's."""
+        return str(self.python("import json, wandb; print(json.dumps(wandb.__version__))"))
 
     def python(self, code: str, **env: str) -> Any:
         """Run a Python program with the real client; its last line of output is JSON and is returned."""
