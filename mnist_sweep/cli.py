@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import io
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mnist_sweep import commands, flags
 from mnist_sweep.errors import UserError
+from mnist_sweep.signals import Signals
 
 TRIALS, AGENTS, SEEDS, TASKS = 1_000_000, 256, 1_000, 100_000
 """At most so many of each."""
@@ -22,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal that is not UTF-8 lacks some of our signs
     arguments = parser().parse_args(argv)
     try:
-        return int(arguments.command(arguments))
+        with Signals({signal.SIGTERM: KeyboardInterrupt}).handled():  # what ends on Ctrl-C ends on SIGTERM the same way
+            return int(arguments.command(arguments))
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

@@ -11,13 +11,18 @@ import json
 import math
 import multiprocessing
 import os
+import signal
 import statistics
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +33,7 @@ from mnist_sweep.config import RunConfig, parse
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
 from mnist_sweep.review.chance import interval
+from mnist_sweep.signals import STOPS, Signals, Terminated, blocked
 
 if TYPE_CHECKING:
     from mnist_sweep.tracking import Tracker
@@ -139,15 +145,20 @@ def confirm(
         if seed not in done or (reported is not None and seed not in reported.there)
     ]
     context = multiprocessing.get_context("spawn")
-    with environment(_QUIET), ProcessPoolExecutor(processes, mp_context=context) as pool:
+    resource_tracker.ensure_running()  # which would unblock signals when the first process starts it
+    wanted, unwanted = context.Pipe(duplex=False)
+    # `unwanted` is closed where this is left, whatever the reason, a killed process included: the trainings end then.
+    with environment(_QUIET), ProcessPoolExecutor(processes, context, _begin, (wanted,)) as pool, unwanted:
         try:
-            for future in as_completed([pool.submit(_work, job) for job in jobs]):
+            with blocked():
+                futures = [pool.submit(_work, job) for job in jobs]
+            for future in as_completed(futures):
                 result = future.result()
                 if result.seed not in done:
                     done[result.seed] = result
                     _append(file, config, result)
                     on_result(result)
-        except BrokenProcessPool:
+        except (BrokenProcessPool, Terminated):
             raise ConfirmError(f"a training process was killed; the seeds done so far are in {file}") from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -186,20 +197,47 @@ class _Job:
     reported: Reported | None
 
 
+_signals = Signals(STOPS)
+
+
+def _begin(wanted: Connection) -> None:
+    """The start of a training process, which ends once nobody wants its work any more."""
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()  # a terminal's Ctrl-C is for the parent
+
+    def end() -> None:
+        wanted.poll(None)
+        while True:  # the first one ends the training, a later one the process
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+
+    threading.Thread(target=end, daemon=True).start()
+
+
 def _work(job: _Job) -> Confirmed:
     """Runs in a process of its own."""
-    config = parse(job.values)
-    tracker = _tracker(config, job.reported) if job.reported is not None else None
-    if tracker is None:
-        return job.known or _train(config, None)
+    with _signals.handled():
+        return _seed(parse(job.values), job)
+
+
+def _seed(config: RunConfig, job: _Job) -> Confirmed:
+    tracker = None
     try:
-        result = _train(config, tracker) if job.known is None else _restate(config, tracker, job.known)
+        with _signals.held():
+            tracker = _tracker(config, job.reported) if job.reported is not None else None
+            result = job.known or _train(config, tracker)
+            if tracker is not None and job.known is not None:
+                _restate(config, tracker, job.known)
     except BaseException as error:
-        tracker.finish(cluster.EXIT_KILLED if isinstance(error, KeyboardInterrupt) else 1)
+        with _signals.held(last=True):
+            if tracker is not None:
+                tracker.finish(cluster.EXIT_KILLED if isinstance(error, tuple(STOPS.values())) else 1)
         raise
-    if (kept := tracker.kept) and os.environ.get("WANDB_MODE") != "offline":
-        print(f"seed {config.seed}: {kept}", file=sys.stderr)
-    tracker.finish()
+    with _signals.held(last=True):
+        if tracker is not None:
+            if (kept := tracker.kept) and os.environ.get("WANDB_MODE") != "offline":
+                print(f"seed {config.seed}: {kept}", file=sys.stderr)
+            tracker.finish()
     return result
 
 
@@ -211,18 +249,15 @@ def _tracker(config: RunConfig, reported: Reported) -> Tracker:
     return Tracker({} if reported.origin is None else {ORIGIN: dict(reported.origin)}, seat=seat)
 
 
-def _restate(config: RunConfig, tracker: Tracker, known: Confirmed) -> Confirmed:
+def _restate(config: RunConfig, tracker: Tracker, known: Confirmed) -> None:
     tracker.configure(config)
     if known.diverged:
         tracker.diverged()
     else:
         tracker.restate("test", known.accuracy, known.best_accuracy, known.best_epoch)
-    return known
 
 
 def _train(config: RunConfig, tracker: Tracker | None) -> Confirmed:
-    import time
-
     from mnist_sweep.training import engine, mnist
 
     say = partial(print, file=sys.stderr)
@@ -231,9 +266,14 @@ def _train(config: RunConfig, tracker: Tracker | None) -> Confirmed:
     name = split.evaluate_name
     if tracker is not None:
         tracker.configure(config)
-    on_epoch = None if tracker is None else partial(tracker.log, name=name)
+
+    def on_epoch(epoch: engine.Epoch) -> None:
+        if tracker is not None:
+            tracker.log(epoch, name)
+        _signals.strike()
+
     started = time.perf_counter()
-    fit = engine.fit(config, split, on_epoch=on_epoch, say=say)
+    fit = engine.fit(config, split, on_step=lambda step: _signals.strike(), on_epoch=on_epoch, say=say)
     seconds = time.perf_counter() - started
     if fit.diverged:
         if tracker is not None:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import statistics
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from mnist_sweep import cli, confirm
 from mnist_sweep.config import RunConfig, parse
 from mnist_sweep.confirm import Confirmed, ConfirmError
 from tests.conftest import Desk
+from tests.processes import gone, workers
 
 # A network of 66 parameters, one epoch of 15 steps, all 60,000 images.
 TINY = dict.fromkeys(("c1", "c2", "squeeze", "c3", "c4", "c5"), 1) | {
@@ -71,6 +74,27 @@ def test_where_every_seed_diverges_one_line_says_so(desk: Desk) -> None:
     assert done.returncode == 1
     assert done.stdout.startswith("seed  0  diverged  ")
     assert done.stderr == "error: every seed diverged: a lower max_lr may help\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_trainings_end_with_who_wants_them(desk: Desk, number: signal.Signals) -> None:
+    """Soon, and whole: their runs say that they were killed, whether or not anybody was left to tell them."""
+    flags = [f"--{name}={value}" for name, value in (TINY | {"epochs": 15, "batch_size": 64}).items()]
+    parent = desk.start("mnist_sweep.cli", "confirm", *flags, "--seeds=2", "--agents=2", "--threads=1")
+    deadline = time.monotonic() + 120
+    while len(list(desk.folder.glob("wandb/offline-run-*/run-*.wandb"))) < 2:
+        assert parent.poll() is None, parent.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    trainings = workers(parent.pid)
+    assert len(trainings) == 2
+    parent.send_signal(number)
+    assert all(gone(training) for training in trainings)
+    out, err = parent.communicate(timeout=120)
+    assert [run.exit_code for run in desk.offline_runs] == [255, 255]
+    assert "Traceback" not in err
+    if number is not signal.SIGKILL:
+        assert (parent.returncode, out, err) == (130, "", "stopped\n")
 
 
 def test_a_terminal_that_is_not_utf_8_loses_signs_only(desk: Desk) -> None:

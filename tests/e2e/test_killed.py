@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import yaml
@@ -17,6 +16,7 @@ from filelock import FileLock
 from mnist_sweep.server.launch import ServerProcess
 from tests.e2e.conftest import BIN, LONG_SECONDS, House
 from tests.e2e.test_sweep import SMOKE, read
+from tests.processes import gone, workers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
@@ -50,22 +50,8 @@ def agent_of(parent: subprocess.Popen[bytes], house: House, epochs: int) -> int:
         assert parent.poll() is None, (house.home / "said").read_text()
         assert time.monotonic() < deadline, logs
         time.sleep(0.1)
-    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
-    (agent,) = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    (agent,) = workers(parent.pid)
     return agent
-
-
-def gone(pid: int) -> bool:
-    """Whether a process ends soon; one that nobody asks for its exit code counts."""
-    deadline = time.monotonic() + LONG_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def sweep_of(house: House) -> str:

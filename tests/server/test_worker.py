@@ -14,6 +14,7 @@ import pytest
 
 from mnist_sweep import search
 from mnist_sweep.server.worker import Busy, Worker
+from tests.processes import gone
 
 CONFIG = search.parse(
     {"method": "bayes", "metric": {"name": "loss"}, "parameters": {"x": {"min": 0.0, "max": 1.0}}, "program": "t.py"}
@@ -88,12 +89,4 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     answer = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=False)
     assert answer.returncode == -signal.SIGKILL
-    while _runs(int(answer.stdout)):
-        time.sleep(0.01)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    assert gone(int(answer.stdout))
