@@ -2,18 +2,23 @@
 
     python -m scripts.trials local/mnist-sweep/<id> docs/results/onecycle.jsonl
 
-The server is the one the client is pointed to (WANDB_BASE_URL and WANDB_API_KEY, or `wandb login`). Trials under way
-are left out; an earlier file of that name is replaced.
+The server is found as by `mnist-sweep report`. Trials under way are left out; an earlier file of that name is replaced.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import wandb
+
+from mnist_sweep import agents, connect
+from mnist_sweep.config import PROJECT
+from mnist_sweep.errors import UserError
 
 NUMBERS = ("epoch", "objective", "val/accuracy", "val/loss", "train/loss", "parameters", "feasible", "diverged")
 
@@ -30,17 +35,24 @@ def line(run: Any) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("sweep", help="entity/project/id")
+    parser.add_argument("sweep", help="id, project/id or entity/project/id")
     parser.add_argument("file", type=Path)
     arguments = parser.parse_args()
-    runs = [run for run in wandb.Api().sweep(arguments.sweep).runs if run.state == "finished"]
+    try:
+        with connect.server(partial(print, file=sys.stderr)):
+            found = wandb.Api().sweep(agents.find(arguments.sweep, PROJECT).path)
+            runs = [run for run in found.runs if run.state == "finished"]
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
     lines = sorted((line(run) for run in runs), key=lambda row: (row["created"], row["run"]))
     arguments.file.parent.mkdir(parents=True, exist_ok=True)
     arguments.file.write_text("".join(json.dumps(row) + "\n" for row in lines))
     print(f"{len(lines)} trials in {arguments.file}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
