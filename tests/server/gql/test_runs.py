@@ -98,8 +98,9 @@ import json, wandb
 with wandb.init(project="offline", id="away", mode="offline", config={"z": 1}) as run:
     run.log({"value": 5})
     artifact = wandb.Artifact("carried", "model")
-    with artifact.new_file("w.txt") as file:
+    with open("w.txt", "w") as file:
         file.write("w")
+    artifact.add_file("w.txt")  # of `new_file`, client 0.28 forgets the contents when its process ends
     run.log_artifact(artifact)
     folder = run.settings.sync_dir
 print(json.dumps(folder))
