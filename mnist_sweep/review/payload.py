@@ -23,16 +23,17 @@ Payload = dict[str, Any]
 def sweep_payload(review: Review) -> Payload:
     """Everything a page of this sweep shows, ready for JSON but for NaN and infinities."""
     ranking, mattered = review.ranking, review.importance
+    points = figures.all_points(ranking)
     drawn = {
         "parallel": figures.parallel_coordinates(ranking),
         "importance": figures.importance_bars(mattered),
         "tradeoff": figures.tradeoff(ranking),
         "best": figures.best_so_far(ranking, review.random),
-        "curves": _without_points(figures.learning_curves(ranking)),
+        "curves": _without_points(figures.learning_curves(ranking, points)),
         "slices": figures.slices(ranking, list(mattered.shares)),
         "timeline": figures.timeline(ranking),
     }
-    info, words = ranking.info, ranking.words
+    info = ranking.info
     return {
         "texts": {"lede": lede(info), "ranking": "Ranking" if info.metric else "Runs"},
         "chain": chain_payload(review),
@@ -41,11 +42,7 @@ def sweep_payload(review: Review) -> Payload:
         "findings": list(review.findings),
         "table": runs_table(ranking).as_dict(),
         "figures": {name: figure for name, figure in drawn.items() if figure},
-        "curves": {
-            trial.id: figures.curve_points(trial.record, words.instead or info.metric, words)
-            for trial in ranking.trials
-            if trial.record.history
-        },
+        "curves": {trial.id: points[trial.id] for trial in ranking.trials if trial.record.history},
         "mistakes": _mistakes(review.media, ranking),
         "commands": list(review.commands),
     }

@@ -10,8 +10,9 @@ next to nothing, also with thousands of trials, and without the library's import
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,9 +58,12 @@ class Grid:
 
     def divergence(self, best: NDArray[np.bool_]) -> float:
         """How much the `best` trials, one flag a trial, differ from all of them; 0 is not at all."""
-        among, everywhere = self._density(self.cells[best]), self._density(self.cells)
         share = np.count_nonzero(best) / len(best)
-        return float(everywhere @ (among / everywhere - 1) ** 2) * share**2
+        return float(self._all @ (self._density(self.cells[best]) / self._all - 1) ** 2) * share**2
+
+    @cached_property
+    def _all(self) -> Floats:
+        return self._density(self.cells)
 
     def _density(self, cells: NDArray[np.int64]) -> Floats:
         counts = np.bincount(cells, minlength=self.size)
@@ -78,19 +82,23 @@ class Grid:
 
     def _normal(self, seen: NDArray[np.int64], weights: NDArray[np.int64]) -> Floats:
         """Normal kernels over the cells, cut off at the grid's ends: one for each cell that was seen, a wide one."""
-        from scipy.special import ndtr
-
         total = weights.sum()
         deviation = math.sqrt(weights @ (seen - weights @ seen / total) ** 2 / max(1, total - 1))
         below = np.cumsum(weights)
         first = seen[np.searchsorted(below, total // 4, side="left")]
         third = seen[min(len(seen) - 1, int(np.searchsorted(below, total * 3 // 4, side="right")))]
         width = 1.059 * min((third - first) / 1.34, deviation) * total**-0.2
-        centres = np.append(seen, (self.size - 1) / 2)[:, np.newaxis]
-        widths = np.append(np.full(len(seen), max(width, NARROWEST)), self.size)[:, np.newaxis]
-        edges = ndtr((np.arange(self.size + 1) - 0.5 - centres) / widths)
+        places = np.arange(self.size + 1)
+        below_distance = _normal_below(np.arange(1 - self.size, self.size + 1) - 0.5, max(width, NARROWEST))
+        narrow = below_distance[places - seen[:, np.newaxis] + self.size - 1]
+        edges = np.vstack([narrow, _normal_below(places - self.size / 2, self.size)])
         found: Floats = np.diff(edges) / (edges[:, -1:] - edges[:, :1])
         return found
+
+
+def _normal_below(distances: Iterable[float], width: float) -> Floats:
+    """The share of a normal kernel below edges at these distances from its centre."""
+    return np.array([0.5 + 0.5 * math.erf(distance / width / math.sqrt(2)) for distance in distances])
 
 
 def best(losses: Floats, quantile: float) -> NDArray[np.bool_]:

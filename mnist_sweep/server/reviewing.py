@@ -105,7 +105,7 @@ def record(
         state=row["state"],
         config=flatten(runs.plain_config(row["config"])),
         summary=flatten(json.loads(row["summary"])),
-        history=[json.loads(text) for text in texts],
+        history=json.loads(f"[{','.join(texts)}]"),  # at once: then the rows share their keys, and half the memory
         step_metrics=step_metrics(runs.defined_metrics(row["config"])),
         created_at=datetime.fromisoformat(row["created_at"]),
         finished_at=None if row["state"] in LIVE_STATES else datetime.fromisoformat(row["heartbeat_at"]),

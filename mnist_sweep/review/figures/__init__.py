@@ -7,7 +7,7 @@ milliseconds; the tests pass every figure through Plotly's own validation.
 
 from mnist_sweep.review.figures.confusion import confusion_matrix
 from mnist_sweep.review.figures.custom import custom_chart
-from mnist_sweep.review.figures.progress import best_so_far, curve_points, learning_curves, timeline
+from mnist_sweep.review.figures.progress import all_points, best_so_far, curve_points, learning_curves, timeline
 from mnist_sweep.review.figures.run import axes, logged_points, run_curves, system_curves
 from mnist_sweep.review.figures.space import importance_bars, parallel_coordinates, slices
 from mnist_sweep.review.figures.style import Figure
@@ -15,6 +15,7 @@ from mnist_sweep.review.figures.tradeoff import tradeoff
 
 __all__ = [
     "Figure",
+    "all_points",
     "axes",
     "best_so_far",
     "confusion_matrix",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from mnist_sweep.review.words import duration
 
 TOP_CURVES = 8
 MAX_POINTS = 200
+Points = dict[str, list[float | None]]
 
 
 def best_so_far(ranking: Ranking, random: Sequence[float] = ()) -> Figure | None:
@@ -81,7 +82,7 @@ def _random_band(values: Sequence[float], sign: float) -> list[dict[str, Any]]:
     ]
 
 
-def curve_points(record: RunRecord, metric: str, words: Vocabulary) -> dict[str, list[float | None]]:
+def curve_points(record: RunRecord, metric: str, words: Vocabulary) -> Points:
     """A run's curve: x, metric and learning rate (if there is one), at most `MAX_POINTS` of each, evenly taken."""
     rows = [row for row in record.history if number(row.get(metric)) is not None]
     if len(rows) > MAX_POINTS:
@@ -91,17 +92,24 @@ def curve_points(record: RunRecord, metric: str, words: Vocabulary) -> dict[str,
     return {column: [number(row.get(key)) for row in rows] for column, key in columns.items()}
 
 
-def learning_curves(ranking: Ranking) -> Figure | None:
+def all_points(ranking: Ranking) -> dict[str, Points]:
+    """By run the curves that `learning_curves` draws."""
+    metric = ranking.words.instead or ranking.info.metric
+    return {trial.id: curve_points(trial.record, metric, ranking.words) for trial in ranking.trials}
+
+
+def learning_curves(ranking: Ranking, points: Mapping[str, Points] | None = None) -> Figure | None:
     """The metric along the x axis, the learning rate below: the best runs in colour, all others in grey.
 
     Where runs log the metric at their end alone, what tells how they are doing is drawn instead (`Vocabulary.instead`).
 
     Each trace's `meta` says which runs it joins (`runs`) and which of their columns it draws (`column`), so that a
-    page can fill it again from newer points. None where no run logged its metric twice.
+    page can fill it again from newer points. None where no run logged its metric twice. `points` are `all_points`,
+    where they are known.
     """
+    points = points or all_points(ranking)
     ranking = _drawn(ranking)
     info, words = ranking.info, ranking.words
-    points = {trial.id: curve_points(trial.record, info.metric, words) for trial in ranking.trials}
     drawn = [trial for trial in ranking.trials if points[trial.id]["x"]]
     if not any(len(points[trial.id]["x"]) > 1 for trial in drawn):
         return None
@@ -154,7 +162,7 @@ def _drawn(ranking: Ranking) -> Ranking:
 
 def _curves(
     trials: Sequence[Trial],
-    points: dict[str, dict[str, list[float | None]]],
+    points: Mapping[str, Points],
     columns: Sequence[str],
     line: dict[str, Any],
     hover: bool = True,
@@ -180,7 +188,7 @@ def _curves(
     return traces
 
 
-def _joined(ids: Sequence[str], points: dict[str, dict[str, list[float | None]]], column: str) -> list[float | None]:
+def _joined(ids: Sequence[str], points: Mapping[str, Points], column: str) -> list[float | None]:
     """Many curves as one trace with gaps: 1,000 traces of their own would take a browser seconds."""
     values: list[float | None] = []
     for run in ids:
