@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from mnist_sweep.server.launch import ServerProcess
 from mnist_sweep.training import mnist
@@ -93,3 +96,31 @@ def serving(house: House) -> Iterator[None]:
     }
     yield
     server.stop()
+
+
+@contextmanager
+def scheduling(house: House, config: Mapping[str, Any], source: str) -> Iterator[str]:
+    """A sweep of this configuration with the client's own scheduler at work, which asks `source`: yields its path.
+
+    The scheduler must end well once all its runs have.
+    """
+    scheduler = config["scheduler"] | {"source": source}
+    (house.home / "sweep.yaml").write_text(yaml.safe_dump({**config, "scheduler": scheduler}))
+    created = house.run("wandb", "sweep", "sweep.yaml")
+    path = re.search(r"wandb (?:agent|sweep-scheduler) (\S+)", created.stdout + created.stderr)
+    assert path, created.stdout + created.stderr
+    process = subprocess.Popen(
+        [str(BIN / "wandb"), "sweep-scheduler", "--poll-interval", "1", "--batch-size", "2", path[1]],
+        cwd=house.home,
+        env=house.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield path[1]
+        said, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 0, said
