@@ -2,21 +2,26 @@
 
     python -m scripts.review_speed              1,000 synthetic runs, a minute
     python -m scripts.review_speed --runs 100
+    python -m scripts.review_speed --fields 60 --metrics 50     as wide as other people's runs are
 
 The runs are invented (tests/review/synthetic.py); only the times mean something. Each figure is the median of the
 repetitions. `shown` is when the tiles, the parallel coordinates and the whole table can be used, `charts` when the
-first of Plotly's charts is ready (its bundle takes about a second to start), both from the moment of navigation.
+first of Plotly's charts is ready (its bundle takes about a second to start), or on a project's page all in sight, both
+from the moment of navigation.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import statistics
 import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,20 +39,40 @@ from tests.browser import ARGUMENTS
 from tests.review import synthetic
 
 T = TypeVar("T")
+FIRST = """[...document.querySelectorAll('[data-figure], .chart')].find(place => place.offsetParent)
+    ?.scrollIntoView({ behavior: 'instant' })"""
 MARKS = "performance.getEntriesByType('mark').map(mark => [mark.name, mark.startTime])"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1000, help="number of synthetic runs")
+    parser.add_argument("--fields", type=int, default=0, help="fields of the configuration, in all")
+    parser.add_argument("--metrics", type=int, default=0, help="metrics that each row has, in all")
     parser.add_argument("--repeat", type=int, default=5, help="repetitions")
     arguments = parser.parse_args()
-    records = synthetic.sweep(arguments.runs)
+    records = wide(synthetic.sweep(arguments.runs), arguments.fields, arguments.metrics)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=ARGUMENTS)
         from_disk(records, browser, Path(folder), arguments.repeat)
         from_server(records, browser, Path(folder) / "data", arguments.repeat)
         browser.close()
+
+
+def wide(records: list[RunRecord], fields: int, metrics: int) -> list[RunRecord]:
+    """The same runs with so many configuration fields and metrics: numbers by chance."""
+    dice = random.Random(0)
+    found = []
+    for record in records:
+        config = {f"more.field{i:02d}": dice.random() for i in range(fields - len(record.config))}
+        names = [
+            f"{('train', 'val', 'time')[i % 3]}/more{i:02d}" for i in range(metrics - 2)
+        ]  # beside val/accuracy, lr
+        history = [dict(row) | {name: dice.random() for name in names} for row in record.history]
+        last = {name: history[-1][name] for name in names} if history else {}
+        summary = dict(record.summary) | last
+        found.append(replace(record, config=dict(record.config) | config, history=history, summary=summary))
+    return found
 
 
 def from_disk(records: list[RunRecord], browser: Browser, folder: Path, repeat: int) -> None:
@@ -64,10 +89,12 @@ def from_server(records: list[RunRecord], browser: Browser, folder: Path, repeat
     facts = process.start()
     url, headers = facts.url, {"Authorization": f"Bearer {facts.key}"}
     try:
-        first, _ = timed(lambda: get(f"{url}/{path}", headers))
-        again = statistics.median(timed(lambda: get(f"{url}/{path}", headers))[0] for _ in range(repeat))
-        print(f"Server page: first answer in {first:.2f} s, later ones in {again:.2f} s")
-        draw("  opened from the server", browser, f"{url}/{path}", repeat, headers)
+        for what, page in (("sweep", path), ("project", path.split("/sweeps/")[0])):
+            answered = [timed(partial(get, f"{url}/{page}", headers)) for _ in range(1 + repeat)]
+            first, again = answered[0][0], statistics.median(seconds for seconds, _ in answered[1:])
+            size = answered[0][1] / 1e6
+            print(f"The {what}'s page: first answer in {first:.2f} s, later ones in {again:.2f} s, {size:.1f} MB")
+            draw("  opened from the server", browser, f"{url}/{page}", repeat, headers)
         asked = f"{url}/api/{path}/review?cursor=999999999&state=RUNNING"
         news = [timed(lambda: get(asked, headers)) for _ in range(repeat)]
         print(f"  asked what is new, nothing is: {1000 * statistics.median(n[0] for n in news):.0f} ms, {news[0][1]} B")
@@ -81,6 +108,7 @@ def draw(what: str, browser: Browser, url: str, repeat: int, headers: dict[str, 
         page = browser.new_page(viewport={"width": 1360, "height": 900}, extra_http_headers=headers)
         page.goto(url, wait_until="commit")
         while "review-drawn" not in (marks := dict(page.evaluate(MARKS))):
+            page.evaluate(FIRST)  # charts are drawn when they come into sight
             time.sleep(0.02)
         shown.append(marks["review-shown"] / 1000)
         drawn.append(marks["review-drawn"] / 1000)

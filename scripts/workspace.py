@@ -1,59 +1,157 @@
-"""The pictures of docs/workspace.md: a sweep that is not this project's, run here, on a local server of its own.
+"""The pictures of docs/workspace.md: three projects that are not this one (scripts/projects), on a local server.
 
-    pip install scikit-learn
     python -m scripts.workspace --out docs/images
+    python -m scripts.workspace --every pages --data kept    every page, whole: light, dark and 420 px wide
 
-Needs Chromium.
+The programs are run once for a data folder. Needs Chromium.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+import wandb
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from mnist_sweep.server.launch import ServerProcess
+from mnist_sweep.training import mnist
 from scripts import chromium
 
-PROGRAM = Path(__file__).parent / "projects/wine.py"
+PROJECTS = Path(__file__).parent / "projects"
+PATIENCE = 90_000
+"""Milliseconds; other work may be running beside."""
+LOOKS = {"light": (1280, "light"), "dark": (1280, "dark"), "phone": (420, "light")}
+"""Width in pixels and colour scheme."""
+PLACES = "document.querySelectorAll('.figure, .chart[data-metric], .plot')"
+MISSING = f"[...{PLACES}].filter(p => p.offsetParent && !p.querySelector('.main-svg')).map(p => p.className)"
+DRAWN = f"!{MISSING}.length"
+SHORT = 1250
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder of the pictures")
-    out = parser.parse_args().out
+    parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder of the pictures for the docs")
+    parser.add_argument("--every", type=Path, help="a folder for every page in every look instead")
+    parser.add_argument("--data", type=Path, help="the server's data folder, kept (default: one for this time)")
+    parser.add_argument("--pages", nargs="*", help="names of pages, instead of all")
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        server = ServerProcess(Path(folder) / "data", env=dict(os.environ))
+        server = ServerProcess(asked.data or Path(folder) / "data", env=dict(os.environ))
         facts = server.start()
         try:
-            client = {"WANDB_BASE_URL": facts.url, "WANDB_API_KEY": facts.key, "WANDB_DIR": folder}
-            subprocess.run([sys.executable, str(PROGRAM)], env=os.environ | client, check=True)
-            pictures(facts.url, facts.key, out)
+            os.environ |= {"WANDB_BASE_URL": facts.url, "WANDB_API_KEY": facts.key, "WANDB_DIR": folder}
+            if not {project.name for project in wandb.Api().projects()} >= {"digits", "diabetes", "wine"}:
+                run_programs()
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
+                addresses = pages(facts.url)
+                if asked.every:
+                    look_at(browser, addresses, asked.pages or list(addresses), asked.every)
+                else:
+                    for_docs(browser, addresses, asked.out)
+                browser.close()
         finally:
             server.stop()
 
 
-def pictures(url: str, key: str, out: Path) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
-        for name, query, theme in (
-            ("workspace", "", "light"),
-            ("workspace-grouped", "?by=config:model.trees&log=y", "dark"),
-        ):
-            dark = theme == "dark"
-            page = browser.new_page(viewport={"width": 1280, "height": 1250}, color_scheme="dark" if dark else "light")
-            page.request.post(f"{url}/login", form={"key": key})
-            page.goto(f"{url}/local/wine{query}")
-            for chart in page.locator(".chart").all():
-                chart.locator(".main-svg").first.wait_for()
-            page.screenshot(path=out / f"{name}.png")
-            page.close()
-        browser.close()
+def run_programs() -> None:
+    """The three programs and the report, one after the other."""
+    start("digits.py", str(mnist.fetch()))
+    start("diabetes.py")
+    start("wine.py")
+    (sweep,) = wandb.Api().project("wine").sweeps()
+    start("report.py", "wine", sweep.id)
+
+
+def start(program: str, *arguments: str) -> None:
+    subprocess.run([sys.executable, str(PROJECTS / program), *arguments], check=True)
+
+
+def pages(url: str) -> dict[str, str]:
+    """Name to address of every kind of page that the projects have."""
+    api = wandb.Api()
+    (sweep,) = api.project("wine").sweeps()
+    (report,) = api.reports("local/wine")
+    best, *others = sorted(sweep.runs, key=lambda run: run.summary["loss"])[:3]
+    fits = api.runs("local/diabetes")[:3]
+    return {
+        "projects": f"{url}/",
+        "wine-project": f"{url}/local/wine",
+        "wine-grouped": f"{url}/local/wine?by=config:model.trees&log=y",
+        "wine-sweep": sweep.url,
+        "wine-run": best.url,
+        "wine-compare": f"{url}/local/wine/compare?runs={','.join(run.id for run in (best, *others))}",
+        "wine-report": report.url,
+        "diabetes-project": f"{url}/local/diabetes",
+        "diabetes-grouped": f"{url}/local/diabetes?by=group",
+        "diabetes-run": fits[0].url,
+        "diabetes-compare": f"{url}/local/diabetes/compare?runs={','.join(run.id for run in fits)}",
+        "digits-project": f"{url}/local/digits",
+        "digits-run": f"{url}/local/digits/runs/linear",
+        "artifact": api.run("local/digits/linear").logged_artifacts()[0].url,
+    }
+
+
+def for_docs(browser: Browser, addresses: dict[str, str], out: Path) -> None:
+    """The pictures of the docs: what a window shows of a page, or one part of it."""
+    for picture, name, look, part in (
+        ("workspace", "wine-project", "light", ""),
+        ("workspace-grouped", "diabetes-grouped", "dark", ""),
+        ("media", "digits-run", "light", "#media"),
+        ("report", "wine-report", "light", ""),
+        ("phone", "wine-run", "phone", ""),
+    ):
+        with opened(browser, addresses[name], look) as page:
+            (page.locator(part) if part else page).screenshot(path=out / f"{picture}.png")
+
+
+def look_at(browser: Browser, addresses: dict[str, str], names: list[str], folder: Path) -> None:
+    """Every page, from its top to its bottom; says of each whether something is wider than the window."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        for look in LOOKS:
+            with opened(browser, addresses[name], look) as page:
+                wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+                page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
+            print(json.dumps({"page": name, "look": look, "wider by": max(wide, 0)}), flush=True)
+
+
+@contextmanager
+def opened(browser: Browser, url: str, look: str) -> Iterator[Page]:
+    """The page with every chart drawn, scrolled back to its top; an error in its console is one here."""
+    width, scheme = LOOKS[look]
+    page = browser.new_page(
+        viewport={"width": width, "height": SHORT}, color_scheme="dark" if scheme == "dark" else "light"
+    )
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.set_default_timeout(PATIENCE)
+    page.request.post("/".join(url.split("/", 3)[:3]) + "/login", form={"key": os.environ["WANDB_API_KEY"]})
+    page.goto(url)
+    page.wait_for_timeout(500)
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not page.evaluate(DRAWN):
+        if time.monotonic() > deadline:
+            sys.exit(f"{url}: not drawn: {page.evaluate(MISSING)}")
+        for place in page.locator(".figure:visible, .chart:visible, .medium:visible").all():
+            place.scroll_into_view_if_needed()
+        page.wait_for_timeout(100)
+    page.evaluate("window.scrollTo({top: 0, behavior: 'instant'})")
+    page.wait_for_timeout(500)
+    yield page
+    page.close()
+    if errors:
+        sys.exit(f"{url}: {errors}")
 
 
 if __name__ == "__main__":

@@ -82,11 +82,11 @@ def _contents(kind: str, value: Mapping[str, Any]) -> Payload:
         return {}
     if kind == "histogram":
         return {"bins": _edges(value), "values": value.get("values") or []}
-    return {"items": [{"path": path, "caption": caption} for path, caption in _files(value)]}
+    return {"items": list(_files(value))}
 
 
-def _files(value: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    """The files of a value and what stands below each."""
+def _files(value: Mapping[str, Any]) -> Iterable[Payload]:
+    """The files of a value, what stands below each, and the files of what is laid over it: `boxes` and `masks`."""
     many = next((value[name] for name in ("filenames", "audio", "videos", "html") if name in value), None)
     captions = value.get("captions")
     for i, item in enumerate(many if isinstance(many, list) else [value]):
@@ -94,7 +94,16 @@ def _files(value: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         own = item.get("caption") if isinstance(item, Mapping) else None
         caption = captions[i] if isinstance(captions, list) and i < len(captions) else own
         if isinstance(path, str):
-            yield path, str(caption or "")
+            over = {name: found for name in ("boxes", "masks") if (found := _laid_over(value, name, i))}
+            yield {"path": path, "caption": str(caption or "")} | over
+
+
+def _laid_over(value: Mapping[str, Any], name: str, place: int) -> list[str]:
+    """The files of an image's boxes or masks: its own, or those of the one at this place of several."""
+    several = value.get(f"all_{name}")
+    found = value.get(name) if not isinstance(several, list) else several[place] if place < len(several) else None
+    entries = found.values() if isinstance(found, Mapping) else ()
+    return [entry["path"] for entry in entries if isinstance(entry, Mapping) and isinstance(entry.get("path"), str)]
 
 
 def _edges(value: Mapping[str, Any]) -> list[float]:

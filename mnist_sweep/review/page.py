@@ -21,10 +21,19 @@ from mnist_sweep.review.review import Review
 
 STATIC = Path(__file__).parent / "static"
 TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = ("base.js", "chain.js", "parallel.js", "table.js", "review.js")
-REPORT_SCRIPTS = ("base.js", "parallel.js", "table.js", "media.js", "review.js")
-RUN_SCRIPTS = ("base.js", "table.js", "media.js", "review.js")
-WORKSPACE_SCRIPTS = ("base.js", "table.js", "workspace.js", "review.js")
+SCRIPTS = ("base.js", "figures.js", "chain.js", "parallel.js", "table.js", "review.js")
+REPORT_SCRIPTS = (
+    "base.js",
+    "figures.js",
+    "figures.js",
+    "parallel.js",
+    "table.js",
+    "overlay.js",
+    "media.js",
+    "review.js",
+)
+RUN_SCRIPTS = ("base.js", "figures.js", "figures.js", "table.js", "overlay.js", "media.js", "review.js")
+WORKSPACE_SCRIPTS = ("base.js", "figures.js", "figures.js", "table.js", "workspace.js", "review.js")
 SECTIONS = (
     ("result", "Result"),
     ("findings", "Findings"),
@@ -80,10 +89,17 @@ def html_page(review: Review, gallery: Gallery | None = None) -> str:
 
 def script_json(data: Mapping[str, Any]) -> Markup:
     """JSON that may stand inside a `<script>` element: no character in it can end the element or start a comment."""
-    text = json.dumps(finite(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        text = _json(data)
+    except ValueError:  # seldom: looking at every number takes as long as all else
+        text = _json(finite(data))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def finite(value: Any) -> Any:

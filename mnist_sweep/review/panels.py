@@ -22,6 +22,8 @@ from mnist_sweep.review.workspace import curves
 Settings = Mapping[str, Any]
 Drawn = dict[str, Any]
 """A `figure`, or the `columns` and `rows` of a table, or a `text`; with a `title`."""
+LINE_PLOT = "Run History Line Plot"
+"""The one kind that needs histories."""
 LINES = 10
 """Runs in a line plot that does not say how many, as in W&B's own."""
 COMPARED = 12
@@ -169,7 +171,7 @@ def _smoothed(values: Sequence[float | None], weight: float) -> list[float | Non
 
 
 _DRAWERS: dict[str, Callable[[Settings, Sequence[RunRecord], Goal], Drawn | None]] = {
-    "Run History Line Plot": _lines,
+    LINE_PLOT: _lines,
     "Scatter Plot": _scatter,
     "Bar Chart": _bars,
     "Parallel Coordinates Plot": _parallel,

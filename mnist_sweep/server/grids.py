@@ -4,25 +4,25 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from mnist_sweep.review.panels import draw, value
+from mnist_sweep.review.panels import LINE_PLOT, draw, value
 from mnist_sweep.review.records import Goal, RunRecord, number
 from mnist_sweep.server import logged, reviewing
 from mnist_sweep.server.store import projects, runs
 
 MEDIA_RUNS = 8
+LINE_RUNS = 100
+"""Of so many runs the histories are read for a line plot; it draws ten unless it says more."""
 Shown = dict[str, Any]
 Held = tuple[sqlite3.Row, RunRecord]
 
 
-def panels(
-    reviews: reviewing.Reviews, db: sqlite3.Connection, project: sqlite3.Row, metadata: Mapping[str, Any]
-) -> list[Shown]:
+def panels(db: sqlite3.Connection, project: sqlite3.Row, metadata: Mapping[str, Any]) -> list[Shown]:
     """What the panels of a grid show, in their order on the page, each with the `width` it asks for (of 24)."""
     sets = [one for one in metadata.get("runSets") or () if isinstance(one, dict) and one.get("enabled", True)]
     found: list[Held] = []
     goal: Goal = "minimize"
     for one in sets:
-        found += _runs(reviews, db, project, one)
+        found += _runs(db, project, one)
         goal = "minimize" if all(ascending for _, ascending in _order(one)) else "maximize"
     asked = (metadata.get("panelBankSectionConfig") or {}).get("panels") or ()
     places = [(panel, panel.get("layout") or {}) for panel in asked if isinstance(panel, dict)]
@@ -42,21 +42,19 @@ def _panel(db: sqlite3.Connection, panel: Shown, found: list[Held], goal: Goal) 
             if held:
                 media.append({"label": record.label, "url": f"/api{record.url}", "keys": held})
         return {"title": "Media"} | ({"media": media} if media else {"text": "These runs have logged no such media."})
+    if kind == LINE_PLOT:
+        return draw(kind, settings, [reviewing.record(db, row) for row, _ in found[:LINE_RUNS]], goal)
     return draw(kind, settings, [record for _, record in found], goal)
 
 
-def _runs(
-    reviews: reviewing.Reviews, db: sqlite3.Connection, project: sqlite3.Row, one: Mapping[str, Any]
-) -> list[Held]:
-    """The runs of a set, filtered and sorted as it says."""
+def _runs(db: sqlite3.Connection, project: sqlite3.Row, one: Mapping[str, Any]) -> list[Held]:
+    """The runs of a set without their histories, filtered and sorted as it says."""
     named = one.get("project") or {}
     meant = projects.find(db, named.get("entityName") or project["entity"], named.get("name") or project["name"])
     if meant is None:
         return []
-    records = {record.id: record for record in reviews.project(db, meant["id"])}
-    rows = [row for row in runs.of_project(db, meant["id"]) if row["name"] in records]
     conditions = _conditions(one.get("filters"))
-    kept = [(row, records[row["name"]]) for row in rows]
+    kept = [(row, reviewing.record(db, row, history=False)) for row in runs.of_project(db, meant["id"])]
     kept = [held for held in kept if all(_admits(held, condition) for condition in conditions)]
     for name, ascending in reversed(_order(one)):
         known = [(number(value(record, name)), (row, record)) for row, record in kept]

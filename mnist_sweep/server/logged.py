@@ -31,7 +31,9 @@ def of_run(db: sqlite3.Connection, row: sqlite3.Row, record: RunRecord, since: i
 
 
 def media_type(name: str) -> str | None:
-    """The type under which a browser may show a file of a run in a page; None for what it shall not."""
+    """The type under which a page may have a file of a run; None for what it shall not."""
+    if name.endswith(".boxes2D.json"):  # what is drawn over an image
+        return "application/json"
     guess, _ = mimetypes.guess_type(name)
     return guess if guess and guess.startswith(_SHOWN_TYPES) else None
 

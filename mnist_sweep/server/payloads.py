@@ -13,6 +13,7 @@ from urllib.parse import quote
 from mnist_sweep.review import figures
 from mnist_sweep.review.captions import tiles
 from mnist_sweep.review.chain import JOB_TYPES
+from mnist_sweep.review.palette import SERIES
 from mnist_sweep.review.payload import chain_payload, run_payload, sweep_payload
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import SweepInfo
@@ -48,22 +49,21 @@ class Payloads:
         return data
 
     def sweep_news(self, db: sqlite3.Connection, sweep: sqlite3.Row, since: int, state: str) -> Shown:
-        """What changed in the sweep after the cursor `since`, when the page showed it in this state."""
+        """What changed in the sweep after the cursor `since`, when the page showed it in this state.
+
+        An ended sweep's page goes on asking: finals and confirmations are still to come, and it may be resumed.
+        """
         started = time.perf_counter()
         cursor = runs.version(db)
         changed = runs.of_sweep(db, sweep["id"], since=since)
-        ranking = self._reviews.ranking(db, sweep)
-        alive = any(trial.record.state in runs.ALIVE for trial in ranking.trials)
-        news: Shown = {"cursor": str(cursor), "state": sweep["state"]}
-        news["done"] = sweep["state"] in ("FINISHED", "CANCELED") and not alive
-        if state != sweep["state"]:
-            news |= {"offered": actions.offered(sweep), "stats": tiles(ranking)}
         followed = runs.of_job_types(db, sweep["project_id"], JOB_TYPES, since)
+        news: Shown = {"cursor": str(cursor), "state": sweep["state"]}
+        if state != sweep["state"]:
+            news |= {"offered": actions.offered(sweep), "stats": tiles(self._reviews.ranking(db, sweep))}
         if changed or followed:
             found = self._reviews.of(db, sweep)
             news |= _changes(db, found, changed, since) if changed else {"chain": chain_payload(found)}
-        news["every"] = max(PAUSE, (time.perf_counter() - started) / SHARE)
-        return news
+        return news | {"every": _pause(started)}
 
     def project(self, db: sqlite3.Connection, project: sqlite3.Row, group: str | None) -> Shown:
         """The data of a project's page: its runs, or those of a group."""
@@ -78,7 +78,7 @@ class Payloads:
     def project_news(self, db: sqlite3.Connection, project: sqlite3.Row, group: str | None, since: int) -> Shown:
         """What changed in the project after the cursor `since`: the rows of those runs, and what may be charted."""
         started = time.perf_counter()
-        news: Shown = {"cursor": str(runs.version(db)), "done": False}
+        news: Shown = {"cursor": str(runs.version(db))}
         if changed := {row["name"] for row in runs.of_project(db, project["id"], group=group, since=since)}:
             data = self.project(db, project, group)
             rows = data["table"]["rows"]
@@ -87,14 +87,24 @@ class Payloads:
                 "columns": data["table"]["columns"],
                 "rows": [row for row in rows if row["id"] in changed],
             }
-        news["every"] = max(PAUSE, (time.perf_counter() - started) / SHARE)
-        return news
+        return news | {"every": _pause(started)}
 
-    def project_curves(self, db: sqlite3.Connection, project: sqlite3.Row, metric: str, over: str, since: int) -> Shown:
-        """One metric of the project's runs, by run: of those that changed after the cursor `since`."""
-        changed = {row["name"] for row in runs.of_project(db, project["id"], since=since)}
-        records = self._reviews.project(db, project["id"])
-        return curves([record for record in records if record.id in changed], metric, over)
+    def project_curves(
+        self,
+        db: sqlite3.Connection,
+        project: sqlite3.Row,
+        metrics: Sequence[str],
+        over: str,
+        names: Sequence[str],
+        since: int,
+    ) -> Shown:
+        """By metric and run the curves of these runs that changed after the cursor `since`.
+
+        A page asks for what it draws alone; the histories are read for that and not kept.
+        """
+        rows = [row for name in names if (row := runs.find(db, project["id"], name)) is not None]
+        records = [reviewing.record(db, row) for row in rows if row["version"] > since]
+        return {metric: curves(records, metric, over) for metric in metrics}
 
     def run(self, db: sqlite3.Connection, row: sqlite3.Row, sweep: sqlite3.Row | None) -> Shown:
         """The data of a run's page."""
@@ -107,18 +117,18 @@ class Payloads:
         data = run_payload(trial, ranking, reviewing.media_of(self._store, db, row["id"]))
         if system := figures.system_curves(reviewing.events(db, row)):
             data["figures"]["system"] = system
-        media = {"url": f"/api{trial.record.url}", "keys": logged.of_run(db, row, record)}
+        media = {"url": f"/api{trial.record.url}", "keys": logged.of_run(db, row, record), "series": SERIES}
         return data | {"log": dict(map(tuple, console)), "live": live, "media": media if media["keys"] else {}}
 
     def run_news(self, db: sqlite3.Connection, row: sqlite3.Row, sweep: sqlite3.Row | None, since: int) -> Shown:
         """What the run has logged after the cursor `since`."""
-        news: Shown = {"cursor": str(runs.version(db)), "done": row["state"] not in runs.ALIVE}
+        news: Shown = {"cursor": str(runs.version(db))}
         if row["version"] <= since:
             return news
         record = reviewing.record(db, row)
         ranking = rank(_after(sweep), [record])
         data = run_payload(ranking.trials[0], ranking)
-        media = {"url": f"/api{record.url}", "keys": logged.of_run(db, row, record, since)}
+        media = {"url": f"/api{record.url}", "keys": logged.of_run(db, row, record, since), "series": SERIES}
         points = figures.logged_points(reviewing.record(db, row, since=since))
         console = lines.tail(db, row["id"], lines.CONSOLE, LOG_LINES, since=since)
         news |= {key: data[key] for key in ("stats", "figures", "axes")} | {"log": [tuple(line) for line in console]}
@@ -136,6 +146,10 @@ class Payloads:
         ranking = rank(_after(sweep), [reviewing.record(db, row) for row in rows])
         data = sweep_payload(review(ranking))
         kept = {name: data["figures"][name] for name in ("curves",) if name in data["figures"]}
+        for figure in kept.values():
+            figure["layout"]["yaxis"].pop(
+                "range", None
+            )  # a sweep's leaves out where curves begin; a few are shown whole
         return {"table": data["table"], "figures": kept, "curves": data["curves"]} | {
             "selected": [trial.id for trial in ranking.trials]
         }
@@ -147,14 +161,19 @@ class Payloads:
         for block in blocks:
             if block["kind"] != "panels":
                 continue
-            block["panels"] = grids.panels(self._reviews, db, project, block["metadata"])
+            block["panels"] = grids.panels(db, project, block["metadata"])
             for panel in block["panels"]:
                 panel["name"] = f"panel-{len(drawn)}"
                 drawn[panel["name"]] = panel.get("figure") or panel.get("parallel") or {}
                 for one in panel.get("media", ()):
                     one["name"] = f"media-{len(media)}"
-                    media[one["name"]] = {"url": one["url"], "keys": one["keys"]}
+                    media[one["name"]] = {"url": one["url"], "keys": one["keys"], "series": SERIES}
         return {"figures": drawn, "shelves": media}
+
+
+def _pause(started: float) -> float:
+    """Seconds until an open page asks again, after an answer begun at that time of the process's clock."""
+    return max(PAUSE, (time.perf_counter() - started) / SHARE)
 
 
 def _after(sweep: sqlite3.Row | None) -> SweepInfo:

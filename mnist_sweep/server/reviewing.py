@@ -22,7 +22,6 @@ from mnist_sweep.server.store import Store, artifacts, lines, runs, sweeps
 from mnist_sweep.server.store.kept import Kept
 
 _SWEEPS_KEPT = 16
-_PROJECTS_KEPT = 2
 _MEASURES_KEPT = 32
 _TABLE_LIMIT = 20_000_000
 _ROWS = 1000
@@ -35,7 +34,6 @@ class Reviews:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._kept: Kept[RunRecord] = Kept(_SWEEPS_KEPT)
-        self._projects: Kept[RunRecord] = Kept(_PROJECTS_KEPT)
         # a page that is open asks again and again while no trial has ended: the sample is then the same
         self._measured = lru_cache(_MEASURES_KEPT)(measure)
 
@@ -54,12 +52,6 @@ class Reviews:
         records = self._kept.of(sweep["id"], versions, lambda key: record(db, runs.by_id(db, key), named))
         about = info(sweep)
         return rank(about if about.fields else replace(about, fields=observed_fields(records)), records)
-
-    def project(self, db: sqlite3.Connection, project_id: int) -> list[RunRecord]:
-        """The project's runs with their histories, the newest first."""
-        rows = {row["id"]: row for row in runs.of_project(db, project_id)}
-        versions = [(key, row["version"]) for key, row in rows.items()]
-        return self._projects.of(project_id, versions, lambda key: record(db, rows[key]))
 
 
 def chain(db: sqlite3.Connection, sweep: sqlite3.Row) -> Chain:

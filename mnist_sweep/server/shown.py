@@ -44,9 +44,12 @@ class Pages:
         }
 
     def curves(self, db: sqlite3.Connection, request: Request) -> Shown:
-        metric, over = (request.query_params.get(name, "") for name in ("metric", "over"))
-        since = _since(request)
-        return _finite(self._payloads.project_curves(db, addressed.project(db, request), metric, over, since))
+        asked = request.query_params
+        names = [name for name in asked.get("runs", "").split(",") if name]
+        project, metrics = addressed.project(db, request), asked.getlist("metric")
+        return _finite(
+            self._payloads.project_curves(db, project, metrics, asked.get("over", ""), names, _since(request))
+        )
 
     def project_news(self, db: sqlite3.Connection, request: Request) -> Shown:
         group, since = request.query_params.get("group"), _since(request, "cursor")

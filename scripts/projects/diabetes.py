@@ -10,9 +10,9 @@ from sklearn.model_selection import train_test_split
 train_x, test_x, train_y, test_y = train_test_split(*load_diabetes(return_X_y=True), test_size=0.3, random_state=0)
 
 
-def main() -> None:
+def main(seeds: int = 3) -> None:
     for leaves in (4, 8, 31):
-        for seed in range(3):
+        for seed in range(seeds):
             settings = {
                 "num_leaves": leaves,
                 "learning_rate": 0.1,

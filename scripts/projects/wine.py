@@ -16,7 +16,8 @@ SWEEP = {
         "optimizer": {"parameters": {"rate": {"distribution": "log_uniform_values", "min": 0.01, "max": 0.5}}},
     },
 }
-train_x, test_x, train_y, test_y = train_test_split(*load_wine(return_X_y=True), test_size=0.4, random_state=0)
+wine = load_wine()
+train_x, test_x, train_y, test_y = train_test_split(wine.data, wine.target, test_size=0.4, random_state=0)
 
 
 def train() -> None:
@@ -27,6 +28,10 @@ def train() -> None:
         ).fit(train_x, train_y)
         for i, chances in enumerate(boosting.staged_predict_proba(test_x)):
             run.log({"loss": log_loss(test_y, chances), "train/deviance": boosting.train_score_[i]})
+        names = wine.target_names.tolist()
+        run.log(
+            {"roc": wandb.plot.roc_curve(test_y, chances, names), "pr": wandb.plot.pr_curve(test_y, chances, names)}
+        )
 
 
 if __name__ == "__main__":

@@ -44,6 +44,23 @@ def test_long_runs_are_thinned_out_evenly() -> None:
     assert (len(lines), lines[0], lines[-1]) == (ENTRIES, 0, 5 * ENTRIES - 1)
 
 
+def test_boxes_and_masks_go_with_their_image() -> None:
+    one = {
+        "_type": "image-file",
+        "path": "a.png",
+        "boxes": {"k": {"path": "a.json"}},
+        "masks": {"m": {"path": "m.png"}},
+    }
+    files = ["a.png", "b.png"]
+    several = {"_type": "images/separated", "filenames": files, "all_boxes": [None, {"k": {"path": "b.json"}}, 7]}
+    found = logged(RunRecord("r"), [(0, {"one": one, "several": several | {"all_masks": False}})], {})
+    items = {key: shown["entries"][0]["items"] for key, shown in found.items()}
+    assert items == {
+        "one": [{"path": "a.png", "caption": "", "boxes": ["a.json"], "masks": ["m.png"]}],
+        "several": [{"path": "a.png", "caption": ""}, {"path": "b.png", "caption": "", "boxes": ["b.json"]}],
+    }
+
+
 TABLE = wandb.Table(["x", "y", "k"], [[1, 2.0, "a"], [2, 3.0, "b"], [3, 5.0, "a"]])
 CHARTS: dict[str, Any] = {
     "line": wandb.plot.line(TABLE, "x", "y", stroke="k", title="<b>"),

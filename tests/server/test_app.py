@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mnist_sweep.server.gql.execute import schema
 from mnist_sweep.server.store import Store
-from tests.server.conftest import Ask
+from tests.server.conftest import Ask, served
 
 EXAMPLES = int(os.environ.get("FUZZ", "60"))
 FUZZ = settings(
@@ -219,3 +219,16 @@ def test_nothing_a_run_logs_can_run_as_script(client: httpx.Client, ask: Ask) ->
         assert all("'unsafe-inline'" not in part for part in policy.split(";") if "script-src" in part)
         assert "<script>alert" not in page.text
         assert "<img src=x" not in page.text
+
+
+def test_what_names_nobody_is_the_servers_own_entitys(store: Store) -> None:
+    with served(store, entity="team") as client:
+        query = (
+            'mutation { upsertBucket(input: {modelName: "p", name: "r"}) { bucket { project { entity { name } } } } }'
+        )
+        made = client.post("/graphql", json={"query": query}).json()["data"]["upsertBucket"]["bucket"]
+        assert made["project"]["entity"]["name"] == "team"
+        assert (
+            client.post("/graphql", json={"query": "{ viewer { entity } }"}).json()["data"]["viewer"]["entity"]
+            == "team"
+        )

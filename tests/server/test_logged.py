@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -43,6 +44,12 @@ def test_media_by_step_tables_and_charts(run_url: str, open_page: Opener) -> Non
     images = card.locator("img")
     expect(images).to_have_count(8)
     expect(card.locator("figcaption").nth(1)).to_contain_text(" as ")
+    expect(card.locator(".box")).to_have_count(8)
+    expect(card.locator("canvas")).to_have_count(8)
+    assert re.fullmatch(r"a \d", card.locator(".box").first.get_attribute("title") or "")
+    inked = """canvas => canvas.getContext("2d").getImageData(0, 0, 28, 28).data
+        .filter((value, i) => i % 4 === 3 && value).length"""
+    assert 20 < card.locator("canvas").first.evaluate(inked) < 400  # the digit's own pixels, and no others
     last = images.first.get_attribute("src")
     card.get_by_label("Step of worst").fill("0")
     expect(card).to_contain_text("epoch 0")
@@ -81,6 +88,7 @@ def test_what_strangers_log_stays_text_and_runs_no_script(run_url: str, served: 
         assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
     for path, code in (
         ("media/config.yaml", 404),
+        ("media/wandb-summary.json", 404),
         ("media/../../secret", 400),
         ("logged?line=0&key=nope", 404),
         ("logged?line=x", 400),

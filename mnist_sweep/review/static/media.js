@@ -6,6 +6,7 @@ Review.Media = class {
   constructor(root, data) {
     this.root = root;
     this.url = data.url;
+    this.series = data.series;
     this.cards = new Map();
     this.add(data.keys);
   }
@@ -61,11 +62,17 @@ Review.Media = class {
     return `${this.url}/media/${path.split("/").map(encodeURIComponent).join("/")}`;
   }
 
+  colour(id) {
+    return this.series[Math.abs(Number(id) || 0) % this.series.length];
+  }
+
   image(card, entry) {
     card.body.replaceChildren(
-      ...entry.items.map(({ path, caption }) => {
+      ...entry.items.map(({ path, caption, boxes = [], masks = [] }) => {
         const figure = Review.element("figure");
-        figure.appendChild(Object.assign(document.createElement("img"), { src: this.address(path), alt: caption || card.key, loading: "lazy" }));
+        const image = Object.assign(document.createElement("img"), { src: this.address(path), alt: caption || card.key, loading: "lazy" });
+        const over = [boxes, masks].map((paths) => paths.map((one) => this.address(one)));
+        figure.appendChild(boxes.length + masks.length ? Review.overlaid(image, ...over, (id) => this.colour(id)) : image);
         figure.appendChild(Review.element("figcaption", "", caption));
         return figure;
       }),
@@ -158,7 +165,7 @@ Review.Media = class {
     const place = card.body.firstElementChild?.classList.contains("plot") ? card.body.firstElementChild : Review.element("div", "plot");
     if (!place.parentNode) card.body.replaceChildren(place);
     const layout = Review.themed({ layout: { margin: { l: 48, r: 12, t: 28, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", xaxis: {}, yaxis: {}, ...figure.layout, template: undefined } });
-    await window.Plotly.react(place, figure.data || [], layout, { responsive: true, displaylogo: false, displayModeBar: false });
+    await Review.plot(place, figure.data || [], Review.narrowed(layout, place.clientWidth), { displayModeBar: false });
   }
 
   drawAll() {

@@ -6,7 +6,6 @@
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
   const data = JSON.parse($("#review-data")?.textContent || "{}");
-  let plotly = null;
   let parallel = null;
   let table = null;
   let workspace = null;
@@ -23,102 +22,21 @@
     }
   };
 
-  function themed(figure) {
-    const [ink, grid, card] = [R.css("--ink-soft"), R.css("--grid"), R.css("--card")];
-    const layout = structuredClone(figure.layout);
-    layout.font = { ...layout.font, color: ink, family: R.css("--sans") };
-    layout.hoverlabel = { ...layout.hoverlabel, bgcolor: card, bordercolor: grid, font: { color: R.css("--ink") } };
-    layout.autosize = true;
-    if (layout.coloraxis) layout.coloraxis.colorscale = R.scale();
-    for (const shape of layout.shapes || []) if (shape.label) shape.label.font = { color: ink, size: 11 };
-    for (const key of Object.keys(layout).filter((k) => /^[xy]axis/.test(k))) {
-      layout[key] = { gridcolor: grid, linecolor: grid, tickcolor: grid, ...layout[key] };
-    }
-    return layout;
-  }
-
-  // The axis that a reader chose for a run's curves, in place of the run's own.
-  function over(layout) {
-    for (const key of Object.keys(layout).filter((k) => /^xaxis/.test(k))) {
-      const { title, zeroline } = layout[key];
-      layout[key] = { zeroline, title: { text: title?.text && data.axes[data.over] } };
-    }
-  }
-
-  function axisChoice() {
-    const choice = $("[data-over]");
-    if (!choice || choice.options.length === Object.keys(data.axes || {}).length + 1) return;
-    const option = ([value, textContent]) => Object.assign(document.createElement("option"), { value, textContent });
-    choice.replaceChildren(...[["", "its own axis"], ...Object.entries(data.axes || {})].map(option));
-    choice.value = data.over || "";
-    choice.onchange = () => {
-      data.over = choice.value;
-      draw($("[data-figure=run]"));
-    };
-  }
-
-  R.themed = themed;
-
   function setTheme(theme) {
     document.documentElement.dataset.theme = theme;
     remember("review-theme", theme);
     repaint();
   }
 
+  // What draws with Plotly beside the figures.
+  function others() {
+    [workspace, media, ...shelves].forEach((shown) => shown && shown.drawAll());
+  }
+
   function repaint() {
-    $$("[data-figure]").forEach((place) => place.dataset.drawn && draw(place));
+    figures.renew();
     if (parallel) parallel.draw();
-    if (workspace) workspace.drawAll();
-    [media, ...shelves].forEach((shown) => shown && shown.drawAll());
-  }
-
-  // --- figures -------------------------------------------------------------------------------------------------
-  function filled(figure) {
-    const traces = figure.data.map((trace) => {
-      const { runs, column, x = "x" } = trace.meta || {};
-      if (!runs || trace.x) return trace;
-      const join = (name) => runs.flatMap((id) => [...((data.curves[id] || {})[name] || []), null]);
-      return { ...trace, x: join((x !== "x" && data.over) || x), y: join(column) };
-    });
-    return traces;
-  }
-
-  function draw(place) {
-    const figure = data.figures[place.dataset.figure];
-    if (!figure || !plotly) return;
-    place.dataset.drawn = "yes";
-    if (figure.layout.height) place.style.height = place.style.minHeight = `${figure.layout.height}px`;
-    const layout = themed(figure);
-    if (data.over && place.dataset.figure === "run") over(layout);
-    return plotly.react(place, filled(figure), layout, {
-      responsive: true,
-      displaylogo: false,
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-    });
-  }
-
-  const near = new IntersectionObserver(
-    (entries) => entries.filter((e) => e.isIntersecting).forEach((e) => e.target.dataset.drawn || draw(e.target)),
-    { rootMargin: "300px" },
-  );
-
-  // Plotly's bundle is large: it is read after the first paint, from the page itself or from the server.
-  function loadPlotly() {
-    const script = document.createElement("script");
-    const inline = $("#plotly-source");
-    const ready = () => {
-      plotly = window.Plotly;
-      if (workspace) workspace.drawAll();
-      [media, ...shelves].forEach((shown) => shown && shown.drawAll());
-      $$("[data-figure]").forEach((place) => near.observe(place));
-    };
-    if (inline) script.textContent = inline.textContent;
-    else {
-      script.src = document.body.dataset.plotly;
-      script.onload = ready;
-    }
-    document.head.appendChild(script);
-    if (inline) ready();
+    others();
   }
 
   // --- the parts -----------------------------------------------------------------------------------------------
@@ -197,7 +115,7 @@
     const place = $("[data-figure=confusion]");
     if (place) {
       place.hidden = !found.confusion;
-      if (found.confusion && plotly) draw(place);
+      if (found.confusion) figures.draw(place);
     }
     const grid = $("[data-images]");
     grid.replaceChildren(
@@ -311,7 +229,7 @@
     coordinates();
     mistakeChoice();
     gallery();
-    axisChoice();
+    figures.axisChoice();
     buttons();
     log();
   }
@@ -370,12 +288,11 @@
           sections();
           runs();
           coordinates();
-          axisChoice();
+          figures.axisChoice();
           log();
-          $$("[data-figure]").forEach((place) => place.dataset.drawn && place.dataset.figure !== "confusion" && draw(place));
+          figures.renew();
         }
         document.body.classList.remove("offline");
-        if (news.done) return;
         wait = data.live.every = news.every || every;
       }
     } catch {
@@ -400,8 +317,9 @@
   data.notes ||= {};
   data.stats ||= [];
   data.log ||= {};
+  const figures = new R.Figures(data);
   showAll();
   performance.mark("review-shown");
-  if ($("[data-figure], [data-workspace], [data-media]")) requestAnimationFrame(() => setTimeout(() => (loadPlotly(), performance.mark("review-drawn")), 0));
+  if ($("[data-figure], [data-workspace], [data-media]")) requestAnimationFrame(() => setTimeout(() => figures.load(others), 0));
   if (data.live) setTimeout(poll, data.live.every * 1000);
 })();

@@ -7,14 +7,15 @@ Review.Workspace = class {
   constructor(root, data) {
     this.root = root;
     this.data = data;
-    this.known = new Map(); // metric and x axis -> points by run, and the cursor of the last of them
+    this.known = new Map(); // metric and x axis -> by run its points, and the cursor up to which they are known
+    this.waiting = new Set(); // places to be drawn once their points are there
     this.selects = {};
     this.grids = {};
     this.rows = [];
     const asked = new URLSearchParams(location.search);
     this.chosen = { x: "", smooth: "0", log: "", by: "", ...Object.fromEntries(asked) };
     this.near = new IntersectionObserver(
-      (entries) => entries.forEach((e) => ((e.target.near = e.isIntersecting), e.isIntersecting && this.draw(e.target))),
+      (entries) => entries.forEach((e) => ((e.target.near = e.isIntersecting), e.isIntersecting && this.draw([e.target]))),
       { rootMargin: "200px" },
     );
     this.build();
@@ -98,31 +99,63 @@ Review.Workspace = class {
   }
 
   drawAll() {
-    this.root.querySelectorAll(".chart").forEach((place) => (place.near || place.hidden) && this.draw(place));
+    this.draw([...this.root.querySelectorAll(".chart")].filter((place) => place.near || place.hidden));
+  }
+
+  // What comes into sight together is asked for together.
+  draw(places) {
+    places.forEach((place) => this.waiting.add(place));
+    this.turn ||= setTimeout(async () => {
+      const now = [...this.waiting];
+      this.waiting.clear();
+      this.turn = null;
+      await this.fetch(now.map((place) => place.dataset.metric));
+      await Promise.all(now.map((place) => this.paint(place)));
+      if (window.Plotly) Review.drawn();
+    });
   }
 
   points(metric) {
     const key = JSON.stringify([metric, this.chosen.x]);
-    const known = this.known.get(key) || { since: "0", points: {} };
-    this.known.set(key, known);
-    if (known.since !== this.data.cursor) {
-      const { since, points } = known;
-      const fresh = fetch(`${this.data.url}?${new URLSearchParams({ metric, over: this.chosen.x, since })}`);
-      known.since = this.data.cursor;
-      known.points = Promise.all([points, fresh.then((answer) => (answer.ok ? answer.json() : Promise.reject(answer)))])
-        .then(([old, changed]) => ({ ...old, ...changed }))
-        .catch(() => ((known.since = since), points)); // the server is away: asked again with the next news
-    }
-    return known.points;
+    if (!this.known.has(key)) this.known.set(key, { points: {}, cursors: {} });
+    return this.known.get(key);
   }
 
-  async draw(place) {
+  // Of the runs that are shown: all points of those that are new here, and of the others what changed since.
+  async fetch(metrics) {
+    const [cursor, over, ids] = [this.data.cursor, this.chosen.x, this.rows.map((row) => row.id)];
+    const asks = {};
+    for (const metric of metrics) {
+      for (const id of ids) {
+        const since = this.points(metric).cursors[id] ?? "0";
+        if (since === cursor) continue;
+        const ask = (asks[since] ||= { metrics: new Set(), runs: new Set() });
+        ask.metrics.add(metric);
+        ask.runs.add(id);
+      }
+    }
+    const known = Object.fromEntries(metrics.map((metric) => [metric, this.points(metric)]));
+    const all = Object.entries(asks).map(async ([since, { metrics, runs }]) => {
+      const query = new URLSearchParams([...[...metrics].map((m) => ["metric", m]), ["over", over], ["since", since], ["runs", [...runs].join()]]);
+      const answer = await fetch(`${this.data.url}?${query}`);
+      if (!answer.ok) return;
+      for (const [metric, points] of Object.entries(await answer.json())) {
+        Object.assign(known[metric].points, points);
+        for (const id of runs) known[metric].cursors[id] = cursor;
+      }
+    });
+    await Promise.all(all).catch(() => {}); // the server is away: asked again with the next news
+  }
+
+  paint(place) {
     const metric = place.dataset.metric;
-    const points = await this.points(metric);
-    place.hidden = !Object.keys(points).length; // a number that was set once, not logged on the way
+    const { points } = this.points(metric);
+    place.hidden = !this.rows.some((row) => points[row.id]); // a number that was set once, not logged on the way
     if (place.hidden || !window.Plotly) return;
     const { log, by } = this.chosen;
-    const axis = (letter) => ({ zeroline: false, automargin: true, type: log.includes(letter) ? "log" : "linear" });
+    const axis = (letter) => ({ zeroline: false, automargin: true, exponentformat: "power", type: log.includes(letter) ? "log" : "linear" });
+    const height = by ? 290 : 250;
+    place.style.height = `${height}px`;
     const layout = Review.themed({
       layout: {
         title: { text: metric.replaceAll("<", "&lt;"), font: { size: 13 }, x: 0.02, xanchor: "left" },
@@ -132,13 +165,13 @@ Review.Workspace = class {
         showlegend: Boolean(by),
         legend: { orientation: "h", y: -0.14, font: { size: 10 } },
         hovermode: "closest",
-        height: by ? 290 : 250,
+        height,
         xaxis: axis("x"),
         yaxis: axis("y"),
       },
     });
     const traces = by ? this.grouped(points) : this.single(points);
-    window.Plotly.react(place, traces, layout, { responsive: true, displaylogo: false, displayModeBar: false });
+    return Review.plot(place, traces, layout, { displayModeBar: false });
   }
 
   colour(i) {
@@ -158,7 +191,7 @@ Review.Workspace = class {
   // The mean of each group, and the band from its lowest to its highest run.
   grouped(points) {
     const groups = Object.groupBy(this.rows.filter((row) => points[row.id]), (row) => String(row[this.chosen.by] ?? "none"));
-    return Object.entries(groups).flatMap(([value, rows], i) => {
+    const drawn = Object.entries(groups).map(([value, rows], i) => {
       const runs = rows.map((row) => ({ x: points[row.id].x, y: this.smoothed(points[row.id].y) }));
       const x = [...new Set(runs.flatMap((run) => run.x))].filter((v) => v !== null).sort((a, b) => a - b);
       const there = x.map((at) => runs.map((run) => Review.interpolate(run, at)).filter((y) => y !== null));
@@ -166,12 +199,13 @@ Review.Workspace = class {
       const band = { ...line, line: { width: 0 }, hoverinfo: "skip", showlegend: false };
       const fill = `${this.colour(i)}33`;
       const name = `${value.replaceAll("<", "&lt;")} (${runs.length})`;
-      return [
+      const bands = [
         { ...band, y: there.map((ys) => Math.min(...ys)) },
         { ...band, y: there.map((ys) => Math.max(...ys)), fill: "tonexty", fillcolor: fill },
-        { ...line, name, y: there.map((ys) => ys.reduce((a, b) => a + b, 0) / ys.length), line: { color: this.colour(i), width: 2 } },
       ];
+      return [bands, { ...line, name, y: there.map((ys) => ys.reduce((a, b) => a + b, 0) / ys.length), line: { color: this.colour(i), width: 2 } }];
     });
+    return [...drawn.flatMap(([bands]) => bands), ...drawn.map(([, mean]) => mean)]; // no band over a mean
   }
 
   // An exponential mean without a bias towards its start.

@@ -1,0 +1,50 @@
+// Boxes and masks over an image that a run logged: the client keeps boxes as JSON and a mask as a picture of class numbers.
+"use strict";
+window.Review = window.Review || {};
+
+// A frame with the image, and over it what `boxes` and `masks` (addresses) say.
+Review.overlaid = (image, boxes, masks, colour) => {
+  const frame = Review.element("div", "overlaid");
+  frame.appendChild(image);
+  const ready = image.decode().catch(() => {}); // an image that is not there has nothing to be laid over
+  masks.forEach((address) => Review.mask(address, colour).then((canvas) => frame.appendChild(canvas), () => {}));
+  boxes.forEach(async (address) => {
+    const [answer] = await Promise.all([fetch(address), ready]);
+    if (!answer.ok) return;
+    const { box_data: found = [], class_labels: labels = {} } = await answer.json();
+    frame.append(...found.map((box) => Review.box(box, labels, image, colour)).filter(Boolean));
+  });
+  return frame;
+};
+
+// Positions are shares of the image, or pixels of it; by corners, or by middle and size.
+Review.box = ({ position = {}, domain, class_id: id, box_caption: caption }, labels, image, colour) => {
+  const [width, height] = domain === "pixel" ? [image.naturalWidth, image.naturalHeight] : [1, 1];
+  const { middle, minX, maxX, minY, maxY } = position;
+  const [x, y] = middle ? [middle[0] - position.width / 2, middle[1] - position.height / 2] : [minX, minY];
+  const [w, h] = middle ? [position.width, position.height] : [maxX - minX, maxY - minY];
+  const shares = [x / width, y / height, w / width, h / height];
+  if (!shares.every(Number.isFinite)) return null;
+  const box = Review.element("div", "box");
+  [box.style.left, box.style.top, box.style.width, box.style.height] = shares.map((share) => `${100 * share}%`);
+  box.style.borderColor = colour(id);
+  box.title = String(caption ?? labels[id] ?? id ?? "");
+  return box;
+};
+
+// Each class but 0, the background, in a colour of its own.
+Review.mask = async (address, colour) => {
+  const image = Object.assign(new Image(), { src: address });
+  await image.decode();
+  const canvas = Object.assign(document.createElement("canvas"), { width: image.naturalWidth, height: image.naturalHeight });
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0);
+  const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
+  for (let i = 0; i < pixels.data.length; i += 4) {
+    const id = pixels.data[i];
+    const rgb = [1, 3, 5].map((at) => parseInt(colour(id).slice(at, at + 2), 16));
+    pixels.data.set([...rgb, id ? 120 : 0], i);
+  }
+  context.putImageData(pixels, 0, 0);
+  return canvas;
+};
