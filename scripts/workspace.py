@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import wandb
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from mnist_sweep.server.launch import ServerProcess
@@ -35,6 +36,7 @@ PLACES = "document.querySelectorAll('.figure, .chart[data-metric], .plot')"
 MISSING = f"[...{PLACES}].filter(p => p.offsetParent && !p.querySelector('.main-svg')).map(p => p.className)"
 DRAWN = f"!{MISSING}.length"
 SHORT = 1250
+COLOURS = 128
 
 
 def main() -> None:
@@ -112,6 +114,14 @@ def for_docs(browser: Browser, addresses: dict[str, str], out: Path) -> None:
     ):
         with opened(browser, addresses[name], look) as page:
             (page.locator(part) if part else page).screenshot(path=out / f"{picture}.png")
+        small(out / f"{picture}.png")
+
+
+def small(picture: Path) -> None:
+    """The same picture with few colours, a third of its size."""
+    with Image.open(picture) as whole:
+        few = whole.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    few.save(picture, optimize=True)
 
 
 def look_at(browser: Browser, addresses: dict[str, str], names: list[str], folder: Path) -> None:
