@@ -121,8 +121,7 @@ def events_tail(source: sqlite3.Row, context: Context) -> str:
 
 @field("Run", "historyKeys")
 def history_keys(source: sqlite3.Row, context: Context) -> dict[str, Any]:
-    kept = context.store.history_keys
-    return kept.of(source["id"], [(source["id"], source["version"])], lambda key: history.keys(context.db, key))[0]
+    return context.store.history_keys.of(context.db, source["id"])
 
 
 @field("Run", "history")

@@ -3,7 +3,10 @@
 import json
 import re
 import sqlite3
+import threading
 from typing import Any
+
+from cachetools import LRUCache
 
 from mnist_sweep.server.store import lines
 
@@ -11,33 +14,66 @@ _CONSOLE = re.compile(r"(?:(ERROR) )?(\d{4}-\d\d-\d\dT[\d:.]+Z?) (.*)", re.DOTAL
 _SAMPLES = 500
 
 
-def keys(db: sqlite3.Connection, run_id: int) -> dict[str, Any]:
-    """W&B's `historyKeys`: per key its types and last value (nested keys with dots), and the last step."""
-    found: dict[str, dict[str, Any]] = {}
-    last_step = -1
-    for row in lines.rows(db, run_id, lines.HISTORY):
-        if isinstance(step := row.get("_step"), int):
-            last_step = max(last_step, step)
-        for key, value in _flat("", row):
-            entry = found.setdefault(key, {"types": {}, "monotonic": True, "previousValue": -1})
-            kind = _kind(value)
-            entry["types"][kind] = entry["types"].get(kind, 0) + 1
-            if kind == "number":
-                entry["monotonic"] = entry["monotonic"] and value >= entry["previousValue"]
-                entry["previousValue"] = value
-    return {
-        "step": "_step",
-        "lastStep": last_step,
-        "sets": [],
-        "keys": {
-            key: {
-                "typeCounts": [{"type": kind, "count": count} for kind, count in entry["types"].items()],
-                "monotonic": entry["monotonic"],
-                "previousValue": entry["previousValue"],
-            }
-            for key, entry in found.items()
-        },
-    }
+class Keys:
+    """W&B's `historyKeys` of the runs asked for last; of a run that has logged on, only what is new is read."""
+
+    def __init__(self, runs: int) -> None:
+        """`runs`: of how many runs what was read is kept."""
+        self._lock = threading.Lock()
+        self._kept: LRUCache[int, _Read] = LRUCache(runs)
+
+    def of(self, db: sqlite3.Connection, run_id: int) -> dict[str, Any]:
+        """Per key of a run its types and last value (nested keys with dots), and the last step."""
+        with self._lock:
+            read = self._kept.get(run_id)
+            if read is None or read.mark != lines.mark(db, run_id, lines.HISTORY, read.end):
+                read = _Read()
+            read.go_on(db, run_id)
+            self._kept[run_id] = read
+            return read.told()
+
+
+class _Read:
+    """What the rows of a run's history hold, up to a line."""
+
+    def __init__(self) -> None:
+        self.end = 0
+        self.mark: tuple[Any, ...] = ()
+        """Of the lines before `end`: another one, if they are not the same any more."""
+        self._last_step = -1
+        self._keys: dict[str, dict[str, Any]] = {}
+
+    def go_on(self, db: sqlite3.Connection, run_id: int) -> None:
+        """Read the lines from `end` on."""
+        start = self.end
+        for line, row in lines.rows_from(db, run_id, lines.HISTORY, start):
+            self.end = line + 1
+            if isinstance(step := row.get("_step"), int):
+                self._last_step = max(self._last_step, step)
+            for key, value in _flat("", row):
+                entry = self._keys.setdefault(key, {"types": {}, "monotonic": True, "previousValue": -1})
+                kind = _kind(value)
+                entry["types"][kind] = entry["types"].get(kind, 0) + 1
+                if kind == "number":
+                    entry["monotonic"] = entry["monotonic"] and value >= entry["previousValue"]
+                    entry["previousValue"] = value
+        if self.end > start:
+            self.mark = lines.mark(db, run_id, lines.HISTORY, self.end)
+
+    def told(self) -> dict[str, Any]:
+        return {
+            "step": "_step",
+            "lastStep": self._last_step,
+            "sets": [],
+            "keys": {
+                key: {
+                    "typeCounts": [{"type": kind, "count": count} for kind, count in entry["types"].items()],
+                    "monotonic": entry["monotonic"],
+                    "previousValue": entry["previousValue"],
+                }
+                for key, entry in self._keys.items()
+            },
+        }
 
 
 def _flat(prefix: str, row: dict[str, Any]) -> list[tuple[str, Any]]:

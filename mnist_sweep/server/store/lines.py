@@ -122,8 +122,22 @@ def sampled(
 
 def rows(db: sqlite3.Connection, run_id: int, stream: str) -> Iterator[dict[str, Any]]:
     """The lines in order, parsed, one after the other."""
-    found = db.execute("SELECT data FROM lines WHERE run_id = ? AND stream = ? ORDER BY line", (run_id, stream))
-    return (json.loads(row[0]) for row in found)
+    return (row for _, row in rows_from(db, run_id, stream, 0))
+
+
+def rows_from(db: sqlite3.Connection, run_id: int, stream: str, start: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The lines from a number on, in order, with their numbers, parsed one after the other."""
+    found = db.execute(
+        "SELECT line, data FROM lines WHERE run_id = ? AND stream = ? AND line >= ? ORDER BY line",
+        (run_id, stream, start),
+    )
+    return ((row["line"], json.loads(row["data"])) for row in found)
+
+
+def mark(db: sqlite3.Connection, run_id: int, stream: str, end: int) -> tuple[Any, ...]:
+    """What tells whether the lines before a number are still the same, and in the same order."""
+    sql = "SELECT count(*), max(version), total(line * step) FROM lines WHERE run_id = ? AND stream = ? AND line < ?"
+    return tuple(db.execute(sql, (run_id, stream, end)).fetchone())
 
 
 def with_objects(db: sqlite3.Connection, run_id: int, stream: str, *, since: int = 0) -> list[tuple[int, str]]:

@@ -6,12 +6,10 @@ import sqlite3
 import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
-from mnist_sweep.server.store import private
+from mnist_sweep.server.store import history, private
 from mnist_sweep.server.store.blobs import Blobs
 from mnist_sweep.server.store.db import Database, StoreError
-from mnist_sweep.server.store.kept import Kept
 
 _PROBE_BYTES = 1 << 20
 
@@ -37,8 +35,7 @@ class Store:
         except OSError as error:
             raise StoreError(f"cannot use the data folder {folder}: {error.strerror}") from error
         self.folder = folder
-        self.history_keys: Kept[dict[str, Any]] = Kept(4096)
-        """What `history.keys` found, of the runs asked for last."""
+        self.history_keys = history.Keys(4096)
         self.db = Database(folder / "server.sqlite3")
         with self.write() as db:
             db.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('secret', ?)", (secrets.token_hex(32),))

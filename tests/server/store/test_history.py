@@ -1,7 +1,11 @@
 """What readers ask of a run's history."""
 
 import json
+import sqlite3
 import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,13 +25,65 @@ def run(store: Store) -> int:
 
 def test_keys_have_types_and_last_values(store: Store, run: int) -> None:
     with store.read() as db:
-        keys = history.keys(db, run)
+        keys = store.history_keys.of(db, run)
     assert keys["lastStep"] == 9
     assert keys["keys"]["nested.x"] == {
         "typeCounts": [{"type": "number", "count": 10}], "monotonic": True, "previousValue": 9,
     }  # fmt: skip
     assert keys["keys"]["loss"]["monotonic"] is False
     assert keys["keys"]["word"]["typeCounts"] == [{"type": "string", "count": 1}]
+
+
+def test_keys_of_a_run_that_logs_on_are_read_on(store: Store, run: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    starts: list[int] = []
+    read = lines.rows_from
+
+    def noted(db: sqlite3.Connection, run_id: int, stream: str, start: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        starts.append(start)
+        return read(db, run_id, stream, start)
+
+    def asked() -> dict[str, Any]:
+        with store.read() as db:
+            found = store.history_keys.of(db, run)
+            monkeypatch.setattr(lines, "rows_from", read)
+            assert found == history.Keys(1).of(db, run)
+            monkeypatch.setattr(lines, "rows_from", noted)
+        return found
+
+    monkeypatch.setattr(lines, "rows_from", noted)
+    asked()
+    with store.write() as db:
+        lines.put(db, run, lines.HISTORY, 10, ['{"_step": 10, "loss": "none"}'], 2)
+    assert asked()["keys"]["loss"]["typeCounts"] == [{"type": "number", "count": 10}, {"type": "string", "count": 1}]
+    asked()
+    assert starts == [0, 10, 11]
+    with store.write() as db:
+        lines.put(db, run, lines.HISTORY, 4, ['{"_step": 4, "other": 1}'], 3)  # sent again, changed
+    assert asked()["keys"]["loss"]["typeCounts"][0]["count"] == 9
+    with store.write() as db:
+        lines.cut(db, run, 8)
+    assert asked()["lastStep"] == 8
+    with store.write() as db:
+        lines.put(db, run, lines.HISTORY, 9, ['{"_step": 2.5, "loss": 7}', '{"_step": 2, "loss": 8}'], 3)
+    assert asked()["keys"]["loss"]["previousValue"] == 8
+    with store.write() as db:
+        lines.sort(db, run)
+    assert asked()["keys"]["loss"]["previousValue"] != 8
+    assert starts[3:] == [0, 0, 9, 0]
+
+
+def test_two_stores_in_one_process_know_nothing_of_each_other(tmp_path: Path) -> None:
+    found = []
+    for key in ("loss", "accuracy"):
+        store = Store(tmp_path / key)
+        with store.write() as db:
+            run = runs.create(db, projects.ensure(db, "local", "p")["id"], "r", "running")
+            lines.put(db, run, lines.HISTORY, 0, [f'{{"_step": 0, "{key}": 1}}'], 2)
+        with store.read() as db:
+            keys = store.history_keys.of(db, run)
+        found.append(sorted(keys["keys"]))
+        store.close()
+    assert found == [["_step", "loss"], ["_step", "accuracy"]]
 
 
 @pytest.mark.parametrize(
