@@ -34,11 +34,14 @@ class Pages:
     def project(self, db: sqlite3.Connection, request: Request) -> Shown:
         project = addressed.project(db, request)
         group = request.path_params.get("group")
+        data = self._payloads.project(db, project, group)
+        held, shown = projects.activity(db, project["id"])["runs"], len(data["table"]["rows"])
         return {
             "project": project,
             "group": group,
+            "left_out": f"The newest {shown:,} of {held:,} runs." if shown < held and not group else "",
             "sweeps": [_sweep_row(db, row) for row in sweeps.listing(db, project["id"])],
-            "data": self._payloads.project(db, project, group),
+            "data": data,
             "scripts": review.WORKSPACE_SCRIPTS,
             "reports": [dict(row) | {"link": _report_link(row)} for row in views.listing(db, project["id"], "runs")],
         }
