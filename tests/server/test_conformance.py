@@ -61,8 +61,7 @@ print(json.dumps(found))
 
 def test_resumed_forked_and_rewound_runs_are_whole_and_can_be_synced_whole(running: Running) -> None:
     folders = running.python(LOG)
-    for folder in folders:  # together, a newer client sends them side by side: a fork may then miss rows of its parent
-        running.run("wandb", "sync", "--project", "moved", "--include-online", "--include-synced", folder)
+    running.run("wandb", "sync", "--project", "moved", "--include-online", "--include-synced", *folders)
     for project in ("online", "moved"):
         found = running.python(READ % project)
         assert found["resumed"] == {

@@ -187,11 +187,12 @@ def move(db: sqlite3.Connection, run_id: int, stream: str, start: int, to: int) 
 
 
 def copy(db: sqlite3.Connection, source: int, target: int, last_step: int) -> int:
-    """Append one run's history up to a step to that of another; returns how many rows those are."""
+    """Append to a run's history what it lacks of another's up to a step; returns how many rows those are."""
     return db.execute(
         "INSERT INTO lines (run_id, stream, line, step, version, data)"
         " SELECT ?2, stream, ?3 + row_number() OVER (ORDER BY line) - 1, step, version, data FROM lines"
-        " WHERE run_id = ?1 AND stream = ?4 AND step <= ?5",
+        " WHERE run_id = ?1 AND stream = ?4 AND step <= ?5"
+        " AND step NOT IN (SELECT step FROM lines WHERE run_id = ?2 AND stream = ?4)",
         (source, target, count(db, target, HISTORY), HISTORY, last_step),
     ).rowcount
 

@@ -160,7 +160,7 @@ def end(db: sqlite3.Connection, run: sqlite3.Row, exit_code: int) -> None:
         state = "failed"
     update(db, run["id"], state=state, exit_code=exit_code, retries=retries, heartbeat_at=now())
     segments.close(db, run)
-    for fork in segments.hand_down(db, run) if run["awaits"] is None else ():
+    for fork in segments.hand_down(db, run):
         update(db, fork)
 
 

@@ -75,6 +75,8 @@ def rewind(db: sqlite3.Connection, run: sqlite3.Row, last_step: int) -> None:
     """Forget the rows after a step. The client counts its rows on, its system metrics and console lines from 0."""
     close(db, run)
     lines.cut(db, run["id"], last_step)
+    if last_step < _branch_point(run)[1]:
+        db.execute("UPDATE runs SET awaits = NULL WHERE id = ?", (run["id"],))  # nothing more of its parent
     _save(db, run["id"], Segment(_next(db, run["id"]) | {lines.HISTORY: 0}, rewound=True))
 
 
@@ -186,17 +188,17 @@ def _step(summary: dict[str, Any]) -> int:
 
 
 def fork(db: sqlite3.Connection, run: sqlite3.Row) -> Segment | None:
-    """Give a run that is a fork, as its configuration says, the rows of its parent, now or once they are here."""
+    """Give a run that is a fork, as its configuration says, the rows of its parent that are here.
+
+    More may come: segments that are synced side by side begin and end in any order.
+    """
     parent, step = _branch_point(run)
-    of_parent = "SELECT * FROM runs WHERE project_id = ? AND name = ?"
-    found = db.execute(of_parent, (run["project_id"], parent)).fetchone()
-    # its state says nothing: segments that are synced side by side end in any order
-    here = found is not None and lines.last_step(db, found["id"]) >= step
-    count = lines.copy(db, found["id"], run["id"], step) if here else 0
+    found = db.execute("SELECT * FROM runs WHERE project_id = ? AND name = ?", (run["project_id"], parent)).fetchone()
+    count = lines.copy(db, found["id"], run["id"], step) if found is not None else 0
     starts: dict[str, int | None] = {lines.HISTORY: count, lines.EVENTS: 0, lines.CONSOLE: 0}
     segment = Segment(starts, undecided=True) if count else None
     _save(db, run["id"], segment)
-    db.execute("UPDATE runs SET awaits = ? WHERE id = ?", (None if here else parent, run["id"]))
+    db.execute("UPDATE runs SET awaits = ? WHERE id = ?", (parent, run["id"]))
     return segment
 
 
@@ -209,18 +211,16 @@ def _branch_point(run: sqlite3.Row) -> tuple[str | None, int]:
 
 
 def hand_down(db: sqlite3.Connection, run: sqlite3.Row) -> list[int]:
-    """Give a run's rows to those of its forks that came before it; returns their row ids, and those of their forks."""
+    """Give a run's forks what they lack of its rows; returns the row ids of those that got any, and of their forks."""
     done: list[int] = []
     waiting = "SELECT * FROM runs WHERE project_id = ? AND awaits = ?"
     for child in db.execute(waiting, (run["project_id"], run["name"])).fetchall():
-        step = _branch_point(child)[1]
-        if lines.last_step(db, run["id"]) < step:
-            continue  # another segment may bring the rest
-        count = lines.copy(db, run["id"], child["id"], step)
+        count = lines.copy(db, run["id"], child["id"], _branch_point(child)[1])
+        if not count:
+            continue
         lines.sort(db, child["id"])
         segment = of(child) or Segment(dict.fromkeys(lines.STREAMS, 0))
         segment.starts[lines.HISTORY] = count + (segment.starts[lines.HISTORY] or 0)
         _save(db, child["id"], segment)
-        db.execute("UPDATE runs SET awaits = NULL WHERE id = ?", (child["id"],))
         done += [child["id"], *hand_down(db, child)]
     return done

@@ -116,6 +116,29 @@ def test_a_fork_has_its_parents_rows_up_to_the_step(wandb: Client, parent_first:
     assert wandb.read()["steps"] == list(range(9))
 
 
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("order", [[A, B, C], [C, B, A], [B, A, C]], ids=["in order", "backwards", "the middle first"])
+def test_a_fork_comes_between_its_parents_segments(wandb: Client, order: list[range], place: int) -> None:
+    """Newer clients sync several folders side by side: what is here of the parent may be its end alone."""
+    for number, steps in enumerate([*order, None]):
+        if number == place:
+            wandb.log(range(5, 8), name="child", time=100, branch_point={"run_id": "r", "step": 4})
+        if steps:
+            wandb.log(steps)
+    child = wandb.read("child")
+    assert child["values"] == [0, 1, 2, 3, 4, 105, 106, 107]
+    assert child["console"] == ["begun 5", "ended 5"]
+
+
+def test_a_fork_that_was_rewound_behind_its_branch_gets_no_more_of_its_parent(wandb: Client, ask: Ask) -> None:
+    wandb.log(range(6))
+    wandb.log(range(5, 8), name="child", time=100, branch_point={"run_id": "r", "step": 4})
+    ask("""mutation { rewindRun(input: {runName: "child", projectName: "p", metricName: "_step", metricValue: 2}) {
+        rewoundRun { id } } }""")
+    wandb.log(range(6, 8))
+    assert wandb.read("child")["values"] == [0, 1, 2]
+
+
 def test_a_fork_of_a_fork_waits_for_both(wandb: Client) -> None:
     wandb.log([7, 8], name="grandchild", time=200, branch_point={"run_id": "child", "step": 6})
     wandb.log([5, 6, 7], name="child", time=100, branch_point={"run_id": "r", "step": 4})
