@@ -21,9 +21,16 @@ from mnist_sweep.review.records import RunRecord
 from mnist_sweep.search.contest import Paired, Round, Rules, Stage, Worth, paired, stage, worth
 
 PREFIX = "finals"
+
 STEP8 = "preset=step8"
 RULES = Rules((Round(30, 1), Round(10, 3), Round(3, 6)), fresh=6)
 """With a sweep of one replicate each, the first round is the sweep itself: 20, 9 and 18 trainings are added."""
+
+
+def title(path: str) -> str:
+    """By what the finals of the sweep of that path are known: entity/project/finals-id."""
+    *place, identifier = path.split("/")
+    return "/".join([*place, f"{PREFIX}-{identifier}"])
 
 
 class FinalsError(UserError, RuntimeError):

@@ -49,8 +49,7 @@ def finals(arguments: argparse.Namespace) -> int:
         console.print(legend(outcome))
         console.print(table(contest, outcome), soft_wrap=False)
         console.print(verdict(contest, outcome, sum(board.seconds) / max(len(board.seconds), 1)))
-        *place, identifier = contest.sweep.path.split("/")
-        name = "/".join([*place, f"{playing.PREFIX}-{identifier}"])
+        name = playing.title(contest.sweep.path)
         console.print(f"Next:  mnist-sweep confirm {name} --seeds=20 --agents={arguments.agents}")
     return 0
 

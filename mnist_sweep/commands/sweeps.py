@@ -149,7 +149,7 @@ def join(team: Agents, signals: Signals, patience: Patience) -> bool:
 def report(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from mnist_sweep import agents, connect, live
+    from mnist_sweep import agents, connect, finals, live
     from mnist_sweep.review import page, terminal, wandb_report
     from mnist_sweep.training import augment, mnist
 
@@ -159,9 +159,9 @@ def report(arguments: argparse.Namespace) -> int:
         other = agents.poll(agents.find(arguments.random, PROJECT)) if arguments.random else None
         review = agents.read(found, random=other, samples=mnist.VALIDATION_IMAGES)
         if best := review.ranking.best:
-            train = live.best_command(best.record)
-            confirm = train.replace("mnist-sweep train", "mnist-sweep confirm --seeds=10")
-            review = replace(review, commands=(train, confirm))
+            confirm = f"mnist-sweep confirm {finals.title(found.path)} --seeds=20"
+            chain = (f"mnist-sweep finals {found.path}", confirm)
+            review = replace(review, commands=(live.best_command(best.record), *chain))
         console.print(terminal.summary(review))
         if arguments.html is not None:
             digits = mnist.selection_split().train.images[:10]

@@ -151,6 +151,9 @@ def test_page_report_and_terminal_tell_the_number_that_counts_first(chain: Chain
         expect(page.locator("#result tbody tr")).to_have_count(2)
         page.set_viewport_size({"width": 420, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") <= 420
+    again = page.locator("#reproduce pre")
+    expect(again.nth(1)).to_have_text(f"mnist-sweep finals local/mnist-sweep/{chain.sweep}")
+    expect(again.nth(2)).to_have_text(f"mnist-sweep confirm local/mnist-sweep/finals-{chain.sweep} --seeds=20")
     written = open_page(report[1])
     expect(written.locator("h2").first).to_have_text("Result")
     expect(written.locator("h2").nth(1)).to_have_text(f"{headline[1]} test/accuracy")
