@@ -187,20 +187,25 @@ async def stress(client: httpx.AsyncClient, pid: int, args: argparse.Namespace) 
     return 0 if not repeated and (args.seconds or len(load.points) == args.trials) else 1
 
 
+def _family(pid: int) -> list[Path]:
+    """A process and those it started, such as the search's, as folders of /proc; none where the system has no such."""
+    found = [Path(f"/proc/{pid}")]
+    for folder in found:
+        for children in folder.glob("task/*/children"):
+            found += [Path(f"/proc/{child}") for child in children.read_text().split()]
+    return [folder for folder in found if folder.exists()]
+
+
 def _computed(pid: int) -> float:
-    """Seconds of CPU time that a process has used; 0 where the system does not tell."""
-    file = Path(f"/proc/{pid}/stat")
-    if not file.exists():
-        return 0.0
-    fields = file.read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Seconds of CPU time that a process and those it started have used."""
+    stats = [(folder / "stat").read_text().rpartition(")")[2].split() for folder in _family(pid)]
+    return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
 
 
 def _most(pid: int) -> float:
-    """The most memory that a process has had, in MiB; 0 where the system does not tell."""
-    file = Path(f"/proc/{pid}/status")
-    found = re.search(r"VmHWM:\s+(\d+) kB", file.read_text()) if file.exists() else None
-    return int(found[1]) / 1024 if found else 0.0
+    """The most memory that each of them has had, in MiB, added up."""
+    found = [re.search(r"VmHWM:\s+(\d+) kB", (folder / "status").read_text()) for folder in _family(pid)]
+    return sum(int(peak[1]) for peak in found if peak) / 1024
 
 
 def main() -> int:
