@@ -98,14 +98,23 @@ def test_a_preempted_task_goes_on_elsewhere_row_for_row(user: User, agent: str) 
 
 
 def test_a_task_whose_time_is_up_goes_on_later(user: User) -> None:
-    """Slurm counts in minutes: with two of them the warning comes in the second one, to one of twenty trials."""
-    path = user.create(LONG, 20)
-    job = user.submit(path, "--time", "2")
+    """It has more trials than minutes; once it has begun again and trained one, the sweep is stopped."""
+    path = user.create(LONG, 1000)
+    job = user.submit(path, "--time", "3")  # warned in the second minute or the third
+    log = user.log(path, job)
+
+    def goes_on() -> bool:
+        user.hasten(job)
+        starts = re.split("preempted: another start goes on|are too few for a trial", log.read_text())
+        return any("(best " in said for said in starts[1:])
+
+    user.wait(log.exists)
+    user.wait(goes_on, log)
+    user.house.run("wandb", "sweep", "--stop", path)
     runs = user.finish(path, job)
-    assert [(run.state, run.epochs) for run in runs] == [("finished", WHOLE)] * 20
-    log = user.log(path, job).read_text()
-    assert "preempted: another start goes on from here" in log or "are too few for a trial" in log
-    assert "DUE TO TIME LIMIT" not in log
+    assert len({run.config["max_lr"] for run in runs}) == len(runs)
+    assert [(run.state, run.epochs) for run in runs] == [("finished", WHOLE)] * len(runs)
+    assert "DUE TO TIME LIMIT" not in log.read_text()
 
 
 def test_a_lost_node_costs_no_trial_and_adds_none(user: User, agent: str) -> None:
