@@ -13,7 +13,7 @@ export WANDB_X_EXTRA_HTTP_HEADERS="{\"X-Sweep-Task\": \"slurm-$task.1/${SLURM_RE
 # A warning comes to this shell alone. The agent passes it on to its trial, but would draw another one after that.
 trap 'again=yes; kill -USR1 $agent; sleep 1; kill -TERM $agent' USR1
 trap : TERM # cancelled or requeued: Slurm tells all processes itself
-wandb agent --forward-signals --term-timeout 50 "$1" &
+wandb agent --forward-signals "$1" &
 agent=$!
 while kill -0 $agent 2> /dev/null; do wait $agent; done
 [ -z "$again" ] || scontrol requeue "$task"

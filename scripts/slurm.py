@@ -27,8 +27,9 @@ PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
 MISSING = "there is no Slurm on this machine (slurmctld, slurmd, munged): `python -m scripts.slurm --install` gets it"
 NODES, CPUS = 3, 2
-GRACE_SECONDS, KILL_SECONDS = 90, 60
-"""How long a job whose place is taken, and one that is to end, has for it; clusters give from half a minute up."""
+GRACE_SECONDS, KILL_SECONDS = 240, 240
+"""How long a job whose place is taken, and one that is to end, has for it; clusters give from half a minute up, and
+have more than a part of a core for it."""
 START_SECONDS = 60.0
 
 CONFIGURATION = """\
