@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +153,16 @@ class User:
         return self.runs(path)
 
     def hasten(self, job: str) -> bool:
-        """Let what was requeued begin at once, which by Slurm's design waits two minutes; whether nothing is left."""
-        listed = self.slurm.run("squeue", "--noheader", "--array", f"--jobs={job}", "--format=%i %T %r")
+        """Let what was requeued begin soon, which by Slurm's design waits two minutes; whether nothing is left.
+
+        Not at once: a node refuses a job that begins in the second in which it was taken away.
+        """
+        listed = self.slurm.run("squeue", "--noheader", "--array", f"--jobs={job}", "--format=%i %T %S %r")
+        soon = datetime.now() + timedelta(seconds=5)
         for line in listed.splitlines():
-            number, state, reason = line.split(maxsplit=2)
-            if state == "PENDING" and reason == "BeginTime":
-                self.slurm.run("scontrol", "update", f"JobId={number}", "StartTime=now", check=False)
+            number, state, start, reason = line.split(maxsplit=3)
+            if state == "PENDING" and reason == "BeginTime" and datetime.fromisoformat(start) > soon:
+                self.slurm.run("scontrol", "update", f"JobId={number}", "StartTime=now+3", check=False)
         return not listed
 
     def runs(self, path: str) -> list[Run]:
