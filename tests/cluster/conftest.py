@@ -158,10 +158,10 @@ class User:
         Not at once: a node refuses a job that begins in the second in which it was taken away.
         """
         listed = self.slurm.run("squeue", "--noheader", "--array", f"--jobs={job}", "--format=%i %T %S %r")
-        soon = datetime.now() + timedelta(seconds=5)
+        soon = (datetime.now() + timedelta(seconds=5)).isoformat()  # where Slurm has no time yet, it says N/A
         for line in listed.splitlines():
             number, state, start, reason = line.split(maxsplit=3)
-            if state == "PENDING" and reason == "BeginTime" and datetime.fromisoformat(start) > soon:
+            if state == "PENDING" and reason == "BeginTime" and start > soon:
                 self.slurm.run("scontrol", "update", f"JobId={number}", "StartTime=now+3", check=False)
         return not listed
 
