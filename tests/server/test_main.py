@@ -1,8 +1,10 @@
 """The server as a process: its folder, its addresses, and what outlives it."""
 
+import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from mnist_sweep.server.__main__ import _listen
 from mnist_sweep.server.launch import ServerProcess
 from tests.server.conftest import Running, clean_environment
 
@@ -166,3 +169,23 @@ def test_a_full_disk_answers_507_and_the_client_may_try_again(tmp_path: Path) ->
         assert counted.json() == {"data": {"project": {"runCount": 1}}}
         assert post("after", 10).status_code == 200
     assert server.stop() == 0
+
+
+def test_small_answers_are_sent_at_once() -> None:
+    """A system acknowledges what it got after up to 40 ms; the second half of an answer must not wait for that."""
+
+    async def option() -> int:
+        told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            accepted = writer.get_extra_info("socket")
+            told.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(connected, sock=_listen("127.0.0.1", 0)) as server:
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            found = await told
+            writer.close()
+            return found
+
+    assert asyncio.run(option()) != 0
