@@ -150,7 +150,7 @@ def test_page_report_and_terminal_tell_the_number_that_counts_first(chain: Chain
         expect(page.locator("#result .steps li")).to_have_count(4)
         expect(page.locator("#result tbody tr")).to_have_count(2)
         page.set_viewport_size({"width": 420, "height": 900})
-        assert page.evaluate("document.documentElement.scrollWidth") <= 420
+        page.wait_for_function("document.documentElement.scrollWidth <= 420")  # charts follow once they are drawn
     again = page.locator("#reproduce pre")
     expect(again.nth(1)).to_have_text(f"mnist-sweep finals local/mnist-sweep/{chain.sweep}")
     expect(again.nth(2)).to_have_text(f"mnist-sweep confirm local/mnist-sweep/finals-{chain.sweep} --seeds=20")
