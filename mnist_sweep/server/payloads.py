@@ -147,9 +147,8 @@ class Payloads:
         data = sweep_payload(review(ranking))
         kept = {name: data["figures"][name] for name in ("curves",) if name in data["figures"]}
         for figure in kept.values():
-            figure["layout"]["yaxis"].pop(
-                "range", None
-            )  # a sweep's leaves out where curves begin; a few are shown whole
+            # a sweep's leaves out where curves begin; a few are shown whole
+            figure["layout"]["yaxis"].pop("range", None)
         return {"table": data["table"], "figures": kept, "curves": data["curves"]} | {
             "selected": [trial.id for trial in ranking.trials]
         }

@@ -5,6 +5,9 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import pytest
+
+from mnist_sweep.review import page as pages
 from mnist_sweep.review.page import Gallery, html_page, plotly_bundle, script_json
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.review import review
@@ -35,6 +38,12 @@ def test_the_page_is_one_file_that_fetches_nothing() -> None:
     seen.feed(without_plotly)
     assert seen.found == []
     assert re.search(r"default-src 'none'", page)
+
+
+@pytest.mark.parametrize("scripts", [pages.SCRIPTS, pages.REPORT_SCRIPTS, pages.RUN_SCRIPTS, pages.WORKSPACE_SCRIPTS])
+def test_a_page_has_each_script_once(scripts: tuple[str, ...]) -> None:
+    assert len(set(scripts)) == len(scripts)
+    assert all((pages.STATIC / name).is_file() for name in scripts)
 
 
 def test_whatever_a_run_says_cannot_leave_its_script_element() -> None:

@@ -24,30 +24,38 @@ class Keys:
 
     def of(self, db: sqlite3.Connection, run_id: int) -> dict[str, Any]:
         """Per key of a run its types and last value (nested keys with dots), and the last step."""
-        with self._lock:
-            read = self._kept.get(run_id)
-            if read is None or read.mark != lines.mark(db, run_id, lines.HISTORY, read.end):
-                read = _Read()
-            read.go_on(db, run_id)
-            self._kept[run_id] = read
-            return read.told()
+        with self._lock:  # not while it is read: other runs' readers need not wait for a long one
+            read = self._kept.setdefault(run_id, _Read())
+        return read.of(db, run_id)
 
 
 class _Read:
     """What the rows of a run's history hold, up to a line."""
 
     def __init__(self) -> None:
-        self.end = 0
-        self.mark: tuple[Any, ...] = ()
-        """Of the lines before `end`: another one, if they are not the same any more."""
+        self._lock = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._end = 0
+        self._mark: tuple[Any, ...] = ()
+        """Of the lines before `_end`: another one, if they are not the same any more."""
         self._last_step = -1
         self._keys: dict[str, dict[str, Any]] = {}
 
-    def go_on(self, db: sqlite3.Connection, run_id: int) -> None:
-        """Read the lines from `end` on."""
-        start = self.end
+    def of(self, db: sqlite3.Connection, run_id: int) -> dict[str, Any]:
+        """`historyKeys` of the run whose lines these are."""
+        with self._lock:
+            if self._mark != lines.mark(db, run_id, lines.HISTORY, self._end):
+                self._forget()
+            self._go_on(db, run_id)
+            return self._told()
+
+    def _go_on(self, db: sqlite3.Connection, run_id: int) -> None:
+        """Read the lines from `_end` on."""
+        start = self._end
         for line, row in lines.rows_from(db, run_id, lines.HISTORY, start):
-            self.end = line + 1
+            self._end = line + 1
             if isinstance(step := row.get("_step"), int):
                 self._last_step = max(self._last_step, step)
             for key, value in _flat("", row):
@@ -57,10 +65,10 @@ class _Read:
                 if kind == "number":
                     entry["monotonic"] = entry["monotonic"] and value >= entry["previousValue"]
                     entry["previousValue"] = value
-        if self.end > start:
-            self.mark = lines.mark(db, run_id, lines.HISTORY, self.end)
+        if self._end > start:
+            self._mark = lines.mark(db, run_id, lines.HISTORY, self._end)
 
-    def told(self) -> dict[str, Any]:
+    def _told(self) -> dict[str, Any]:
         return {
             "step": "_step",
             "lastStep": self._last_step,
