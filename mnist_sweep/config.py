@@ -114,6 +114,9 @@ class RunConfig(BaseModel):
         0.0, ge=0, le=0.5, description="augmentation beside policy A: shifts up to this share of the side"
     )
     zoom: float = Field(0.0, ge=0, le=0.5, description="augmentation beside policy A: scale up to this far from 1")
+    no_aug_epochs: int = Field(
+        0, ge=0, le=EPOCH_LIMIT, description="augmentation: the last so many epochs learn from the images as they are"
+    )
     lr_schedule: Literal["onecycle", "constant"] = Field(
         "onecycle", description="onecycle: up to max_lr and down to nearly 0; constant: max_lr throughout"
     )
@@ -129,6 +132,10 @@ class RunConfig(BaseModel):
     weight_decay: float = Field(0.0, ge=0, le=0.1, description="L2 penalty of SGD")
     decay_norm: bool = Field(
         True, description="weight decay on batch norm and biases, too; false: only on convolutions"
+    )
+    precise_bn: bool = Field(
+        False,
+        description="batch norm's means and variances are estimated anew at the end, on training images as they are",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
     batch_size: int = Field(128, ge=8, le=4096, description="images per step")

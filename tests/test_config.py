@@ -97,6 +97,7 @@ def test_the_defaults_are_a_valid_run_under_the_limit() -> None:
         ("shear", (0, 45), (-1, 46)),
         ("shift", (0, 0.5), (-0.01, 0.51)),
         ("zoom", (0, 0.5), (-0.01, 0.51)),
+        ("no_aug_epochs", (0, 15), (-1, 16, 0.5)),
         ("max_lr", (1e-9, 5), (0, -1, 5.1)),
         ("pct_start", (1e-9, 0.999), (0, 1)),
         ("div_factor", (1, 1e4), (0.9, 1e5)),

@@ -85,6 +85,34 @@ def test_every_knob_reaches_the_training(change: dict[str, Any], reference: Fit,
     assert metrics(engine.fit(config(**values), handful).history[:1]) != metrics(reference.history[:1])
 
 
+def test_the_last_epochs_may_be_without_augmentation(handful: Split) -> None:
+    whole, none = ({"epochs": 3, "dropout": 0.1, "augment_strength": strength} for strength in (1, 0))
+    augmented, plain = (engine.fit(config(**values), handful) for values in (whole, none))
+    last = engine.fit(config(**whole, no_aug_epochs=1), handful)
+    assert metrics(last.history[:2]) == metrics(augmented.history[:2])
+    assert last.history[2].train_loss < augmented.history[2].train_loss
+    assert metrics(engine.fit(config(**whole, no_aug_epochs=3), handful).history) == metrics(plain.history)
+
+
+def test_precise_statistics_are_those_of_the_images_as_they_are(handful: Split) -> None:
+    values = {"epochs": 2, "dropout": 0.1, "augment_strength": 1, "batch_size": 50}
+    usual, precise = (engine.fit(config(**values, precise_bn=chosen), handful) for chosen in (False, True))
+    assert metrics(precise.history[:1]) == metrics(usual.history[:1])
+    assert precise.history[1].train_loss == usual.history[1].train_loss
+    assert precise.history[1].loss != usual.history[1].loss
+    one, other = usual.model.state_dict(), precise.model.state_dict()
+    assert {name for name in one if not torch.equal(one[name], other[name])} == {
+        name for name in one if "running" in name or "num_batches" in name
+    }
+    before = augment.normalise(handful.train.images[::6])
+    for layer in precise.model.eval():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            assert layer.running_mean is not None
+            assert torch.allclose(layer.running_mean, before.mean((0, 2, 3)), atol=1e-3)
+            assert layer.momentum == 0.1
+        before = layer(before)
+
+
 @pytest.fixture
 def two_threads() -> Iterator[None]:
     before = torch.get_num_threads()
