@@ -6,7 +6,7 @@
 #SBATCH --signal=B:USR1@60
 # The client's own agent as tasks of a cluster (docs/cluster.md):  sbatch docs/wandb-agent.sh ENTITY/PROJECT/SWEEP
 
-task=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+task=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
 # Whose trial it is: the local server gives it back to this task when that begins again. Others take no notice.
 export WANDB_X_EXTRA_HTTP_HEADERS="{\"X-Sweep-Task\": \"slurm-$task.1/${SLURM_RESTART_COUNT:-0}\"}"
 
@@ -16,4 +16,4 @@ trap : TERM # cancelled or requeued: Slurm tells all processes itself
 wandb agent --forward-signals "$1" &
 agent=$!
 while kill -0 $agent 2> /dev/null; do wait $agent; done
-[ -z "$again" ] || scontrol requeue "$task"
+[ -z "${again:-}" ] || scontrol requeue "$task"

@@ -105,10 +105,15 @@ def _work(path: str, tickets: Tickets) -> int:
             to_stderr(f"error: {refused} suggestions in a row were over budget: narrow the widths")
             return 1
         left = cluster.seconds_left()
-        if left is not None and left < longest * TIME_MARGIN:
+        if left is not None and not suffices(left, longest):
             print(f"{left:.0f} s left are too few for a trial of {longest:.0f} s: this task begins again", flush=True)
             return cluster.EXIT_PREEMPTED
     return 0
+
+
+def suffices(left: float, longest: float) -> bool:
+    """Whether a task with so many seconds left can end a trial before it is warned, if the longest took so many."""
+    return left - cluster.WARNING_SECONDS >= longest * TIME_MARGIN
 
 
 def _trial(orders: Orders, order: Order) -> bool | Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -81,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--cpus", type=_up_to(1024), default=1, metavar="N", help="CPUs of a task [1]")
     sub.add_argument("--gpus", type=_up_to(64), default=0, metavar="N", help="GPUs of a task, each with an agent [0]")
     sub.add_argument("--agents-per-gpu", type=_up_to(64), default=1, metavar="N", help="agents that share a GPU [1]")
+    sub.add_argument("--mem", type=_memory, metavar="SIZE", help="memory of a task, 4G [the cluster's own]")
     sub.add_argument("--time", metavar="T", help="time of a task as sbatch reads it, 2:30:00 [the partition's]")
     sub.add_argument("--partition", metavar="NAME", help="partition [the cluster's default]")
     sub.add_argument("--account", metavar="NAME", help="account to charge [your own]")
@@ -90,6 +92,13 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="OPTION",
         help="more for sbatch, --sbatch=--qos=low; repeatable",
+    )
+    sub.add_argument(
+        "--setup",
+        action="append",
+        default=[],
+        metavar="LINE",
+        help="shell before the agent, --setup='module load cuda'; repeatable",
     )
     sub.add_argument(
         "--kubernetes", metavar="IMAGE", help="print a Kubernetes manifest, an Indexed Job whose pods run this image"
@@ -166,6 +175,13 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--self-signed", action="store_true", help="serve TLS with a pair made for this data folder")
     sub.add_argument("--env", action="store_true", help="say how to reach the server that runs, for a shell's eval")
     return top
+
+
+def _memory(text: str) -> str:
+    """An argument that is a size as Slurm writes it, in MiB without a unit."""
+    if not re.fullmatch(r"[1-9]\d{0,9}[KMGT]?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 4G or 512M")
+    return text
 
 
 def _up_to(limit: int) -> Callable[[str], int]:

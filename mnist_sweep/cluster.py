@@ -1,7 +1,7 @@
 """What a cluster's scheduler says to this process: which task it is, how often it began, and why it is being ended.
 
 Slurm says it in its environment and through `squeue`. On Kubernetes a manifest has to name the job in
-`MNIST_SWEEP_KUBERNETES_JOB`, and should the node in `MNIST_SWEEP_NODE`.
+`MNIST_SWEEP_KUBERNETES_JOB`, and should the node in `MNIST_SWEEP_NODE` and say in `MNIST_SWEEP_CPUS` how many it gives.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ EXIT_GIVEN_BACK = 70
 
 EXIT_KILLED = 255
 """What a run ends with that a person stopped; the client's own number for Ctrl-C."""
+
+WARNING_SECONDS = 60
+"""How long before its time is up a task is warned, so that its trial can send its rows and its checkpoint."""
 
 _ANSWER_SECONDS = 5.0
 
@@ -106,8 +109,13 @@ def gpus() -> list[str] | None:
 
 
 def cores() -> int:
-    """How many cores this process may use: a scheduler may have given it some of the machine's only."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many cores this process may use: a scheduler may have given it some of the machine's only.
+
+    Not every cluster binds a task to its cores, and a pod sees all of its machine's, whatever its share of their time.
+    """
+    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = _whole(os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("MNIST_SWEEP_CPUS"))
+    return min(seen, given or seen)
 
 
 def _ask(*command: str) -> str:

@@ -155,12 +155,12 @@ def local_folder() -> Path:
 
 
 def variables(server: Server) -> dict[str, str]:
-    """What points the client of another machine to a server in use, the key included."""
+    """What points the client of another machine to a server in use, the key included, and whom it reports to."""
     import requests
 
     login = requests.utils.get_netrc_auth(server.url)
     told = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": os.environ.get("WANDB_API_KEY") or (login or ("", ""))[1]}
-    return told | {name: os.environ[name] for name in TRUST if os.environ.get(name)}
+    return told | {name: os.environ[name] for name in (*TRUST, "WANDB_ERROR_REPORTING") if os.environ.get(name)}
 
 
 @contextmanager

@@ -31,7 +31,7 @@ SURFACE: dict[str, set[str]] = {
         "--partition",
         "--account",
     }
-    | {"--sbatch", "--kubernetes", "--dry-run", "--follow"},
+    | {"--mem", "--setup", "--sbatch", "--kubernetes", "--dry-run", "--follow"},
     "finals": {"SWEEP", "--agents", "--rounds", "--fresh", "--reference"},
     "train": FIELDS,
     "confirm": {"SWEEP", "--seeds", "--agents", "--file"} | FIELDS,
@@ -268,6 +268,10 @@ def test_submit_shows_its_script_and_asks_nobody(run: Run, tmp_path: Path, monke
     assert "x" * 40 not in out
     assert list(tmp_path.iterdir()) == []
     assert run("submit", str(ROOT / "sweeps" / "smoke.yaml"), "--dry-run")[1].startswith("#!/bin/bash")
+    monkeypatch.chdir(ROOT)  # by which the file names its scheduler
+    code, out, err = run("submit", "sweeps/pareto.yaml", "--dry-run")
+    assert (code, out) == (1, "")
+    assert "needs `wandb sweep-scheduler` beside its agents" in err
 
 
 def test_submit_needs_a_server_that_stays(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mnist_sweep import agents, cluster
+from mnist_sweep import agent, agents, cluster
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,21 @@ def test_a_task_of_an_array_is_named_as_slurm_names_that_one_alone(monkeypatch: 
     for name, value in {"SLURM_JOB_ID": "810", "SLURM_ARRAY_JOB_ID": "810", "SLURM_ARRAY_TASK_ID": "3"}.items():
         monkeypatch.setenv(name, value)
     assert cluster.task() == cluster.Task("slurm-810_3", 0, "810_3")
+
+
+def test_a_task_uses_the_cores_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every cluster binds a task to them."""
+    for name in ("SLURM_CPUS_PER_TASK", "MNIST_SWEEP_CPUS"):
+        monkeypatch.delenv(name, raising=False)
+    seen = cluster.cores()
+    for name in ("SLURM_CPUS_PER_TASK", "MNIST_SWEEP_CPUS"):
+        with monkeypatch.context() as given:
+            given.setenv(name, "1")
+            assert cluster.cores() == 1
+            given.setenv(name, "100000")
+            assert cluster.cores() == seen
+
+
+@pytest.mark.parametrize(("left", "longest", "enough"), [(180, 100, True), (179, 100, False), (61, 0.5, True)])
+def test_a_trial_has_to_end_before_its_task_is_warned(left: float, longest: float, enough: bool) -> None:
+    assert agent.suffices(left, longest) is enough

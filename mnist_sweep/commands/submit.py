@@ -7,8 +7,8 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_sweep.commands.speech import report_check, say, write
-from mnist_sweep.commands.sweeps import agent_logs
+from mnist_sweep.commands.speech import say, write
+from mnist_sweep.commands.sweeps import agent_logs, sweep_file
 from mnist_sweep.config import PROJECT
 from mnist_sweep.errors import UserError
 
@@ -24,15 +24,13 @@ if TYPE_CHECKING:
 def submit(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from mnist_sweep import agents, connect, sweepfile
+    from mnist_sweep import agents, connect
     from mnist_sweep.jobs import job as jobs
-    from mnist_sweep.jobs import slurm
+    from mnist_sweep.jobs import kubernetes, slurm
 
     only_text = arguments.dry_run or arguments.kubernetes is not None
-    console, path, config = Console(stderr=only_text), Path(arguments.sweep), None
-    if path.exists() or path.suffix in (".yaml", ".yml"):
-        config = sweepfile.load(path)
-        report_check(path, sweepfile.check(config), console)
+    console = Console(stderr=only_text)
+    config = sweep_file(Path(arguments.sweep), console)
     if arguments.count and config is None:
         raise UserError("--count is for a sweep that a file makes; agents of a sweep that is there work until it ends")
     if arguments.dry_run:
@@ -48,13 +46,16 @@ def submit(arguments: argparse.Namespace) -> int:
         if not arguments.follow:
             if server.loopback:
                 say(f"{server.url} is this machine alone: other nodes do not reach it, see docs/cluster.md")
-            jobs.write_private(job.server_file, connect.variables(server))
+            jobs.write_server(job.server, connect.variables(server), kubernetes.SERVER if only_text else None)
             if only_text:
                 print(_text(arguments, job), end="")
                 return 0
             file = job.output / "job.sh"
             write(file, _text(arguments, job))
-            number = slurm.submit(file)
+            try:
+                number = slurm.submit(file)
+            except jobs.JobError as error:
+                raise jobs.JobError(f"{error}; the sweep is there: mnist-sweep submit {found.path}") from None
             _print(console, f"Job {number}: {file}, logs beside it; `scancel {number}` ends it")
         return _follow(found, slurm.Queue(job.name), arguments.count, console, server.patience(say))
 
@@ -70,6 +71,8 @@ def _job(arguments: argparse.Namespace, sweep: str) -> Job:
         cpus=arguments.cpus,
         gpus=arguments.gpus,
         agents_per_gpu=arguments.agents_per_gpu,
+        memory=arguments.mem,
+        setup=arguments.setup,
         time=arguments.time,
     )
 

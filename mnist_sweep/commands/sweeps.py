@@ -7,7 +7,7 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnist_sweep.commands.speech import report_check, say, write
 from mnist_sweep.config import PROJECT
@@ -27,20 +27,14 @@ stoppable = Signals({signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: KeyboardI
 def sweep(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from mnist_sweep import agents, connect, live, sweepfile
+    from mnist_sweep import agents, connect, live
 
     console = Console()
 
     def said(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
-    path, config = Path(arguments.sweep), None
-    if path.exists() or path.suffix in (".yaml", ".yml"):
-        config = sweepfile.load(path)
-        report_check(path, sweepfile.check(config), console)
-        if config["method"] == "custom":
-            # agents alone would wait for ever
-            raise sweepfile.SweepFileError(f"{path}: needs `wandb sweep-scheduler` beside its agents: see README.md")
+    config = sweep_file(Path(arguments.sweep), console)
     from mnist_sweep.training import mnist  # torch is imported only once the file is known to be good
 
     mnist.fetch(said)
@@ -55,6 +49,24 @@ def sweep(arguments: argparse.Namespace) -> int:
         if server.shared:
             console.print("The local server ends with its last command; `mnist-sweep server` opens these pages again.")
     return code
+
+
+def sweep_file(path: Path, console: Console) -> dict[str, Any] | None:
+    """What a sweep file says; None for what is the id of a sweep.
+
+    Raises:
+        SweepFileError: it says nothing that agents could work on by themselves.
+    """
+    from mnist_sweep import sweepfile
+
+    if not (path.exists() or path.suffix in (".yaml", ".yml")):
+        return None
+    config = sweepfile.load(path)
+    report_check(path, sweepfile.check(config), console)
+    if config["method"] == "custom":
+        # agents alone would wait for ever
+        raise sweepfile.SweepFileError(f"{path}: needs `wandb sweep-scheduler` beside its agents: see README.md")
+    return config
 
 
 def work(created: Sweep, count: int | None, agents: int, console: Console, patience: Patience) -> int:

@@ -10,9 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from mnist_sweep.jobs.job import STAGGER_SECONDS, WARNING_SECONDS, Job, JobError
+from mnist_sweep.cluster import WARNING_SECONDS
+from mnist_sweep.jobs.job import STAGGER_SECONDS, VARIABLES, Job, JobError, render
 
 ASK_SECONDS = 5.0
 """How often Slurm is asked what has become of a job; its controller serves a whole cluster."""
@@ -42,19 +41,18 @@ def script(
         "--nodes": 1,
         "--ntasks": 1,
         "--cpus-per-task": job.cpus,
+        "--mem": job.memory,
         "--gres": f"gpu:{job.gpus}" if job.gpus else None,
-        "--output": shlex.quote(f"{job.output}/slurm-%A_%a.log"),
+        "--output": shlex.quote(f"{job.output}".replace("%", "%%") + "/slurm-%A_%a.log"),
         "--open-mode": "append",
         "--signal": f"B:USR1@{WARNING_SECONDS}",
     }
     lines = [f"{name}={value}" for name, value in options.items() if value is not None]
-    files = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, keep_trailing_newline=True
-    )
-    files.filters["quote"] = lambda value: shlex.quote(str(value))
-    return files.get_template("slurm.sh").render(
+    return render(
+        "slurm.sh",
         job=job,
         options=[*lines, "--requeue", *more],
+        variables=job.server / VARIABLES,
         command=shlex.join([str(program), *job.arguments]),
         stagger=STAGGER_SECONDS,
     )

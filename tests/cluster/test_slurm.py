@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import signal
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from mnist_sweep.server.launch import ServerProcess
 from scripts.slurm import free_ports
-from tests.cluster.conftest import TINY, User, broken
+from tests.cluster.conftest import PATIENCE, TINY, User, broken
+from tests.e2e.conftest import House
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
 
@@ -163,7 +167,7 @@ wait; wait"""
 def test_a_node_that_does_not_reach_the_server_refuses(user: User) -> None:
     path = user.create(SHORT, 1)
     job = user.submit(path, "--sbatch=--begin=now+15")
-    file = user.log(path, job).parent / "server.env"
+    file = user.log(path, job).parent / "server" / "variables.sh"
     assert file.stat().st_mode & 0o777 == 0o600
     nowhere = f"http://127.0.0.1:{free_ports(1)[0]}"
     file.write_text(file.read_text().replace(user.house.env["WANDB_BASE_URL"], nowhere))
@@ -197,3 +201,22 @@ def test_the_key_is_in_no_script_and_on_no_command_line(user: User) -> None:
     assert key not in shown + kept
     assert not any(key.encode() in environment for environment in environments)
     assert [run.state for run in user.finish(path, job)] == ["finished"]
+
+
+def test_tasks_trust_a_certificate_of_ones_own_and_work_in_any_folder(user: User) -> None:
+    """The server's folder is on a disk that no node sees; the user's has a name that means something to a shell."""
+    home = user.house.home / "it's 100% of $HOME, %A"
+    server = ServerProcess(home / "server", "--self-signed", env=user.house.env)
+    facts = server.start()
+    try:
+        there = replace(user, house=House(home, user.house.env | facts.variables))
+        path = there.create(SHORT)
+        job = there.submit(path, "--sbatch=--hold")
+        hidden = Path(facts.trust).rename(home / "hidden.pem")
+        user.slurm.run("scontrol", "release", job)
+        user.wait(lambda: not user.queue(job), there.log(path, job))
+        hidden.rename(facts.trust)
+        assert [run.state for run in there.runs(path)] == ["finished"]
+        assert there.started[-1].wait(PATIENCE) == 0
+    finally:
+        server.stop()

@@ -7,11 +7,13 @@ import shlex
 import signal
 import subprocess
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mnist_sweep.jobs.job import Job, write_private
+from mnist_sweep.jobs.job import VARIABLES, Job, write_server
 from mnist_sweep.jobs.slurm import script
 
 AGENT = """#!/bin/bash
@@ -28,32 +30,32 @@ SECRET = "k" * 40
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    folder = tmp_path / "my sweeps"
+    """A job, and in its folder the programs it names, which only tell what they were told."""
+    folder = tmp_path / "it's 100% $HOME"
     folder.mkdir()
-    return Job(sweep="local/mnist/abc", folder=folder, output=folder / "out", tasks=3)
-
-
-def start(job: Job, task: int = 0) -> subprocess.Popen[bytes]:
-    """Run the job's script as Slurm would, with programs that only tell what they were told; wait for its agent."""
-    write_private(job.server_file, {"WANDB_BASE_URL": "http://here", "WANDB_API_KEY": SECRET})
     for name, text in (("mnist-sweep", AGENT), ("scontrol", SCONTROL), ("squeue", SQUEUE)):
-        (job.folder / name).write_text(text)
-        (job.folder / name).chmod(0o755)
-    env = {
-        "PATH": f"{job.folder}:{os.environ['PATH']}",
-        "SLURM_JOB_ID": "10",  # as of the array's last task
-        "SLURM_ARRAY_JOB_ID": "10",
-        "SLURM_ARRAY_TASK_ID": str(task),
-        "SLURMD_NODENAME": "node3",
-    }
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    job = Job(sweep="local/mnist/abc", folder=folder, output=folder / "out", tasks=3)
+    write_server(job.server, {"WANDB_BASE_URL": "http://here", "WANDB_API_KEY": SECRET})
+    return job
+
+
+def start(job: Job, task: int | None = 0) -> subprocess.Popen[bytes]:
+    """Run the job's script as Slurm would, as a task of an array or without one."""
+    env = {"PATH": f"{job.folder}:{os.environ['PATH']}", "SLURMD_NODENAME": "node3", "SLURM_JOB_ID": "10"}
+    if task is not None:
+        env |= {"SLURM_ARRAY_JOB_ID": "10", "SLURM_ARRAY_TASK_ID": str(task)}
     file = job.folder / "job.sh"
     file.write_text(script(job, job.folder / "mnist-sweep"))
-    process = subprocess.Popen(["bash", str(file)], env=env)
+    return subprocess.Popen(["bash", str(file)], env=env, cwd=job.folder)
+
+
+def wait_for(done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
-    while not ((job.folder / "ready").exists() if task == 0 else sleeping(process.pid)):
+    while not done():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    return process
 
 
 def sleeping(pid: int) -> bool:
@@ -80,12 +82,25 @@ def test_what_an_agent_ends_with_decides_what_becomes_of_its_task(job: Job, code
     assert (job.folder / "said").read_text().splitlines() == [f"agent agent local/mnist/abc of {SECRET}", *told]
 
 
+@pytest.mark.parametrize(("missing", "code"), [("out/server", 70), ("mnist-sweep", 127)])
+def test_a_node_that_does_not_see_what_it_needs_is_left(job: Job, missing: str, code: int) -> None:
+    """Else one without the shared disk would end all of an array's waiting tasks, one after the other."""
+    (job.folder / missing).rename(job.folder / "elsewhere")
+    process = start(job)
+    assert process.wait(20) == code
+    assert (job.folder / "said").read_text().splitlines() == [
+        "scontrol requeue 10_0",
+        "scontrol update JobId=10 ExcNodeList=node1,node3",
+    ]
+
+
 @pytest.mark.parametrize(
     ("number", "code", "told"),
     [(signal.SIGUSR1, 75, ["warned", "scontrol requeue 10_0"]), (signal.SIGTERM, 130, ["told to end"])],
 )
 def test_signals_reach_the_agent(job: Job, number: signal.Signals, code: int, told: list[str]) -> None:
     process = start(job)
+    wait_for((job.folder / "ready").exists)
     process.send_signal(number)
     assert process.wait(20) == code
     assert (job.folder / "said").read_text().splitlines()[1:] == told
@@ -93,9 +108,17 @@ def test_signals_reach_the_agent(job: Job, number: signal.Signals, code: int, to
 
 def test_a_task_that_is_preempted_before_its_agent_begins_is_requeued(job: Job) -> None:
     process = start(job, task=29)
+    wait_for(lambda: sleeping(process.pid))
     process.send_signal(signal.SIGUSR1)
     assert process.wait(20) == 128 + signal.SIGUSR1
     assert (job.folder / "said").read_text().splitlines() == ["scontrol requeue 10_29"]
+
+
+def test_the_script_is_a_job_without_an_array_as_well(job: Job) -> None:
+    process = start(job, task=None)
+    (job.folder / "done").write_text("75")
+    assert process.wait(20) == 75
+    assert (job.folder / "said").read_text().splitlines()[1:] == ["scontrol requeue 10"]
 
 
 def test_the_script_says_what_was_asked_for(job: Job) -> None:
@@ -109,7 +132,7 @@ def test_the_script_says_what_was_asked_for(job: Job) -> None:
         "--nodes=1",
         "--ntasks=1",
         "--cpus-per-task=1",
-        "--output=" + shlex.quote(f"{job.output}/slurm-%A_%a.log"),
+        "--output=" + shlex.quote(str(job.output).replace("%", "%%") + "/slurm-%A_%a.log"),
         "--open-mode=append",
         "--signal=B:USR1@60",
         "--requeue",
@@ -124,7 +147,24 @@ def test_a_task_with_gpus_has_an_agent_on_each(job: Job) -> None:
     assert "\n    exec m agent abc --agents-per-gpu 3\n" in text
 
 
+def test_a_line_of_the_users_own_comes_before_the_agent(job: Job) -> None:
+    process = start(replace(job, setup=["export WANDB_API_KEY=another", "exit 7"]))
+    assert process.wait(20) == 7
+    assert not (job.folder / "said").exists()
+
+
 def test_the_key_is_for_its_owner_alone_and_not_in_the_script(job: Job) -> None:
-    write_private(job.server_file, {"WANDB_API_KEY": SECRET})
-    assert job.server_file.stat().st_mode & 0o777 == 0o600
+    assert SECRET in (job.server / VARIABLES).read_text()
+    assert job.server.stat().st_mode & 0o777 == 0o700
+    assert (job.server / VARIABLES).stat().st_mode & 0o777 == 0o600
     assert SECRET not in script(job, Path("mnist-sweep"))
+
+
+def test_tasks_are_given_the_certificates_that_they_trust(job: Job, tmp_path: Path) -> None:
+    """The server's own folder is on a disk that no other machine sees."""
+    (tmp_path / "trusted.pem").write_text("whom to trust")
+    variables = {"SSL_CERT_FILE": str(tmp_path / "trusted.pem")}
+    write_server(job.server, variables)
+    (tmp_path / "trusted.pem").unlink()
+    read = ["sh", "-c", '. "$0"; cat "$SSL_CERT_FILE"', str(job.server / VARIABLES)]
+    assert subprocess.run(read, capture_output=True, text=True, check=True).stdout == "whom to trust"
