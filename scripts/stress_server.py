@@ -11,13 +11,16 @@ start; a trial takes them `--pause` seconds, where real agents wait five seconds
 
 With `--every` they are a cluster's: they begin one after the other over that time, and each reports an epoch and a sign
 of life every so many seconds, whether or not the server has answered the last one. A wait then counts from when the
-report was due, so that a server that falls behind shows: the last tenth of its waits are the longest. What the server
-computed is told beside what was waited for: other work on the machine changes that little. Where the agents, which are
-all in this process, compute for nearly as long as they run, it is they that are slow.
+report was due, so that a server that falls behind shows: the last tenth of its waits are the longest.
+
+Who is the limit is told by what each process computed, which other work on the machine changes little: the server
+computes on one core, its search on another, the agents on a third. `sent late` is how long after it was due a report
+was sent: that is the agents' own delay, and no server's.
 """
 
 import argparse
 import asyncio
+import base64
 import json
 import os
 import re
@@ -25,15 +28,21 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import yaml
 
-from mnist_sweep.server.launch import ServerProcess
+from mnist_sweep.server.launch import Facts, ServerProcess
+
+CONNECTIONS = 512
+"""At most so many at once."""
+IDLE_SECONDS = 2.0
+"""A connection that was not used for longer is not used again: the server ends it after five."""
+BUSY = 0.9
+"""Who computes for so large a share of a core is the limit."""
 
 CREATE = """mutation($config: String) {
   upsertSweep(input: {config: $config, projectName: "stress"}) { sweep { name } } }"""
@@ -45,43 +54,68 @@ START = """mutation($name: String!, $sweep: String) {
   upsertBucket(input: {name: $name, modelName: "stress", sweep: $sweep}) { inserted } }"""
 
 
-@contextmanager
-def server(data: Path, *arguments: str) -> Iterator[tuple[httpx.AsyncClient, int]]:
-    """A server process over a data folder, a client of it, and its process id; `arguments` go to the server."""
-    process = ServerProcess(data, *arguments)
-    facts = process.start()
-    try:
-        limits = httpx.Limits(max_connections=512, max_keepalive_connections=512, keepalive_expiry=2.0)
-        key = ("api", facts.key)
-        yield httpx.AsyncClient(base_url=facts.url, auth=key, timeout=httpx.Timeout(60), limits=limits), facts.pid
-    finally:
-        process.stop()
+class Server:
+    """Requests to a server over connections that stay open; cheap, as it is not the agents that are to be the limit."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.host, self.port = facts.url.removeprefix("http://").rsplit(":", 1)
+        key = base64.b64encode(f"api:{facts.key}".encode()).decode()
+        self.head = f"Host: {self.host}\r\nAuthorization: Basic {key}\r\nContent-Type: application/json\r\n"
+        self.idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self.free = asyncio.Semaphore(CONNECTIONS)
+
+    async def post(self, path: str, body: dict[str, Any]) -> bytes:
+        """The answer to a request. Raises OSError or EOFError where nobody answers."""
+        content = json.dumps(body).encode()
+        async with self.free:
+            reader, writer = await self.connection()
+            try:
+                length = f"Content-Length: {len(content)}\r\n\r\n"
+                writer.write(f"POST {path} HTTP/1.1\r\n{self.head}{length}".encode() + content)
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                answer = await reader.readexactly(int(head.partition("content-length:")[2].split()[0]))
+            except BaseException:
+                writer.close()
+                raise
+            self.idle.append((time.perf_counter(), reader, writer))
+        if head.split()[1] != "200":
+            raise SystemExit(f"the server refused: {head.splitlines()[0]} {answer[:200].decode()}")
+        return answer
+
+    async def connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        while self.idle:
+            used, reader, writer = self.idle.pop()  # the last one used
+            if time.perf_counter() - used < IDLE_SECONDS and not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection(self.host, self.port)
 
 
 class Load:
     """The agents' work, and what it took."""
 
-    def __init__(self, client: httpx.AsyncClient, rows: int, pause: float) -> None:
-        self.client, self.rows, self.pause = client, rows, pause
+    def __init__(self, server: Server, rows: int, pause: float) -> None:
+        self.server, self.rows, self.pause = server, rows, pause
         self.points: list[str] = []
         self.later = 0
         self.failed = 0
         self.reported = 0
-        self.waits: dict[str, list[float]] = {"suggestion": [], "run start": [], "rows": [], "sign of life": []}
+        kinds = ("suggestion", "run start", "rows", "sign of life", "sent late")
+        self.waits: dict[str, list[float]] = {kind: [] for kind in kinds}
 
     async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        answer = (await self.post("/graphql", {"query": query, "variables": variables})).json()
+        answer = json.loads(await self.post("/graphql", {"query": query, "variables": variables}))
         if "errors" in answer:
             raise SystemExit(f"the server refused: {answer['errors'][0]['message']}")
         data: dict[str, Any] = answer["data"]
         return data
 
-    async def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
+    async def post(self, path: str, body: dict[str, Any]) -> bytes:
         """Send something, again after a second where nobody answers, as the client does."""
         while True:
             try:
-                return (await self.client.post(path, json=body)).raise_for_status()
-            except httpx.TransportError:
+                return await self.server.post(path, body)
+            except (OSError, EOFError):
                 self.failed += 1
                 await asyncio.sleep(1.0)
 
@@ -93,9 +127,9 @@ class Load:
         finally:
             self.waits[kind].append(time.perf_counter() - start)
 
-    async def node(self, sweep: str, every: float, start: float) -> None:
-        """An agent of a cluster, which begins at the time `start`: an epoch a `every` seconds, on time."""
-        await asyncio.sleep(start - time.perf_counter())
+    async def node(self, sweep: str, every: float, begin: float) -> None:
+        """An agent of a cluster, which begins after so many seconds: an epoch a `every` seconds, on time."""
+        await asyncio.sleep(begin)
         due = time.perf_counter()
         async for agent, run, score in self.trials(sweep, pause=every):
             due = max(due, time.perf_counter() - every)
@@ -103,6 +137,7 @@ class Load:
                 for step in range(self.rows):
                     due += every
                     await asyncio.sleep(due - time.perf_counter())
+                    self.waits["sent late"].append(time.perf_counter() - due)
                     line = json.dumps({"score": score / (step + 1), "_step": step})
                     alive = json.dumps({run: True})
                     row, life = self.stream(run, step, [line]), self.ask(BEAT, id=agent, alive=alive)
@@ -156,26 +191,29 @@ def configuration(method: str, trials: int) -> dict[str, Any]:
     return {"method": method, "metric": metric, "run_cap": trials, "parameters": parameters}
 
 
-async def stress(client: httpx.AsyncClient, pid: int, args: argparse.Namespace) -> int:
-    async with client:
-        load = Load(client, args.rows, args.pause)
-        config = yaml.dump(configuration(args.method, args.trials))
-        sweep = (await load.ask(CREATE, config=config))["upsertSweep"]["sweep"]["name"]
-        start, before, own = time.perf_counter(), _computed(pid), time.process_time()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(args.seconds or None), asyncio.TaskGroup() as agents:
-                for number in range(args.agents):
-                    begin = start + number * args.every / args.agents
-                    agents.create_task(load.node(sweep, args.every, begin) if args.every else load.agent(sweep))
-        seconds, computed, own = time.perf_counter() - start, _computed(pid) - before, time.process_time() - own
+async def stress(facts: Facts, args: argparse.Namespace) -> int:
+    load = Load(Server(facts), args.rows, args.pause)
+    config = yaml.dump(configuration(args.method, args.trials))
+    sweep = (await load.ask(CREATE, config=config))["upsertSweep"]["sweep"]["name"]
+    start, before = time.perf_counter(), (*_computed(facts.pid), time.process_time())
+    with suppress(TimeoutError):
+        async with asyncio.timeout(args.seconds or None), asyncio.TaskGroup() as agents:
+            for number in range(args.agents):
+                begin = number * args.every / args.agents
+                agents.create_task(load.node(sweep, args.every, begin) if args.every else load.agent(sweep))
+    seconds, after = time.perf_counter() - start, (*_computed(facts.pid), time.process_time())
     repeated = [point for point, count in Counter(load.points).items() if count > 1]
     print(f"{args.agents} agents, {args.method}: {len(load.points)} of {args.trials} points, {len(repeated)} repeated")
-    rows, requests = load.reported, sum(len(waits) for waits in load.waits.values())
+    rows, requests = load.reported, sum(len(waits) for kind, waits in load.waits.items() if kind != "sent late")
     print(f"{seconds:.1f} s: {len(load.points) / seconds:.1f} trials, {rows / seconds:.0f} rows and", end=" ")
     print(f"{requests / seconds:.0f} requests a second, {load.failed} sent again")
-    print(f"the server computed {computed:.1f} s, {1000 * computed / requests:.2f} ms a request,", end=" ")
-    print(f"and had at most {_most(pid):.0f} MiB; the agents computed {own:.1f} s")
     print(f"{load.later} times an agent was told to ask again later")
+    server, search, own = (late - early for early, late in zip(before, after, strict=True))
+    print(f"a request: the server computed {1000 * server / requests:.2f} ms,", end=" ")
+    print(f"its search {1000 * search / requests:.2f}, the agents {1000 * own / requests:.2f}")
+    shares = [computed / seconds for computed in (server, search, own)]
+    print("of a core: the server {:.0%}, its search {:.0%}, the agents {:.0%};".format(*shares), end=" ")
+    print(f"the limit: {limit(*shares)}; the server's memory at most: {_most(facts.pid):.0f} MiB")
     titles = ("number", "median", "95 %", "99 %", "longest", "last tenth")
     print(f"  {'waits, ms':<12}", *(f"{title:>10}" for title in titles))
     for kind, waits in load.waits.items():
@@ -187,6 +225,17 @@ async def stress(client: httpx.AsyncClient, pid: int, args: argparse.Namespace) 
     return 0 if not repeated and (args.seconds or len(load.points) == args.trials) else 1
 
 
+def limit(server: float, search: float, agents: float) -> str:
+    """Who had no time left, by shares of a core."""
+    if agents >= BUSY:
+        return "the agents"
+    if server >= BUSY:
+        return "the server"
+    if server + search + agents >= BUSY * (os.cpu_count() or 1):
+        return "this machine's cores, which they share"
+    return "nobody"
+
+
 def _family(pid: int) -> list[Path]:
     """A process and those it started, such as the search's, as folders of /proc; none where the system has no such."""
     found = [Path(f"/proc/{pid}")]
@@ -196,10 +245,11 @@ def _family(pid: int) -> list[Path]:
     return [folder for folder in found if folder.exists()]
 
 
-def _computed(pid: int) -> float:
-    """Seconds of CPU time that a process and those it started have used."""
+def _computed(pid: int) -> tuple[float, float]:
+    """Seconds of CPU time that a process has used, and those it started."""
     stats = [(folder / "stat").read_text().rpartition(")")[2].split() for folder in _family(pid)]
-    return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
+    first, *others = [(int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") for fields in stats]
+    return first, sum(others)
 
 
 def _most(pid: int) -> float:
@@ -219,7 +269,7 @@ def main() -> int:
     parser.add_argument("--method", choices=("grid", "random", "bayes"), default="grid")
     args = parser.parse_args()
     if not (
-        0 < args.agents <= (2000 if args.every else 256)
+        0 < args.agents <= (5000 if args.every else 256)
         and 0 < args.trials <= 100_000
         and 2 <= args.rows <= 10_000
         and 0 <= args.pause <= 60
@@ -227,11 +277,15 @@ def main() -> int:
         and 0 <= args.seconds <= 3600
     ):
         parser.error(
-            "--agents 1 to 256 (to 2,000 with --every), --trials 1 to 100,000, --rows 2 to 10,000, --pause 0 to 60,"
+            "--agents 1 to 256 (to 5,000 with --every), --trials 1 to 100,000, --rows 2 to 10,000, --pause 0 to 60,"
             " --every 0 to 600, --seconds 0 to 3,600"
         )
-    with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as (client, pid):
-        return asyncio.run(stress(client, pid, args))
+    with tempfile.TemporaryDirectory() as folder:
+        server = ServerProcess(Path(folder))
+        try:
+            return asyncio.run(stress(server.start(), args))
+        finally:
+            server.stop()
 
 
 if __name__ == "__main__":
