@@ -220,3 +220,23 @@ def test_tasks_trust_a_certificate_of_ones_own_and_work_in_any_folder(user: User
         assert there.started[-1].wait(PATIENCE) == 0
     finally:
         server.stop()
+
+
+def test_ctrl_c_leaves_the_jobs_and_a_second_command_takes_them_back(user: User) -> None:
+    sweep = user.create(SHORT, 3)  # for its file
+    job = user.submit("sweep.yaml", "--count=1", "--sbatch=--hold")
+    follower, said = user.started[-1], user.house.home / "submit-0"
+    found = user.wait(lambda: re.search(r"^Sweep (\S+):", said.read_text(), re.MULTILINE), said)
+    path = found[1]
+    assert path != sweep
+    follower.send_signal(signal.SIGINT)
+    assert follower.wait(PATIENCE) == 130
+    assert f"The job goes on. Back to it:  mnist-sweep submit {path} --follow" in said.read_text()
+    assert user.queue(job) == ["PENDING"]
+    again = user.house.home / "again"
+    follower = user.start(again, "mnist-sweep", "submit", path, "--follow")
+    user.until_said(again, f"Sweep {path}:")
+    user.slurm.run("scontrol", "release", job)
+    assert [run.state for run in user.finish(path, job)] == ["finished"], "--count is the sweep's run_cap"
+    assert follower.wait(PATIENCE) == 0
+    assert "Ranking" in again.read_text()
