@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing import resource_tracker
@@ -26,6 +27,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from mnist_sweep import cluster
@@ -132,37 +134,39 @@ def confirm(
     a W&B run; one whose result the file held has it without a history.
 
     Raises:
-        ConfirmError: `file` cannot be used, or a training process was killed; what was done until then is kept.
+        ConfirmError: `file` cannot be used, another process confirms `config` into it, or a training process was
+            killed; what was done until then is kept.
     """
     _prepare(file)
-    done = {result.seed: result for result in _read(file, config) if result.seed in seeds}
-    for result in done.values():
-        on_result(result)
-    threads = config.threads or max(1, (os.cpu_count() or 1) // processes)
-    jobs = [
-        _Job(config.model_copy(update={"seed": seed, "threads": threads}).model_dump(), done.get(seed), reported)
-        for seed in sorted(seeds, key=lambda seed: seed not in done)
-        if seed not in done or (reported is not None and seed not in reported.there)
-    ]
-    context = multiprocessing.get_context("spawn")
-    resource_tracker.ensure_running()  # which would unblock signals when the first process starts it
-    wanted, unwanted = context.Pipe(duplex=False)
-    # `unwanted` is closed where this is left, whatever the reason, a killed process included: the trainings end then.
-    with environment(_QUIET), ProcessPoolExecutor(processes, context, _begin, (wanted,)) as pool, unwanted:
-        try:
-            with blocked():
-                futures = [pool.submit(_work, job) for job in jobs]
-            for future in as_completed(futures):
-                result = future.result()
-                if result.seed not in done:
-                    done[result.seed] = result
-                    _append(file, config, result)
-                    on_result(result)
-        except (BrokenProcessPool, Terminated):
-            raise ConfirmError(f"a training process was killed; the seeds done so far are in {file}") from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-    return [done[seed] for seed in seeds]
+    with _alone(file, config):
+        done = {result.seed: result for result in _read(file, config) if result.seed in seeds}
+        for result in done.values():
+            on_result(result)
+        threads = config.threads or max(1, (os.cpu_count() or 1) // processes)
+        jobs = [
+            _Job(config.model_copy(update={"seed": seed, "threads": threads}).model_dump(), done.get(seed), reported)
+            for seed in sorted(seeds, key=lambda seed: seed not in done)
+            if seed not in done or (reported is not None and seed not in reported.there)
+        ]
+        context = multiprocessing.get_context("spawn")
+        resource_tracker.ensure_running()  # which would unblock signals when the first process starts it
+        wanted, unwanted = context.Pipe(duplex=False)
+        # `unwanted` is closed where this is left, a killed process included: the trainings end then.
+        with environment(_QUIET), ProcessPoolExecutor(processes, context, _begin, (wanted,)) as pool, unwanted:
+            try:
+                with blocked():
+                    futures = [pool.submit(_work, job) for job in jobs]
+                for future in as_completed(futures):
+                    result = future.result()
+                    if result.seed not in done:
+                        done[result.seed] = result
+                        _append(file, config, result)
+                        on_result(result)
+            except (BrokenProcessPool, Terminated):
+                raise ConfirmError(f"a training process was killed; the seeds done so far are in {file}") from None
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+        return [done[seed] for seed in seeds]
 
 
 _QUIET = {"WANDB_SILENT": "true", "WANDB_CONSOLE": "off", "WANDB_SERVICE": None, "WANDB_SWEEP_ID": None}
@@ -314,6 +318,24 @@ def _prepare(file: Path) -> None:
                     out.write(b"\n")
     except OSError as error:
         raise _unusable(file, error) from None
+
+
+@contextmanager
+def _alone(file: Path, config: RunConfig) -> Iterator[None]:
+    """Nobody else confirms `config` into `file` meanwhile: both would write to the same runs."""
+    lock = FileLock(file.with_name(f".{file.name}.{group(config)}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ConfirmError(f"another process confirms this into {file}: wait for it, or end it") from None
+    except OSError as error:
+        raise _unusable(file, error) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()
+        lock.release()
 
 
 def _read(file: Path, config: RunConfig) -> Iterator[Confirmed]:

@@ -197,6 +197,26 @@ def test_a_file_that_cannot_hold_results_is_refused_before_training(
     assert where in err
 
 
+def test_two_at_once_would_write_to_the_same_runs(
+    tmp_path: Path, mnist_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second one is refused while the first is at work, another configuration in the same file is not."""
+    monkeypatch.chdir(tmp_path)
+    file, other = tmp_path / "confirm.jsonl", parse(TINY | {"c5": 2})
+    file.write_text("".join(f"{line(config, results(1)[0])}\n" for config in (parse(TINY), other)))
+    refused: list[int] = []
+
+    def meanwhile(_: Confirmed) -> None:
+        refused.append(cli.main(["confirm", *FLAGS, "--seeds=1", f"--file={file}"]))
+        assert confirm.confirm(other, [0], file=file, on_result=lambda _: None)
+
+    assert confirm.confirm(parse(TINY), [0], file=file, on_result=meanwhile)
+    assert refused == [1]
+    assert capsys.readouterr().err == f"error: another process confirms this into {file}: wait for it, or end it\n"
+    assert confirm.confirm(parse(TINY), [0], file=file, on_result=lambda _: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["confirm.jsonl"]
+
+
 @pytest.mark.parametrize("seeds", ["0", "1001", "9" * 5000, "-1", "ten"])
 def test_seeds_have_a_bound(seeds: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
