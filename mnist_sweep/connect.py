@@ -155,12 +155,15 @@ def local_folder() -> Path:
 
 
 def variables(server: Server) -> dict[str, str]:
-    """What points the client of another machine to a server in use, the key included, and whom it reports to."""
+    """What points the client of another machine to a server in use, the key included, and how it is to behave there."""
     import requests
 
     login = requests.utils.get_netrc_auth(server.url)
     told = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": os.environ.get("WANDB_API_KEY") or (login or ("", ""))[1]}
-    return told | {name: os.environ[name] for name in (*TRUST, "WANDB_ERROR_REPORTING") if os.environ.get(name)}
+    more = (*TRUST, "WANDB_ERROR_REPORTING")
+    return told | {
+        name: value for name, value in os.environ.items() if value and (name in more or name.startswith("WANDB_X_"))
+    }
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ def submit(arguments: argparse.Namespace) -> int:
     from mnist_sweep.jobs import job as jobs
     from mnist_sweep.jobs import kubernetes, slurm
 
+    own = dict(os.environ)  # before a server and the client have left their names in it
     only_text = arguments.dry_run or arguments.kubernetes is not None
     console = Console(stderr=only_text)
     config = sweep_file(Path(arguments.sweep), console)
@@ -53,7 +55,7 @@ def submit(arguments: argparse.Namespace) -> int:
             file = job.output / "job.sh"
             write(file, _text(arguments, job))
             try:
-                number = slurm.submit(file)
+                number = slurm.submit(file, own)
             except jobs.JobError as error:
                 raise jobs.JobError(f"{error}; the sweep is there: mnist-sweep submit {found.path}") from None
             _print(console, f"Job {number}: {file}, logs beside it; `scancel {number}` ends it")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mnist_sweep.cluster import WARNING_SECONDS
@@ -16,8 +15,8 @@ from mnist_sweep.jobs.job import STAGGER_SECONDS, VARIABLES, Job, JobError, rend
 ASK_SECONDS = 5.0
 """How often Slurm is asked what has become of a job; its controller serves a whole cluster."""
 
-_SECRETS = ("WANDB_API_KEY", "MNIST_SWEEP_SERVER_KEY")
-"""Slurm keeps the environment of who submits, and gives it to the job: these go by a file."""
+_OURS_ALONE = ("WANDB_API_KEY", "MNIST_SWEEP_SERVER_KEY", "WANDB_SERVICE")
+"""Slurm keeps the environment that a job is to have, so keys go by a file; the client's service is on this machine."""
 
 
 def script(
@@ -58,10 +57,15 @@ def script(
     )
 
 
-def submit(script: Path) -> str:
-    """Hand a batch script over; returns the job's number. Raises JobError with Slurm's reason."""
-    environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
-    return _slurm("sbatch", "--parsable", str(script), env=environment).partition(";")[0]
+def submit(script: Path, environment: Mapping[str, str]) -> str:
+    """Hand a batch script over; returns the job's number. Raises JobError with Slurm's reason.
+
+    Args:
+        script: its file.
+        environment: the person's own, of which the job gets what is no secret.
+    """
+    given = {name: value for name, value in environment.items() if name not in _OURS_ALONE}
+    return _slurm("sbatch", "--parsable", str(script), env=given).partition(";")[0]
 
 
 class Queue:

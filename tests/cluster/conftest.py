@@ -155,7 +155,8 @@ class User:
     def hasten(self, job: str) -> bool:
         """Let what was requeued begin soon, which by Slurm's design waits two minutes; whether nothing is left.
 
-        Not at once: a node refuses a job that begins in the second in which it was taken away.
+        Not at once: a node refuses a job that begins in the second in which it was taken away. Where one that came back
+        refused a task whose orphan was still at work on it, do what a cluster's administrator does.
         """
         listed = self.slurm.run("squeue", "--noheader", "--array", f"--jobs={job}", "--format=%i %T %S %r")
         soon = (datetime.now() + timedelta(seconds=5)).isoformat()  # where Slurm has no time yet, it says N/A
@@ -163,6 +164,11 @@ class User:
             number, state, start, reason = line.split(maxsplit=3)
             if state == "PENDING" and reason == "BeginTime" and start > soon:
                 self.slurm.run("scontrol", "update", f"JobId={number}", "StartTime=now+3", check=False)
+            if reason == "launch failed requeued held":
+                self.slurm.run(
+                    "scontrol", "update", f"NodeName={','.join(self.slurm.nodes)}", "State=RESUME", check=False
+                )
+                self.slurm.run("scontrol", "release", number, check=False)
         return not listed
 
     def runs(self, path: str) -> list[Run]:
