@@ -165,9 +165,8 @@ class User:
             if state == "PENDING" and reason == "BeginTime" and start > soon:
                 self.slurm.run("scontrol", "update", f"JobId={number}", "StartTime=now+3", check=False)
             if reason == "launch failed requeued held":
-                self.slurm.run(
-                    "scontrol", "update", f"NodeName={','.join(self.slurm.nodes)}", "State=RESUME", check=False
-                )
+                drained = self.slurm.run("sinfo", "--noheader", "--partition=main", "--states=drain", "--format=%N")
+                self.slurm.run("scontrol", "update", f"NodeName={drained}", "State=RESUME", check=False)
                 self.slurm.run("scontrol", "release", number, check=False)
         return not listed
 
