@@ -1,9 +1,13 @@
 """What readers ask of a run's history: which keys it has, samples of it, and console lines taken apart."""
 
 import json
+import operator
 import re
 import sqlite3
 import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from cachetools import LRUCache
@@ -12,6 +16,8 @@ from mnist_sweep.server.store import lines
 
 _CONSOLE = re.compile(r"(?:(ERROR) )?(\d{4}-\d\d-\d\dT[\d:.]+Z?) (.*)", re.DOTALL)
 _SAMPLES = 500
+_NUMBERS = {int, float}
+_KINDS = {int: "number", float: "number", bool: "boolean", str: "string", list: "list", type(None): "nil"}
 
 
 class Keys:
@@ -41,7 +47,7 @@ class _Read:
         self._mark: tuple[Any, ...] = ()
         """Of the lines before `_end`: another one, if they are not the same any more."""
         self._last_step = -1
-        self._keys: dict[str, dict[str, Any]] = {}
+        self._keys: defaultdict[str, _Values] = defaultdict(_Values)
 
     def of(self, db: sqlite3.Connection, run_id: int) -> dict[str, Any]:
         """`historyKeys` of the run whose lines these are."""
@@ -49,59 +55,67 @@ class _Read:
             if self._mark != lines.mark(db, run_id, lines.HISTORY, self._end):
                 self._forget()
             self._go_on(db, run_id)
-            return self._told()
+            keys = {key: values.told() for key, values in self._keys.items()}
+            return {"step": "_step", "lastStep": self._last_step, "sets": [], "keys": keys}
 
     def _go_on(self, db: sqlite3.Connection, run_id: int) -> None:
         """Read the lines from `_end` on."""
         start = self._end
-        for line, row in lines.rows_from(db, run_id, lines.HISTORY, start):
+        for line, rows in lines.pages_from(db, run_id, lines.HISTORY, start):
             self._end = line + 1
-            if isinstance(step := row.get("_step"), int):
-                self._last_step = max(self._last_step, step)
-            for key, value in _flat("", row):
-                entry = self._keys.setdefault(key, {"types": {}, "monotonic": True, "previousValue": -1})
-                kind = _kind(value)
-                entry["types"][kind] = entry["types"].get(kind, 0) + 1
-                if kind == "number":
-                    entry["monotonic"] = entry["monotonic"] and value >= entry["previousValue"]
-                    entry["previousValue"] = value
+            for key, values, types in _columns("", rows):
+                if values:
+                    self._keys[key].add(values, types)
+            steps = (row.get("_step") for row in rows)
+            self._last_step = max([self._last_step, *(step for step in steps if isinstance(step, int))])
         if self._end > start:
             self._mark = lines.mark(db, run_id, lines.HISTORY, self._end)
 
-    def _told(self) -> dict[str, Any]:
+
+class _Values:
+    """What is told of the values of one key."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._monotonic = True
+        self._last: float | None = None
+
+    def add(self, values: list[Any], types: Counter[type]) -> None:
+        """Those that follow, in order, and how many there are of each type."""
+        for kind, count in types.items():
+            if kind is dict:
+                self._counts.update(str(value["_type"]) for value in values if isinstance(value, dict))
+            else:
+                self._counts[_KINDS[kind]] += count
+        if not types.keys() <= _NUMBERS:
+            values = [value for value in values if type(value) in _NUMBERS]
+        if values:
+            before = values[0] if self._last is None else self._last
+            self._monotonic = self._monotonic and before <= values[0] and all(map(operator.le, values, values[1:]))
+            self._last = values[-1]
+
+    def told(self) -> dict[str, Any]:
         return {
-            "step": "_step",
-            "lastStep": self._last_step,
-            "sets": [],
-            "keys": {
-                key: {
-                    "typeCounts": [{"type": kind, "count": count} for kind, count in entry["types"].items()],
-                    "monotonic": entry["monotonic"],
-                    "previousValue": entry["previousValue"],
-                }
-                for key, entry in self._keys.items()
-            },
+            "typeCounts": [{"type": kind, "count": count} for kind, count in self._counts.items()],
+            "monotonic": self._monotonic,
+            "previousValue": -1 if self._last is None else self._last,
         }
 
 
-def _flat(prefix: str, row: dict[str, Any]) -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
-    for key, value in row.items():
-        if isinstance(value, dict) and "_type" not in value:
-            pairs += _flat(f"{prefix}{key}.", value)
-        else:
-            pairs.append((prefix + key, value))
-    return pairs
+def _columns(prefix: str, rows: list[dict[str, Any]]) -> Iterator[tuple[str, list[Any], Counter[type]]]:
+    """The values of each key in some rows, in order, and how many there are of each type.
 
-
-def _kind(value: Any) -> str:
-    if isinstance(value, dict):
-        return str(value.get("_type"))
-    if isinstance(value, bool) or value is None:
-        return "boolean" if value is not None else "nil"
-    if isinstance(value, int | float):
-        return "number"
-    return "string" if isinstance(value, str) else "list"
+    A million rows take half the processor time that they take one by one.
+    """
+    for key in dict.fromkeys(chain.from_iterable(rows)):
+        values = [row[key] for row in rows if key in row]
+        types = Counter(map(type, values))
+        if dict in types:
+            nested = [value for value in values if isinstance(value, dict) and "_type" not in value]
+            yield from _columns(f"{prefix}{key}.", nested)
+            values = [value for value in values if not isinstance(value, dict) or "_type" in value]
+            types[dict] -= len(nested)
+        yield prefix + key, values, +types
 
 
 def sampled(db: sqlite3.Connection, run_id: int, spec: dict[str, Any]) -> list[dict[str, Any]]:

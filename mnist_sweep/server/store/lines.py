@@ -15,6 +15,7 @@ from mnist_sweep.server.store.errors import BadRequest
 HISTORY, EVENTS, CONSOLE = "history", "events", "console"
 STREAMS = (HISTORY, EVENTS, CONSOLE)
 _INTEGER_LIMIT = 2**63
+_PAGE = 200
 
 
 def put(db: sqlite3.Connection, run_id: int, stream: str, offset: int, content: Iterable[str], version: int) -> None:
@@ -122,16 +123,18 @@ def sampled(
 
 def rows(db: sqlite3.Connection, run_id: int, stream: str) -> Iterator[dict[str, Any]]:
     """The lines in order, parsed, one after the other."""
-    return (row for _, row in rows_from(db, run_id, stream, 0))
+    return (row for _, page in pages_from(db, run_id, stream, 0) for row in page)
 
 
-def rows_from(db: sqlite3.Connection, run_id: int, stream: str, start: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The lines from a number on, in order, with their numbers, parsed one after the other."""
-    found = db.execute(
-        "SELECT line, data FROM lines WHERE run_id = ? AND stream = ? AND line >= ? ORDER BY line",
-        (run_id, stream, start),
-    )
-    return ((row["line"], json.loads(row["data"])) for row in found)
+def pages_from(
+    db: sqlite3.Connection, run_id: int, stream: str, start: int
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """The lines from a number on, in order, parsed, some at a time, with the number of the last of them."""
+    sql = "SELECT line, data FROM lines WHERE run_id = ? AND stream = ? AND line >= ? ORDER BY line"
+    found = db.execute(sql, (run_id, stream, start))
+    while page := found.fetchmany(_PAGE):
+        numbers, texts = zip(*page, strict=True)
+        yield numbers[-1], json.loads(f"[{','.join(texts)}]")
 
 
 def mark(db: sqlite3.Connection, run_id: int, stream: str, end: int) -> tuple[Any, ...]:

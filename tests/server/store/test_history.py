@@ -34,23 +34,50 @@ def test_keys_have_types_and_last_values(store: Store, run: int) -> None:
     assert keys["keys"]["word"]["typeCounts"] == [{"type": "string", "count": 1}]
 
 
+def test_keys_are_of_all_kinds_and_go_on_from_page_to_page(store: Store) -> None:
+    rows: list[dict[str, Any]] = [{"up": number // 300, "last": number < 999} for number in range(1000)]
+    rows[10] |= {"up": "none", "mixed": {"deep": -5}}
+    rows[500] |= {"mixed": {"_type": "table-file"}, "list": [1], "nil": None}
+    rows[600] |= {"mixed": {"deep": {"er": -5.5}}}
+    rows[999] |= {"up": 2}  # goes down
+    with store.write() as db:
+        run = runs.create(db, projects.ensure(db, "local", "p")["id"], "r", "running")
+        lines.put(db, run, lines.HISTORY, 0, map(json.dumps, rows), 1)
+    with store.read() as db:
+        found = store.history_keys.of(db, run)
+    assert found["lastStep"] == -1  # no row says its step
+    told = {
+        key: ({one["type"]: one["count"] for one in of["typeCounts"]}, of["monotonic"], of["previousValue"])
+        for key, of in found["keys"].items()
+    }
+    assert told == {
+        "up": ({"number": 999, "string": 1}, False, 2),
+        "last": ({"boolean": 1000}, True, -1),
+        "mixed": ({"table-file": 1}, True, -1),
+        "mixed.deep": ({"number": 1}, True, -5),
+        "mixed.deep.er": ({"number": 1}, True, -5.5),
+        "list": ({"list": 1}, True, -1),
+        "nil": ({"nil": 1}, True, -1),
+    }
+
+
 def test_keys_of_a_run_that_logs_on_are_read_on(store: Store, run: int, monkeypatch: pytest.MonkeyPatch) -> None:
     starts: list[int] = []
-    read = lines.rows_from
+    read = lines.pages_from
 
-    def noted(db: sqlite3.Connection, run_id: int, stream: str, start: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    def noted(db: sqlite3.Connection, run_id: int, stream: str, start: int) -> Iterator[tuple[int, Any]]:
         starts.append(start)
         return read(db, run_id, stream, start)
 
     def asked() -> dict[str, Any]:
         with store.read() as db:
             found = store.history_keys.of(db, run)
-            monkeypatch.setattr(lines, "rows_from", read)
+            monkeypatch.setattr(lines, "pages_from", read)
             assert found == history.Keys(1).of(db, run)
-            monkeypatch.setattr(lines, "rows_from", noted)
+            monkeypatch.setattr(lines, "pages_from", noted)
         return found
 
-    monkeypatch.setattr(lines, "rows_from", noted)
+    monkeypatch.setattr(lines, "pages_from", noted)
     asked()
     with store.write() as db:
         lines.put(db, run, lines.HISTORY, 10, ['{"_step": 10, "loss": "none"}'], 2)
