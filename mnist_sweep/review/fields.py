@@ -45,15 +45,12 @@ def observed_fields(records: Sequence[RunRecord]) -> tuple[SweepField, ...]:
     fields: list[SweepField] = []
     for name in names:
         values = [record.config[name] for record in records if name in record.config]
-        distinct = list(dict.fromkeys(map(str, values)))
-        if len(distinct) < 2:
-            continue
-        numbers = [number(value) for value in values]
-        if all(value is not None for value in numbers):
-            known = [value for value in numbers if value is not None]
+        known = [one for value in values if (one := number(value)) is not None]
+        if len(known) == len(values):
             kind: Literal["int", "float"] = "int" if all(isinstance(v, int) for v in values) else "float"
-            fields.append(SweepField(name, kind, min(known), max(known)))
-        else:
+            if min(known) < max(known):
+                fields.append(SweepField(name, kind, min(known), max(known)))
+        elif len(distinct := dict.fromkeys(map(str, values))) > 1:
             fields.append(SweepField(name, "categorical", choices=tuple(distinct)))
     return tuple(fields)
 

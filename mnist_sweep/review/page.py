@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
+from pydantic_core import to_json
 
 from mnist_sweep.review import palette
 from mnist_sweep.review.media import png_uri
@@ -71,37 +70,24 @@ def html_page(review: Review, gallery: Gallery | None = None) -> str:
             info=review.ranking.info,
             css=Markup(stylesheet()),
             scripts=[Markup((STATIC / name).read_text("utf-8")) for name in SCRIPTS],
-            plotly=Markup(plotly_bundle().read_text("utf-8")),
+            plotly=Markup(plotly_bundle()),
             sections=SECTIONS,
             data=script_json(data),
         )
     )
 
 
+def as_json(data: Mapping[str, Any]) -> bytes:
+    """JSON of what a page shows, null for NaN and infinities, which JSON does not have."""
+    return to_json(data, inf_nan_mode="null")
+
+
 def script_json(data: Mapping[str, Any]) -> Markup:
     """JSON that may stand inside a `<script>` element: no character in it can end the element or start a comment."""
-    try:
-        text = _json(data)
-    except ValueError:  # seldom: looking at every number takes as long as all else
-        text = _json(finite(data))
+    text = as_json(data).decode()
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
-
-
-def _json(data: Any) -> str:
-    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
-def finite(value: Any) -> Any:
-    """The same data with None for NaN and infinities, which JSON does not have."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return value
 
 
 def stylesheet() -> str:
@@ -109,12 +95,18 @@ def stylesheet() -> str:
     return palette.stylesheet() + (STATIC / "review.css").read_text("utf-8")
 
 
-def plotly_bundle() -> Path:
-    """Plotly's browser bundle, as its Python package ships it."""
+def plotly_bundle() -> str:
+    """Plotly's browser bundle, as its Python package ships it but for its outer function, in parentheses here.
+
+    Browsers compile such a function while it arrives, beside the page; without, they read all of it a second time.
+    """
     spec = find_spec("plotly")  # not imported: that would cost more than the whole page
     assert spec is not None  # a dependency
     assert spec.origin is not None
-    return Path(spec.origin).parent / "package_data" / "plotly.min.js"
+    text = (Path(spec.origin).parent / "package_data" / "plotly.min.js").read_text("utf-8")
+    start, before, inside = text.partition(", () => {")
+    inside, after, end = inside.rpartition("}));")
+    return f"{start}, (() => {{{inside}}})));{end}" if before and after else text
 
 
 @cache

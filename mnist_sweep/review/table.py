@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from mnist_sweep.review.ranking import Ranking, Trial
-from mnist_sweep.review.records import number
+from mnist_sweep.review.records import RunRecord, number
 from mnist_sweep.review.status import CONSTRAINT
 
 Kind = Literal["text", "number", "percent", "count", "seconds", "status", "time"]
@@ -23,13 +23,19 @@ class Column:
     shown: bool = True
 
 
+Cells = list[Any]
+
+
 @dataclass(frozen=True)
 class Table:
+    """Each row has the run's id, the address of its page, and a value or None for every column."""
+
     columns: tuple[Column, ...]
-    rows: tuple[Mapping[str, Any], ...]
+    rows: tuple[tuple[Any, ...], ...]
 
     def as_dict(self) -> dict[str, Any]:
-        return {"columns": [asdict(column) for column in self.columns], "rows": [dict(row) for row in self.rows]}
+        """The table as plain JSON: names once and not in every row, or a wide table's page is half names."""
+        return {"columns": [asdict(column) for column in self.columns], "rows": self.rows}
 
 
 def runs_table(ranking: Ranking) -> Table:
@@ -37,65 +43,57 @@ def runs_table(ranking: Ranking) -> Table:
 
     A column that no run has a value for is left out.
     """
-    others = [trial for trial in ranking.trials if trial.rank is None]
-    rows = tuple(_row(trial) for trial in (*ranking.ranked, *others))
-    held = {key for row in rows for key in row}
-    columns = (column for column in _columns(ranking) if column.key in held or not rows)
-    return Table(tuple(columns), rows)
+    trials = [*ranking.ranked, *(trial for trial in ranking.trials if trial.rank is None)]
+    held = [(column, cells) for column, cells in _columns(ranking, trials) if not trials or set(cells) - {None, ""}]
+    about = [[trial.id for trial in trials], [trial.record.url for trial in trials]]
+    rows = zip(*about, *(cells for _, cells in held), strict=True)
+    return Table(tuple(column for column, _ in held), tuple(rows))
 
 
-def _columns(ranking: Ranking) -> Iterable[Column]:
+def _columns(ranking: Ranking, trials: Sequence[Trial]) -> Iterable[tuple[Column, Cells]]:
     info, words = ranking.info, ranking.words
+    records = [trial.record for trial in trials]
     metric: Kind = "percent" if words.fraction else "number"
     searched = [field.name for field in info.fields]
-    configs = dict.fromkeys(key for trial in ranking.trials for key in trial.record.config)
-    summaries = dict.fromkeys(key for trial in ranking.trials for key in trial.record.summary)
-    differ = any(trial.best is not None and trial.best != trial.value for trial in ranking.trials)
-    yield Column("rank", "rank", "count")
-    yield Column("name", "run", "text")
-    yield Column("status", "status", "status")
+    differ = any(trial.best is not None and trial.best != trial.value for trial in trials)
+    yield Column("rank", "rank", "count"), [trial.rank for trial in trials]
+    yield Column("name", "run", "text"), [record.label for record in records]
+    yield Column("status", "status", "status"), [trial.status.value for trial in trials]
     if info.metric:
-        yield Column("value", info.metric, metric)
-        yield Column("best", f"best over {words.plural}", metric, shown=differ)
-        yield Column("best_at", f"at {words.step}", "count", shown=differ)
+        yield Column("value", info.metric, metric), [trial.value for trial in trials]
+        yield Column("best", f"best over {words.plural}", metric, shown=differ), [trial.best for trial in trials]
+        yield Column("best_at", f"at {words.step}", "count", shown=differ), [trial.best_at for trial in trials]
     if words.size:
-        yield Column("size", words.size, "count")
-    yield Column("seconds", "time", "seconds")
-    yield Column("reason", "why not ranked", "text")
+        yield Column("size", words.size, "count"), [trial.size for trial in trials]
+    yield Column("seconds", "time", "seconds"), [record.seconds for record in records]
+    yield Column("reason", "why not ranked", "text"), [trial.reason for trial in trials]
     for name in searched:
-        yield Column(f"config:{name}", name, _kind(name, ranking.trials))
-    yield Column("group", "group", "text", shown=False)
-    yield Column("agent", "agent", "text", shown=False)
-    yield Column("created", "started", "time", shown=False)
-    for name in configs:
+        yield _config(name, records)
+    yield Column("group", "group", "text", shown=False), [record.group for record in records]
+    yield Column("agent", "agent", "text", shown=False), [record.agent for record in records]
+    started = [record.created_at and record.created_at.isoformat(timespec="seconds") for record in records]
+    yield Column("created", "started", "time", shown=False), started
+    for name in _names(record.config for record in records):
         if name not in searched:
-            yield Column(f"config:{name}", name, _kind(name, ranking.trials), shown=False)
-    for name in summaries:
+            yield _config(name, records, shown=False)
+    for name in _names(record.summary for record in records):
         if name not in (info.metric, words.size) and not name.startswith(("best/", CONSTRAINT)):
-            yield Column(f"summary:{name}", name, "number", shown=False)
+            numbers = [number(record.summary.get(name)) for record in records]
+            yield Column(f"summary:{name}", name, "number", shown=False), list(numbers)
 
 
-def _row(trial: Trial) -> dict[str, Any]:
-    record = trial.record
-    row: dict[str, Any] = {
-        "id": record.id,
-        "name": record.label,
-        "url": record.url,
-        "rank": trial.rank,
-        "status": trial.status.value,
-        "value": trial.value,
-        "best": trial.best,
-        "best_at": trial.best_at,
-        "size": trial.size,
-        "seconds": record.seconds,
-        "reason": trial.reason,
-        "group": record.group,
-        "agent": record.agent,
-        "created": record.created_at.isoformat(timespec="seconds") if record.created_at else None,
-    }
-    row |= {f"config:{key}": _cell(value) for key, value in record.config.items() if not key.startswith("_")}
-    row |= {f"summary:{key}": number(value) for key, value in record.summary.items() if not key.startswith("_")}
-    return {key: value for key, value in row.items() if value is not None and value != ""}
+def _names(found: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The keys in the order of first sight, without the client's own."""
+    names: dict[str, None] = {}
+    for mapping in found:
+        names |= dict.fromkeys(mapping)
+    return [name for name in names if not name.startswith("_")]
+
+
+def _config(name: str, records: Sequence[RunRecord], shown: bool = True) -> tuple[Column, Cells]:
+    cells = [_cell(record.config.get(name)) for record in records]
+    kind: Kind = "text" if any(isinstance(cell, str) for cell in cells) else "number"
+    return Column(f"config:{name}", name, kind, shown), cells
 
 
 def _cell(value: Any) -> Any:
@@ -104,9 +102,3 @@ def _cell(value: Any) -> Any:
         return None if value is None else str(value).lower()
     known = number(value)
     return value if known is not None else str(value)
-
-
-def _kind(name: str, trials: Sequence[Trial]) -> Kind:
-    configs = (trial.record.config for trial in trials)
-    seen = [config[name] for config in configs if config.get(name) is not None]
-    return "number" if seen and all(number(value) is not None for value in seen) else "text"

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from mnist_sweep.review.figures import custom_chart
 from mnist_sweep.review.logged import SUMMARY, logged
 from mnist_sweep.review.records import RunRecord, flatten
+from mnist_sweep.server.jsonedge import stored
 from mnist_sweep.server.links import Links
 from mnist_sweep.server.store import Store, artifacts, files, lines, runs
 from mnist_sweep.server.store.errors import NotFound
@@ -26,7 +27,7 @@ Shown = dict[str, Any]
 def of_run(db: sqlite3.Connection, row: sqlite3.Row, record: RunRecord, since: int = 0) -> Shown:
     """By key what the run has logged (`review.logged`), all of it or what is newer than a change."""
     found = lines.with_objects(db, row["id"], lines.HISTORY, since=since)
-    parsed = [(line, json.loads(text)) for line, text in found]
+    parsed = [(line, stored(text)) for line, text in found]
     return logged(record, parsed, runs.charts(row["config"]))
 
 
@@ -45,7 +46,7 @@ def value(db: sqlite3.Connection, row: sqlite3.Row, line: int, key: str) -> dict
         NotFound: nothing of the kind.
     """
     texts = [row["summary"]] if line == SUMMARY else lines.texts_at(db, row["id"], lines.HISTORY, line)
-    found = flatten(json.loads(texts[0])).get(key) if texts else None
+    found = flatten(stored(texts[0])).get(key) if texts else None
     if not isinstance(found, dict):
         raise NotFound(f"run {row['name']} has logged no {key[:100]!r} there")
     return found
@@ -94,7 +95,7 @@ def _parsed(path: Path) -> dict[str, Any]:
     if path.stat().st_size > _SIZE_LIMIT:
         raise NotFound(f"over {_SIZE_LIMIT // 1_000_000} MB, too large to be shown; download the file")
     try:
-        found = json.loads(path.read_bytes())
+        found = stored(path.read_bytes())
     except ValueError:
         found = None
     if not isinstance(found, dict):

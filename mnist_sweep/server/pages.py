@@ -7,6 +7,7 @@ the review's (`mnist_sweep.review`); Plotly's bundle comes out of its Python pac
 import json
 import sqlite3
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from starlette.routing import Route
 from mnist_sweep.review import page as review
 from mnist_sweep.server import actions, addressed, logged, login
 from mnist_sweep.server.auth import Keys
-from mnist_sweep.server.http import Json
 from mnist_sweep.server.shown import Pages, Shown
 from mnist_sweep.server.store import Store, files
 from mnist_sweep.server.sweeper import Sweeper
@@ -42,6 +42,8 @@ _MEDIA_HEADERS = {
     "Cache-Control": "private, max-age=3600",
 }
 _ASSET_HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+_PLOTLY = f"/-/plotly.min.js?{version('plotly')}"
+_BUNDLE_HEADERS = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 View = Callable[[sqlite3.Connection, Request], Shown]
 
 
@@ -53,7 +55,7 @@ def routes(store: Store, keys: Keys, sweeper: Sweeper) -> list[Route]:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"short": short, "moment": moment, "script_json": review.script_json}
-    environment.globals |= {"scripts": review.SCRIPTS, "sections": review.SECTIONS}
+    environment.globals |= {"scripts": review.SCRIPTS, "sections": review.SECTIONS, "plotly": _PLOTLY}
 
     def read(view: View, request: Request) -> Shown:
         with store.read() as db:
@@ -67,7 +69,10 @@ def routes(store: Store, keys: Keys, sweeper: Sweeper) -> list[Route]:
         return Route(address, show, methods=["GET"])
 
     def data(address: str, view: View) -> Route:
-        return Route(address, lambda request: Json(read(view, request), headers=_HEADERS), methods=["GET"])
+        def send(request: Request) -> Response:
+            return Response(review.as_json(read(view, request)), headers=_HEADERS, media_type="application/json")
+
+        return Route(address, send, methods=["GET"])
 
     def media(request: Request) -> Response:
         """A picture, a sound or a film of a run, for its page; nothing in it can run a script."""
@@ -106,7 +111,7 @@ def asset(request: Request) -> Response:
     """The pages' own scripts and styles. A browser asks every time whether they changed."""
     name = request.path_params["name"]
     if name == "plotly.min.js":
-        return FileResponse(review.plotly_bundle(), headers=_ASSET_HEADERS)
+        return Response(review.plotly_bundle(), media_type="text/javascript", headers=_BUNDLE_HEADERS)
     if name in (*review.SCRIPTS, *review.REPORT_SCRIPTS, *review.WORKSPACE_SCRIPTS):
         return FileResponse(review.STATIC / name, headers=_ASSET_HEADERS)
     if name == "review.css":

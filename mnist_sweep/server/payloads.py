@@ -81,12 +81,7 @@ class Payloads:
         news: Shown = {"cursor": str(runs.version(db))}
         if changed := {row["name"] for row in runs.of_project(db, project["id"], group=group, since=since)}:
             data = self.project(db, project, group)
-            rows = data["table"]["rows"]
-            news |= {"workspace": data["workspace"], "order": [row["id"] for row in rows]}
-            news["table"] = {
-                "columns": data["table"]["columns"],
-                "rows": [row for row in rows if row["id"] in changed],
-            }
+            news |= {"workspace": data["workspace"]} | _rows(data["table"], changed)
         return news | {"every": _pause(started)}
 
     def project_curves(
@@ -182,16 +177,19 @@ def _after(sweep: sqlite3.Row | None) -> SweepInfo:
 
 def _changes(db: sqlite3.Connection, found: Review, changed: Sequence[sqlite3.Row], since: int) -> Shown:
     data = sweep_payload(found)
-    names = {row["name"] for row in changed}
-    rows = data["table"]["rows"]
     words = found.ranking.words
     metric = words.instead or found.ranking.info.metric
     parts = {
         row["name"]: figures.curve_points(reviewing.record(db, row, since=since), metric, words) for row in changed
     }
     return {key: data[key] for key in ("chain", "texts", "notes", "stats", "findings", "figures")} | {
-        "table": {"columns": data["table"]["columns"], "rows": [row for row in rows if row["id"] in names]},
-        "order": [row["id"] for row in rows],
-        "ranks": {row["id"]: row["rank"] for row in rows if "rank" in row},
+        **_rows(data["table"], {row["name"] for row in changed}),
+        "ranks": {trial.id: trial.rank for trial in found.ranking.ranked},
         "curves": {name: points for name, points in parts.items() if points["x"]},
     }
+
+
+def _rows(table: Shown, changed: set[str]) -> Shown:
+    """Of a table the rows of these runs, and the order in which all now stand."""
+    rows = [row for row in table["rows"] if row[0] in changed]
+    return {"table": {"columns": table["columns"], "rows": rows}, "order": [row[0] for row in table["rows"]]}

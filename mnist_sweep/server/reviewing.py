@@ -1,6 +1,5 @@
 """The store's sweeps and runs as the review reads them, kept parsed between questions."""
 
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -18,6 +17,7 @@ from mnist_sweep.review.ranking import Placed, Ranking, rank
 from mnist_sweep.review.records import RunRecord, SweepInfo, flatten, lanes, step_metrics
 from mnist_sweep.review.review import Review, review
 from mnist_sweep.review.status import LIVE_STATES
+from mnist_sweep.server.jsonedge import stored
 from mnist_sweep.server.store import Store, artifacts, lines, runs, sweeps
 from mnist_sweep.server.store.kept import Kept
 
@@ -96,14 +96,14 @@ def record(
         name=row["display_name"] or row["name"],
         state=row["state"],
         config=flatten(runs.plain_config(row["config"])),
-        summary=flatten(json.loads(row["summary"])),
-        history=json.loads(f"[{','.join(texts)}]"),  # at once: then the rows share their keys, and half the memory
+        summary=flatten(stored(row["summary"])),
+        history=stored(f"[{','.join(texts)}]"),  # at once: then the rows share their keys, and half the memory
         step_metrics=step_metrics(runs.defined_metrics(row["config"])),
         created_at=datetime.fromisoformat(row["created_at"]),
         finished_at=None if row["state"] in LIVE_STATES else datetime.fromisoformat(row["heartbeat_at"]),
         agent=row["job_type"] or lane,  # as the public API's reader has it
         group=row["run_group"] or "",
-        tags=tuple(json.loads(row["tags"])),
+        tags=tuple(stored(row["tags"])),
         url=f"{project_address(row)}/runs/{quote(row['name'])}",
         stop_reason=row["stop_reason"] or "",
     )
@@ -112,7 +112,7 @@ def record(
 def events(db: sqlite3.Connection, row: sqlite3.Row) -> RunRecord:
     """What the machine measured of itself beside a run, as a record's history."""
     texts = lines.sampled(db, row["id"], lines.EVENTS, _ROWS)
-    return RunRecord(row["name"], history=[json.loads(text) for text in texts])
+    return RunRecord(row["name"], history=[stored(text) for text in texts])
 
 
 def media_of(store: Store, db: sqlite3.Connection, key: int) -> Media | None:
@@ -146,7 +146,7 @@ def _table(path: Path) -> dict[str, Any] | None:
     if path.stat().st_size > _TABLE_LIMIT:
         return None
     try:
-        table = json.loads(path.read_bytes())
+        table = stored(path.read_bytes())
     except ValueError:
         return None
     return table if isinstance(table, dict) else None

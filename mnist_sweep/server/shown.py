@@ -50,13 +50,11 @@ class Pages:
         asked = request.query_params
         names = [name for name in asked.get("runs", "").split(",") if name]
         project, metrics = addressed.project(db, request), asked.getlist("metric")
-        return _finite(
-            self._payloads.project_curves(db, project, metrics, asked.get("over", ""), names, _since(request))
-        )
+        return self._payloads.project_curves(db, project, metrics, asked.get("over", ""), names, _since(request))
 
     def project_news(self, db: sqlite3.Connection, request: Request) -> Shown:
         group, since = request.query_params.get("group"), _since(request, "cursor")
-        return _finite(self._payloads.project_news(db, addressed.project(db, request), group, since))
+        return self._payloads.project_news(db, addressed.project(db, request), group, since)
 
     def sweep(self, db: sqlite3.Connection, request: Request) -> Shown:
         sweep = addressed.sweep(db, request)
@@ -72,7 +70,7 @@ class Pages:
     def sweep_news(self, db: sqlite3.Connection, request: Request) -> Shown:
         sweep = addressed.sweep(db, request)
         state = request.query_params.get("state", "")
-        return _finite(self._payloads.sweep_news(db, sweep, _since(request, "cursor"), state))
+        return self._payloads.sweep_news(db, sweep, _since(request, "cursor"), state)
 
     def run(self, db: sqlite3.Connection, request: Request) -> Shown:
         row = addressed.run(db, request)
@@ -99,15 +97,12 @@ class Pages:
         """A table or a chart that a run logged, at one of its steps."""
         asked = request.query_params
         line = -1 if asked.get("line") == "-1" else _since(request, "line")
-        found = logged.read(
-            self._store, db, addressed.run(db, request), line, asked.get("key", ""), asked.get("chart", "")
-        )
-        return _finite(found)
+        key, chart = asked.get("key", ""), asked.get("chart", "")
+        return logged.read(self._store, db, addressed.run(db, request), line, key, chart)
 
     def run_news(self, db: sqlite3.Connection, request: Request) -> Shown:
         row = addressed.run(db, request)
-        news = self._payloads.run_news(db, row, _sweep_of(db, row), _since(request, "cursor"))
-        return _finite(news)
+        return self._payloads.run_news(db, row, _sweep_of(db, row), _since(request, "cursor"))
 
     def artifact(self, db: sqlite3.Connection, request: Request) -> Shown:
         return shelf.artifact(self._store, db, request)
@@ -142,10 +137,6 @@ class Pages:
             "scripts": review.REPORT_SCRIPTS,
             "sweep": wanted.group(1) if wanted else None,
         }
-
-
-def _finite(news: Shown) -> Shown:
-    return dict(review.finite(news))
 
 
 def _sweep_row(db: sqlite3.Connection, sweep: sqlite3.Row) -> Shown:

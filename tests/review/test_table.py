@@ -11,11 +11,13 @@ from tests.review import synthetic
 def test_ranked_rows_come_first_and_the_others_say_why_not() -> None:
     runs = synthetic.ranking(40)
     table = runs_table(runs)
-    ranks = [row.get("rank") for row in table.rows]
+    keys = ["id", "url", *(column.key for column in table.columns)]
+    rows = [dict(zip(keys, row, strict=True)) for row in table.rows]
+    ranks = [row["rank"] for row in rows]
     ranked = [rank for rank in ranks if rank]
     assert ranked == list(range(1, len(ranked) + 1))
     assert ranks[len(ranked) :] == [None] * (40 - len(ranked))
-    assert all(row.get("reason") for row in table.rows if row["status"] not in ("finished", "running"))
+    assert all(row["reason"] for row in rows if row["status"] not in ("finished", "running"))
     shown = [column.label for column in table.columns if column.shown]
     assert shown[:6] == ["rank", "run", "status", "val/accuracy", "parameters", "time"]
     assert {"max_lr", "dropout", "c1"} <= set(shown)

@@ -116,7 +116,7 @@ def test_a_running_sweep_updates_by_itself_and_fetches_only_what_is_new(served: 
     assert curves
     assert [x for points in curves for x in points["x"]] == [2.0, 3.0]  # not the first epoch again
     late_rows = [row for answer in answers[seen:] for row in (answer.get("table") or {}).get("rows", [])]  # type: ignore[attr-defined]
-    assert {row["id"] for row in late_rows} == {"liverun"}
+    assert {row[0] for row in late_rows} == {"liverun"}
 
     run_page = open_page(f"{served.url}/local/review/runs/liverun")
     expect(run_page.locator("[data-log]")).to_contain_text("working on epoch 3")

@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from mnist_sweep.review.chance import expected_best
-from mnist_sweep.review.figures.style import Figure, escape, layout, metric_axis, x_axis
+from mnist_sweep.review.figures.style import (
+    ABOVE,
+    MARGIN,
+    Figure,
+    beside,
+    escape,
+    layout,
+    metric_axis,
+    metric_margin,
+    x_axis,
+)
 from mnist_sweep.review.palette import ACCENT, BEST, FAINT, GREY, SERIES, STATES
 from mnist_sweep.review.ranking import Ranking, Trial
 from mnist_sweep.review.records import RunRecord, number
@@ -40,7 +50,6 @@ def best_so_far(ranking: Ranking, random: Sequence[float] = ()) -> Figure | None
             "name": "a trial",
             "x": [point.proposal for point in points],
             "y": [point.trial.value for point in points],
-            "ids": [point.trial.id for point in points],
             "text": [escape(point.trial.label) for point in points],
             "marker": {"size": 6, "color": FAINT, "line": {"width": 1, "color": ACCENT}},
             "hovertemplate": f"trial %{{x}}: %{{text}}<br>{shown}<extra></extra>",
@@ -56,6 +65,7 @@ def best_so_far(ranking: Ranking, random: Sequence[float] = ()) -> Figure | None
         },
     ]
     shape = layout(
+        margin=metric_margin(ranking, ranking.values, **(ABOVE if random else {})),
         xaxis={"title": {"text": "trials"}, "rangemode": "tozero", "zeroline": False},
         yaxis=metric_axis(ranking, [*ranking.values, *random]),
         showlegend=bool(random),
@@ -132,6 +142,7 @@ def learning_curves(ranking: Ranking, points: Mapping[str, Points] | None = None
     if len(heights) > 1:  # a run need not end at its best
         heights.append(max(seen, key=lambda y: info.sign * y))
     shape = layout(
+        margin=metric_margin(ranking, heights, r=beside((trace["name"] for trace in data), 60) if top else 16),
         xaxis=x_axis(words.axis, [x for curve in points.values() for x in curve["x"]]),
         yaxis=metric_axis(ranking, heights),
         showlegend=bool(top),
@@ -217,7 +228,6 @@ def timeline(ranking: Ranking) -> Figure | None:
                 "y": [escape(run.agent or "one agent") for run in runs],
                 "base": [run.created_at.isoformat() for run in runs if run.created_at],
                 "x": [1000.0 * _length(run) for run in runs],  # a bar on a date axis is as long as milliseconds
-                "ids": [run.id for run in runs],
                 "text": [
                     escape(", ".join([trial.label, duration(_length(trial.record)), *_shown(trial, ranking)]))
                     for trial in trials
@@ -228,6 +238,7 @@ def timeline(ranking: Ranking) -> Figure | None:
             }
         )
     shape = layout(
+        margin=MARGIN | ABOVE | {"l": beside(lanes)},
         barmode="overlay",
         bargap=0.35,
         xaxis={"type": "date", "zeroline": False},

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from mnist_sweep.review.figures.style import (
+    MARGIN,
     Figure,
+    beside,
     colour_range,
     escape,
     field_axis,
     layout,
     log_ticks,
     metric_axis,
+    metric_margin,
 )
 from mnist_sweep.review.importance import Importance
 from mnist_sweep.review.palette import ACCENT, BEST, FAINT, GREY
@@ -73,7 +76,13 @@ def importance_bars(importance: Importance) -> Figure | None:
     axis = {"tickformat": ".0%", "rangemode": "tozero", "zeroline": False, "title": {"text": "share of importance"}}
     return {
         "data": [bar, noise],
-        "layout": layout(xaxis=axis, yaxis={"automargin": True, "ticksuffix": "  "}, height=height, bargap=0.45),
+        "layout": layout(
+            margin=MARGIN | {"l": beside(names)},
+            xaxis=axis,
+            yaxis={"automargin": True, "ticksuffix": "  "},
+            height=height,
+            bargap=0.45,
+        ),
     }
 
 
@@ -92,6 +101,7 @@ def slices(ranking: Ranking, first: Sequence[str] = ()) -> Figure | None:
     values = ranking.values
     shape = layout(
         grid={"rows": rows, "columns": columns, "pattern": "independent", "xgap": 0.1, "ygap": 0.34},
+        margin=metric_margin(ranking, values),
         height=70 + 190 * rows,
         coloraxis=colour_range(values, ranking.info.sign),
     )
@@ -114,7 +124,6 @@ def _slice(field: SweepField, ranking: Ranking, suffix: str) -> list[dict[str, A
         "x": x,
         "y": values,
         "text": [escape(trial.label) for trial in trials],
-        "ids": [trial.id for trial in trials],
         "marker": {"size": 7, "color": values, "coloraxis": "coloraxis", "line": {"width": 0.5, "color": GREY}},
         "hovertemplate": f"%{{text}}<br>{escape(field.name)} %{{x}}<br>{ranking.words.shown}<extra></extra>",
     }

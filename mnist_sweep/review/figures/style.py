@@ -6,7 +6,7 @@ Axis, grid and text colours and the colour scale of `coloraxis` are the page's, 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,9 @@ from mnist_sweep.review.records import SweepField
 from mnist_sweep.review.vocabulary import axis_name
 
 Figure = dict[str, Any]
+MARGIN = {"l": 64, "r": 16, "t": 16, "b": 48}
+ABOVE = {"t": 44}
+"""The margin above a figure whose legend stands there."""
 
 
 def layout(**more: Any) -> dict[str, Any]:
@@ -24,13 +27,24 @@ def layout(**more: Any) -> dict[str, Any]:
     base: dict[str, Any] = {
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 64, "r": 16, "t": 12, "b": 48},
+        "margin": MARGIN,
         "showlegend": False,
         "hovermode": "closest",
         "hoverlabel": {"align": "left"},
         "font": {"size": 12},
     }
     return base | more
+
+
+def beside(labels: Iterable[str], extra: int = 20) -> int:
+    """Pixels that labels beside a figure take, about: where there are fewer, Plotly draws all of it a second time."""
+    return extra + 7 * max(map(len, labels), default=0)
+
+
+def metric_margin(ranking: Ranking, values: Sequence[float], **more: int) -> dict[str, int]:
+    """The margins of a figure with the metric's axis on its left."""
+    ends = [min(values), max(values)] if values else []
+    return MARGIN | {"l": beside(map(ranking.words.show, ends), 40)} | more
 
 
 def metric_axis(ranking: Ranking, values: Sequence[float], **more: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mnist_sweep.review.figures.style import Figure, colour_range, escape, layout, metric_axis
+from mnist_sweep.review.figures.style import Figure, colour_range, escape, layout, metric_axis, metric_margin
 from mnist_sweep.review.palette import BEST, GREY, STATES
 from mnist_sweep.review.ranking import Ranking
 from mnist_sweep.review.status import Status
@@ -34,7 +34,6 @@ def tradeoff(ranking: Ranking) -> Figure | None:
             "mode": "markers",
             "x": [trial.size for trial in trials],
             "y": values,
-            "ids": [trial.id for trial in trials],
             "text": [escape(trial.label) for trial in trials],
             "marker": {
                 "size": 8,
@@ -46,7 +45,7 @@ def tradeoff(ranking: Ranking) -> Figure | None:
         },
     ]
     shape = layout(
-        margin={"l": 64, "r": 16, "t": 26, "b": 48},
+        margin=metric_margin(ranking, values, t=26),
         xaxis={"title": {"text": escape(words.size)}, "zeroline": False, "tickformat": ","},
         yaxis=metric_axis(ranking, values),
         coloraxis=colour_range(values, ranking.info.sign),

@@ -2,6 +2,8 @@
 "use strict";
 window.Review = window.Review || {};
 
+const whole = new Intl.NumberFormat("en-US"); // made once: it is slow to make
+
 Object.assign(Review, {
   element(tag, className = "", text = null) {
     const node = document.createElement(tag);
@@ -42,7 +44,7 @@ Object.assign(Review, {
   },
 
   number(value) {
-    if (Number.isInteger(value)) return value.toLocaleString("en-US");
+    if (Number.isInteger(value)) return whole.format(value);
     const size = Math.abs(value);
     return size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : String(+value.toPrecision(4));
   },
@@ -64,6 +66,17 @@ Object.assign(Review, {
 
   unescape(text) {
     return String(text).replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+  },
+
+  // A table's rows by column: they come as arrays of an id, an address and a value or null for every column.
+  unpacked({ columns, rows }) {
+    const keys = ["id", "url", ...columns.map((column) => column.key)];
+    const row = (cells) => {
+      const found = {};
+      keys.forEach((key, i) => cells[i] !== null && (found[key] = cells[i]));
+      return found;
+    };
+    return { columns, rows: rows.map(row) };
   },
 
   save(name, text) {

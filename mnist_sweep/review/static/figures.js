@@ -34,14 +34,15 @@ Review.narrowed = (layout, width) => {
     layout = { ...layout, ...labelled, grid, height: 70 + own * axes.length };
   }
   if (layout.showlegend === false) return layout;
-  return { ...layout, legend: { ...layout.legend, orientation: "h", x: 0, xanchor: "left", y: -0.25, yanchor: "top" } };
+  return { ...layout, margin: { ...layout.margin, r: 16 }, legend: { ...layout.legend, orientation: "h", x: 0, xanchor: "left", y: -0.25, yanchor: "top" } };
 };
 
 Review.Figures = class {
   constructor(data) {
     this.data = data; // `figures`, and the points by run that they are filled with (`curves`)
+    const due = (place) => place.dataset.drawn || this.draw(place);
     this.near = new IntersectionObserver(
-      (entries) => entries.filter((e) => e.isIntersecting).forEach((e) => e.target.dataset.drawn || this.draw(e.target)),
+      (entries) => entries.forEach((e) => e.isIntersecting && setTimeout(due, 0, e.target)), // each is seen as soon as it is there
       { rootMargin: "300px" },
     );
   }

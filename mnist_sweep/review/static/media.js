@@ -153,10 +153,8 @@ Review.Media = class {
     };
     card.body.replaceChildren();
     const table = new Review.Table(card.body, { noun: total > rows.length ? `rows of ${total}` : "rows", plain: true });
-    table.show({
-      columns: columns.map((label, i) => ({ key: String(i), label, kind: kind(i), shown: true })),
-      rows: rows.map((row, id) => ({ id: String(id), ...Object.fromEntries(row.map((cell, i) => [i, cell ?? undefined])) })),
-    });
+    const shown = columns.map((label, i) => ({ key: String(i), label, kind: kind(i), shown: true }));
+    table.show(Review.unpacked({ columns: shown, rows: rows.map((row, id) => [String(id), null, ...row]) }));
   }
 
   async draw(card, figure) {

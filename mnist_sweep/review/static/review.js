@@ -239,7 +239,7 @@
     for (const [id, points] of Object.entries(news.curves || {})) append((data.curves[id] ||= {}), points);
     if (news.table) {
       const rows = new Map(data.table.rows.map((row) => [row.id, row]));
-      news.table.rows.forEach((row) => rows.set(row.id, row));
+      R.unpacked(news.table).rows.forEach((row) => rows.set(row.id, row));
       const order = new Map((news.order || []).map((id, i) => [id, i]));
       const rank = (row) => order.get(row.id) ?? Infinity;
       const kept = [...rows.values()].filter((row) => !news.order || order.has(row.id)); // some may be deleted
@@ -317,6 +317,7 @@
   data.notes ||= {};
   data.stats ||= [];
   data.log ||= {};
+  if (data.table) data.table = R.unpacked(data.table);
   const figures = new R.Figures(data);
   showAll();
   performance.mark("review-shown");

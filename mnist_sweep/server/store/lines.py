@@ -134,7 +134,7 @@ def pages_from(
     found = db.execute(sql, (run_id, stream, start))
     while page := found.fetchmany(_PAGE):
         numbers, texts = zip(*page, strict=True)
-        yield numbers[-1], json.loads(f"[{','.join(texts)}]")
+        yield numbers[-1], jsonedge.stored(f"[{','.join(texts)}]")
 
 
 def mark(db: sqlite3.Connection, run_id: int, stream: str, end: int) -> tuple[Any, ...]:

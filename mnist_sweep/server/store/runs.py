@@ -180,18 +180,18 @@ def silent(db: sqlite3.Connection, since: str) -> list[sqlite3.Row]:
 
 def defined_metrics(text: str) -> Any:
     """What `run.define_metric` has left in a configuration, or None."""
-    return jsonedge.client_entry(json.loads(text)).get("m")
+    return jsonedge.client_entry(jsonedge.stored(text)).get("m")
 
 
 def charts(text: str) -> dict[str, Any]:
     """The charts of `wandb.plot` whose definitions a configuration keeps, by key."""
-    found = jsonedge.client_entry(json.loads(text)).get("visualize")
+    found = jsonedge.client_entry(jsonedge.stored(text)).get("visualize")
     return found if isinstance(found, dict) else {}
 
 
 def plain_config(text: str) -> dict[str, Any]:
     """W&B's `{"lr": {"value": 0.1}, "_wandb": …}` as `{"lr": 0.1}`."""
-    config = json.loads(text)
+    config = jsonedge.stored(text)
     return {
         key: value["value"] if isinstance(value, dict) and "value" in value else value
         for key, value in config.items()
