@@ -32,13 +32,19 @@ ENTRIES = 500
 Payload = dict[str, Any]
 
 
-def logged(record: RunRecord, lines: Iterable[tuple[int, Mapping[str, Any]]], charts: Mapping[str, Any]) -> Payload:
-    """By key: its kind, and an entry for each step at which it was logged.
+def logged(
+    record: RunRecord,
+    lines: Iterable[tuple[int, Mapping[str, Any]]],
+    charts: Mapping[str, Any],
+    classes: Mapping[str, Any],
+) -> Payload:
+    """By key: its kind, an entry for each step at which it was logged, and the `classes` of its masks by number.
 
     Args:
         record: the run, for its summary and its step metrics.
         lines: rows of its history, with their numbers.
         charts: the charts that it defined (`_wandb.visualize` of its configuration), by key.
+        classes: the names of its masks' classes (`_wandb.mask/class_labels`), by key and mask.
     """
     owners = {table: key for key, chart in charts.items() if (table := table_of(key, chart))}
     found: Payload = {}
@@ -54,9 +60,15 @@ def logged(record: RunRecord, lines: Iterable[tuple[int, Mapping[str, Any]]], ch
             axis = record.axis_of(key)
             at = "" if number == SUMMARY else f"{axis.removeprefix('_')} {row.get(axis, row.get(STEP, number))}"
             shown["entries"].append({"line": number, "key": key, "at": at} | _contents(kind, value))
-    for shown in found.values():
+    for key, shown in found.items():
         shown["entries"] = _thinned(shown["entries"])
+        shown["classes"] = _classes(key, classes)
     return found
+
+
+def _classes(key: str, classes: Mapping[str, Any]) -> Payload:
+    held = (entry.get("value") for mask, entry in classes.items() if mask.startswith(f"{key}_wandb_delimeter_"))
+    return {number: str(name) for names in held if isinstance(names, Mapping) for number, name in names.items()}
 
 
 def table_of(key: str, chart: Any) -> str:
@@ -94,11 +106,11 @@ def _files(value: Mapping[str, Any]) -> Iterable[Payload]:
         own = item.get("caption") if isinstance(item, Mapping) else None
         caption = captions[i] if isinstance(captions, list) and i < len(captions) else own
         if isinstance(path, str):
-            over = {name: found for name in ("boxes", "masks") if (found := _laid_over(value, name, i))}
+            over = {name: found for name in ("boxes", "masks") if (found := laid_over(value, name, i))}
             yield {"path": path, "caption": str(caption or "")} | over
 
 
-def _laid_over(value: Mapping[str, Any], name: str, place: int) -> list[str]:
+def laid_over(value: Mapping[str, Any], name: str, place: int = 0) -> list[str]:
     """The files of an image's boxes or masks: its own, or those of the one at this place of several."""
     several = value.get(f"all_{name}")
     found = value.get(name) if not isinstance(several, list) else several[place] if place < len(several) else None

@@ -54,7 +54,7 @@ def _runs(db: sqlite3.Connection, project: sqlite3.Row, one: Mapping[str, Any]) 
     if meant is None:
         return []
     conditions = _conditions(one.get("filters"))
-    kept = [(row, reviewing.record(db, row, history=False)) for row in runs.of_project(db, meant["id"])]
+    kept = [(row, reviewing.record(db, row, history=False)) for row in runs.of_project(db, meant["id"], limit=None)]
     kept = [held for held in kept if all(_admits(held, condition) for condition in conditions)]
     for name, ascending in reversed(_order(one)):
         known = [(number(value(record, name)), (row, record)) for row, record in kept]

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mnist_sweep.review.figures import custom_chart
-from mnist_sweep.review.logged import SUMMARY, logged
+from mnist_sweep.review.logged import SUMMARY, laid_over, logged
 from mnist_sweep.review.records import RunRecord, flatten
 from mnist_sweep.server.jsonedge import stored
 from mnist_sweep.server.links import Links
@@ -28,7 +28,7 @@ def of_run(db: sqlite3.Connection, row: sqlite3.Row, record: RunRecord, since: i
     """By key what the run has logged (`review.logged`), all of it or what is newer than a change."""
     found = lines.with_objects(db, row["id"], lines.HISTORY, since=since)
     parsed = [(line, stored(text)) for line, text in found]
-    return logged(record, parsed, runs.charts(row["config"]))
+    return logged(record, parsed, runs.charts(row["config"]), runs.mask_classes(row["config"]))
 
 
 def media_type(name: str) -> str | None:
@@ -104,9 +104,10 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 
 def _cell(cell: Any, address: Callable[[str], str]) -> Any:
-    """A cell of a table: a value, or the address of an image."""
+    """A cell of a table: a value, or the addresses of an image and of what is laid over it."""
     if isinstance(cell, dict) and cell.get("_type") == "image-file":
-        return {"image": address(str(cell.get("path", "")))}
+        over = {name: [address(path) for path in laid_over(cell, name)] for name in ("boxes", "masks")}
+        return {"image": address(str(cell.get("path", "")))} | over
     if isinstance(cell, dict) and "_type" in cell:
         return f"{cell['_type']} {cell.get('path', '')}"
     if isinstance(cell, dict | list):

@@ -35,11 +35,11 @@ class Pages:
         project = addressed.project(db, request)
         group = request.path_params.get("group")
         data = self._payloads.project(db, project, group)
-        held, shown = projects.activity(db, project["id"])["runs"], len(data["table"]["rows"])
+        held, shown = runs.count(db, project["id"], group), len(data["table"]["rows"])
         return {
             "project": project,
             "group": group,
-            "left_out": f"The newest {shown:,} of {held:,} runs." if shown < held and not group else "",
+            "left_out": f"The newest {shown:,} of {held:,} runs." if shown < held else "",
             "sweeps": [_sweep_row(db, row) for row in sweeps.listing(db, project["id"])],
             "data": data,
             "scripts": review.WORKSPACE_SCRIPTS,

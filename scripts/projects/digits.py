@@ -53,7 +53,15 @@ def main(folder: Path) -> None:
                     "weights": wandb.Histogram(model[1].weight.detach().numpy()),
                     "mistakes": wandb.Table(
                         ["image", "label", "said", "sure"],
-                        [[wandb.Image(pictures[i]), int(test_y[i]), int(said[i]), sure[i].item()] for i in worst],
+                        [
+                            [
+                                wandb.Image(pictures[i], **found(pictures[i], int(said[i]))),
+                                int(test_y[i]),
+                                int(said[i]),
+                                sure[i].item(),
+                            ]
+                            for i in worst
+                        ],
                     ),
                 }
             )

@@ -9,6 +9,7 @@ import pytest
 
 from mnist_sweep.review import figures
 from mnist_sweep.review.importance import Sample, measure
+from mnist_sweep.review.media import Confusion
 from mnist_sweep.review.ranking import Ranking, rank
 from mnist_sweep.review.records import RunRecord, SweepInfo
 from tests.review import synthetic
@@ -142,6 +143,32 @@ def test_one_row_is_no_curve() -> None:
     assert figures.run_curves(run_of([{"_step": 0, "loss": 1.0}])) is None
     single = [RunRecord(f"r{i}", summary={"loss": 1.0 * i}, history=[{"_step": 0, "loss": 1.0 * i}]) for i in range(4)]
     assert figures.learning_curves(rank(SweepInfo("s", metric="loss"), single)) is None
+
+
+def test_of_four_trials_the_curves_are_seen_and_not_their_ends_alone() -> None:
+    rows = [[{"_step": i, "loss": 1.0 / (i + 1) + 0.01 * run} for i in range(15)] for run in range(4)]
+    records = [RunRecord(f"r{i}", summary={"loss": row[-1]["loss"]}, history=row) for i, row in enumerate(rows)]
+    figure = drawn(figures.learning_curves(rank(SweepInfo("s", metric="loss", goal="minimize"), records)))
+    low, high = figure["layout"]["yaxis"]["range"]
+    inside = [low <= y <= high for trace in figure["data"] for y in trace["y"]]
+    assert sum(inside) > 0.5 * len(inside)
+
+
+def test_whole_numbers_have_a_tick_each_where_they_are_few() -> None:
+    from mnist_sweep.review.figures.style import x_axis
+
+    assert [x_axis("epoch", [1.0, last]).get("dtick") for last in (3.0, 15.0, 100.0)] == [1, 2, None]
+
+
+def test_the_counts_of_a_confusion_matrix_stand_in_the_colour_of_the_page() -> None:
+    heat, counts = figures.confusion_matrix(Confusion(("a", "b"), ((7, 2), (0, 9))))["data"]
+    assert sorted(zip(counts["y"], counts["x"], counts["text"], strict=True)) == [
+        ("a", "a", "7"),
+        ("a", "b", "2"),
+        ("b", "b", "9"),
+    ]
+    assert "color" not in counts["textfont"]
+    assert heat["z"] == [[None, 2], [None, None]]
 
 
 def test_only_loops_that_log_a_rate_have_a_panel_for_it() -> None:

@@ -47,6 +47,7 @@ def test_media_by_step_tables_and_charts(run_url: str, open_page: Opener) -> Non
     expect(card.locator(".box")).to_have_count(8)
     expect(card.locator("canvas")).to_have_count(8)
     assert re.fullmatch(r"a \d", card.locator(".box").first.get_attribute("title") or "")
+    expect(card.locator(".classes")).to_have_text("ink")
     inked = """canvas => canvas.getContext("2d").getImageData(0, 0, 28, 28).data
         .filter((value, i) => i % 4 === 3 && value).length"""
     assert 20 < card.locator("canvas").first.evaluate(inked) < 400  # the digit's own pixels, and no others
@@ -61,6 +62,8 @@ def test_media_by_step_tables_and_charts(run_url: str, open_page: Opener) -> Non
     table.scroll_into_view_if_needed()
     expect(table.locator("tbody tr")).to_have_count(8)
     expect(table.locator("tbody td img").first).to_have_js_property("naturalWidth", 28)
+    expect(table.locator("td .box")).to_have_count(8)
+    expect(table.locator("td canvas")).to_have_count(8)
     table.get_by_role("searchbox").fill("sure > 2")
     expect(table.locator("tbody tr")).to_have_count(0)
     expect(table.locator(".count")).to_have_text("0 of 8 rows")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,9 @@ def test_a_loss_to_be_minimised_and_nested_parameters(served: Served, told: dict
     best_first = sorted(told["losses"], key=lambda run: told["losses"][run])
     assert row_ids(page) == best_first
     expect(page.locator(".tile-value").first).to_have_text(f"{told['losses'][best_first[0]]:.4g}")
+    expect(page.locator(".search")).to_have_attribute(
+        "placeholder", re.compile(r"^Filter: a name, or (model|optimizer)\..* < ")
+    )
     labels = page.locator(".axis-label").all_inner_texts()
     assert sorted(labels) == ["loss", "model.depth", "model.trees", "optimizer.rate"]
 

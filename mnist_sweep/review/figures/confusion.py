@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from mnist_sweep.review.figures.style import Figure, escape, layout
 from mnist_sweep.review.media import Confusion
-from mnist_sweep.review.palette import SCALE
+
+MISTAKE, FAINT_MISTAKE = "rgba(224,101,58,0.6)", "rgba(224,101,58,0.08)"
 
 
 def confusion_matrix(confusion: Confusion) -> Figure:
-    """Counts by label and prediction; only mistakes are coloured, or the diagonal would drown them."""
+    """Counts by label and prediction; only mistakes are coloured, or the diagonal would drown them.
+
+    The colour is thin, and the counts stand on it in the page's own: they can be read in light and in dark.
+    """
     labels = [escape(label) for label in confusion.labels]
     mistakes = [
         [count if i != j and count else None for j, count in enumerate(row)] for i, row in enumerate(confusion.counts)
@@ -20,26 +24,27 @@ def confusion_matrix(confusion: Confusion) -> Figure:
         "z": mistakes,
         "xgap": 2,
         "ygap": 2,
-        "coloraxis": "coloraxis",
-        "texttemplate": "%{z}",
+        "colorscale": [[0, FAINT_MISTAKE], [1, MISTAKE]],
+        "zmin": 0,
+        "showscale": False,
         "hovertemplate": "%{z} × %{y} read as %{x}<extra></extra>",
     }
-    diagonal = {
+    cells = [(i, j, str(n)) for i, row in enumerate(confusion.counts) for j, n in enumerate(row) if n or i == j]
+    counts = {
         "type": "scatter",
         "mode": "text",
-        "x": labels,
-        "y": labels,
-        "text": [str(row[i]) for i, row in enumerate(confusion.counts)],
+        "x": [labels[j] for _, j, _ in cells],
+        "y": [labels[i] for i, _, _ in cells],
+        "text": [text for _, _, text in cells],
         "textfont": {"size": 11},
         "hoverinfo": "skip",
     }
     category = {"type": "category", "showgrid": False, "zeroline": False, "categoryarray": labels}
     return {
-        "data": [heat, diagonal],
+        "data": [heat, counts],
         "layout": layout(
             xaxis=category | {"title": {"text": "prediction"}},
             yaxis=category | {"title": {"text": "label"}, "autorange": "reversed"},
-            coloraxis={"colorscale": SCALE, "showscale": False, "cmin": 0},
             height=430,
         ),
     }

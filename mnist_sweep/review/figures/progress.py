@@ -136,8 +136,10 @@ def learning_curves(ranking: Ranking, points: Mapping[str, Points] | None = None
         data += _curves([trial], points, columns, line)
     for best, colour in reversed(list(zip(top, SERIES, strict=False))):
         data += _curves([best], points, columns, {"color": colour, "width": 2})
-    ends = [points[trial.id]["y"][-1] for trial in (*top, *rest)]
-    heights = [end for end in ends if end is not None]
+    tails = [points[trial.id]["y"][-1:] for trial in rest]
+    # of the best more than their ends: where there are few others, these would cut off nearly all of each curve
+    tails += [(curve := points[trial.id]["y"])[len(curve) // 3 :] for trial in top]
+    heights = [y for tail in tails for y in tail if y is not None]
     seen = [y for curve in points.values() for y in curve["y"] if y is not None]
     if len(heights) > 1:  # a run need not end at its best
         heights.append(max(seen, key=lambda y: info.sign * y))

@@ -62,11 +62,12 @@ def metric_axis(ranking: Ranking, values: Sequence[float], **more: Any) -> dict[
 
 
 def x_axis(axis: str, values: Sequence[float | None], **more: Any) -> dict[str, Any]:
-    """The axis over which a metric was logged; whole numbers have a tick each as long as they are few."""
+    """The axis over which a metric was logged; few whole numbers have a tick each, more of them every second."""
     known = [value for value in values if value is not None]
     shape: dict[str, Any] = {"title": {"text": escape(axis_name(axis))}, "zeroline": False}
     if all(value.is_integer() for value in known):
-        shape |= {"tickformat": "d"} | ({"dtick": 1} if max(known, default=0) - min(known, default=0) <= 20 else {})
+        span = max(known, default=0) - min(known, default=0)
+        shape |= {"tickformat": "d"} | ({"dtick": 1 if span <= 8 else 2} if span <= 20 else {})
     return shape | more
 
 

@@ -23,6 +23,12 @@ Review.Media = class {
       }
       card.slider.max = card.entries.length - 1;
       card.slider.hidden = card.entries.length < 2;
+      const named = Object.entries(shown.classes).filter(([id]) => id !== "0"); // 0 is the background
+      card.classes.replaceChildren(...named.map(([id, name]) => {
+        const entry = Review.element("span", "class", name);
+        entry.prepend(Object.assign(Review.element("span", "dot"), { style: `background: ${this.colour(id)}` }));
+        return entry;
+      }));
       if (atEnd) this.show(card, card.entries.length - 1);
     }
   }
@@ -36,7 +42,8 @@ Review.Media = class {
     const slider = head.appendChild(Object.assign(document.createElement("input"), { type: "range", min: 0, value: 0 }));
     slider.setAttribute("aria-label", `Step of ${key}`);
     const body = node.appendChild(Review.element("div", "medium-body"));
-    const card = { key, kind, node, when, slider, body, entries: [], at: -1 };
+    const classes = node.appendChild(Review.element("div", "classes"));
+    const card = { key, kind, node, when, slider, body, classes, entries: [], at: -1 };
     slider.addEventListener("input", () => this.show(card, Number(slider.value)));
     this.cards.set(key, card);
     return card;
@@ -70,13 +77,18 @@ Review.Media = class {
     card.body.replaceChildren(
       ...entry.items.map(({ path, caption, boxes = [], masks = [] }) => {
         const figure = Review.element("figure");
-        const image = Object.assign(document.createElement("img"), { src: this.address(path), alt: caption || card.key, loading: "lazy" });
         const over = [boxes, masks].map((paths) => paths.map((one) => this.address(one)));
-        figure.appendChild(boxes.length + masks.length ? Review.overlaid(image, ...over, (id) => this.colour(id)) : image);
+        figure.appendChild(this.picture(this.address(path), caption || card.key, ...over));
         figure.appendChild(Review.element("figcaption", "", caption));
         return figure;
       }),
     );
+  }
+
+  // An image, with what is laid over it, by their addresses.
+  picture(src, alt, boxes, masks) {
+    const image = Object.assign(document.createElement("img"), { src, alt, loading: "lazy" });
+    return boxes.length + masks.length ? Review.overlaid(image, boxes, masks, (id) => this.colour(id)) : image;
   }
 
   audio(card, entry) {
@@ -152,7 +164,7 @@ Review.Media = class {
       return cells.length && cells.every((cell) => typeof cell === "number") ? "number" : "text";
     };
     card.body.replaceChildren();
-    const table = new Review.Table(card.body, { noun: total > rows.length ? `rows of ${total}` : "rows", plain: true });
+    const table = new Review.Table(card.body, { noun: total > rows.length ? `rows of ${total}` : "rows", plain: true, picture: ({ image, boxes, masks }, alt) => this.picture(image, alt, boxes, masks) });
     const shown = columns.map((label, i) => ({ key: String(i), label, kind: kind(i), shown: true }));
     table.show(Review.unpacked({ columns: shown, rows: rows.map((row, id) => [String(id), null, ...row]) }));
   }

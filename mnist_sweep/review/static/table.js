@@ -4,10 +4,11 @@
 window.Review = window.Review || {};
 
 Review.Table = class {
-  constructor(root, { onSelect, onHover, query = "", sort = "", columns = "", statuses = "", noun = "runs", plain = false }) {
+  constructor(root, { onSelect, onHover, query = "", sort = "", columns = "", statuses = "", noun = "runs", plain = false, picture }) {
     this.root = root;
     this.noun = noun;
     this.plain = plain;
+    this.picture = picture; // of a cell with an image
     this.onSelect = onSelect;
     this.onHover = onHover;
     this.query = query;
@@ -162,7 +163,7 @@ Review.Table = class {
       if (column.key === "name" && Review.safeUrl(row.url)) {
         cell.appendChild(Object.assign(document.createElement("a"), { href: row.url, textContent: text }));
       } else if (column.kind === "image" && Review.safeUrl(row[column.key]?.image)) {
-        cell.appendChild(Object.assign(document.createElement("img"), { src: row[column.key].image, alt: column.label, loading: "lazy" }));
+        cell.appendChild(this.picture(row[column.key], column.label));
       } else {
         cell.textContent = text;
         if (column.key === "status") cell.prepend(Review.dot(row.status));

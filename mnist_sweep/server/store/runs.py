@@ -189,6 +189,12 @@ def charts(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def mask_classes(text: str) -> dict[str, Any]:
+    """The class names of the masks whose names a configuration keeps, by key and mask."""
+    found = jsonedge.client_entry(jsonedge.stored(text)).get("mask/class_labels")
+    return found if isinstance(found, dict) else {}
+
+
 def plain_config(text: str) -> dict[str, Any]:
     """W&B's `{"lr": {"value": 0.1}, "_wandb": …}` as `{"lr": 0.1}`."""
     config = jsonedge.stored(text)
@@ -287,14 +293,21 @@ def search(
 
 
 def of_project(
-    db: sqlite3.Connection, project_id: int, *, group: str | None = None, since: int = 0, limit: int = 1000
+    db: sqlite3.Connection, project_id: int, *, group: str | None = None, since: int = 0, limit: int | None = 1000
 ) -> list[sqlite3.Row]:
     """A project's runs, or those of a group, the newest first; or those of them that changed since."""
     return db.execute(
         f"{SELECT} WHERE runs.project_id = ?1 AND (?2 IS NULL OR runs.run_group = ?2) AND runs.version > ?3"
-        " ORDER BY runs.id DESC LIMIT ?4",
+        " ORDER BY runs.id DESC LIMIT ifnull(?4, -1)",
         (project_id, group, since, limit),
     ).fetchall()
+
+
+def count(db: sqlite3.Connection, project_id: int, group: str | None = None) -> int:
+    """How many runs a project has, or a group of them."""
+    where = "project_id = ?1 AND (?2 IS NULL OR run_group = ?2)"
+    found: int = db.execute(f"SELECT count(*) FROM runs WHERE {where}", (project_id, group)).fetchone()[0]
+    return found
 
 
 def of_job_types(db: sqlite3.Connection, project_id: int, kinds: Sequence[str], since: int = 0) -> list[sqlite3.Row]:
