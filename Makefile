@@ -24,7 +24,7 @@ chaos: setup-dev
 
 cluster-test: setup-dev
 	$(BIN)/python -m scripts.slurm --install
-	$(BIN)/python -m pytest -m cluster $(ARGS)
+	$(BIN)/python -m pytest -m cluster -v -s $(ARGS)
 
 conformance: setup-dev
 	$(BIN)/python -m pytest -m conformance --timeout 3600 tests/server $(ARGS)
