@@ -15,6 +15,8 @@ from mnist_sweep.server.store.errors import BadRequest
 HISTORY, EVENTS, CONSOLE = "history", "events", "console"
 STREAMS = (HISTORY, EVENTS, CONSOLE)
 _INTEGER_LIMIT = 2**63
+LAST = _INTEGER_LIMIT - 1
+"""The greatest number that a line or a step can have."""
 _PAGE = 200
 
 
@@ -60,7 +62,7 @@ def _where(
     for clause, bound in (("step >= ?", min_step), ("step < ?", max_step), ("version > ?", since or None)):
         if bound is not None:
             sql += f" AND {clause}"
-            values.append(max(-_INTEGER_LIMIT, min(bound, _INTEGER_LIMIT - 1)))
+            values.append(max(-_INTEGER_LIMIT, min(bound, LAST)))
     for key in keys:
         if '"' in key:
             continue  # SQLite has no path for it
@@ -176,7 +178,7 @@ def page(db: sqlite3.Connection, run_id: int, stream: str, after: int, limit: in
     ).fetchall()
 
 
-def clear(db: sqlite3.Connection, run_id: int, stream: str, *, start: int = 0, end: int = _INTEGER_LIMIT - 1) -> None:
+def clear(db: sqlite3.Connection, run_id: int, stream: str, *, start: int = 0, end: int = LAST) -> None:
     """Forget a stream's lines, or those from number `start` up to but without `end`."""
     where = "run_id = ? AND stream = ? AND line >= ? AND line < ?"
     db.execute(f"DELETE FROM lines WHERE {where}", (run_id, stream, start, end))

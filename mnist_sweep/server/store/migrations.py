@@ -247,4 +247,12 @@ CREATE TABLE artifact_client_ids (
 ) WITHOUT ROWID
 """,
     ),
+    (
+        "0006-steps-of-forks",
+        """
+ALTER TABLE runs ADD COLUMN awaits_step INTEGER;
+UPDATE runs SET awaits_step = CAST(json_extract(config, '$._wandb.value.branch_point.step') AS INTEGER)
+    WHERE awaits IS NOT NULL
+""",
+    ),
 ]

@@ -141,6 +141,8 @@ def restart(db: sqlite3.Connection, run: sqlite3.Row, state: str | None, *, resu
     if state is None:
         state = "preempting" if under_way and run["state"] == "preempting" else "running"
     update(db, run["id"], state=state, heartbeat_at=now(), started=1, **fields)
+    if not under_way and not resume:
+        segments.join(db, by_id(db, run["id"]))
 
 
 def end(db: sqlite3.Connection, run: sqlite3.Row, exit_code: int) -> None:

@@ -75,7 +75,7 @@ def rewind(db: sqlite3.Connection, run: sqlite3.Row, last_step: int) -> None:
     """Forget the rows after a step. The client counts its rows on, its system metrics and console lines from 0."""
     close(db, run)
     lines.cut(db, run["id"], last_step)
-    if last_step < _branch_point(run)[1]:
+    if run["awaits"] is not None and last_step < run["awaits_step"]:
         db.execute("UPDATE runs SET awaits = NULL WHERE id = ?", (run["id"],))  # nothing more of its parent
     _save(db, run["id"], Segment(_next(db, run["id"]) | {lines.HISTORY: 0}, rewound=True))
 
@@ -198,7 +198,8 @@ def fork(db: sqlite3.Connection, run: sqlite3.Row) -> Segment | None:
     starts: dict[str, int | None] = {lines.HISTORY: count, lines.EVENTS: 0, lines.CONSOLE: 0}
     segment = Segment(starts, undecided=True) if count else None
     _save(db, run["id"], segment)
-    db.execute("UPDATE runs SET awaits = ? WHERE id = ?", (parent, run["id"]))
+    # kept apart: a client that resumes the fork sends a configuration that does not say this again
+    db.execute("UPDATE runs SET awaits = ?, awaits_step = ? WHERE id = ?", (parent, step, run["id"]))
     return segment
 
 
@@ -207,7 +208,18 @@ def _branch_point(run: sqlite3.Row) -> tuple[str | None, int]:
     parent, step = (point.get("run_id"), point.get("step")) if isinstance(point, dict) else (None, None)
     if not isinstance(parent, str) or not isinstance(step, int | float) or parent == run["name"]:
         return None, 0
-    return parent, int(step)
+    return parent, int(max(-1, min(step, lines.LAST)))
+
+
+def join(db: sqlite3.Connection, run: sqlite3.Row) -> None:
+    """A run that is here already turns out to be a fork: what came first was the segment that resumed it."""
+    parent, step = _branch_point(run)
+    if parent is None or run["awaits"] is not None:
+        return
+    db.execute("UPDATE runs SET awaits = ?, awaits_step = ? WHERE id = ?", (parent, step, run["id"]))
+    found = db.execute("SELECT * FROM runs WHERE project_id = ? AND name = ?", (run["project_id"], parent)).fetchone()
+    if found is not None:
+        _inherit(db, found, run, step)
 
 
 def hand_down(db: sqlite3.Connection, run: sqlite3.Row) -> list[int]:
@@ -215,12 +227,17 @@ def hand_down(db: sqlite3.Connection, run: sqlite3.Row) -> list[int]:
     done: list[int] = []
     waiting = "SELECT * FROM runs WHERE project_id = ? AND awaits = ?"
     for child in db.execute(waiting, (run["project_id"], run["name"])).fetchall():
-        count = lines.copy(db, run["id"], child["id"], _branch_point(child)[1])
-        if not count:
-            continue
+        if _inherit(db, run, child, child["awaits_step"]):
+            done += [child["id"], *hand_down(db, child)]
+    return done
+
+
+def _inherit(db: sqlite3.Connection, parent: sqlite3.Row, child: sqlite3.Row, step: int) -> bool:
+    """Give a fork what it lacks of its parent's rows up to a step; returns whether there was anything."""
+    count = lines.copy(db, parent["id"], child["id"], step)
+    if count:
         lines.sort(db, child["id"])
         segment = of(child) or Segment(dict.fromkeys(lines.STREAMS, 0))
         segment.starts[lines.HISTORY] = count + (segment.starts[lines.HISTORY] or 0)
         _save(db, child["id"], segment)
-        done += [child["id"], *hand_down(db, child)]
-    return done
+    return count > 0

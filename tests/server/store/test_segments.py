@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -128,6 +129,29 @@ def test_a_fork_comes_between_its_parents_segments(wandb: Client, order: list[ra
     child = wandb.read("child")
     assert child["values"] == [0, 1, 2, 3, 4, 105, 106, 107]
     assert child["console"] == ["begun 5", "ended 5"]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["begun", "resumed", "parent"])), ids="-".join)
+def test_a_fork_that_was_resumed_has_its_parents_rows(wandb: Client, ask: Ask, order: tuple[str, ...]) -> None:
+    """A client that resumes it does not say again where it branched off."""
+    for part in order:
+        if part == "parent":
+            wandb.log(range(9))
+        elif part == "begun":
+            wandb.log(range(5, 8), name="child", time=100, branch_point={"run_id": "r", "step": 4})
+        else:
+            wandb.log([8], name="child", time=100)
+    assert wandb.read("child")["values"] == [0, 1, 2, 3, 4, 105, 106, 107, 108]
+    ask("""mutation { rewindRun(input: {runName: "child", projectName: "p", metricName: "_step", metricValue: 2}) {
+        rewoundRun { id } } }""")
+    wandb.log(range(9, 11))
+    assert wandb.read("child")["values"] == [0, 1, 2]
+
+
+def test_a_fork_from_a_step_beyond_all_numbers_has_all_rows(wandb: Client) -> None:
+    wandb.log(A)
+    wandb.log([5], name="child", time=100, branch_point={"run_id": "r", "step": 1e300})
+    assert wandb.read("child")["values"] == [0, 1, 2, 105]
 
 
 def test_a_fork_that_was_rewound_behind_its_branch_gets_no_more_of_its_parent(wandb: Client, ask: Ask) -> None:
