@@ -150,8 +150,7 @@ def client(_application: tuple[Store, httpx.Client], kept: Store) -> httpx.Clien
 Ask = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture
-def ask(client: httpx.Client) -> Ask:
+def asking(client: httpx.Client) -> Ask:
     """`ask(query, **variables)`: the data of a GraphQL answer without errors."""
 
     def send(query: str, **variables: Any) -> dict[str, Any]:
@@ -162,3 +161,8 @@ def ask(client: httpx.Client) -> Ask:
         return data
 
     return send
+
+
+@pytest.fixture
+def ask(client: httpx.Client) -> Ask:
+    return asking(client)

@@ -10,11 +10,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from mnist_sweep import search
+from mnist_sweep.server.launch import ServerProcess
 from mnist_sweep.server.worker import Busy, Worker
 from tests.processes import gone
+from tests.server.conftest import asking, clean_environment
+from tests.server.sweep_client import Sweep
 
 CONFIG = search.parse(
     {"method": "bayes", "metric": {"name": "loss"}, "parameters": {"x": {"min": 0.0, "max": 1.0}}, "program": "t.py"}
@@ -90,3 +94,20 @@ os.kill(os.getpid(), signal.SIGKILL)
     answer = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=False)
     assert answer.returncode == -signal.SIGKILL
     assert gone(int(answer.stdout))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for libraries in /proc")
+def test_a_server_that_searches_does_not_load_torch_itself(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "data", env=clean_environment(tmp_path))
+    facts = server.start()
+    with httpx.Client(base_url=facts.url, auth=("api", facts.key), timeout=120) as client:
+        sweep = Sweep(client, asking(client), CONFIG.given)
+        agent = sweep.agent()
+        for trial in TRIALS[:6]:  # the last ones are fitted
+            while not (commands := sweep.beat(agent)):
+                time.sleep(0.1)
+            sweep.finish(commands[0]["run_id"], float(trial.summary["loss"]))
+    libraries = Path(f"/proc/{facts.pid}/maps").read_text()
+    assert server.stop() == 0
+    assert "sqlite" in libraries
+    assert "libtorch" not in libraries
