@@ -29,7 +29,7 @@ ACCURACY = "val/accuracy"
 """What people read, whatever a sweep's metric is."""
 WIDE, MIDDLING = 116, 80
 """Columns of a terminal from which on everything is shown, and the metric beside the accuracy."""
-NAME_WIDTH = 20
+NAME_WIDTH = 18
 """Columns of a trial's name in less."""
 _FRAME = 9
 """Lines of a terminal that are not a trial's: title, headings, rules, caption."""

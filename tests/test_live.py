@@ -80,6 +80,18 @@ def test_few_columns_keep_name_state_accuracy_and_epoch(width: int) -> None:
     assert ("0.0432" in second) == (width == 80)
 
 
+def test_of_a_hundred_trials_only_long_names_are_cut_off_in_60_columns() -> None:
+    summary = {"epoch": 15, "val/accuracy": 0.9876}
+    long = "a-long-name-that-somebody-gave"
+    runs = [RunRecord(str(n), long, state="finished", summary=summary, config={"epochs": 15}) for n in range(100)]
+    runs.append(RunRecord("x", long, state="finished", summary={"feasible": False}))
+    text = shown(rank(synthetic.info(config={"metric": {"name": "objective", "goal": "minimize"}}), runs), width=60)
+    assert max(map(len, text.splitlines())) <= 60
+    assert re.search(r"│ 100 │ a-long-name\S*… │ \w+ +│  98\.76 % │ 15/15 │", text)
+    assert "infeasible" in text
+    assert text.count("…") == 101
+
+
 def test_few_lines_keep_the_best_the_running_and_the_newest() -> None:
     assert RANKING.best is not None
     text = shown(RANKING, rows=12)
