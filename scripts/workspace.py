@@ -75,7 +75,9 @@ def run_programs() -> None:
 
 
 def start(program: str, *arguments: str) -> None:
-    subprocess.run([sys.executable, str(PROJECTS / program), *arguments], check=True)
+    """Run one with a service of its own: a client that shares one says a traceback when its agent takes a trial."""
+    own = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
+    subprocess.run([sys.executable, str(PROJECTS / program), *arguments], env=own, check=True)
 
 
 def pages(url: str) -> dict[str, str]:

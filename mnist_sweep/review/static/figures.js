@@ -23,6 +23,9 @@ Review.themed = (figure) => {
   return layout;
 };
 
+// A legend below a figure and its axis.
+Review.below = { orientation: "h", x: 0, xanchor: "left", yref: "container", y: 0, yanchor: "bottom" };
+
 // A layout for a place that is too narrow for it: panels one below the other, the legend below them.
 Review.narrowed = (layout, width) => {
   if (width >= 500) return layout;
@@ -34,7 +37,9 @@ Review.narrowed = (layout, width) => {
     layout = { ...layout, ...labelled, grid, height: 70 + own * axes.length };
   }
   if (layout.showlegend === false) return layout;
-  return { ...layout, margin: { ...layout.margin, r: 16 }, legend: { ...layout.legend, orientation: "h", x: 0, xanchor: "left", y: -0.25, yanchor: "top" } };
+  const axes = Object.keys(layout).filter((key) => /^xaxis/.test(key));
+  const moving = Object.fromEntries(axes.map((key) => [key, { ...layout[key], automargin: true }])); // makes room for it
+  return { ...layout, ...moving, margin: { ...layout.margin, r: 16 }, legend: { ...layout.legend, ...Review.below } };
 };
 
 Review.Figures = class {

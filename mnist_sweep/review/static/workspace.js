@@ -163,7 +163,7 @@ Review.Workspace = class {
         paper_bgcolor: "rgba(0,0,0,0)",
         plot_bgcolor: "rgba(0,0,0,0)",
         showlegend: Boolean(by),
-        legend: { orientation: "h", y: -0.14, font: { size: 10 } },
+        legend: { ...Review.below, font: { size: 10 } },
         hovermode: "closest",
         height,
         xaxis: axis("x"),
