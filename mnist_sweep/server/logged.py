@@ -104,10 +104,14 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 
 def _cell(cell: Any, address: Callable[[str], str]) -> Any:
-    """A cell of a table: a value, or the addresses of an image and of what is laid over it."""
+    """A cell of a table: a value, or the address of an image with its boxes, which stand in the table, and masks."""
     if isinstance(cell, dict) and cell.get("_type") == "image-file":
-        over = {name: [address(path) for path in laid_over(cell, name)] for name in ("boxes", "masks")}
-        return {"image": address(str(cell.get("path", "")))} | over
+        masks = [address(path) for path in laid_over(cell, "masks")]
+        given = cell.get("boxes")
+        boxes = (
+            [{"box_data": one} for one in given.values() if isinstance(one, list)] if isinstance(given, dict) else []
+        )
+        return {"image": address(str(cell.get("path", ""))), "boxes": boxes, "masks": masks}
     if isinstance(cell, dict) and "_type" in cell:
         return f"{cell['_type']} {cell.get('path', '')}"
     if isinstance(cell, dict | list):

@@ -51,7 +51,10 @@ def _series(columns: Columns, names: Mapping[str, str]) -> Figure:
 
 def _curve(columns: Columns, names: Mapping[str, str]) -> Figure:
     x, y = names.get("x-axis-title", names["x"]), names.get("y-axis-title", names["y"])
-    return _lines(columns["x"], columns["y"], columns.get("class"), x, y)
+    figure = _lines(columns["x"], columns["y"], columns.get("class"), x, y)
+    if all(0 <= share <= 1 for share in columns["y"]):
+        figure["layout"]["yaxis"]["range"] = [-0.03, 1.03]
+    return figure
 
 
 def _scatter(columns: Columns, names: Mapping[str, str]) -> Figure:

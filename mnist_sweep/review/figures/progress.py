@@ -65,7 +65,7 @@ def best_so_far(ranking: Ranking, random: Sequence[float] = ()) -> Figure | None
         },
     ]
     shape = layout(
-        margin=metric_margin(ranking, ranking.values, **(ABOVE if random else {})),
+        margin=metric_margin(ranking, ranking.values, t=ABOVE if random else MARGIN["t"]),
         xaxis={"title": {"text": "trials"}, "rangemode": "tozero", "zeroline": False},
         yaxis=metric_axis(ranking, [*ranking.values, *random]),
         showlegend=bool(random),
@@ -240,7 +240,7 @@ def timeline(ranking: Ranking) -> Figure | None:
             }
         )
     shape = layout(
-        margin=MARGIN | ABOVE | {"l": beside(lanes)},
+        margin=MARGIN | {"t": ABOVE, "l": beside(lanes)},
         barmode="overlay",
         bargap=0.35,
         xaxis={"type": "date", "zeroline": False},

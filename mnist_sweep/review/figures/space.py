@@ -101,7 +101,7 @@ def slices(ranking: Ranking, first: Sequence[str] = ()) -> Figure | None:
     values = ranking.values
     shape = layout(
         grid={"rows": rows, "columns": columns, "pattern": "independent", "xgap": 0.1, "ygap": 0.34},
-        margin=metric_margin(ranking, values),
+        margin=metric_margin(ranking, values, named=False),
         height=70 + 190 * rows,
         coloraxis=colour_range(values, ranking.info.sign),
     )

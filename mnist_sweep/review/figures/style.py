@@ -18,7 +18,7 @@ from mnist_sweep.review.vocabulary import axis_name
 
 Figure = dict[str, Any]
 MARGIN = {"l": 64, "r": 16, "t": 16, "b": 48}
-ABOVE = {"t": 44}
+ABOVE = 44
 """The margin above a figure whose legend stands there."""
 
 
@@ -41,10 +41,11 @@ def beside(labels: Iterable[str], extra: int = 20) -> int:
     return extra + 7 * max(map(len, labels), default=0)
 
 
-def metric_margin(ranking: Ranking, values: Sequence[float], **more: int) -> dict[str, int]:
-    """The margins of a figure with the metric's axis on its left."""
+def metric_margin(ranking: Ranking, values: Sequence[float], *, named: bool = True, **more: int) -> dict[str, int]:
+    """The margins of a figure with the metric's axis on its left, which has a name or only numbers."""
     ends = [min(values), max(values)] if values else []
-    return MARGIN | {"l": beside(map(ranking.words.show, ends), 40)} | more
+    show = ranking.words.show if ranking.words.fraction else "{:.2g}".format
+    return MARGIN | {"l": beside(map(show, ends), 40 if named else 27)} | more
 
 
 def metric_axis(ranking: Ranking, values: Sequence[float], **more: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ Review.themed = (figure) => {
 };
 
 // A legend below a figure and its axis.
-Review.below = { orientation: "h", x: 0, xanchor: "left", yref: "container", y: 0, yanchor: "bottom" };
+Review.below = { orientation: "h", xref: "container", x: 0, xanchor: "left", yref: "container", y: 0, yanchor: "bottom", font: { size: 11 } };
 
 // A layout for a place that is too narrow for it: panels one below the other, the legend below them.
 Review.narrowed = (layout, width) => {
@@ -39,7 +39,8 @@ Review.narrowed = (layout, width) => {
   if (layout.showlegend === false) return layout;
   const axes = Object.keys(layout).filter((key) => /^xaxis/.test(key));
   const moving = Object.fromEntries(axes.map((key) => [key, { ...layout[key], automargin: true }])); // makes room for it
-  return { ...layout, ...moving, margin: { ...layout.margin, r: 16 }, legend: { ...layout.legend, ...Review.below } };
+  const margin = { ...layout.margin, r: 16, t: layout.title?.text ? layout.margin.t : 16 };
+  return { ...layout, ...moving, margin, height: layout.height && layout.height + 60, legend: { ...layout.legend, ...Review.below } };
 };
 
 Review.Figures = class {

@@ -2,16 +2,15 @@
 "use strict";
 window.Review = window.Review || {};
 
-// A frame with the image, and over it what `boxes` and `masks` (addresses) say.
+// A frame with the image, and over it what `masks` (addresses) and `boxes` (addresses, or what would stand there) say.
 Review.overlaid = (image, boxes, masks, colour) => {
   const frame = Review.element("div", "overlaid");
   frame.appendChild(image);
   const ready = image.decode().catch(() => {}); // an image that is not there has nothing to be laid over
   masks.forEach((address) => Review.mask(address, colour).then((canvas) => frame.appendChild(canvas), () => {}));
-  boxes.forEach(async (address) => {
-    const [answer] = await Promise.all([fetch(address), ready]);
-    if (!answer.ok) return;
-    const { box_data: found = [], class_labels: labels = {} } = await answer.json();
+  boxes.forEach(async (given) => {
+    const read = async (address) => ((answer) => (answer.ok ? answer.json() : {}))(await fetch(address));
+    const [{ box_data: found = [], class_labels: labels = {} }] = await Promise.all([typeof given === "string" ? read(given) : given, ready]);
     frame.append(...found.map((box) => Review.box(box, labels, image, colour)).filter(Boolean));
   });
   return frame;
