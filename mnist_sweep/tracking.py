@@ -35,6 +35,7 @@ _SHORT = {
     "max_lr": "lr",
     "dropout": "d",
     "augment_strength": "a",
+    "no_aug_epochs": "na",
     "weight_decay": "wd",
     "label_smoothing": "ls",
     "momentum": "m",

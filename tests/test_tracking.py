@@ -15,6 +15,7 @@ from mnist_sweep.tracking import run_name
     [
         ({}, "6720p"),
         ({"max_lr": 0.12, "dropout": 0.03, "augment_strength": 0.8, "c5": 20}, "lr0.12-d0.03-a0.8-7044p"),
+        ({"augment_strength": 0.8, "no_aug_epochs": 2}, "a0.8-na2-6720p"),
         ({"max_lr": 0.123456}, "lr0.123-6720p"),
         ({"batch_size": 64, "epochs": 3, "seed": 7}, "b64-e3-s7-6720p"),
         ({"preset": "step6"}, "step6-6124p"),

@@ -11,7 +11,7 @@ from mnist_sweep.review import figures
 from mnist_sweep.review.importance import Sample, measure
 from mnist_sweep.review.media import Confusion
 from mnist_sweep.review.ranking import Ranking, rank
-from mnist_sweep.review.records import RunRecord, SweepInfo
+from mnist_sweep.review.records import RunRecord, SweepField, SweepInfo
 from tests.review import synthetic
 
 INFO = synthetic.info()
@@ -68,6 +68,16 @@ def test_parallel_coordinates_hold_the_ranked_runs_with_log_axes_where_the_searc
     assert 10 ** rate["values"][-1] == pytest.approx(RANKED[0].record.config["max_lr"])
     assert "0.1" in rate["ticktext"]
     assert rate["tickvals"][rate["ticktext"].index("0.1")] == pytest.approx(-1)
+
+
+def test_long_choices_leave_room_for_the_figure() -> None:
+    choices = ("plain", *(f"c1={width} c2=14 squeeze=0 c3=15 c4=18" for width in (7, 9)))
+    info = replace(INFO, fields=(SweepField("base", "categorical", choices=choices),))
+    runs = [replace(run, config={**run.config, "base": choices[i % 3]}) for i, run in enumerate(RUNS)]
+    base = drawn(figures.parallel_coordinates(rank(info, runs)))["data"][0]["dimensions"][0]
+    axis = drawn(figures.slices(rank(info, runs)))["layout"]["xaxis"]
+    assert base["ticktext"] == axis["ticktext"] == ["plain", "c1=7 c2=14 squeez…", "c1=9 c2=14 squeez…"]
+    assert axis["tickvals"] == list(choices)
 
 
 def test_the_limit_is_what_the_runs_report() -> None:

@@ -17,6 +17,7 @@ from mnist_sweep.review.figures.style import (
     log_ticks,
     metric_axis,
     metric_margin,
+    tick,
 )
 from mnist_sweep.review.importance import Importance
 from mnist_sweep.review.palette import ACCENT, BEST, FAINT, GREY
@@ -143,7 +144,7 @@ def _dimension(field: SweepField, trials: Sequence[Placed]) -> dict[str, Any]:
         seen = {str(value) for value in raw}
         names = [str(c) for c in field.choices] + sorted(seen - {str(c) for c in field.choices})
         dimension["values"] = [names.index(str(value)) for value in raw]
-        ticks = {"tickvals": list(range(len(names))), "ticktext": [escape(name) for name in names]}
+        ticks = {"tickvals": list(range(len(names))), "ticktext": [tick(name) for name in names]}
         return dimension | ticks | {"range": [-0.3, len(names) - 0.7]}
     known = [number(value) for value in raw]
     if not field.log:

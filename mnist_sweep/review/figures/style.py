@@ -18,6 +18,8 @@ from mnist_sweep.review.vocabulary import axis_name
 
 Figure = dict[str, Any]
 MARGIN = {"l": 64, "r": 16, "t": 16, "b": 48}
+LONGEST_TICK = 18
+"""Characters."""
 ABOVE = 44
 """The margin above a figure whose legend stands there."""
 
@@ -108,7 +110,9 @@ def field_axis(field: SweepField) -> dict[str, Any]:
     """An axis for one searched field, over its whole range: logarithmic where the search is, categories in order."""
     axis: dict[str, Any] = {"title": {"text": escape(field.name)}, "zeroline": False}
     if field.kind == "categorical":
-        return axis | {"type": "category", "categoryarray": [str(c) for c in field.choices]}
+        names = [str(choice) for choice in field.choices]
+        ticks = {"tickvals": names, "ticktext": [tick(name) for name in names]}
+        return axis | {"type": "category", "categoryarray": names} | ticks
     if field.kind == "int":
         axis["tickformat"] = "d"
     low, high = field.low, field.high
@@ -130,6 +134,11 @@ def log_ticks(low: float, high: float, steps: Sequence[int] = (1, 3)) -> dict[st
     marks = [step * 10.0**power for power in powers for step in steps]
     inside = [mark for mark in marks if low * (1 - 1e-9) <= mark <= high * (1 + 1e-9)]
     return {"tickvals": inside, "ticktext": [f"{mark:g}" for mark in inside]}
+
+
+def tick(text: str) -> str:
+    """A name at an axis: as much of a long one as leaves room for the figure."""
+    return escape(text if len(text) <= LONGEST_TICK else f"{text[: LONGEST_TICK - 1]}…")
 
 
 def escape(text: str) -> str:
