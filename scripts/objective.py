@@ -146,10 +146,8 @@ def report(file: Path) -> None:
         if len(mine) > 1:
             accuracy, deviation = np.mean([r["accuracy"] for r in mine]), np.std([r["accuracy"] for r in mine], ddof=1)
             losses = [np.mean([row[key] for row in mine]) for key in ("loss", "calibrated_loss")]
-            size = f"{mine[0]['parameters']:,} | {len(mine)}"
-            print(
-                f"| {name} | {size} | {100 * accuracy:.2f} % | {100 * deviation:.2f} % | {losses[0]:.4f} | {losses[1]:.4f} |"
-            )
+            about = f"{mine[0]['parameters']:,} | {len(mine)} | {100 * accuracy:.2f} % | {100 * deviation:.2f} %"
+            print(f"| {name} | {about} | {losses[0]:.4f} | {losses[1]:.4f} |")
     for epochs in (15, SHORT):
         accuracies, losses_ = correlations(found, epochs), correlations(found, epochs, "loss")
         if not accuracies["loss"]:
