@@ -1,9 +1,20 @@
 from __future__ import annotations
 
-import pytest
+import io
+import os
+import signal
+from pathlib import Path
+from typing import Any
 
+import pytest
+from rich.console import Console
+
+from mnist_sweep import agents as module
 from mnist_sweep import cluster
-from mnist_sweep.agents import _share
+from mnist_sweep.agents import Agents, Sweep, _share
+from mnist_sweep.commands.sweeps import work
+from mnist_sweep.patience import Patience
+from tests.processes import gone
 
 
 def test_agents_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,3 +27,31 @@ def test_threads_that_were_set_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two `mnist-sweep agent` started apart would else take two threads each on two cores, and spin."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert _share(1, 1)["OMP_NUM_THREADS"] == "1"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_agents_are_being_started_ends_them(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teams: list[Agents] = []
+
+    class Struck(Agents):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            os.kill(os.getpid(), number)
+            super().__init__(*arguments, **named)
+            teams.append(self)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "Agents", Struck)
+    nobody, said = "http://127.0.0.1:9", Console(file=io.StringIO())
+    try:
+        code = work(Sweep("local/p/s", nobody, {}), 1, 2, said, Patience(nobody))
+    except KeyboardInterrupt:
+        pytest.fail("not held back")
+    assert code == 130
+    (team,) = teams
+    assert [gone(process.pid or 0) for process in team.processes] == [True] * 2
+    assert isinstance(said.file, io.StringIO)
+    assert "Stopping: " in said.file.getvalue()
+    assert "gave up" not in said.file.getvalue()
