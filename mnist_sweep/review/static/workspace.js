@@ -159,7 +159,7 @@ Review.Workspace = class {
     const layout = Review.themed({
       layout: {
         title: { text: metric.replaceAll("<", "&lt;"), font: { size: 13 }, x: 0.02, xanchor: "left" },
-        margin: { l: 46, r: 10, t: 34, b: 28 },
+        margin: { l: 46, r: 18, t: 34, b: 36 }, // wide enough for the labels: else all is drawn a second time
         paper_bgcolor: "rgba(0,0,0,0)",
         plot_bgcolor: "rgba(0,0,0,0)",
         showlegend: Boolean(by),
