@@ -360,3 +360,34 @@ def test_what_a_killed_server_handed_out_is_handed_out_again(store: Store) -> No
     assert [command["run_id"] for command in sweeper.heartbeat(agent, {})] == ["lost"]
     (second,) = sweeper.heartbeat(agent, {})
     assert second["run_id"] != "lost", "the second time it was heard and did not start"
+
+
+def test_an_agent_costs_no_more_the_more_there_are(kept: Store, client: httpx.Client, ask: Ask) -> None:
+    """Counted in SQLite's own instructions: to sign up, to be given a trial, and a sign of life."""
+    sweep = Sweep(client, ask, GRID | {"method": "random"})
+    executed = 0
+
+    def count() -> int:
+        nonlocal executed
+        executed += 1
+        return 0
+
+    with kept.write() as db:
+        db.set_progress_handler(count, 10)
+
+    def cost() -> int:
+        before = executed
+        agent = sweep.agent()
+        run, _ = sweep.draw(agent)
+        sweep.start(run)
+        sweep.beat(agent, run)
+        return executed - before
+
+    try:
+        first = [cost() for _ in range(20)][-1]
+        for _ in range(200):
+            cost()
+        assert cost() < 4 * first  # it was fifty times as much
+    finally:
+        with kept.write() as db:
+            db.set_progress_handler(None, 0)

@@ -198,7 +198,7 @@ def enqueue_sweep_run(context: Context, input: dict[str, Any]) -> dict[str, Any]
 def create_agent(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     sweep = sweeps.get(context.db, *named(context, input), input["sweep"])
     key = context.sweeper.sign_up(context.db, sweep, input["host"], tasks.parse(context.speaker))
-    return {"agent": next(row for row in sweeps.agents(context.db, sweep["id"]) if row["id"] == key)}
+    return {"agent": sweeps.agent(context.db, key)}
 
 
 @mutation("agentHeartbeat")

@@ -255,4 +255,10 @@ UPDATE runs SET awaits_step = CAST(json_extract(config, '$._wandb.value.branch_p
     WHERE awaits IS NOT NULL
 """,
     ),
+    (
+        "0007-runs-of-agents",
+        """
+CREATE INDEX runs_by_agent ON runs (agent_id, state)
+""",
+    ),
 ]

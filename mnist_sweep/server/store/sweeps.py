@@ -114,13 +114,17 @@ def create_agent(
     return cursor.lastrowid
 
 
+AGENTS = """
+SELECT agents.*, (SELECT count(*) FROM runs WHERE agent_id = agents.id) AS total_runs,
+    EXISTS (SELECT 1 FROM agents AS later WHERE later.sweep_id = agents.sweep_id
+        AND later.task = agents.task AND later.restart > agents.restart) AS superseded
+FROM agents
+"""
+
+
 def agent(db: sqlite3.Connection, agent_id: int) -> sqlite3.Row:
-    """An agent, and as `superseded` whether its task has begun again since."""
-    row: sqlite3.Row | None = db.execute(
-        "SELECT *, EXISTS (SELECT 1 FROM agents AS later WHERE later.sweep_id = agents.sweep_id"
-        " AND later.task = agents.task AND later.restart > agents.restart) AS superseded FROM agents WHERE id = ?",
-        (agent_id,),
-    ).fetchone()
+    """An agent with `total_runs`, and as `superseded` whether its task has begun again since."""
+    row: sqlite3.Row | None = db.execute(f"{AGENTS} WHERE id = ?", (agent_id,)).fetchone()
     if row is None:
         raise NotFound("no such agent; its sweep may have been deleted")
     return row
@@ -142,9 +146,5 @@ def touch_agent(db: sqlite3.Connection, agent_id: int) -> sqlite3.Row:
 
 
 def agents(db: sqlite3.Connection, sweep_id: int) -> list[sqlite3.Row]:
-    """A sweep's agents with `total_runs`, the oldest first."""
-    return db.execute(
-        "SELECT agents.*, (SELECT count(*) FROM runs WHERE agent_id = agents.id) AS total_runs"
-        " FROM agents WHERE sweep_id = ? ORDER BY id",
-        (sweep_id,),
-    ).fetchall()
+    """A sweep's agents, each as `agent` has it, the oldest first."""
+    return db.execute(f"{AGENTS} WHERE sweep_id = ? ORDER BY id", (sweep_id,)).fetchall()
