@@ -14,7 +14,7 @@ from typing import Protocol
 
 from mnist_sweep import cluster
 from mnist_sweep.environment import environment
-from mnist_sweep.errors import UserError
+from mnist_sweep.errors import UserError, first_line
 from mnist_sweep.orders import Order, Orders
 from mnist_sweep.patience import Away, to_stderr
 from mnist_sweep.signals import Preempted, Terminated
@@ -133,7 +133,7 @@ def _trial(orders: Orders, order: Order) -> bool | Exception:
     except UserError as error:
         return error  # which has been said
     except (OSError, wandb.errors.Error) as error:
-        to_stderr(f"error: {(str(error).splitlines() or [type(error).__name__])[0]}")
+        to_stderr(f"error: {first_line(error)}")
         return error
     except Exception as error:
         traceback.print_exc()

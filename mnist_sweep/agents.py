@@ -28,14 +28,14 @@ from typing import Any
 from mnist_sweep import cluster, connect, patience, signals
 from mnist_sweep.agent import Endless, Tickets, work
 from mnist_sweep.environment import environment
-from mnist_sweep.errors import UserError
+from mnist_sweep.errors import UserError, first_line
 from mnist_sweep.patience import Away, Patience
 from mnist_sweep.review import api
 from mnist_sweep.review.ranking import Ranking
 from mnist_sweep.review.review import Review, review
 
 TASK_HEADER = "X-Sweep-Task"
-"""By this header of its requests an agent says which task it is and which restart of it, `slurm-812_3/1`: the server
+"""By this header of its requests an agent says which task it is and which restart of it, `slurm-812_3.1/1`: the server
 then knows that the one before it is gone."""
 
 STOP_SECONDS = 10.0
@@ -74,7 +74,7 @@ def create(config: Mapping[str, Any], project: str, entity: str | None = None) -
             identifier = wandb.sweep(dict(config), project=name, entity=entity)
             return find("/".join([*([entity] if entity else []), name, identifier]), name)
     except (wandb.errors.Error, ValueError) as error:
-        raise SweepError(f"the server refused the sweep: {_first_line(error)}") from None
+        raise SweepError(f"the server refused the sweep: {first_line(error)}") from None
 
 
 def find(path: str, project: str) -> Sweep:
@@ -88,7 +88,7 @@ def find(path: str, project: str) -> Sweep:
         found = api.sweep("/".join(str(part) for part in full))
         return _sweep(found)
     except (wandb.errors.Error, ValueError) as error:
-        raise SweepError(f"no sweep {path}: {_first_line(error)}") from None
+        raise SweepError(f"no sweep {path}: {first_line(error)}") from None
 
 
 def find_all(beside: Sweep) -> list[Sweep]:
@@ -322,7 +322,3 @@ def _ignore_client(args: threading.ExceptHookArgs) -> None:
     """A helper that the client forgets to end when it leaves a service that is not its own is harmless, but loud."""
     if args.thread is None or args.thread.name != "wandb-ServiceFinalizer":
         threading.__excepthook__(args)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

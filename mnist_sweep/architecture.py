@@ -1,7 +1,7 @@
 """Networks as plain data: layers, parameter counts, output shapes and receptive fields, without importing torch.
 
 A network is a tuple of layers applied in order to a 1 x 28 x 28 image; it ends in 10 logits. `model.build` turns it
-into a `torch.nn.Module`. The eight ladder networks are those of the study this project starts from (see README.md).
+into a `torch.nn.Module`. The eight ladder networks are those of the study this project starts from.
 """
 
 from __future__ import annotations

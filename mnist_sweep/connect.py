@@ -17,7 +17,7 @@ from platformdirs import user_cache_path
 
 from mnist_sweep import cluster, patience
 from mnist_sweep.environment import environment
-from mnist_sweep.errors import UserError
+from mnist_sweep.errors import UserError, first_line
 from mnist_sweep.patience import Away, Patience
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def _settings() -> wandb.Settings:
         name, value = wrong["loc"][0], wrong["input"]
         raise ConnectError(f"W&B's setting {name} (WANDB_{str(name).upper()}) is {value!r}: {wrong['msg']}") from None
     except wandb.errors.Error as error:
-        raise ConnectError(f"W&B's settings cannot be used: {str(error).splitlines()[0]}") from None
+        raise ConnectError(f"W&B's settings cannot be used: {first_line(error)}") from None
     wandb.teardown()  # it would keep this address
     if settings.mode in ("offline", "dryrun", "disabled"):
         raise ConnectError(f"this needs a W&B server, and W&B's mode is {settings.mode} (WANDB_MODE): unset it")

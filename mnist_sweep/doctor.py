@@ -21,7 +21,7 @@ from torch import nn
 
 from mnist_sweep import connect
 from mnist_sweep.config import RunConfig, parse
-from mnist_sweep.errors import UserError
+from mnist_sweep.errors import UserError, first_line
 from mnist_sweep.training import augment, devices, engine, mnist, model
 
 ROOM = 1 << 30
@@ -74,8 +74,7 @@ def examine() -> Iterator[Finding]:
         except UserError as error:
             yield Finding(subject, "", str(error))
         except Exception as error:  # a machine that is not well may raise anything
-            line = (str(error).splitlines() or [""])[0]
-            yield Finding(subject, "", f"{type(error).__name__}: {line}")
+            yield Finding(subject, "", f"{type(error).__name__}: {first_line(error)}")
 
 
 Found = tuple[str] | tuple[str, str]
@@ -236,7 +235,7 @@ def server() -> Found:
         try:
             entity = wandb.Api(timeout=10).default_entity
         except wandb.errors.Error as error:
-            return found.url, f"it does not take the key ({str(error).splitlines()[0]}): run `wandb login --relogin`"
+            return found.url, f"it does not take the key ({first_line(error)}): run `wandb login --relogin`"
     kind = "local, there for as long as it is used" if found.shared else "local" if found.local else "logged in"
     before = [line for line in said if not line.startswith("No W&B login")]
     return ("; ".join([f"{found.url} as {entity} ({kind})", *before]),)

@@ -49,7 +49,7 @@ def trouble(url: str) -> str:
             return ""
     except urllib.error.HTTPError as error:
         if error.code == _NO_ROOM:
-            return error.read(500).decode(errors="replace").splitlines()[0]
+            return (error.read(500).decode(errors="replace").splitlines() or ["its disk is full"])[0]
         return "does not answer" if error.code in _AWAY else ""
     except (OSError, ValueError):
         return "does not answer"

@@ -17,6 +17,7 @@ import wandb
 from mnist_sweep import patience
 from mnist_sweep.config import PRESETS, PROJECT, OverBudgetError, RunConfig
 from mnist_sweep.environment import environment
+from mnist_sweep.errors import first_line
 from mnist_sweep.patience import Away
 from mnist_sweep.training.calibration import calibrated_loss
 from mnist_sweep.training.engine import Epoch, Evaluation, Fit
@@ -110,7 +111,7 @@ class Tracker:
                 self.run = start()
             except (wandb.errors.CommError, wandb.errors.AuthenticationError) as error:
                 answers = not patience.trouble(self._url)
-                refused = f"{self._url} does not take this run: {str(error).splitlines()[0]}"
+                refused = f"{self._url} does not take this run: {first_line(error)}"
                 self._offline_because = refused if answers else f"{self._url} does not answer"
                 self.run = wandb.init(**options, mode="offline", settings=self._settings)
         self.suggestion: dict[str, Any] = dict(self.run.config)

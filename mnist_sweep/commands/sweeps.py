@@ -65,7 +65,9 @@ def sweep_file(path: Path, console: Console) -> dict[str, Any] | None:
     report_check(path, sweepfile.check(config), console)
     if config["method"] == "custom":
         # agents alone would wait for ever
-        raise sweepfile.SweepFileError(f"{path}: needs `wandb sweep-scheduler` beside its agents: see README.md")
+        raise sweepfile.SweepFileError(
+            f"{path}: needs `wandb sweep-scheduler` beside its agents: its first lines say how"
+        )
     return config
 
 

@@ -12,7 +12,7 @@ from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
 
 from mnist_sweep.search.config import Metric
-from mnist_sweep.search.distributions import Levels, Parameter, key, parameter
+from mnist_sweep.search.distributions import Levels, Parameter, parameter
 from mnist_sweep.search.observations import Observation, observe
 from mnist_sweep.search.space import Space
 from mnist_sweep.search.specs import Range
@@ -47,12 +47,12 @@ def suggest(space: Space, trials: Sequence[Trial], metric: Metric, seed: int) ->
     if len(ended) < STARTUP:
         return None
     believed = [_believe(o, ended) for o in under_way]
-    known = {_identity(space, o.places): o for o in (*ended, *believed)}
+    known = {space.identity_at(o.places): o for o in (*ended, *believed)}
     learned = _representative(ended) + believed
     for attempt in range(_ATTEMPTS):
         busy = len(under_way) > UNDER_WAY or attempt >= _MODEL_ATTEMPTS
         places = _ask(space, _tighten(learned, _MARGIN + _CAUTION * attempt), seed + attempt, busy=busy)
-        twin = known.get(_identity(space, places))
+        twin = known.get(space.identity_at(places))
         if twin is None:
             return [p.pick(place) for p, place in zip(space.parameters, places, strict=True)]
         learned.append(replace(twin, places=places))
@@ -68,10 +68,6 @@ def _believe(under_way: Observation, ended: Sequence[Observation]) -> Observatio
     near = sorted(ended, key=lambda o: math.dist(o.places, places))[:_NEIGHBOURS]
     expected = {name: fmean(o.constraints[name] for o in near) for name in under_way.constraints}
     return Observation(places, fmean(o.loss for o in near if o.loss is not None), expected)
-
-
-def _identity(space: Space, places: Sequence[float]) -> tuple[str, ...]:
-    return tuple(key(p.pick(place)) for p, place in zip(space.parameters, places, strict=True))
 
 
 def warm_up() -> None:

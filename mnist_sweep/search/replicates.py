@@ -58,7 +58,7 @@ def posterior(config: SweepConfig, trials: Sequence[Trial]) -> list[Belief]:
     ended = [o for o in observe(space, trials, config.metric) if o.loss is not None and o.feasible]
     groups: dict[tuple[str, ...], list[Observation]] = {}
     for o in ended:
-        groups.setdefault(_identity(space, o), []).append(o)
+        groups.setdefault(space.identity_at(o.places), []).append(o)
     if not ended:
         return []
     places = [group[0].places for group in groups.values()]
@@ -121,10 +121,6 @@ def _replicates(space: Space) -> list[Any]:
     return [space.fixed[_PATH]]
 
 
-def _identity(space: Space, o: Observation) -> tuple[str, ...]:
-    return tuple(key(p.pick(place)) for p, place in zip(space.parameters, o.places, strict=True))
-
-
 def _names(space: Space) -> list[bool]:
     return [isinstance(p, Levels) and not p.ordered for p in space.parameters]
 
@@ -152,7 +148,7 @@ def _ranked(
 
     good = [o for o in ended if o.feasible]
     model = _model(space, good)
-    tried = list({_identity(space, o): o.places for o in good}.values())
+    tried = list({space.identity_at(o.places): o.places for o in good}.values())
     means, _ = model.posterior(tried)
     centres = [tried[i] for i in np.argsort(means, kind="stable")[:_CENTRES]]
     candidates = [*drawn, *tried, *(_near(space, centre, rng) for centre in centres for _ in range(_NEAR))]

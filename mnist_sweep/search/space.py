@@ -34,6 +34,10 @@ class Space:
         values = [value_at(params, p.path) for p in self.parameters]
         return None if any(v is _MISSING for v in values) else tuple(map(key, values))
 
+    def identity_at(self, places: Sequence[float]) -> tuple[str, ...]:
+        """The same of the point at `places`, one in 0 … 1 for each parameter."""
+        return tuple(key(p.pick(place)) for p, place in zip(self.parameters, places, strict=True))
+
 
 def value_at(params: Mapping[str, Any], path: Path) -> Any:
     """The value at `path` of nested `params`, or, where there is none, an object that is no parameter's value."""

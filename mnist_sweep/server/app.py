@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, cast
 
@@ -31,8 +31,6 @@ from mnist_sweep.server.sweeper import Sweeper
 _log = logging.getLogger("mnist_sweep.server")
 _LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"]
 _THREADS = 64
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def create_app(

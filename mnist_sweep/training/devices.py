@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from mnist_sweep.config import ConfigError
-from mnist_sweep.errors import UserError
+from mnist_sweep.errors import UserError, first_line
 
 
 class DeviceError(UserError, RuntimeError):
@@ -102,7 +102,7 @@ def words(error: BaseException) -> str:
     return (matching or "{error}: use --device=cpu").format(
         cuda=f", which wants CUDA {torch.version.cuda}" if torch.version.cuda else "",
         tried=f" (it asked for {tried[1]} more)" if tried else "",
-        error=(text.splitlines() or [type(error).__name__])[0],
+        error=first_line(error),
     )
 
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mnist_sweep.config import RunConfig
+from mnist_sweep.errors import first_line
 from mnist_sweep.training import augment, devices, model, optimizer
 from mnist_sweep.training.fast import cuda_graph, memory, twin
 from mnist_sweep.training.mnist import Images, Split
@@ -281,7 +282,7 @@ class _Trainer:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
             if not self.unsaved:
-                reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+                reason = getattr(error, "strerror", None) or first_line(error)
                 self.say(f"no checkpoint can be kept in {path.parent}: {reason}; the training goes on without")
             self.unsaved = True
 

@@ -28,7 +28,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from mnist_sweep.config import REPLICATES
-from mnist_sweep.errors import UserError
+from mnist_sweep.errors import UserError, first_line
 
 FILES = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -154,7 +154,7 @@ def _fetch_missing(folder: Path, say: Callable[[str], None]) -> None:
             try:
                 found = source(Path(scratch))
             except (*UNREADABLE, OSError, RuntimeError, subprocess.SubprocessError) as error:
-                refused.append(f"{title}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+                refused.append(f"{title}: {first_line(error)}")
                 continue
             for name in FILES:
                 if not _intact(folder / name) and _intact(found / name):

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from mnist_sweep.errors import first_line
+
 WARM_UP = 3
 """Calls before a recording, in which libraries choose their kernels and allocate what they keep."""
 
@@ -95,7 +97,7 @@ class Recorded:
             replay = self._record(index)
             wrong = None if self._right(replay, index) else "its replays come to other weights or losses"
         except RuntimeError as error:  # what is wrong with the device itself, the plain step meets again
-            wrong = (str(error).splitlines() or [type(error).__name__])[0]
+            wrong = first_line(error)
         if wrong is None:
             self.replays[len(index)] = replay
         else:
