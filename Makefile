@@ -1,7 +1,7 @@
 # make sweep    set up and run the main job: real trials on real MNIST, with a live view (COUNT=4 AGENTS=2)
 # make test     set up and run the tests
-# make chaos    tests in which real programs are killed or stopped midway (minutes each)
-# make cluster-test  jobs on a real Slurm of three nodes, all on this machine (minutes)
+# make chaos    tests in which real programs are killed or stopped midway (half an hour to an hour)
+# make cluster-test  jobs on a real Slurm of three nodes, all on this machine (an hour)
 # make conformance  the server's tests with other versions of the wandb client, each in an environment of its own
 # make check    formatter, linter, types, import floors
 PYTHON ?= python3

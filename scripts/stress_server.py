@@ -187,6 +187,8 @@ def configuration(method: str, trials: int) -> dict[str, Any]:
     parameters: dict[str, Any] = {"x": {"values": list(range(side))}, "y": {"values": list(range(trials // side))}}
     if method != "grid":
         parameters = {name: {"min": 0.0, "max": 1.0} for name in ("x", "y", "z")}
+    if method == "bayes":
+        parameters["replicate"] = {"value": 0}  # as this project's sweeps have it: runs are noisy
     metric = {"name": "score", "goal": "minimize"}
     return {"method": method, "metric": metric, "run_cap": trials, "parameters": parameters}
 
