@@ -98,8 +98,8 @@ class Contest:
         return board
 
     def sweeps(self) -> list[Sweep]:
-        """The contest's own sweeps, oldest first; they are known by their names."""
-        return [found for found in find_all(self.sweep) if str(found.config.get("name", "")).startswith(self._name())]
+        """The contest's own sweeps, oldest first."""
+        return sweeps_of(self.sweep)
 
     def stage(self, board: Board) -> Stage:
         """Where it stands."""
@@ -111,7 +111,7 @@ class Contest:
         values = [f"{words} replicate={replicate}" for words, replicate in now.missing]
         config = {
             **{name: self.sweep.config[name] for name in ("metric", "program", "command") if name in self.sweep.config},
-            "name": f"{self._name()}{title}",
+            "name": f"{_name(self.sweep)}{title}",
             "description": f"{title} of the finals of {self.sweep.path}",
             "method": "grid",
             "parameters": {"base": {"values": values}},
@@ -119,8 +119,14 @@ class Contest:
         entity, project, _ = self.sweep.path.split("/")
         return create(config, project, entity)
 
-    def _name(self) -> str:
-        return f"{PREFIX}-{self.sweep.path.split('/')[-1]}-"
+
+def sweeps_of(sweep: Sweep) -> list[Sweep]:
+    """The sweeps of a sweep's finals, oldest first; they are known by their names."""
+    return [found for found in find_all(sweep) if str(found.config.get("name", "")).startswith(_name(sweep))]
+
+
+def _name(sweep: Sweep) -> str:
+    return f"{PREFIX}-{sweep.path.split('/')[-1]}-"
 
 
 def play(contest: Contest, work: Callable[[Sweep, int], int], enter: Callable[[Stage], None]) -> int:

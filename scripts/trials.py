@@ -1,6 +1,7 @@
 """Keep a sweep's trials as JSON lines: what each one was told, and what it came to.
 
     python -m scripts.trials local/mnist-sweep/<id> docs/results/onecycle.jsonl
+    python -m scripts.trials local/mnist-sweep/finals-<id> docs/results/onecycle-finals.jsonl
 
 The server is found as by `mnist-sweep report`. Trials under way are left out; an earlier file of that name is replaced.
 """
@@ -16,7 +17,7 @@ from typing import Any
 
 import wandb
 
-from mnist_sweep import agents, connect
+from mnist_sweep import agents, connect, finals
 from mnist_sweep.config import PROJECT
 from mnist_sweep.errors import UserError
 
@@ -37,13 +38,15 @@ def line(run: Any) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("sweep", help="id, project/id or entity/project/id")
+    parser.add_argument("sweep", help="id, project/id or entity/project/id; for all its finals, finals- before the id")
     parser.add_argument("file", type=Path)
     arguments = parser.parse_args()
     try:
         with connect.server(partial(print, file=sys.stderr)):
-            found = wandb.Api().sweep(agents.find(arguments.sweep, PROJECT).path)
-            runs = [run for run in found.runs if run.state == "finished"]
+            *place, identifier = arguments.sweep.split("/")
+            found = agents.find("/".join([*place, identifier.removeprefix("finals-")]), PROJECT)
+            chosen = finals.sweeps_of(found) if identifier.startswith("finals-") else [found]
+            runs = [run for each in chosen for run in wandb.Api().sweep(each.path).runs if run.state == "finished"]
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
