@@ -68,6 +68,17 @@ def chain(tmp_path_factory: pytest.TempPathFactory, mnist_folder: Path) -> Itera
         yield Chain(house, sweep, done.stdout)
 
 
+def test_a_sweeps_trials_are_kept_as_lines(chain: Chain) -> None:
+    done = chain.house.run("python", "-m", "scripts.trials", chain.sweep, "kept/trials.jsonl")
+    assert "4 trials in kept/trials.jsonl" in done.stdout
+    lines = [json.loads(line) for line in (chain.house.home / "kept/trials.jsonl").read_text().splitlines()]
+    found = {(line["config"]["max_lr"], line["config"]["replicate"]): line["summary"]["objective"] for line in lines}
+    assert sorted(found) == [(0.1, 0), (0.1, 1), (0.5, 0), (0.5, 1)]
+    assert all(0 < objective < 3 for objective in found.values())
+    done = chain.house.run("python", "-m", "scripts.trials", f"finals-{chain.sweep}", "kept/finals.jsonl")
+    assert "0 trials in kept/finals.jsonl" in done.stdout  # they needed none of their own
+
+
 def test_what_finals_chose_is_confirmed_in_runs_of_one_group(chain: Chain) -> None:
     """The file's lines are as without a server, and the runs say what the lines say; what is there is not trained."""
     next_command = re.search(r"^Next:  (mnist-sweep confirm (\S+)) --seeds=20 --agents=1$", chain.finals, re.MULTILINE)

@@ -84,6 +84,10 @@ def test_finals_are_played_broken_off_and_gone_on_with(served: House) -> None:
     assert re.search(r"would change who leads with a probability of \d+%", done.stdout)
     assert f"Next:  mnist-sweep confirm local/mnist-sweep/finals-{sweep} --seeds=20 --agents=2\n" in done.stdout
 
+    served.run("python", "-m", "scripts.trials", f"finals-{sweep}", "finals.jsonl")
+    kept = [json.loads(line) for line in (served.home / "finals.jsonl").read_text().splitlines()]
+    assert len(kept) == len(finished) - 3  # all but the sweep's own
+
     again = served.run(*command)  # nothing is left to train
     assert trained(served) == after
     assert re.findall("^Best: .*", again.stdout, re.MULTILINE) == re.findall("^Best: .*", done.stdout, re.MULTILINE)
