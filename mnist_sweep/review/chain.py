@@ -1,4 +1,4 @@
-"""From a question to the number that counts: a sweep, the finals of its best, and what fresh seeds confirmed.
+"""From a question to the number that counts: a sweep, the finals of its best, and what fresh trainings confirmed.
 
 Finals and confirmations are runs of the sweep's project that stand in no sweep themselves. They say what they are:
 

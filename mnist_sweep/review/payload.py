@@ -58,7 +58,7 @@ def chain_payload(review: Review) -> Payload:
     one = chain.confirmed
     return {
         "headline": verdict.headline(one) if one else "",
-        "metric": f"{one.metric}, mean of {len(one.values)} fresh seeds ± 95 % interval" if one else "",
+        "metric": f"{one.metric}, mean of {len(one.values)} fresh trainings ± 95 % interval" if one else "",
         "steps": verdict.steps(chain, lede(ranking.info), f"the best of {len(ranking.ranked)} ranked trials", found),
         "told": list(review.told),
         "standing": verdict.standing(chain.finals),

@@ -32,13 +32,13 @@ def _confirmed(one: Confirmation) -> str:
         return f"Confirmed with one seed: {found} {one.metric}; more seeds say how sure that is.{failed}"
     lowest, highest = (_show(one.metric, value) for value in (min(one.values), max(one.values)))
     return (
-        f"Confirmed: {found} {one.metric}, mean over {count} fresh seeds with its 95 % interval; deviation "
+        f"Confirmed: {found} {one.metric}, mean over {count} fresh trainings with its 95 % interval; deviation "
         f"{_amount(one, stdev(one.values))}, from {lowest} to {highest}.{failed}"
     )
 
 
 def _against_claim(one: Confirmation) -> Iterator[str]:
-    """What was claimed before, against what fresh seeds say."""
+    """What was claimed before, against what fresh trainings say."""
     if one.claimed is None:
         return
     who = "The finals" if one.chosen_by == "finals" else "The sweep"
@@ -50,9 +50,9 @@ def _against_claim(one: Confirmation) -> Iterator[str]:
     if math.isnan(one.half):
         judged = f"the seed is {amount} {'below' if over > 0 else 'above'} the claim"
     elif abs(over) <= one.half:
-        judged = f"fresh seeds differ from that by {amount}, which is within their interval"
+        judged = f"fresh trainings differ from that by {amount}, which is within their interval"
     else:
-        judged = f"fresh seeds say that this was {amount} too {'high' if over > 0 else 'low'}"
+        judged = f"fresh trainings say that this was {amount} too {'high' if over > 0 else 'low'}"
     yield f"{said}: {judged}."
 
 
@@ -126,7 +126,7 @@ def steps(chain: Chain, question: str, swept: str, best: str) -> list[dict[str, 
     if one is None:
         found.append({"label": "confirmed", "value": "not yet", "hint": "", "url": ""})
     else:
-        hint = f"{one.metric}, {_count(len(one.values), 'fresh seed')}"
+        hint = f"{one.metric}, {_count(len(one.values), 'fresh training')}"
         found.append({"label": "confirmed", "value": headline(one), "hint": hint, "url": one.url})
     return found
 

@@ -147,7 +147,7 @@ def test_page_report_and_terminal_tell_the_number_that_counts_first(chain: Chain
     accuracies = [
         run["summary"]["test/accuracy"] for run in chain.runs(**{"config.confirms.value.chosen_by": "finals"})
     ]
-    headline = re.search(r"• Confirmed: (\S+ % ± \S+) test/accuracy, mean over 2 fresh seeds", said)
+    headline = re.search(r"• Confirmed: (\S+ % ± \S+) test/accuracy, mean over 2 fresh trainings", said)
     assert headline, said
     assert headline[1].startswith(f"{100 * sum(accuracies) / 2:.2f} %")
     assert said.index("Confirmed: ") < said.index("The finals claimed ") < said.index("Ranking")

@@ -86,10 +86,10 @@ def test_a_standing_that_is_none_is_not_shown(standing: Any) -> None:
 
 def test_the_number_that_counts_is_told_first_then_the_claim_then_the_finals() -> None:
     assert sentences(FINALS, *CONFIRMED) == [
-        "Confirmed: 99.53 % ± 0.10 test/accuracy, mean over 3 fresh seeds with its 95 % interval; deviation 0.04, "
+        "Confirmed: 99.53 % ± 0.10 test/accuracy, mean over 3 fresh trainings with its 95 % interval; deviation 0.04, "
         "from 99.49 % to 99.57 %.",
-        "The finals claimed 99.55 % val/accuracy of it: fresh seeds differ from that by 0.02 points, which is within "
-        "their interval.",
+        "The finals claimed 99.55 % val/accuracy of it: fresh trainings differ from that by 0.02 points, which is "
+        "within their interval.",
         "Finals over 6 fresh replicates: the first has 0.017 objective, a tie with the second (−0.00030 ± 0.00052 "
         "objective), better than the reference (−0.0050 ± 0.0010 objective).",
     ]
@@ -99,8 +99,8 @@ def test_the_number_that_counts_is_told_first_then_the_claim_then_the_finals() -
 def test_a_claim_that_does_not_hold_is_told(claimed: float, how: str) -> None:
     found = [seed(v, chosen_by="sweep", claimed=claimed, observed=0.998, runs=1) for v in SEEDS]
     assert sentences(*found)[1] == (
-        f"The sweep claimed {100 * claimed:.2f} % val/accuracy of it, and had measured 99.80 % (1 run): fresh seeds "
-        f"say that this was {how}."
+        f"The sweep claimed {100 * claimed:.2f} % val/accuracy of it, and had measured 99.80 % (1 run): fresh "
+        f"trainings say that this was {how}."
     )
 
 
