@@ -22,8 +22,12 @@ from mnist_sweep.server.http import refusal
 PAUSE = 0.5
 """Seconds that a wrong key waits for its answer; one waits after the other."""
 _COOKIE_DAYS = 30
-_OPEN = ("/healthz", "/login", "/authorize", "/-/", "/storage/")
-"""Beginnings of addresses that need no key; those below /storage are signed."""
+_OPEN = ("/healthz", "/login", "/authorize", "/-/", "/storage/", "/sdk/")
+"""Beginnings of addresses that need no key; those below /storage are signed.
+
+Below /sdk there is nothing: clients ask there, without a key, whether a server wants their telemetry, and take every
+answer but 404 and 405 for a yes.
+"""
 _CLIENTS = ("/graphql", "/files/", "/artifacts/", "/artifactsV2/")
 """Beginnings of addresses that no browser has to do with: the key itself is needed."""
 

@@ -43,6 +43,8 @@ def test_every_address_is_closed_but_those_to_log_in(client: httpx.Client) -> No
     for path in ("/login", "/authorize", "/-/review.css"):
         assert nobody.get(path).status_code == 200
     assert nobody.get("/storage/file/1/x").status_code == 403
+    for path in ("metrics", "logs"):  # clients take another answer for a yes, and then complain
+        assert nobody.post(f"/sdk/otel/v1/{path}").status_code == 404
 
 
 def test_a_given_key_takes_the_place_of_the_folders_own(store: Store) -> None:

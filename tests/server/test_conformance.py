@@ -25,6 +25,20 @@ def test_artifacts_with_new_content_are_uploaded(running: Running) -> None:
     assert table == [[1], [2]]
 
 
+PLAIN = """
+import wandb
+with wandb.init(project="plain", config={"a": 1}) as run:
+    run.log({"x": 1})
+"""
+
+
+def test_the_client_as_people_have_it_complains_of_nothing(running: Running) -> None:
+    """With its error reporting on, which the other tests turn off, it asks for a place for its telemetry at its end."""
+    said = running.run("python", "-c", PLAIN, WANDB_ERROR_REPORTING="true", WANDB_SILENT="false")
+    assert "Synced" in said
+    assert [line for line in said.splitlines() if not line.startswith("wandb: ")] == []
+
+
 LOG = """
 import json, wandb
 folders = []
