@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from rich.console import Console
@@ -19,7 +18,7 @@ from mnist_sweep.display import percent
 from mnist_sweep.patience import Patience
 from mnist_sweep.review import terminal
 from mnist_sweep.review.palette import STATES
-from mnist_sweep.review.ranking import Ranking, Trial
+from mnist_sweep.review.ranking import Ranking, Trial, short_names
 from mnist_sweep.review.records import RunRecord, number
 from mnist_sweep.review.status import Status
 from mnist_sweep.training.mnist import VALIDATION_IMAGES
@@ -110,16 +109,6 @@ def _fitting(ranking: Ranking, rows: int | None) -> list[tuple[int, Trial]]:
         key=lambda pair: (pair[1].status is not Status.RUNNING, best is None or pair[1].id != best.id, -pair[0]),
     )
     return sorted(order[:rows], key=lambda pair: pair[0])
-
-
-def short_names(trials: Sequence[Trial]) -> dict[str, str]:
-    """Run id to name, without the parts that the names of all trials share: `lr0.12-d0-e4-1384p` is `lr0.12-1384p`."""
-    parts = {trial.id: trial.label.split("-") for trial in trials}
-    named = [set(found) for found in parts.values() if re.fullmatch(r"\d+p", found[-1])]
-    common = set.intersection(*named) if len(named) > 1 else set()
-    return {
-        run: "-".join(part for part in found if part not in common) or "-".join(found) for run, found in parts.items()
-    }
 
 
 def conclude(sweep: Sweep, console: Console, patience: Patience) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from mnist_sweep.review.records import RunRecord, SweepInfo, number
 from mnist_sweep.review.status import Status, judge
 from mnist_sweep.review.vocabulary import Vocabulary, read
+
+_PARTS = re.compile(r"-(?=[a-z]|\d+p$)")
+"""Where a name like `wd3.2e-06-na3-1384p` falls apart."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,16 @@ def rank(info: SweepInfo, records: Iterable[RunRecord]) -> Ranking:
     ended = tuple(trial for trial in trials if trial.status not in (Status.RUNNING, Status.BASELINE))
     front, progress = tuple(_front(ranked, info.sign)), tuple(_progress(ended, info.sign))
     return Ranking(info, words, trials, ended, ranked, front, progress)
+
+
+def short_names(trials: Sequence[Trial]) -> dict[str, str]:
+    """Run id to name, without the parts that the names of all trials share: `lr0.12-d0-e4-1384p` is `lr0.12-1384p`."""
+    parts = {trial.id: _PARTS.split(trial.label) for trial in trials}
+    named = [set(found) for found in parts.values() if re.fullmatch(r"\d+p", found[-1])]
+    common = set.intersection(*named) if len(named) > 1 else set()
+    return {
+        run: "-".join(part for part in found if part not in common) or "-".join(found) for run, found in parts.items()
+    }
 
 
 def _trial(record: RunRecord, info: SweepInfo, words: Vocabulary) -> Trial:

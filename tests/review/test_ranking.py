@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from mnist_sweep.review.ranking import rank
+from mnist_sweep.review.ranking import rank, short_names
 from mnist_sweep.review.records import RunRecord, SweepInfo
 from mnist_sweep.review.status import Status
 from tests.review import synthetic
@@ -75,3 +75,11 @@ def test_the_front_is_what_nothing_beats_in_both() -> None:
     assert {t.id for t in found.front} == {t.id for t, lost in zip(found.ranked, beaten, strict=True) if not lost}
     assert [t.size for t in found.front] == sorted(t.size or 0 for t in found.front)
     assert rank(LOSS, [RunRecord("a", summary={"loss": 2.0})]).front == ()
+
+
+def test_short_names_leave_out_what_all_have_in_common_and_know_exponents() -> None:
+    def found(*names: str) -> list[str]:
+        return list(short_names(rank(INFO, [run(name, 0.9) for name in names]).trials).values())
+
+    assert found("lr0.1-wd1e-06-na3-r0-120p", "lr0.2-wd1e-06-na2-r0-130p") == ["lr0.1-na3-120p", "lr0.2-na2-130p"]
+    assert found("calm-moon-1", "calm-sun-1") == ["calm-moon-1", "calm-sun-1"]  # no names of ours

@@ -49,6 +49,17 @@ def test_a_sweep_without_sizes_has_no_column_for_them() -> None:
     assert "0.5" in text
 
 
+def test_what_is_logged_once_has_no_column_for_its_best() -> None:
+    once = [RunRecord(f"lr{i}-r0-9p", summary={"loss": i}, history=[{"loss": i}]) for i in (1, 2)]
+    text = shown(review(rank(SweepInfo("s", metric="loss", goal="minimize"), once)))
+    assert "best" not in text.split("What the runs say")[0]
+    assert "lr1-9p" not in text  # both names end alike
+    assert " lr1 " in text
+    better = [RunRecord("a", summary={"loss": 2.0}, history=[{"loss": 1.0}, {"loss": 2.0}])]
+    text = shown(review(rank(SweepInfo("s", metric="loss", goal="minimize"), better)))
+    assert "best" in text.split("What the runs say")[0]
+
+
 def test_square_brackets_in_names_are_not_markup() -> None:
     runs = [replace(run, name=f"[red]{run.name}[/]") for run in RUNS]
     assert f"[red]{RANKING.ranked[0].label}[/]" in shown(review(rank(INFO, runs)), width=160)
