@@ -106,9 +106,13 @@ def rank(info: SweepInfo, records: Iterable[RunRecord]) -> Ranking:
 
 
 def short_names(trials: Sequence[Trial]) -> dict[str, str]:
-    """Run id to name, without the parts that the names of all trials share: `lr0.12-d0-e4-1384p` is `lr0.12-1384p`."""
+    """Run id to name, without the parts that the names of all trials share: `lr0.12-d0-e4-1384p` is `lr0.12-1384p`.
+
+    Trials that were not trained have other names, and do not count.
+    """
     parts = {trial.id: _PARTS.split(trial.label) for trial in trials}
-    named = [set(found) for found in parts.values() if re.fullmatch(r"\d+p", found[-1])]
+    trained = [parts[trial.id] for trial in trials if trial.status is not Status.INFEASIBLE]
+    named = [set(found) for found in trained if re.fullmatch(r"\d+p", found[-1])]
     common = set.intersection(*named) if len(named) > 1 else set()
     return {
         run: "-".join(part for part in found if part not in common) or "-".join(found) for run, found in parts.items()

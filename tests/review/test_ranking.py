@@ -82,4 +82,7 @@ def test_short_names_leave_out_what_all_have_in_common_and_know_exponents() -> N
         return list(short_names(rank(INFO, [run(name, 0.9) for name in names]).trials).values())
 
     assert found("lr0.1-wd1e-06-na3-r0-120p", "lr0.2-wd1e-06-na2-r0-130p") == ["lr0.1-na3-120p", "lr0.2-na2-130p"]
+    refused = RunRecord("over-budget-10613p", summary={"feasible": False, "constraint/size": 614})
+    trials = rank(INFO, [run("lr0.1-r0-120p", 0.9), run("lr0.2-r0-130p", 0.9), refused]).trials
+    assert set(short_names(trials).values()) == {"lr0.1-120p", "lr0.2-130p", "over-budget-10613p"}
     assert found("calm-moon-1", "calm-sun-1") == ["calm-moon-1", "calm-sun-1"]  # no names of ours
