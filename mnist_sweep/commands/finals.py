@@ -110,8 +110,7 @@ def verdict(contest: Contest, outcome: Outcome, seconds: float) -> str:
     best = winner(outcome)
     lines = [f"Best:  {best.words}"]
     if best.to_reference is not None:
-        decided = "a tie with" if best.to_reference.tie else _better(best.to_reference)
-        lines.append(f"       {decided} the reference ({outcome.reference})")
+        lines.append(f"       {_decided(best.to_reference)} the reference ({outcome.reference})")
     if outcome.next_training is None:
         lines.append(
             "What the next training would buy is not known: that takes two finalists with three replicates each"
@@ -126,5 +125,7 @@ def verdict(contest: Contest, outcome: Outcome, seconds: float) -> str:
     return "\n".join(lines)
 
 
-def _better(found: Paired) -> str:
-    return "better than" if found.difference < 0 else "worse than"
+def _decided(found: Paired) -> str:
+    if found.count < 2:
+        return "not to be told, by one replicate, from"
+    return "a tie with" if found.tie else "better than" if found.difference < 0 else "worse than"

@@ -73,7 +73,10 @@ def _standing(finals: Finals, sign: float) -> str:
 
 
 def _compared(found: Difference, whom: str, metric: str, sign: float) -> str:
-    how = "a tie with" if found.tie else "better than" if sign * found.difference > 0 else "worse than"
+    if found.count < 2:
+        how = "not to be told, by one replicate, from"
+    else:
+        how = "a tie with" if found.tie else "better than" if sign * found.difference > 0 else "worse than"
     return f"{how} {whom} ({difference(found)} {metric})"
 
 
@@ -153,7 +156,10 @@ def standing(finals: Finals | None) -> list[list[str]]:
             "" if row.parameters is None else f"{row.parameters:,}",
             "" if row.accuracy is None else _show(finals.claim, row.accuracy),
             _show(finals.metric, row.value),
-            *(difference(one) + (", a tie" if one and one.tie else "") for one in (row.to_next, row.to_reference)),
+            *(
+                difference(one) + (", a tie" if one and one.tie and one.count > 1 else "")
+                for one in (row.to_next, row.to_reference)
+            ),
         ]
         for place, row in enumerate(finals.standing, start=1)
     ]

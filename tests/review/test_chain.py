@@ -95,6 +95,16 @@ def test_the_number_that_counts_is_told_first_then_the_claim_then_the_finals() -
     ]
 
 
+def test_one_replicate_each_is_no_tie() -> None:
+    """It decides nothing, and nothing else can be said of it."""
+    one = {"difference": 0.036, "half": None, "count": 1, "tie": True}
+    rows = [{**ROWS[0], "replicates": 1, "to_next": one, "to_reference": one}, *ROWS[1:]]
+    final = RunRecord("finals-abc", config=ABOUT, summary={"complete": True, "round": 4, "rounds": 4, "standing": rows})
+    (said,) = sentences(final)
+    assert "a tie" not in said
+    assert "not to be told, by one replicate, from the reference (+0.036 objective)" in said
+
+
 @pytest.mark.parametrize(("claimed", "how"), [(0.9975, "0.22 points too high"), (0.9935, "0.18 points too low")])
 def test_a_claim_that_does_not_hold_is_told(claimed: float, how: str) -> None:
     found = [seed(v, chosen_by="sweep", claimed=claimed, observed=0.998, runs=1) for v in SEEDS]
