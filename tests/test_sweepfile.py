@@ -72,7 +72,8 @@ def test_smaller_networks_have_a_limit_of_their_own(limit: int) -> None:
     assert check(config).limit == limit
     main = load(next(path for path in SWEEPS if path.name == "onecycle.yaml"))
     apart = {name for name, spec in main["parameters"].items() if config["parameters"][name] != spec}
-    assert apart <= {*WIDTHS, "dropout", "rotate", "shear", "shift", "zoom", "no_aug_epochs", "max_lr"}
+    easier = {"dropout", "rotate", "shear", "shift", "zoom", "no_aug_epochs", "max_lr"}  # what underfits otherwise
+    assert apart <= ({*WIDTHS, *easier} if limit == 1_000 else {*WIDTHS})
 
 
 def test_every_suggestion_of_the_pareto_search_fits() -> None:
