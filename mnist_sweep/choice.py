@@ -10,7 +10,7 @@ from mnist_sweep.agents import Sweep, find, poll
 from mnist_sweep.beliefs import ACCURACY, believed
 from mnist_sweep.config import RunConfig, parse
 from mnist_sweep.errors import UserError
-from mnist_sweep.finals import PREFIX, Contest, Outcome, Standing
+from mnist_sweep.finals import PREFIX, Contest, Outcome, Standing, named
 from mnist_sweep.search.contest import Paired, Stage
 
 JOB_TYPE = "finals"
@@ -61,9 +61,8 @@ def choose(path: str, project: str) -> Choice:
     `path` is a sweep's id, project/id or entity/project/id; for finals, `finals-` before the sweep's id, or the id of
     one of their rounds. Raises ChoiceError where nothing was chosen yet, SweepError where there is no such sweep.
     """
-    *place, identifier = path.strip("/").split("/")
-    finals = identifier.startswith(f"{PREFIX}-")
-    found = find("/".join([*place, identifier.removeprefix(f"{PREFIX}-")]), project)
+    sweep, finals = named(path)
+    found = find(sweep, project)
     if source := finals_of(found):
         finals, found = True, find("/".join([*found.path.split("/")[:-1], source]), project)
     return _winner(found) if finals else _best(found)

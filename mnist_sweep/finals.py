@@ -33,6 +33,13 @@ def title(path: str) -> str:
     return "/".join([*place, f"{PREFIX}-{identifier}"])
 
 
+def named(path: str) -> tuple[str, bool]:
+    """The path of the sweep that `path` names, and whether its finals are meant: the inverse of `title`."""
+    *place, identifier = path.strip("/").split("/")
+    bare = identifier.removeprefix(f"{PREFIX}-")
+    return "/".join([*place, bare]), bare != identifier
+
+
 class FinalsError(UserError, RuntimeError):
     """A contest that cannot be played; the message is one line for people."""
 

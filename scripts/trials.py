@@ -43,9 +43,9 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         with connect.server(partial(print, file=sys.stderr)):
-            *place, identifier = arguments.sweep.split("/")
-            found = agents.find("/".join([*place, identifier.removeprefix("finals-")]), PROJECT)
-            chosen = finals.sweeps_of(found) if identifier.startswith("finals-") else [found]
+            sweep, all_finals = finals.named(arguments.sweep)
+            found = agents.find(sweep, PROJECT)
+            chosen = finals.sweeps_of(found) if all_finals else [found]
             runs = [run for each in chosen for run in wandb.Api().sweep(each.path).runs if run.state == "finished"]
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

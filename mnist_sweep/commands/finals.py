@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mnist_sweep.commands.speech import say
 from mnist_sweep.config import PROJECT
+from mnist_sweep.review.words import decided
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -110,7 +111,9 @@ def verdict(contest: Contest, outcome: Outcome, seconds: float) -> str:
     best = winner(outcome)
     lines = [f"Best:  {best.words}"]
     if best.to_reference is not None:
-        lines.append(f"       {_decided(best.to_reference)} the reference ({outcome.reference})")
+        found = best.to_reference
+        how = decided(found.count, tie=found.tie, better=found.difference < 0)
+        lines.append(f"       {how} the reference ({outcome.reference})")
     if outcome.next_training is None:
         lines.append(
             "What the next training would buy is not known: that takes two finalists with three replicates each"
@@ -123,9 +126,3 @@ def verdict(contest: Contest, outcome: Outcome, seconds: float) -> str:
             f"{contest.metric} on average"
         )
     return "\n".join(lines)
-
-
-def _decided(found: Paired) -> str:
-    if found.count < 2:
-        return "not to be told, by one replicate, from"
-    return "a tie with" if found.tie else "better than" if found.difference < 0 else "worse than"

@@ -8,6 +8,7 @@ from statistics import stdev
 
 from mnist_sweep.review.chain import Chain, Confirmation, Difference, Finals
 from mnist_sweep.review.vocabulary import Vocabulary, is_fraction
+from mnist_sweep.review.words import decided
 
 
 def headline(confirmed: Confirmation) -> str:
@@ -73,10 +74,7 @@ def _standing(finals: Finals, sign: float) -> str:
 
 
 def _compared(found: Difference, whom: str, metric: str, sign: float) -> str:
-    if found.count < 2:
-        how = "not to be told, by one replicate, from"
-    else:
-        how = "a tie with" if found.tie else "better than" if sign * found.difference > 0 else "worse than"
+    how = decided(found.count, tie=found.tie, better=sign * found.difference > 0)
     return f"{how} {whom} ({difference(found)} {metric})"
 
 

@@ -6,6 +6,13 @@ REPORT_OF = "review of sweep"
 """With the sweep's id after it, the end of a stored report's description: so it is found again."""
 
 
+def decided(count: int, *, tie: bool, better: bool) -> str:
+    """How one stands against another after `count` comparisons, before the other's name."""
+    if count < 2:
+        return "undecided, by one replicate, against"
+    return "a tie with" if tie else "better than" if better else "worse than"
+
+
 def duration(seconds: float) -> str:
     """`4.2 s`, `42 s`, `12 min`, `3 h 20 min`."""
     if seconds < 60:

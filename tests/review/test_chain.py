@@ -102,7 +102,7 @@ def test_one_replicate_each_is_no_tie() -> None:
     final = RunRecord("finals-abc", config=ABOUT, summary={"complete": True, "round": 4, "rounds": 4, "standing": rows})
     (said,) = sentences(final)
     assert "a tie" not in said
-    assert "not to be told, by one replicate, from the reference (+0.036 objective)" in said
+    assert "undecided, by one replicate, against the reference (+0.036 objective)" in said
 
 
 @pytest.mark.parametrize(("claimed", "how"), [(0.9975, "0.22 points too high"), (0.9935, "0.18 points too low")])
