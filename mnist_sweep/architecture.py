@@ -20,17 +20,18 @@ CLASSES = 10
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """Square convolution, stride 1."""
+    """Square convolution, stride 1; with as many `groups` as channels it is depthwise."""
 
     in_channels: int
     out_channels: int
     kernel: int = 3
     padding: int = 0
     bias: bool = False
+    groups: int = 1
 
     @property
     def parameters(self) -> int:
-        return self.out_channels * (self.in_channels * self.kernel**2 + self.bias)
+        return self.out_channels * (self.in_channels // self.groups * self.kernel**2 + self.bias)
 
     def output(self, shape: Shape) -> Shape:
         channels, height, width = shape
@@ -131,7 +132,8 @@ def describe(layer: Layer) -> str:
     """A short name of a layer, for tables and messages."""
     match layer:
         case Conv():
-            return f"conv{layer.kernel}x{layer.kernel} {layer.in_channels}->{layer.out_channels}"
+            kind = "conv" if layer.groups == 1 else "depthwise"
+            return f"{kind}{layer.kernel}x{layer.kernel} {layer.in_channels}->{layer.out_channels}"
         case BatchNorm():
             return f"batchnorm {layer.channels}"
         case ReLU():
@@ -204,27 +206,48 @@ def _step6(dropout: float) -> Iterator[Layer]:
 
 
 def tiny(
-    *, c1: int, c2: int, squeeze: int, c3: int, c4: int, c5: int, c6: int = 0, head: int, pools: int, dropout: float
+    *,
+    c1: int,
+    c2: int,
+    squeeze: int,
+    c3: int,
+    c4: int,
+    c5: int,
+    c6: int = 0,
+    head: int,
+    pools: int,
+    separable: bool = False,
+    dropout: float,
 ) -> Network:
     """The searchable network; at the widths 8, 16, 8, 10, 16, 18, 16 with one pooling it is step 8 of the study.
 
     Two 3x3 blocks (24 x 24), max-pool (12), a bare 1x1 `squeeze`, three 3x3 blocks (6 x 6), average pooling (1), a 1x1
     block of `head` channels, ten logits. A block is convolution, ReLU, batch norm, dropout. With two `pools` a second
     max-pool (4) stands before the fifth 3x3 block, which is padded. `c6` is a sixth 3x3 block, padded, too. A width of
-    0 leaves `squeeze`, `c6` or `head` out.
+    0 leaves `squeeze`, `c6` or `head` out. In a `separable` network the 3x3 convolutions after the first are one filter
+    per channel and a 1x1 convolution (Chollet 2017, arXiv:1610.02357).
     """
 
+    def block(before: int, after: int, padding: int = 0) -> Iterator[Layer]:
+        if separable:
+            yield Conv(before, before, 3, padding, groups=before)
+            yield from _block(Conv(before, after, 1), "relu-bn", dropout)
+        else:
+            yield from _block(Conv(before, after, 3, padding), "relu-bn", dropout)
+
     def layers() -> Iterator[Layer]:
-        yield from _chain((1, c1, c2), "relu-bn", dropout)
+        yield from _block(Conv(1, c1), "relu-bn", dropout)
+        yield from block(c1, c2)
         yield Pool("max", 2)
         if squeeze:
             yield Conv(c2, squeeze, 1)
-        yield from _chain((squeeze or c2, c3, c4), "relu-bn", dropout)
+        yield from block(squeeze or c2, c3)
+        yield from block(c3, c4)
         if pools == 2:
             yield Pool("max", 2)
-        yield from _block(Conv(c4, c5, 3, padding=pools - 1), "relu-bn", dropout)
+        yield from block(c4, c5, pools - 1)
         if c6:
-            yield from _block(Conv(c5, c6, 3, padding=1), "relu-bn", dropout)
+            yield from block(c5, c6, 1)
         yield Pool("avg", 6 if pools == 1 else 4)
         if head:
             yield from _block(Conv(c6 or c5, head, 1), "relu-bn", dropout)

@@ -104,6 +104,9 @@ class RunConfig(BaseModel):
         16, description="channels of the 1x1 convolution after average pooling, 0 = none (tiny)"
     )
     pools: int = Field(1, ge=1, le=2, description="max-poolings; 2 has one more before the 5th convolution (tiny)")
+    separable: bool = Field(
+        False, description="3x3 convolutions after the first: one filter per channel, then 1x1 (tiny)"
+    )
     dropout: float = Field(0.03, ge=0, le=0.5, description="dropout after every activation, probability")
     augment_strength: float = Field(
         1.0, ge=0, le=1.5, description="augmentation: 0 is none, 1 the study's policy A, scales its ranges"
@@ -203,7 +206,9 @@ class RunConfig(BaseModel):
     def network(self) -> architecture.Network:
         """Layers of this run's network."""
         if self.model == "tiny":
-            return architecture.tiny(**{name: getattr(self, name) for name in (*WIDTHS, "pools")}, dropout=self.dropout)
+            return architecture.tiny(
+                **{name: getattr(self, name) for name in (*WIDTHS, "pools", "separable", "dropout")}
+            )
         return architecture.ladder(int(self.model.removeprefix("step")), self.dropout)
 
     @property

@@ -58,6 +58,18 @@ def test_step_8_is_a_point_of_the_searchable_network() -> None:
     assert tiny(**STEP8, dropout=0.03) == ladder(8, 0.03)
 
 
+def test_a_separable_network_has_the_shapes_of_the_plain_one_and_fewer_parameters() -> None:
+    plain, separable = tiny(**STEP8, dropout=0.0), tiny(**STEP8, separable=True, dropout=0.0)
+    # one filter per channel, 8 x 9, and a matrix, 8 x 16, instead of 16 filters over 8 channels
+    assert separable[3:5] == (Conv(8, 8, groups=8), Conv(8, 16, 1))
+    assert count_parameters(separable[3:5]) == 72 + 128
+    assert describe(separable[3]) == "depthwise3x3 8->8"
+    tables = [layer_table(network) for network in (plain, separable)]
+    shapes = [[row.output for row in table if isinstance(row.layer, BatchNorm)] for table in tables]
+    assert shapes[0] == shapes[1]
+    assert [table[-1].receptive_field for table in tables] == [28, 28]
+
+
 def test_steps_differ_only_where_the_study_changed_something() -> None:
     assert ladder(4, 0.1) == ladder(5, 0.1)
     assert ladder(6, 0.03) == ladder(7, 0.03)

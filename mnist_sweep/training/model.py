@@ -36,8 +36,8 @@ def estimate_statistics(network: nn.Module, batches: Iterable[torch.Tensor]) -> 
 
 def _module(layer: Layer) -> nn.Module:
     match layer:
-        case Conv(in_channels, out_channels, kernel, padding, bias):
-            return nn.Conv2d(in_channels, out_channels, kernel, padding=padding, bias=bias)
+        case Conv(in_channels, out_channels, kernel, padding, bias, groups):
+            return nn.Conv2d(in_channels, out_channels, kernel, padding=padding, bias=bias, groups=groups)
         case BatchNorm(channels):
             return nn.BatchNorm2d(channels)
         case ReLU():

@@ -16,7 +16,7 @@ configs = st.fixed_dictionaries(
     {"over_budget": st.just(True), "dropout": st.sampled_from([0.0, 0.03, 0.5])},
     optional={"model": st.sampled_from(["tiny", *(f"step{n}" for n in range(2, 9))])}
     | {name: st.integers(0 if name in ("squeeze", "c6", "head") else 1, 128) for name in WIDTHS}
-    | {"pools": st.integers(1, 2)},
+    | {"pools": st.integers(1, 2), "separable": st.booleans()},
 ).map(parse)
 
 

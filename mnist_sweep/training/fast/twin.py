@@ -80,7 +80,7 @@ def _layers(network: nn.Sequential) -> list[Link]:
                 isinstance(last, NormAct) and last.pool == 1
             ):
                 last.pool = 2
-            case [nn.Conv2d(stride=(1, 1), dilation=(1, 1), groups=1) as convolution, *waiting]:
+            case [nn.Conv2d(stride=(1, 1), dilation=(1, 1)) as convolution, *waiting]:
                 layers.append(Conv(convolution, first=not layers))
             case [nn.AvgPool2d(kernel_size=int(size), stride=stride, padding=0), *waiting] if size == stride:
                 layers.append(AvgPool(size))
@@ -183,25 +183,30 @@ class Conv:
         if x.shape[1] == 1:
             # With one channel both memory formats are the same bytes; only these strides say channels-last.
             x = x.contiguous().as_strided(x.shape, (x[0].numel(), 1, x.shape[3], 1))
-        if x.shape[2:] == weight.shape[2:] == (1, 1):
+        if self._dense(x, weight):
             y = F.linear(x.flatten(1), weight.flatten(1), bias)[:, :, None, None]
         else:
-            y = F.conv2d(x, weight, bias, padding=convolution.padding)
+            y = F.conv2d(x, weight, bias, padding=convolution.padding, groups=convolution.groups)
         return y, (x, weight)
 
     def backward(self, dy: Tensor, saved: tuple[Tensor, Tensor]) -> tuple[Tensor | None, list[Tensor]]:
         x, weight = saved
         _, *own = self.parameters
         dx: Tensor | None
-        if x.shape[2:] == weight.shape[2:] == (1, 1):
+        if self._dense(x, weight):
             rows = dy.flatten(1)
             dx, dw, db = (rows @ weight.flatten(1))[:, :, None, None], rows.T @ x.flatten(1), rows.sum(0)
         else:
             dx, dw, db = torch.ops.aten.convolution_backward(
-                *(dy, x, weight, [len(weight)], [1, 1], self.convolution.padding, [1, 1], False, [0, 0], 1),
+                *(dy, x, weight, [len(weight)], [1, 1], self.convolution.padding, [1, 1]),
+                *(False, [0, 0], self.convolution.groups),
                 [not self.first, True, bool(own)],
             )
         return dx, [g.float().view_as(p) for g, p in zip((dw, db), self.parameters, strict=False)]
+
+    def _dense(self, x: Tensor, weight: Tensor) -> bool:
+        """Whether it is no more than a matrix product."""
+        return x.shape[2:] == weight.shape[2:] == (1, 1) and self.convolution.groups == 1
 
 
 class NormAct:

@@ -17,6 +17,9 @@ from mnist_sweep.training.fast.twin import Conv, NormAct, Other, Twin
 NETWORKS = {f"step{n}": architecture.ladder(n, 0.0) for n in range(2, 9)} | {
     "odd widths": architecture.tiny(c1=3, c2=7, squeeze=1, c3=5, c4=9, c5=2, head=11, pools=1, dropout=0.0),
     "two pools": architecture.tiny(c1=8, c2=9, squeeze=0, c3=5, c4=6, c5=7, head=0, pools=2, dropout=0.0),
+    "separable": architecture.tiny(
+        c1=6, c2=8, squeeze=0, c3=9, c4=11, c5=13, c6=5, head=0, pools=2, separable=True, dropout=0.0
+    ),
 }
 
 
@@ -33,7 +36,7 @@ def odd_one() -> nn.Sequential:
         *(nn.Conv2d(1, 6, 3, stride=2), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2, stride=1)),
         *(nn.Conv2d(6, 4, 2, bias=True), nn.ReLU(), nn.BatchNorm2d(4), nn.AvgPool2d(1), nn.MaxPool2d(1)),
         *(nn.Conv2d(4, 4, 4, groups=2), nn.ReLU(), nn.BatchNorm2d(4), nn.MaxPool2d(2), nn.MaxPool2d(2)),
-        *(nn.ReLU(), nn.Conv2d(4, 10, 2), nn.Flatten()),
+        *(nn.ReLU(), nn.Conv2d(4, 6, 2), nn.Conv2d(6, 6, 1, groups=3), nn.Conv2d(6, 10, 1), nn.Flatten()),
     )
 
 
