@@ -111,9 +111,17 @@ NUMBERS: dict[str, Callable[[dict[str, Any]], float]] = {
 }
 """What one training may be judged by; higher is better."""
 
+CHOSEN = "loss at the fitted temperature"
+"""What runs log as their `objective`."""
 
-def correlations(found: list[dict[str, Any]], epochs: int, against: str = "accuracy") -> dict[str, list[float]]:
-    """For each number, one rank correlation per replicate: with the mean of `against`, 15 epochs, on the others."""
+
+def correlations(
+    found: list[dict[str, Any]], epochs: int, against: str = "accuracy", *, without: str = ""
+) -> dict[str, list[float]]:
+    """For each number, one rank correlation per replicate: with the mean of `against`, 15 epochs, on the others.
+
+    The configuration `without` is left out.
+    """
     whole = _table([row for row in found if row["config"]["epochs"] == 15], NUMBERS[against])
     judged = [row for row in found if row["config"]["epochs"] == epochs]
     result: dict[str, list[float]] = {}
@@ -122,10 +130,30 @@ def correlations(found: list[dict[str, Any]], epochs: int, against: str = "accur
         result[title] = []
         for replicate in sorted(set(table) & set(whole) if len(whole) > 1 else ()):
             others = [whole[other] for other in whole if other != replicate]
-            names = set(table[replicate]).intersection(*others)
+            names = [name for name in configurations() if name != without]
             truth = [np.mean([other[name] for other in others]) for name in names]
             result[title].append(float(spearmanr([table[replicate][name] for name in names], truth).statistic))
     return result
+
+
+def differences(found: list[dict[str, Any]], epochs: int) -> dict[str, tuple[float, float]]:
+    """By how much each number's mean correlation is over that of CHOSEN, and the standard error of that.
+
+    The error is over which configurations there are: the jackknife, one left out at a time (Efron & Stein 1981).
+    """
+
+    def over_chosen(without: str = "") -> dict[str, float]:
+        means = {
+            title: float(np.mean(values)) for title, values in correlations(found, epochs, without=without).items()
+        }
+        return {title: mean - means[CHOSEN] for title, mean in means.items()}
+
+    left_out = [over_chosen(name) for name in configurations()]
+    count = len(left_out)
+    return {
+        title: (value, math.sqrt((count - 1) * float(np.var([part[title] for part in left_out]))))
+        for title, value in over_chosen().items()
+    }
 
 
 def _table(found: list[dict[str, Any]], number: Callable[[dict[str, Any]], float]) -> dict[int, dict[str, float]]:
@@ -152,11 +180,14 @@ def report(file: Path) -> None:
         accuracies, losses_ = correlations(found, epochs), correlations(found, epochs, "loss")
         if not accuracies["loss"]:
             continue  # there is nothing to correlate with
-        print(f"\n| {epochs} epochs: rank correlation with the others' mean | accuracy | (lowest to highest) | loss |")
-        print("|---|---|---|---|")
+        over = differences(found, epochs)
+        titles = "accuracy | (lowest to highest) | less the last row, ± standard error | loss"
+        print(f"\n| {epochs} epochs: rank correlation with the others' mean | {titles} |")
+        print("|---|---|---|---|---|")
         for title, values in accuracies.items():
             spread = f"{min(values):.2f} to {max(values):.2f}"
-            print(f"| {title} | {np.mean(values):.2f} | {spread} | {np.mean(losses_[title]):.2f} |")
+            less = "" if title == CHOSEN else "{:+.2f} ± {:.2f}".format(*over[title])
+            print(f"| {title} | {np.mean(values):.2f} | {spread} | {less} | {np.mean(losses_[title]):.2f} |")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mnist_sweep.config import REPLICATES, parse
-from scripts.objective import FILE, NUMBERS, SHORT, configurations, correlations, jobs, rows
+from scripts.objective import CHOSEN, FILE, NUMBERS, SHORT, configurations, correlations, differences, jobs, rows
 
 RESULTS = sorted(FILE.parent.glob("*.jsonl"))
 
@@ -68,3 +68,16 @@ def test_rank_correlations(loss_tells: bool) -> None:
     assert found["accuracy"] == pytest.approx([-1, 1, 1, 1])
     assert found["loss"] == pytest.approx([1 if loss_tells else -1] * 4)
     assert correlations(made_up(quality, loss_tells=True), SHORT)["loss"] == []
+
+
+def test_a_difference_that_one_configuration_makes_is_not_taken_for_one() -> None:
+    quality = {name: rank / 100 for rank, name in enumerate(configurations())}
+    same = made_up(quality, loss_tells=True)
+    assert differences(same, 15)[CHOSEN] == (0, 0)
+    less, error = differences(same, 15)["accuracy"]  # upside down on one of four replicates, for every configuration
+    assert (less, error) == pytest.approx((-0.5, 0), abs=1e-6)
+    for row in same:
+        if row["name"] == list(quality)[-1] and row["config"]["replicate"] > 0:
+            row["calibrated_loss"] = 9.0
+    less, error = differences(same, 15)["accuracy"]
+    assert error > 0.1
