@@ -19,10 +19,10 @@ from mnist_sweep.server import launch, shared
 from .conftest import clean_environment
 
 USE = """
-import sys
+import functools, sys
 from pathlib import Path
 from mnist_sweep.server import shared
-with shared.server(Path(sys.argv[1]), print) as facts:
+with shared.server(Path(sys.argv[1]), functools.partial(print, flush=True)) as facts:
     print(facts.url, facts.pid, facts.shared, flush=True)
     sys.stdin.readline()
 """
