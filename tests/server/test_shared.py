@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import os
 import signal
@@ -51,6 +52,18 @@ class User:
         self.process.communicate()
 
 
+@contextlib.contextmanager
+def started(data: Path, env: dict[str, str]) -> Iterator[launch.ServerProcess]:
+    """A server that a person started, and stops in the end, whatever a test found."""
+    server = launch.ServerProcess(data, env=env)
+    server.start()
+    try:
+        yield server
+    finally:
+        code = server.stop()
+    assert code == 0
+
+
 def gone(data: Path) -> bool:
     """Waits until nothing serves the folder any more."""
     with FileLock(data / "server.lock").acquire(timeout=60):
@@ -85,13 +98,11 @@ def test_many_who_come_at_once_get_one_server_and_it_ends_when_all_are_killed(tm
 
 
 def test_a_server_that_a_person_started_is_used_and_stays(tmp_path: Path) -> None:
-    server = launch.ServerProcess(tmp_path / "data", env=clean_environment(tmp_path))
-    server.start()
-    user = User(tmp_path / "data")
-    assert user.facts() == (server.url, server.facts.pid, False)
-    user.end()
-    assert launch.proves(server.facts)
-    assert server.stop() == 0
+    with started(tmp_path / "data", clean_environment(tmp_path)) as server:
+        user = User(tmp_path / "data")
+        assert user.facts() == (server.url, server.facts.pid, False)
+        user.end()
+        assert launch.proves(server.facts)
 
 
 @pytest.fixture
@@ -133,32 +144,28 @@ def test_a_stranger_at_the_address_is_not_believed_and_not_told_the_key(
 
 def test_the_server_of_another_folder_at_the_address_is_not_believed(tmp_path: Path) -> None:
     env = clean_environment(tmp_path) | {"MNIST_SWEEP_SERVER_KEY": "o" * 40}
-    other = launch.ServerProcess(tmp_path / "other", env=env)
-    other.start()
-    (tmp_path / "data").mkdir()
-    launch.announce(tmp_path / "data", launch.Facts(other.url, other.facts.pid, "k" * 40))
-    user = User(tmp_path / "data")
-    assert user.facts()[0] != other.url
-    user.end()
-    assert other.stop() == 0
+    with started(tmp_path / "other", env) as other:
+        (tmp_path / "data").mkdir()
+        launch.announce(tmp_path / "data", launch.Facts(other.url, other.facts.pid, "k" * 40))
+        user = User(tmp_path / "data")
+        assert user.facts()[0] != other.url
+        user.end()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are not stopped so on Windows")
 def test_a_server_that_does_not_answer_is_waited_for_and_that_is_said(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    server = launch.ServerProcess(data, env=clean_environment(tmp_path))
-    server.start()
-    os.kill(server.facts.pid, signal.SIGSTOP)
-    user = User(data)
-    try:
-        assert user.process.stdout is not None
-        line = user.process.stdout.readline()
-        assert line == f"The local server at {server.url} does not answer; waiting for it …\n"
-    finally:
-        os.kill(server.facts.pid, signal.SIGCONT)
-    assert user.facts()[0] == server.url
-    user.end()
-    assert server.stop() == 0
+    with started(data, clean_environment(tmp_path)) as server:
+        os.kill(server.facts.pid, signal.SIGSTOP)
+        try:
+            user = User(data)
+            assert user.process.stdout is not None
+            line = user.process.stdout.readline()
+            assert line == f"The local server at {server.url} does not answer; waiting for it …\n"
+        finally:
+            os.kill(server.facts.pid, signal.SIGCONT)
+        assert user.facts()[0] == server.url
+        user.end()
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
