@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import optuna
@@ -13,9 +15,9 @@ from hypothesis import strategies as st
 from mnist_sweep.config import WIDTHS, RunConfig, parse
 from mnist_sweep.sweepfile import Check, SweepFileError, check, load
 from mnist_sweep.tracking import OBJECTIVE
-from scripts.objective import configurations
 from sweeps import pareto
 
+CONFIRMED = Path(__file__).parents[1] / "docs" / "results" / "confirmed.jsonl"
 SWEEPS = sorted((Path(__file__).parents[1] / "sweeps").glob("*.yaml"))
 BEST = {"name": "val/accuracy", "goal": "maximize"}
 
@@ -55,14 +57,27 @@ def test_the_main_job_searches_what_matters() -> None:
     assert set(config["parameters"]) >= {"c1", "c5", "head", "rotate", "batch_size", "max_lr", "weight_decay"}
 
 
-def test_the_main_job_contains_the_best_network_made_by_hand() -> None:
-    by_hand = parse(configurations()["by hand"]).model_dump()
-    by_hand |= {"precise_bn": True, "no_aug_epochs": 3}  # made before there were these
-    for name, spec in load(next(path for path in SWEEPS if path.name == "onecycle.yaml"))["parameters"].items():
+@pytest.mark.parametrize(
+    ("limit", "file"), [(10_000, "onecycle"), (5_000, "under5000"), (3_000, "under3000"), (1_000, "under1000")]
+)
+def test_the_best_confirmed_network_of_each_size_is_in_the_space_that_is_searched(limit: int, file: str) -> None:
+    seeds: dict[str, list[float]] = {}
+    for line in CONFIRMED.read_text().splitlines():
+        row = json.loads(line)
+        if row["config"]["parameter_limit"] == limit:
+            seeds.setdefault(parse(row["config"] | {"seed": 0}).model_dump_json(), []).append(row["result"]["accuracy"])
+    best = max((found for found in seeds if len(seeds[found]) >= 10), key=lambda found: fmean(seeds[found]))
+    winner = json.loads(best) | {"parameter_limit": limit}
+    for name, spec in load(next(path for path in SWEEPS if path.stem == file))["parameters"].items():
         if "min" in spec:
-            assert spec["min"] <= by_hand[name] <= spec["max"], name
+            assert spec["min"] <= winner[name] <= spec["max"], name
         else:
-            assert by_hand[name] in spec.get("values", [spec.get("value")]), name
+            assert winner[name] in spec.get("values", [spec.get("value")]), name
+
+
+def test_the_scheduled_search_has_the_space_of_the_main_job() -> None:
+    main, scheduled = (load(path)["parameters"] for path in SWEEPS if path.stem in {"onecycle", "scheduled"})
+    assert scheduled == main
 
 
 @pytest.mark.parametrize("limit", [5_000, 3_000, 1_000])
@@ -71,9 +86,9 @@ def test_smaller_networks_have_a_limit_of_their_own(limit: int) -> None:
     assert config["parameters"]["parameter_limit"] == {"value": limit}
     assert check(config).limit == limit
     main = load(next(path for path in SWEEPS if path.name == "onecycle.yaml"))
-    apart = {name for name, spec in main["parameters"].items() if config["parameters"][name] != spec}
+    apart = {name for name, spec in config["parameters"].items() if main["parameters"].get(name) != spec}
     easier = {"dropout", "rotate", "shear", "shift", "zoom", "no_aug_epochs", "max_lr"}  # what underfits otherwise
-    assert apart <= ({*WIDTHS, *easier} if limit == 1_000 else {*WIDTHS})
+    assert apart <= {*WIDTHS, "separable", "parameter_limit"} | (easier if limit == 1_000 else set())
 
 
 def test_every_suggestion_of_the_pareto_search_fits() -> None:
