@@ -18,7 +18,7 @@ from mnist_sweep.beliefs import believed, results
 from mnist_sweep.config import REPLICATES, parse
 from mnist_sweep.errors import UserError
 from mnist_sweep.review.records import RunRecord
-from mnist_sweep.search.contest import Paired, Round, Rules, Stage, Worth, paired, stage, worth
+from mnist_sweep.search.contest import Paired, Round, Rules, Stage, Worth, noise, paired, stage, worth
 
 PREFIX = "finals"
 
@@ -108,6 +108,12 @@ class Contest:
         """The contest's own sweeps, oldest first."""
         return sweeps_of(self.sweep)
 
+    @property
+    def entrants(self) -> tuple[str, ...]:
+        """Who takes part in the first round, and the reference."""
+        first = self.rules.rounds[0].entrants if self.rules.rounds else 2
+        return (*self.order[:first], self.reference)
+
     def stage(self, board: Board) -> Stage:
         """Where it stands."""
         return stage(board.losses, self.order, self.rules, reference=self.reference)
@@ -183,13 +189,21 @@ class Outcome:
 
 
 def conclude(contest: Contest, board: Board) -> Outcome:
-    """The table. Differences are paired over the final's replicates for those in it, else over all that both have."""
+    """The table. Differences are paired over the final's replicates for those in it, else over all that both have.
+
+    How sure they are is learned from all results of all entrants, those of the earlier rounds included.
+    """
     now = contest.stage(board)
     fresh = contest.rules.final
     seen: Mapping[str, Mapping[int, float]] = {
         words: {r: v for r, v in losses.items() if (r in fresh) == (words in now.entrants)}
         for words, losses in board.losses.items()
     }
+    scatter = noise({
+        (words, final): {r: v for r, v in board.losses.get(words, {}).items() if (r in fresh) == final}
+        for words in contest.entrants
+        for final in (False, True)
+    })  # fmt: skip
     rivals = [words for words in now.entrants if words in contest.order]
     rivals.sort(key=lambda words: _mean(seen[words]))
     others = [words for words in contest.order if words not in now.entrants and len(seen.get(words, {})) > 1]
@@ -203,14 +217,14 @@ def conclude(contest: Contest, board: Board) -> Outcome:
             replicates=len(seen[words]),
             loss=contest.sign * _mean(seen[words]),
             accuracy=_accuracy(board.accuracies.get(words, {}), seen[words]),
-            to_next=paired(seen[words], seen[below]) if below is not None else None,
-            to_reference=paired(seen[words], seen[contest.reference]) if words != contest.reference else None,
+            to_next=paired(seen[words], seen[below], scatter) if below is not None else None,
+            to_reference=paired(seen[words], seen[contest.reference], scatter) if words != contest.reference else None,
             finalist=words in now.entrants,
         )
         for words, below in zip(rows, [*rows[1:], None], strict=True)
     )
-    bought = worth(seen[rivals[0]], seen[rivals[1]], fresh) if len(rivals) > 1 else None
-    return Outcome(standings, contest.reference, bought)
+    decider = paired(seen[rivals[0]], seen[rivals[1]], scatter) if len(rivals) > 1 else None
+    return Outcome(standings, contest.reference, worth(decider) if decider else None)
 
 
 def _mean(losses: Mapping[int, float]) -> float:

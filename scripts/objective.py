@@ -10,7 +10,8 @@ training is a line of the file: its whole configuration and all that it came to,
 training.
 
 The report: for each number that one training has, Spearman's rank correlation over the configurations with the mean
-accuracy on the *other* replicates, averaged over the replicates.
+accuracy on the *other* replicates, averaged over the replicates; and how far an interval from a few replicates, as
+`mnist-sweep finals` gives it, holds what the others say.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +32,14 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from mnist_sweep.config import RunConfig, parse
+from mnist_sweep.search.contest import noise, paired
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "docs" / "results" / "objective.jsonl"
 CONFIGURATIONS = FILE.with_suffix(".json")
 FIRST_RUNG, SHORT = 2, 5
+ENTRANTS = 4
+"""So many of the ten are compared at a time, as in a round of finals."""
 
 
 def configurations() -> dict[str, dict[str, Any]]:
@@ -156,6 +161,47 @@ def differences(found: list[dict[str, Any]], epochs: int) -> dict[str, tuple[flo
     }
 
 
+@dataclass(frozen=True)
+class Trust:
+    """How well intervals of paired differences do, over every choice of entrants and of replicates that there is."""
+
+    holds: float
+    """Share of them that hold the difference on the replicates left out, widened by what that one is unsure by."""
+    half: float
+    """Median of half their width."""
+    decided: float
+    """Share that does not hold zero."""
+    wrong: float
+    """Share of the decided ones whose order is the other one on the replicates left out."""
+
+
+def trust(found: list[dict[str, Any]], entrants: int, replicates: int) -> dict[str, Trust]:
+    """Of the objective, with the noise learned from each pair alone, and from all entrants (`contest.noise`)."""
+    table = _table([row for row in found if row["config"]["epochs"] == 15], NUMBERS[CHOSEN])
+    losses = {name: {r: -by[name] for r, by in table.items()} for name in configurations()}
+    cases: dict[str, list[tuple[bool, float, bool, bool]]] = {"the pair alone": [], "all entrants": []}
+    for names in combinations(losses, entrants):
+        for chosen in combinations(table, replicates):
+            seen = {name: {r: losses[name][r] for r in chosen} for name in names}
+            everybody = noise(seen)
+            for one, other in combinations(names, 2):
+                left_out = [losses[one][r] - losses[other][r] for r in table if r not in chosen]
+                elsewhere = float(np.mean(left_out))
+                for scatter, into in zip(
+                    (noise({n: seen[n] for n in (one, other)}), everybody), cases.values(), strict=True
+                ):
+                    pair = paired(seen[one], seen[other], scatter)
+                    assert pair is not None
+                    wider = pair.half * math.sqrt(1 + replicates / len(left_out))
+                    holds = abs(pair.difference - elsewhere) <= wider
+                    into.append((holds, pair.half, not pair.tie, pair.difference * elsewhere < 0))
+    return {title: _trust(*map(np.array, zip(*all_, strict=True))) for title, all_ in cases.items()}
+
+
+def _trust(holds: Any, halves: Any, decided: Any, reverse: Any) -> Trust:
+    return Trust(float(holds.mean()), float(np.median(halves)), float(decided.mean()), float(reverse[decided].mean()))
+
+
 def _table(found: list[dict[str, Any]], number: Callable[[dict[str, Any]], float]) -> dict[int, dict[str, float]]:
     """Replicate -> configuration -> number; replicates that not every configuration has are left out."""
     table: dict[int, dict[str, float]] = {}
@@ -188,6 +234,12 @@ def report(file: Path) -> None:
             spread = f"{min(values):.2f} to {max(values):.2f}"
             less = "" if title == CHOSEN else "{:+.2f} ± {:.2f}".format(*over[title])
             print(f"| {title} | {np.mean(values):.2f} | {spread} | {less} | {np.mean(losses_[title]):.2f} |")
+    print(f"\n| {ENTRANTS} entrants | noise from | interval holds | half its width | decided | the wrong way |")
+    print("|---|---|---|---|---|---|")
+    for replicates in (2, 3):
+        for title, one in trust(found, ENTRANTS, replicates).items():
+            holds, decided, wrong = (f"{100 * share:.0f} %" for share in (one.holds, one.decided, one.wrong))
+            print(f"| {replicates} replicates | {title} | {holds} | ± {one.half:.4f} | {decided} | {wrong} |")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import TYPE_CHECKING
 
 from mnist_sweep.commands.speech import say
@@ -95,7 +96,7 @@ def legend(outcome: Outcome) -> str:
 def _difference(contest: Contest, found: Paired | None) -> str:
     if found is None:
         return ""
-    if found.count < 2:
+    if math.isinf(found.half):
         return f"{1000 * contest.sign * found.difference:+.2f}"
     words = f"{1000 * contest.sign * found.difference:+.2f} ± {1000 * found.half:.2f}"
     return f"{words} tie" if found.tie else words
@@ -112,11 +113,11 @@ def verdict(contest: Contest, outcome: Outcome, seconds: float) -> str:
     lines = [f"Best:  {best.words}"]
     if best.to_reference is not None:
         found = best.to_reference
-        how = decided(found.count, tie=found.tie, better=found.difference < 0)
+        how = decided(known=math.isfinite(found.half), tie=found.tie, better=found.difference < 0)
         lines.append(f"       {how} the reference ({outcome.reference})")
     if outcome.next_training is None:
         lines.append(
-            "What the next training would buy is not known: that takes two finalists with three replicates each"
+            "What the next training would buy is not known: that takes two finalists, and several replicates of each"
         )
     else:
         bought = outcome.next_training

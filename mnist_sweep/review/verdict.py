@@ -74,7 +74,7 @@ def _standing(finals: Finals, sign: float) -> str:
 
 
 def _compared(found: Difference, whom: str, metric: str, sign: float) -> str:
-    how = decided(found.count, tie=found.tie, better=sign * found.difference > 0)
+    how = decided(known=found.half is not None, tie=found.tie, better=sign * found.difference > 0)
     return f"{how} {whom} ({difference(found)} {metric})"
 
 
@@ -155,7 +155,7 @@ def standing(finals: Finals | None) -> list[list[str]]:
             "" if row.accuracy is None else _show(finals.claim, row.accuracy),
             _show(finals.metric, row.value),
             *(
-                difference(one) + (", a tie" if one and one.tie and one.count > 1 else "")
+                difference(one) + (", a tie" if one and one.tie and one.half is not None else "")
                 for one in (row.to_next, row.to_reference)
             ),
         ]

@@ -6,9 +6,9 @@ REPORT_OF = "review of sweep"
 """With the sweep's id after it, the end of a stored report's description: so it is found again."""
 
 
-def decided(count: int, *, tie: bool, better: bool) -> str:
-    """How one stands against another after `count` comparisons, before the other's name."""
-    if count < 2:
+def decided(*, known: bool, tie: bool, better: bool) -> str:
+    """How one stands against another, before the other's name; `known`: how sure their difference is."""
+    if not known:
         return "undecided, by one replicate, against"
     return "a tie with" if tie else "better than" if better else "worse than"
 

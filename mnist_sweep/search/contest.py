@@ -1,14 +1,16 @@
 """Which of several configurations is best, where every training of one gives another number.
 
 A contest is played over replicates that are the same for all: what a replicate makes easy or hard, it makes so for
-everybody, and cancels in differences. Rounds halve the field; the last two meet once more on replicates that had no
-part in choosing them, so that what these say is not the luck that brought them there.
+everybody, and cancels in differences. What is left is taken to be alike for everybody, and is learned from all of them
+at once: two replicates of one pair say next to nothing about it. Rounds halve the field; the last two meet once more on
+replicates that had no part in choosing them, so that what these say is not the luck that brought them there.
 """
 
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 Results = Mapping[str, Mapping[int, float]]
 """Entrant -> replicate -> loss: smaller is better, infinity for a training that failed by itself."""
@@ -87,22 +89,59 @@ def mean(losses: Mapping[int, float], replicates: Sequence[int]) -> float:
 
 
 @dataclass(frozen=True)
+class Noise:
+    """What one training scatters by, besides what its entrant and its replicate make of it."""
+
+    deviation: float
+    """Standard deviation, in the results' unit; NaN where it is not known."""
+    freedom: int
+    """Degrees of freedom it is known with."""
+
+
+def noise(results: Mapping[Any, Mapping[int, float]]) -> Noise:
+    """What `entrant + replicate`, fitted to all finite results at once, leaves over: a two-way layout with holes.
+
+    Who has one replicate alone adds nothing, and who diverged is passed over. Student's t wants a difference and its
+    noise independent: give a finalist twice, once for the final and once for what was before.
+    """
+    import numpy as np
+
+    cells = [(who, r, x) for who, losses in results.items() for r, x in losses.items() if math.isfinite(x)]
+    entrants, replicates = (
+        {name: i for i, name in enumerate(dict.fromkeys(cell[axis] for cell in cells))} for axis in (0, 1)
+    )
+    design = np.zeros((len(cells), len(entrants) + len(replicates)))
+    for row, (who, r, _) in zip(design, cells, strict=True):
+        row[[entrants[who], len(entrants) + replicates[r]]] = 1.0
+    losses = np.array([x for _, _, x in cells])
+    levels, _, rank, _ = np.linalg.lstsq(design, losses)
+    freedom = len(cells) - int(rank)
+    if not freedom:
+        return Noise(math.nan, 0)
+    return Noise(float(np.linalg.norm(losses - design @ levels)) / math.sqrt(freedom), freedom)
+
+
+@dataclass(frozen=True)
 class Paired:
     """The mean of `mine - theirs` over the replicates both have, with its 95 % interval (Student's t)."""
 
     count: int
     difference: float
-    deviation: float
-    """Of the single differences; NaN for one."""
+    noise: Noise
+
+    @property
+    def deviation(self) -> float:
+        """Of a single difference."""
+        return math.sqrt(2) * self.noise.deviation
 
     @property
     def half(self) -> float:
-        """Half the interval's width; infinite for one replicate, which says nothing about the next."""
-        if self.count < 2:
+        """Half the interval's width; infinite where the noise is not known."""
+        if not self.noise.freedom:
             return math.inf
         from scipy.special import stdtrit
 
-        return float(stdtrit(self.count - 1, 0.975)) * self.deviation / math.sqrt(self.count)
+        return float(stdtrit(self.noise.freedom, 0.975)) * self.deviation / math.sqrt(self.count)
 
     @property
     def tie(self) -> bool:
@@ -110,18 +149,11 @@ class Paired:
         return not abs(self.difference) > self.half
 
 
-def paired(
-    mine: Mapping[int, float], theirs: Mapping[int, float], replicates: Sequence[int] | None = None
-) -> Paired | None:
+def paired(mine: Mapping[int, float], theirs: Mapping[int, float], noise: Noise) -> Paired | None:
     """Compare two entrants; None where no replicate has a finite number of both."""
-    common = (
-        sorted(set(mine) & set(theirs)) if replicates is None else [r for r in replicates if r in mine and r in theirs]
-    )
+    common = mine.keys() & theirs.keys()
     differences = [mine[r] - theirs[r] for r in common if math.isfinite(mine[r]) and math.isfinite(theirs[r])]
-    if not differences:
-        return None
-    deviation = statistics.stdev(differences) if len(differences) > 1 else math.nan
-    return Paired(len(differences), statistics.fmean(differences), deviation)
+    return Paired(len(differences), statistics.fmean(differences), noise) if differences else None
 
 
 @dataclass(frozen=True)
@@ -134,24 +166,23 @@ class Worth:
     """Expected loss that is saved by choosing anew (the knowledge gradient), in the results' unit."""
 
 
-def worth(leader: Mapping[int, float], second: Mapping[int, float], replicates: Sequence[int]) -> Worth | None:
-    """What one more replicate of both would buy; None for fewer than three, whose deviation is not known well enough.
+def worth(found: Paired) -> Worth | None:
+    """What one more replicate of both would buy; None where the noise is known with fewer than two degrees of freedom.
 
-    After n differences `second - leader` with mean d and deviation s, and no opinion beforehand, the next one is
-    d + s sqrt(1 + 1/n) T with T of Student's t with n - 1 degrees of freedom, and moves the mean by an (n + 1)-th part
-    of what is new in it. The gain is the expectation of what the mean then falls below zero: Frazier, Powell and
-    Dayanik 2009 (INFORMS Journal on Computing 21:4), here with a t in the place of the normal distribution, as in
-    Chick, Branke and Schmidt 2010 (INFORMS Journal on Computing 22:1).
+    After n differences with mean d and a deviation s known with v degrees of freedom, and no opinion beforehand, the
+    next one is d + s sqrt(1 + 1/n) T with T of Student's t with v degrees of freedom, and moves the mean by an
+    (n + 1)-th part of what is new in it. The gain is the expectation of what the mean then falls short of zero:
+    Frazier, Powell and Dayanik 2009 (INFORMS Journal on Computing 21:4), here with a t in the place of the normal
+    distribution, as in Chick, Branke and Schmidt 2010 (INFORMS Journal on Computing 22:1).
     """
-    found = paired(second, leader, replicates)
-    if found is None or found.count < 3:
+    freedom = found.noise.freedom
+    if freedom < 2:
         return None
-    if not found.deviation:
+    scale = found.deviation * math.sqrt(1 + 1 / found.count) / (found.count + 1)
+    if not scale:
         return Worth(0.0, 0.0)
     from scipy.stats import t
 
-    freedom = found.count - 1
-    scale = found.deviation * math.sqrt(1 + 1 / found.count) / (found.count + 1)
     z = abs(found.difference) / scale
     tail = float(t.sf(z, freedom))
     density = float(t.pdf(z, freedom))

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 import pytest
 
 from mnist_sweep.config import REPLICATES, parse
-from scripts.objective import CHOSEN, FILE, NUMBERS, SHORT, configurations, correlations, differences, jobs, rows
+from scripts.objective import (
+    CHOSEN,
+    FILE,
+    NUMBERS,
+    SHORT,
+    configurations,
+    correlations,
+    differences,
+    jobs,
+    report,
+    rows,
+    trust,
+)
 
 RESULTS = sorted(FILE.parent.glob("*.jsonl"))
 
@@ -81,3 +94,27 @@ def test_a_difference_that_one_configuration_makes_is_not_taken_for_one() -> Non
             row["calibrated_loss"] = 9.0
     less, error = differences(same, 15)["accuracy"]
     assert error > 0.1
+
+
+def test_an_interval_is_trusted_where_the_other_replicates_say_the_same() -> None:
+    """What ten differ by is a hundred times the noise, but for two that are alike."""
+    quality = {name: rank / 10 for rank, name in enumerate(configurations())}
+    first, second, *_ = quality
+    dice = random.Random(0)
+    found = made_up(quality | {second: quality[first]}, loss_tells=True)
+    for row in found:
+        row["calibrated_loss"] += dice.gauss(0, 0.001)
+    alone, pooled = trust(found, 4, 2).values()
+    pairs = 1 / 45  # of all, those two
+    assert pooled.decided == pytest.approx(1 - pairs, abs=0.01)
+    assert pooled.wrong < 0.01
+    assert pooled.half < alone.half / 2
+    for one in (alone, pooled):
+        assert 0.85 < one.holds < 1
+
+
+def test_the_page_says_what_the_report_says(capsys: pytest.CaptureFixture[str]) -> None:
+    report(FILE)
+    said = capsys.readouterr().out.strip()
+    page = (FILE.parents[1] / "results.md").read_text()
+    assert page.split("<!-- objective -->")[1].split("<!-- /objective -->")[0].strip() == said

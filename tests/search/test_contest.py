@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mnist_sweep.search import contest
-from mnist_sweep.search.contest import Round, Rules, Stage, paired, stage, worth
+from mnist_sweep.search.contest import Noise, Round, Rules, Stage, noise, paired, stage, worth
 
 RULES = Rules((Round(4, 2), Round(2, 3)), fresh=2)
 ORDER = ["a", "b", "c", "d", "e"]
@@ -92,17 +92,46 @@ def test_a_reference_that_is_a_finalist_is_there_once() -> None:
 
 def test_paired_differences_by_hand() -> None:
     mine, theirs = {0: 1.0, 1: 2.0, 2: 3.0, 9: 7.0}, {0: 1.5, 1: 2.1, 2: 3.6, 8: 0.0}
-    found = paired(mine, theirs)
+    differences = [-0.5, -0.1, -0.6]
+    scatter = noise({"mine": mine, "theirs": theirs})
+    assert scatter.freedom == 2  # as of the differences alone, where there are but two
+    assert math.sqrt(2) * scatter.deviation == pytest.approx(statistics.stdev(differences))
+    found = paired(mine, theirs, scatter)
     assert found is not None
     assert (found.count, found.difference) == (3, pytest.approx(-0.4))
-    assert found.deviation == pytest.approx(statistics.stdev([-0.5, -0.1, -0.6]))
+    assert found.deviation == pytest.approx(statistics.stdev(differences))
     assert found.half == pytest.approx(4.302653 * found.deviation / math.sqrt(3), rel=1e-6)  # t, 2 degrees, 97.5 %
     assert found.tie
-    only = paired(mine, theirs, [2, 8])
-    assert only is not None
-    assert (only.count, only.tie, only.half) == (1, True, math.inf)
-    assert paired(mine, {5: 1.0}) is None
-    assert paired(mine, {0: math.inf}) is None
+    assert paired(mine, {5: 1.0}, scatter) is None
+    assert paired(mine, {0: math.inf}, scatter) is None
+
+
+def test_the_noise_is_learned_from_all_entrants_in_every_round() -> None:
+    """A two-way layout by hand: what an entrant and what a replicate does is taken off, the rest is noise."""
+    losses = {"a": {0: 1.0, 1: 2.0, 2: 6.0}, "b": {0: 3.0, 1: 6.0, 2: 9.0}}
+    residual = np.array([[1.0, 2.0, 6.0], [3.0, 6.0, 9.0]])
+    residual += residual.mean() - residual.mean(axis=0) - residual.mean(axis=1, keepdims=True)
+    found = noise(losses)
+    assert found.freedom == 2
+    assert found.deviation == pytest.approx(math.sqrt((residual**2).sum() / 2))
+    alone = {"once": {0: 100.0}, "diverged": {0: math.inf, 1: math.inf}, "elsewhere": {7: 1.0}}
+    same = noise(losses | alone)
+    assert (same.freedom, same.deviation) == (2, pytest.approx(found.deviation))
+    more = noise(losses | {"c": {0: 2.0, 1: 3.5, 5: 0.0}, "d": {0: 2.0, 5: 0.0}})
+    assert more.freedom == 11 - (4 + 4 - 1)
+
+
+@pytest.mark.parametrize(
+    "results",
+    [{}, {"a": {}}, {"a": {0: math.inf}}, {"a": {0: 1.0}}, {"a": {0: 1.0, 1: 3.0}}, {"a": {0: 1.0}, "b": {0: 2.0}}],
+)
+def test_without_replicates_of_several_the_noise_is_not_known(results: dict[str, dict[int, float]]) -> None:
+    unknown = noise(results)
+    assert unknown.freedom == 0
+    found = paired({0: 1.0}, {0: 2.0}, unknown)
+    assert found is not None
+    assert (found.count, found.tie, found.half) == (1, True, math.inf)
+    assert worth(found) is None
 
 
 def test_what_all_share_cancels() -> None:
@@ -111,39 +140,56 @@ def test_what_all_share_cancels() -> None:
     shared = rng.normal(0, 100, 6)
     mine = {r: shared[r] + rng.normal(0, 0.1) for r in range(6)}
     theirs = {r: shared[r] + 1 + rng.normal(0, 0.1) for r in range(6)}
-    found = paired(mine, theirs)
+    found = paired(mine, theirs, noise({"mine": mine, "theirs": theirs}))
     assert found is not None
     assert not found.tie
     assert found.difference == pytest.approx(-1, abs=0.2)
 
 
-def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_holds_the_truth_as_often_as_it_says_and_two_replicates_are_enough() -> None:
+    """A contest of four with two replicates each, two of whom meet on two fresh ones: as `finals` plays them."""
     rng = np.random.default_rng(1)
-    inside = 0
+    inside, halves, alone = 0, [], []
     for _ in range(2_000):
-        found = paired(dict(enumerate(rng.normal(0.3, 1, 4))), dict(enumerate(rng.normal(0, 1, 4))))
+        losses = {
+            who: {r: float(rng.normal(level, 1)) for r in range(4 if who in "ab" else 2)}
+            for level, who in enumerate("abcd")
+        }
+        before = {who: {r: losses[who][r] for r in (0, 1)} for who in "abcd"}
+        fresh = [{r: losses[who][r] for r in (2, 3)} for who in "ab"]
+        found = paired(*fresh, noise(before | dict(enumerate(fresh))))
         assert found is not None
-        inside += abs(found.difference - 0.3) <= found.half
+        inside += abs(found.difference + 1) <= found.half
+        halves.append(found.half)
+        alone.append(12.7062 * statistics.stdev(fresh[0][r] - fresh[1][r] for r in (2, 3)) / math.sqrt(2))
     assert 0.935 < inside / 2_000 < 0.965
+    assert statistics.median(halves) < statistics.median(alone) / 2
+    assert min(halves) > 20 * min(alone)  # two differences that agree by chance prove nothing
 
 
 # --- what the next training would buy ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.3, 1.0])
-def test_worth_is_what_a_simulation_finds(gap: float) -> None:
-    leader = dict(enumerate([0.0, 0.4, -0.3, 0.2, -0.5, 0.2]))
-    second = {r: leader[r] + gap + d for r, d in enumerate([0.5, -0.7, 0.1, 0.3, -0.4, 0.2])}
-    found, pair = worth(leader, second, range(6)), paired(second, leader)
+@pytest.mark.parametrize(("count", "freedom"), [(6, 5), (2, 8)])
+def test_worth_is_what_a_simulation_finds(gap: float, count: int, freedom: int) -> None:
+    leader = dict.fromkeys(range(count), 0.0)
+    second = dict.fromkeys(range(count), gap)
+    found = paired(second, leader, Noise(0.33, freedom))
     assert found is not None
-    assert pair is not None
-    draws = np.random.default_rng(2).standard_t(5, 400_000)
-    after = (6 * gap + gap + pair.deviation * math.sqrt(1 + 1 / 6) * draws) / 7
-    assert pair.difference == pytest.approx(gap)
-    assert found.change == pytest.approx((after < 0).mean(), abs=0.005)
-    assert found.gain == pytest.approx(np.maximum(-after, 0).mean(), abs=0.001)
+    bought = worth(found)
+    assert bought is not None
+    draws = np.random.default_rng(2).standard_t(freedom, 400_000)
+    after = (count * gap + gap + found.deviation * math.sqrt(1 + 1 / count) * draws) / (count + 1)
+    assert found.difference == pytest.approx(gap)
+    assert bought.change == pytest.approx((after < 0).mean(), abs=0.005)
+    assert bought.gain == pytest.approx(np.maximum(-after, 0).mean(), abs=0.001)
 
 
 def test_worth_of_what_is_decided() -> None:
-    assert worth({0: 1.0, 1: 1.0}, {0: 2.0, 1: 2.5}, range(2)) is None
-    assert worth(dict.fromkeys(range(4), 1.0), dict.fromkeys(range(4), 2.0), range(4)) == contest.Worth(0.0, 0.0)
+    sure, unsure = Noise(0.0, 3), Noise(0.5, 1)
+    decided, open_ = (paired({0: 2.0, 1: 2.5}, {0: 1.0, 1: 1.0}, scatter) for scatter in (sure, unsure))
+    assert decided is not None
+    assert open_ is not None
+    assert worth(decided) == contest.Worth(0.0, 0.0)
+    assert worth(open_) is None
