@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any, cast
 
@@ -56,21 +56,11 @@ def create_app(
     server = Server(store, entity, crash_after, upload_limit)
     keys = Keys(key or store.key, store.secret)
     hosts = _LOOPBACK_NAMES if local else ["*"]
+    templates = pages.environment()
     return Starlette(
-        routes=[*server.routes(), *pages.routes(store, keys, server.sweeper)],
+        routes=[*server.routes(), *pages.routes(store, keys, server.sweeper, templates)],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(Gate, keys=keys)],
-        exception_handlers=cast(
-            Any,
-            {
-                HTTPException: _http_error,
-                BadRequest: partial(_error, 400),
-                ValueError: partial(_error, 400),
-                NotFound: partial(_error, 404),
-                StoreError: _store_error,
-                OSError: _store_error,
-                Exception: _unexpected,
-            },
-        ),
+        exception_handlers=cast(Any, _handlers(partial(pages.refusal, templates))),
         lifespan=server.lifespan,
     )
 
@@ -274,22 +264,32 @@ def _describe(error: Any) -> dict[str, Any]:
     return {"message": error.message[:10_000], "path": error.path}
 
 
-def _error(status: int, _: Request, error: Exception) -> Response:
-    return refusal(status, str(error))
+def _handlers(page: Callable[[int, str], Response]) -> dict[type[Exception], Callable[[Request, Any], Response]]:
+    """What is answered to errors: JSON, or to a person a page."""
 
+    def refuse(status: int, request: Request, reason: Any) -> Response:
+        return page(status, str(reason)) if http.navigates(request) else refusal(status, str(reason))
 
-def _http_error(_: Request, error: HTTPException) -> Response:
-    return refusal(error.status_code, error.detail)
+    def http_error(request: Request, error: HTTPException) -> Response:
+        return refuse(error.status_code, request, error.detail)
 
+    def store_error(request: Request, error: Exception) -> Response:
+        """Full or read-only: the client's business is sound and it should try again later."""
+        _log.error("%s", error)
+        request.app.state.refused = True
+        return refuse(507, request, error)
 
-def _store_error(request: Request, error: Exception) -> Response:
-    """Full or read-only: the client's business is sound and it should try again later."""
-    _log.error("%s", error)
-    request.app.state.refused = True
-    return _error(507, request, error)
+    def unexpected(request: Request, error: Exception) -> Response:
+        """A bug. Trying again would not help, so the answer is a refusal, and the log has the details."""
+        _log.error("unexpected %s", type(error).__name__, exc_info=error)
+        return refuse(400, request, f"internal error: {type(error).__name__}")
 
-
-def _unexpected(request: Request, error: Exception) -> Response:
-    """A bug. Trying again would not help, so the answer is a refusal, and the log has the details."""
-    _log.error("unexpected %s", type(error).__name__, exc_info=error)
-    return _error(400, request, Exception(f"internal error: {type(error).__name__}"))
+    return {
+        HTTPException: http_error,
+        BadRequest: partial(refuse, 400),
+        ValueError: partial(refuse, 400),
+        NotFound: partial(refuse, 404),
+        StoreError: store_error,
+        OSError: store_error,
+        Exception: unexpected,
+    }

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mnist_sweep.server.http import refusal
+from mnist_sweep.server.http import navigates, refusal
 
 PAUSE = 0.5
 """Seconds that a wrong key waits for its answer; one waits after the other."""
@@ -81,7 +81,7 @@ class Gate:
         if not path.startswith(_CLIENTS):
             if self._keys.remembers(request):
                 return None
-            if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+            if navigates(request):
                 wanted = f"{path}?{request.url.query}" if request.url.query else path
                 return RedirectResponse(f"/login?to={quote(wanted)}", 303)
         return refusal(401, "the API key is missing: user api, the key as the password")

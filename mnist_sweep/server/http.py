@@ -27,6 +27,11 @@ def refusal(status: int, reason: str) -> Json:
     return Json({"error": reason, "errors": [{"message": reason}]}, status)
 
 
+def navigates(request: Request) -> bool:
+    """Whether a person in front of a browser wants to see the answer."""
+    return request.method == "GET" and "text/html" in request.headers.get("accept", "")
+
+
 async def chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
     """The body, unpacked where it is gzip, in pieces, up to `limit` bytes.
 

@@ -47,15 +47,26 @@ _BUNDLE_HEADERS = {"Cache-Control": "private, max-age=31536000, immutable", "X-C
 View = Callable[[sqlite3.Connection, Request], Shown]
 
 
-def routes(store: Store, keys: Keys, sweeper: Sweeper) -> list[Route]:
-    """The pages' routes, the one to log in among them."""
-    pages = Pages(store)
-    environment = Environment(
+def environment() -> Environment:
+    """The templates of all pages."""
+    found = Environment(
         loader=FileSystemLoader([_TEMPLATES, review.TEMPLATES]), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"short": short, "moment": moment, "script_json": review.script_json}
-    environment.globals |= {"scripts": review.SCRIPTS, "sections": review.SECTIONS, "plotly": _PLOTLY}
+    found.filters |= {"short": short, "moment": moment, "script_json": review.script_json}
+    found.globals |= {"scripts": review.SCRIPTS, "sections": review.SECTIONS, "plotly": _PLOTLY}
+    return found
+
+
+def refusal(environment: Environment, status: int, reason: str) -> Response:
+    """Why there is nothing to see, for people."""
+    text = environment.get_template("refusal.html").render(status=status, reason=reason)
+    return HTMLResponse(text, status, headers=_HEADERS)
+
+
+def routes(store: Store, keys: Keys, sweeper: Sweeper, environment: Environment) -> list[Route]:
+    """The pages' routes, the one to log in among them."""
+    pages = Pages(store)
 
     def read(view: View, request: Request) -> Shown:
         with store.read() as db:

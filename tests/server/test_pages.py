@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -10,9 +11,9 @@ import urllib.request
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
-from tests.browser import Opener, brush, draw_everything, row_ids
+from tests.browser import KEYS, Opener, brush, draw_everything, row_ids
 from tests.local_server import Served
 
 SCRIPT = "<script>document.title='broken'</script>"
@@ -233,6 +234,26 @@ def test_unknown_addresses_are_404_and_bad_cursors_400(served: Served, sweep_pat
         with pytest.raises(urllib.error.HTTPError) as error:
             urllib.request.urlopen(urllib.request.Request(address, headers=served.headers))
         assert error.value.code == expected, address
+        assert json.loads(error.value.read())["error"], address
+
+
+def test_an_address_that_leads_nowhere_is_a_page_to_people(served: Served, sweep_path: str, browser: Browser) -> None:
+    page = browser.new_page()  # not watched: a browser says on its console that an answer was not 200
+    assert page.request.post(f"{served.url}/login", form={"key": KEYS[served.url]}).ok
+    for path, code, heading, reason in (
+        ("/local/review/sweeps/nope", 404, "Not found", "nope"),
+        ("/local/nothing", 404, "Not found", "nothing"),
+        ("/local/review/reports/%3Cb%3Enope", 400, "That did not work", "<b>nope"),
+        ("/local/review/no/such/page/here", 404, "Not found", "Not Found"),
+    ):
+        answer = page.goto(f"{served.url}{path}")
+        assert answer is not None
+        assert (answer.status, answer.headers["content-type"]) == (code, "text/html; charset=utf-8")
+        expect(page.locator("h1")).to_have_text(heading)
+        expect(page.get_by_role("alert")).to_contain_text(reason)
+        page.get_by_role("link", name="All projects").click()
+        expect(page.locator("h1")).to_have_text("Projects")
+    page.close()
 
 
 def test_a_run_is_described_and_deleted_on_its_page(served: Served, open_page: Opener) -> None:
