@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from mnist_sweep.search.contest import Paired, Stage
 
 
+_REFERENCE = "ref"
+"""Its number in the table."""
+
+
 def finals(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
@@ -66,15 +70,16 @@ def table(contest: Contest, outcome: Outcome) -> Table:
     shown = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),  # fits 80 columns
+        show_edge=False,
         title=f"Finals of {contest.sweep.config.get('name') or contest.sweep.path}",
         caption=f"{contest.metric} and its paired differences in thousandths, ± 95 % interval",
     )
-    headings = ("", "parameters", "replicates", "accuracy", contest.metric, "less the next", "less reference")
+    headings = ("", "parameters", "folds", "accuracy", contest.metric, "less the next", "less reference")
     for heading in headings:
         shown.add_column(heading, justify="left" if not heading else "right")
     for place, row in enumerate(outcome.rows, start=1):
         shown.add_row(
-            "reference" if row.words == outcome.reference else str(place),
+            _REFERENCE if row.words == outcome.reference else str(place),
             "" if row.parameters is None else f"{row.parameters:,}",
             str(row.replicates),
             percent(row.accuracy),
@@ -88,7 +93,7 @@ def table(contest: Contest, outcome: Outcome) -> Table:
 def legend(outcome: Outcome) -> str:
     """The configurations of the table, one a line: whole, so that each can be given to `--base`."""
     return "\n".join(
-        f"{'reference' if row.words == outcome.reference else place}: {row.words}"
+        f"{_REFERENCE if row.words == outcome.reference else place}: {row.words}"
         for place, row in enumerate(outcome.rows, start=1)
     )
 
