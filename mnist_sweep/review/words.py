@@ -7,7 +7,7 @@ REPORT_OF = "review of sweep"
 
 
 def decided(*, known: bool, tie: bool, better: bool) -> str:
-    """How one stands against another, before the other's name; `known`: how sure their difference is."""
+    """How one stands against another, before the other's name. `known`: how sure that is, is known."""
     if not known:
         return "undecided, by one replicate, against"
     return "a tie with" if tie else "better than" if better else "worse than"
