@@ -108,12 +108,6 @@ class Contest:
         """The contest's own sweeps, oldest first."""
         return sweeps_of(self.sweep)
 
-    @property
-    def entrants(self) -> tuple[str, ...]:
-        """Who takes part in the first round, and the reference."""
-        first = self.rules.rounds[0].entrants if self.rules.rounds else 2
-        return (*self.order[:first], self.reference)
-
     def stage(self, board: Board) -> Stage:
         """Where it stands."""
         return stage(board.losses, self.order, self.rules, reference=self.reference)
@@ -191,7 +185,7 @@ class Outcome:
 def conclude(contest: Contest, board: Board) -> Outcome:
     """The table. Differences are paired over the final's replicates for those in it, else over all that both have.
 
-    How sure they are is learned from all results of all entrants, those of the earlier rounds included.
+    How sure they are is learned from all results of everybody in the table, those of earlier rounds included.
     """
     now = contest.stage(board)
     fresh = contest.rules.final
@@ -199,17 +193,17 @@ def conclude(contest: Contest, board: Board) -> Outcome:
         words: {r: v for r, v in losses.items() if (r in fresh) == (words in now.entrants)}
         for words, losses in board.losses.items()
     }
-    scatter = noise({
-        (words, final): {r: v for r, v in board.losses.get(words, {}).items() if (r in fresh) == final}
-        for words in contest.entrants
-        for final in (False, True)
-    })  # fmt: skip
     rivals = [words for words in now.entrants if words in contest.order]
     rivals.sort(key=lambda words: _mean(seen[words]))
     others = [words for words in contest.order if words not in now.entrants and len(seen.get(words, {})) > 1]
     others.sort(key=lambda words: (-len(seen[words]), _mean(seen[words])))
     final = sorted(now.entrants, key=lambda words: (words not in rivals, _mean(seen[words])))
     rows = [*final, *others]
+    scatter = noise({
+        (words, of_final): {r: loss for r, loss in board.losses[words].items() if (r in fresh) == of_final}
+        for words in rows
+        for of_final in (False, True)
+    })  # fmt: skip
     standings = tuple(
         Standing(
             words=words,
