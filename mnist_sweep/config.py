@@ -25,7 +25,7 @@ PARAMETER_LIMIT = 10_000
 
 EPOCH_LIMIT = 15
 
-CIRCUMSTANCES = ("replicate", "seed", "device", "precision", "threads")
+NON_IDENTITY_FIELDS = ("replicate", "seed", "device", "precision", "threads")
 """Fields that say where and on which images a configuration is trained, not what it is."""
 
 REPLICATES = 12
@@ -224,14 +224,14 @@ class RunConfig(BaseModel):
     @property
     def recipe(self) -> Self:
         """What is trained, whatever the replicate and the machine."""
-        defaults = {name: RunConfig.model_fields[name].default for name in CIRCUMSTANCES}
+        defaults = {name: RunConfig.model_fields[name].default for name in NON_IDENTITY_FIELDS}
         return self.model_copy(update=defaults)
 
     def command(self) -> str:
         """The command line that repeats this run: every field that is not the default."""
         return " ".join(["mnist-sweep train", *(f"--{name}={value}" for name, value in self._chosen().items())])
 
-    def words(self) -> str:
+    def as_text(self) -> str:
         """The same as one value, for the field `base` of another run."""
         return " ".join(f"{name}={value}" for name, value in (self._chosen() or {"model": self.model}).items())
 

@@ -6,6 +6,9 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+"""Variables that name the trusted certificates: the first for Go and Python's ssl, the second for requests."""
+
 
 @contextmanager
 def environment(values: Mapping[str, str | None]) -> Iterator[None]:

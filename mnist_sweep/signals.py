@@ -46,8 +46,8 @@ class Signals:
     def __init__(self, errors: Mapping[signal.Signals, type[BaseException]]) -> None:
         """`errors`: which exception a signal becomes."""
         self.errors = dict(errors)
-        self._held = False
-        self._waiting: type[BaseException] | None = None
+        self._deferred = False
+        self._pending: type[BaseException] | None = None
 
     @contextmanager
     def handled(self) -> Iterator[None]:
@@ -58,7 +58,7 @@ class Signals:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        self._waiting = None
+        self._pending = None
         before = {number: signal.signal(number, self._handler(error)) for number, error in self.errors.items()}
         try:
             if hasattr(signal, "pthread_sigmask"):
@@ -69,37 +69,39 @@ class Signals:
                 signal.signal(number, handler)
 
     @contextmanager
-    def held(self, *, last: bool = False) -> Iterator[None]:
-        """Inside, signals wait. After it they are raised, unless it is the `last` of the work, after which they go on
-        to wait, or stands in another one."""
-        before, self._held = self._held, True
+    def deferred(self, *, raise_on_exit: bool = True) -> Iterator[None]:
+        """Defer signals inside the block. On exit, raise a pending one unless `raise_on_exit` is false.
+
+        Blocks nest: only the outermost one raises.
+        """
+        before, self._deferred = self._deferred, True
         try:
             yield
         finally:
-            self._held = before
-        if not (last or before):
-            self.strike()
+            self._deferred = before
+        if raise_on_exit and not before:
+            self.raise_pending()
 
-    def ask(self, error: type[BaseException]) -> None:
-        """Let `error` strike after what is `held` now or next; from any thread. A signal goes first."""
-        if self._waiting is None:
-            self._waiting = error
+    def request(self, error: type[BaseException]) -> None:
+        """Raise `error` after the current or next `deferred` block. Thread-safe. A pending signal takes precedence."""
+        if self._pending is None:
+            self._pending = error
 
-    def forget(self, error: type[BaseException]) -> None:
-        """What has been asked for and not struck yet does not strike any more."""
-        if self._waiting is error:
-            self._waiting = None
+    def cancel(self, error: type[BaseException]) -> None:
+        """Drop a request for `error` that has not been raised yet."""
+        if self._pending is error:
+            self._pending = None
 
     def _handler(self, error: type[BaseException]) -> Callable[[int, FrameType | None], None]:
         def handle(number: int, frame: FrameType | None) -> None:
-            self._waiting = error
-            if not self._held:
-                self.strike()
+            self._pending = error
+            if not self._deferred:
+                self.raise_pending()
 
         return handle
 
-    def strike(self) -> None:
-        """Raise what has waited, if anything has."""
-        error, self._waiting = self._waiting, None
+    def raise_pending(self) -> None:
+        """Raise the pending signal or request, if there is one."""
+        error, self._pending = self._pending, None
         if error is not None:
             raise error

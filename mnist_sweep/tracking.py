@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 import wandb
 
-from mnist_sweep import patience
 from mnist_sweep.config import PRESETS, PROJECT, OverBudgetError, RunConfig
+from mnist_sweep.connection import waiting
+from mnist_sweep.connection.waiting import ServerUnavailable
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import first_line
-from mnist_sweep.patience import Away
 from mnist_sweep.training.calibration import calibrated_loss
 from mnist_sweep.training.engine import Epoch, Evaluation, Fit
 from mnist_sweep.training.mnist import SELECTION, Split
@@ -49,7 +49,7 @@ _SHORT = {
 
 
 @dataclass(frozen=True)
-class Seat:
+class RunIdentity:
     """Which run it is, and where: the same one again where it is there already."""
 
     entity: str
@@ -76,7 +76,7 @@ class Tracker:
         *,
         project: str = PROJECT,
         stop: Callable[[], None] | None = None,
-        seat: Seat | None = None,
+        identity: RunIdentity | None = None,
     ) -> None:
         """Start a run whose config is what an agent suggests and then `overrides`, as `wandb.init` merges them.
 
@@ -84,16 +84,16 @@ class Tracker:
         neither an agent nor a scheduler does. Raises Away where a sweep's server stays away.
         """
         # An agent, or a scheduler that requeues a job, names the run: then the same run goes on.
-        resume: Literal["allow"] | None = "allow" if seat or os.environ.get("WANDB_RUN_ID") else None
+        resume: Literal["allow"] | None = "allow" if identity or os.environ.get("WANDB_RUN_ID") else None
         options: dict[str, Any] = {"config": dict(overrides)}
-        if seat is not None:
-            options |= seat.options()
+        if identity is not None:
+            options |= identity.options()
         elif not (os.environ.get("WANDB_PROJECT") or os.environ.get("WANDB_SWEEP_ID")):
             options["project"] = project
-        self._named = seat is not None
+        self._named = identity is not None
         known = wandb.setup().settings
         self._url = known.base_url
-        self._patience = patience.towards(self._url) if known.sweep_id and known.mode == "online" else None
+        self._patience = waiting.retry_policy(self._url) if known.sweep_id and known.mode == "online" else None
         self._settings = _settings(stop, None if self._patience is None else self._patience.limit)
         self._offline_because = f"W&B's mode is {known.mode}"
 
@@ -105,12 +105,12 @@ class Tracker:
                 raise
 
         if self._patience is not None:
-            self.run = self._patience.insist(start)
+            self.run = self._patience.retry_until_available(start)
         else:
             try:
                 self.run = start()
             except (wandb.errors.CommError, wandb.errors.AuthenticationError) as error:
-                answers = not patience.trouble(self._url)
+                answers = not waiting.why_unavailable(self._url)
                 refused = f"{self._url} does not take this run: {first_line(error)}"
                 self._offline_because = refused if answers else f"{self._url} does not answer"
                 self.run = wandb.init(**options, mode="offline", settings=self._settings)
@@ -135,7 +135,7 @@ class Tracker:
         # `complete` becomes true in `conclude`: whatever ends the run before that, its state need not say so
         self.run.summary.update({**_budget(config.parameters, config.parameter_limit), "complete": False})
 
-    def reject(self, error: OverBudgetError) -> None:
+    def record_over_budget(self, error: OverBudgetError) -> None:
         """Record a suggestion over budget: no metric, so that the search takes it for a bad one, not for a number."""
         self.run.name = f"over-budget-{error.parameters}p"
         self.run.summary.update({**_budget(error.parameters, error.limit), "reason": str(error)})
@@ -156,9 +156,9 @@ class Tracker:
             try:
                 self.run.log(row)
             except Exception:
-                self._revive()
+                self._reconnect()
 
-    def _revive(self) -> None:
+    def _reconnect(self) -> None:
         """Go on after the client's background service was killed.
 
         A scheduler that ends a job sends SIGTERM to all of its processes. The service is one of them, catches the
@@ -178,7 +178,7 @@ class Tracker:
             if row["epoch"] > self.run.starting_step:
                 self.run.log(row)
 
-    def conclude(self, fit: Fit, split: Split, evaluation: Evaluation, config: RunConfig) -> None:
+    def record_result(self, fit: Fit, split: Split, evaluation: Evaluation, config: RunConfig) -> None:
         """Record the objective, the best epoch, the confusion matrix, the misclassified images and the weights.
 
         The last three take a server; where a sweep's stays away, the run on disk lacks them.
@@ -186,7 +186,7 @@ class Tracker:
         if split.evaluate_name == SELECTION:  # nothing is chosen by the test images
             # A row of its own after the last epoch: a sweep sees one number of a run, and none of one under way.
             self.run.log({OBJECTIVE: calibrated_loss(evaluation.logits, split.evaluate.labels.cpu())})
-        self.run.summary.update(_ended(split.evaluate_name, fit.best.accuracy, fit.best.epoch))
+        self.run.summary.update(_completed(split.evaluate_name, fit.best.accuracy, fit.best.epoch))
 
         def illustrate() -> None:
             self._illustrate(fit, split, evaluation, config)
@@ -194,8 +194,8 @@ class Tracker:
         if self._patience is None:
             illustrate()
         else:  # the client asks the server before it takes a table or an artifact
-            with suppress(Away):
-                self._patience.insist(illustrate)
+            with suppress(ServerUnavailable):
+                self._patience.retry_until_available(illustrate)
 
     def _illustrate(self, fit: Fit, split: Split, evaluation: Evaluation, config: RunConfig) -> None:
         name = split.evaluate_name
@@ -219,37 +219,37 @@ class Tracker:
             artifact.add_file(str(weights))
             self.run.log_artifact(artifact)
 
-    def restate(self, name: str, accuracy: float, best: float, best_epoch: int) -> None:
+    def copy_result(self, name: str, accuracy: float, best: float, best_epoch: int) -> None:
         """Record what another run had come to: its accuracies on `val` or `test`, at its end and at its best."""
-        self.run.summary.update({f"{name}/accuracy": accuracy} | _ended(name, best, best_epoch))
+        self.run.summary.update({f"{name}/accuracy": accuracy} | _completed(name, best, best_epoch))
 
-    def diverged(self, epoch: int | None = None) -> None:
+    def record_divergence(self, epoch: int | None = None) -> None:
         """Record that the loss was not finite (in `epoch`, where that is known), which logs no metric."""
         where = "" if epoch is None else f" in epoch {epoch}"
         self.run.summary.update({"diverged": True, "reason": f"the loss was not finite{where}"})
 
-    def finish(self, exit_code: int = 0, *, again: Path | None = None) -> None:
+    def finish(self, exit_code: int = 0, *, checkpoint: Path | None = None) -> None:
         """End the run. With `again`, its checkpoint, it is to go on later: the server hands its trial out again."""
         try:
-            self._end(exit_code, again)
+            self._end(exit_code, checkpoint)
         except Exception:
-            self._revive()
-            self._end(exit_code, again)
+            self._reconnect()
+            self._end(exit_code, checkpoint)
 
-    def _end(self, exit_code: int, again: Path | None) -> None:
-        if again is not None:
+    def _end(self, exit_code: int, checkpoint: Path | None) -> None:
+        if checkpoint is not None:
             self.run.mark_preempting()
-            self._keep(again)
+            self._save_checkpoint(checkpoint)
         self.run.finish(exit_code=exit_code)
 
-    def _keep(self, checkpoint: Path) -> None:
+    def _save_checkpoint(self, checkpoint: Path) -> None:
         """Send the checkpoint along: another machine may not see this one's disk."""
-        if checkpoint.exists() and not self.run.offline and not patience.trouble(self._url):
+        if checkpoint.exists() and not self.run.offline and not waiting.why_unavailable(self._url):
             artifact = wandb.Artifact(self._checkpoint_artifact, type="checkpoint")
             artifact.add_file(str(checkpoint), name="checkpoint.pt")
             self.run.log_artifact(artifact)
 
-    def fetch(self, checkpoint: Path) -> None:
+    def restore_checkpoint(self, checkpoint: Path) -> None:
         """Bring the checkpoint of an interrupted run here, where this machine has none."""
         if checkpoint.exists() or not self._past_rows or self.run.offline:
             return
@@ -273,18 +273,18 @@ class Tracker:
         return re.sub(r"[^\w.-]", "_", "-".join(parts)) + ".pt"
 
     @property
-    def kept(self) -> str:
+    def offline_notice(self) -> str:
         """Of a run that was kept on disk: why, and how to upload it; empty for a run that a server has."""
         if not self.run.offline:
             return ""
         return f"{self._offline_because}; the run is on disk. To upload it: wandb sync {Path(self.run.dir).parent}"
 
 
-def note(seat: Seat, config: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
+def upsert_run(identity: RunIdentity, config: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
     """A run that trains nothing: what it says takes the place of what it said before."""
     with environment({"WANDB_SILENT": "true", "WANDB_SWEEP_ID": None}):
         settings = wandb.Settings(console="off", silent=True)
-        with wandb.init(**seat.options(), config=dict(config), resume="allow", settings=settings) as run:
+        with wandb.init(**identity.options(), config=dict(config), resume="allow", settings=settings) as run:
             run.config.update(dict(config), allow_val_change=True)
             run.summary.update(dict(summary))
         wandb.teardown()
@@ -311,7 +311,7 @@ def _settings(stop: Callable[[], None] | None, limit: float | None) -> wandb.Set
     return wandb.Settings(**{k: v for k, v in wanted.items() if k in wandb.Settings.model_fields})
 
 
-def _ended(name: str, best: float, best_epoch: int) -> dict[str, Any]:
+def _completed(name: str, best: float, best_epoch: int) -> dict[str, Any]:
     return {"complete": True, f"best/{name}/accuracy": best, "best/epoch": best_epoch}
 
 

@@ -16,7 +16,8 @@ from typing import Any
 from platformdirs import user_state_path
 from rich.console import Console
 
-from mnist_sweep import cluster, flags
+from mnist_sweep import flags
+from mnist_sweep.cluster import task
 from mnist_sweep.config import ConfigError, OverBudgetError, RunConfig, parse
 from mnist_sweep.display import TrainingDisplay, percent
 from mnist_sweep.errors import UserError
@@ -31,7 +32,7 @@ class FailedRunError(UserError, RuntimeError):
     # An agent prints the traceback of what a run raises. There is nothing in this one that the message does not say.
     __traceback__ = None
 
-    theirs = False
+    config_error = False
     """The configuration is at fault, and not this machine."""
 
 
@@ -65,50 +66,50 @@ def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None
         Away: a sweep's server stays away.
     """
     console = console or Console()
-    with signals.held(last=True):
-        tracker = Tracker(overrides or {}, stop=lambda: signals.ask(Stopped))
+    with signals.deferred(raise_on_exit=False):
+        tracker = Tracker(overrides or {}, stop=lambda: signals.request(Stopped))
     try:
-        signals.strike()
+        signals.raise_pending()
         outcome = _train(tracker, console)
     except UserError as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         failed = FailedRunError(str(error))
-        failed.theirs = isinstance(error, ConfigError)
-        _fail(tracker, theirs=failed.theirs)
+        failed.config_error = isinstance(error, ConfigError)
+        _fail(tracker, config_error=failed.config_error)
         raise failed from None
     except (Preempted, Terminated, KeyboardInterrupt) as stop:
-        again = _goes_on(stop)
-        with signals.held(last=True):  # a second one changes nothing
+        again = _will_resume(stop)
+        with signals.deferred(raise_on_exit=False):  # a second one changes nothing
             if again:
-                tracker.finish(cluster.EXIT_PREEMPTED, again=_checkpoint(tracker))
+                tracker.finish(task.EXIT_PREEMPTED, checkpoint=_checkpoint(tracker))
             else:
-                tracker.finish(cluster.EXIT_KILLED)
+                tracker.finish(task.EXIT_KILLED)
         raise (Preempted if again else KeyboardInterrupt) from None
     except Stopped:
         tracker.finish(exit_code=1)
         raise
     except BaseException:
-        _fail(tracker, theirs=False)
+        _fail(tracker, config_error=False)
         raise
-    kept = tracker.kept
-    with signals.held(last=True):
+    kept = tracker.offline_notice
+    with signals.deferred(raise_on_exit=False):
         tracker.finish()
     if kept:
         console.print(kept, markup=False, highlight=False, soft_wrap=True)
     return outcome
 
 
-def _fail(tracker: Tracker, *, theirs: bool) -> None:
+def _fail(tracker: Tracker, *, config_error: bool) -> None:
     """End a run that failed; where it is one machine of several that may be at fault, for another one to try it."""
-    if theirs or cluster.task() is None:
+    if config_error or task.task() is None:
         tracker.finish(exit_code=1)
     else:
-        tracker.finish(cluster.EXIT_GIVEN_BACK, again=_checkpoint(tracker))
+        tracker.finish(task.EXIT_GIVEN_BACK, checkpoint=_checkpoint(tracker))
 
 
-def _goes_on(stop: BaseException) -> bool:
+def _will_resume(stop: BaseException) -> bool:
     """Whether another process will go on with the run."""
-    return isinstance(stop, Preempted) or (isinstance(stop, Terminated) and cluster.taken_back())
+    return isinstance(stop, Preempted) or (isinstance(stop, Terminated) and task.taken_back())
 
 
 def _checkpoint(tracker: Tracker) -> Path:
@@ -117,37 +118,37 @@ def _checkpoint(tracker: Tracker) -> Path:
 
 def _train(tracker: Tracker, console: Console) -> Outcome:
     def say(line: str) -> None:
-        with signals.held():  # what is printed goes to the client, too
+        with signals.deferred():  # what is printed goes to the client, too
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     try:
         config = engine.resolve(parse(tracker.suggestion), say)
     except OverBudgetError as error:
-        tracker.reject(error)
+        tracker.record_over_budget(error)
         say(f"not trained: {error}")
         return Outcome(feasible=False)
-    with signals.held():
+    with signals.deferred():
         tracker.configure(config)
     mnist.fetch(say)
     split = mnist.selection_split(config.replicate)
     checkpoint = _checkpoint(tracker)
-    with signals.held():
-        tracker.fetch(checkpoint)
+    with signals.deferred():
+        tracker.restore_checkpoint(checkpoint)
     name = split.evaluate_name
     # An exception within a step would not come through: compiled code takes it for a failure of its own.
-    with TrainingDisplay(config, name, console) as display, signals.held():
+    with TrainingDisplay(config, name, console) as display, signals.deferred():
 
         def on_step(step: engine.Step) -> None:
             display.on_step(step)
-            signals.strike()
+            signals.raise_pending()
 
         def on_epoch(epoch: engine.Epoch) -> None:
             tracker.log(epoch, name)
             display.on_epoch(epoch)
-            signals.strike()
+            signals.raise_pending()
 
         fit = engine.fit(config, split, on_step=on_step, on_epoch=on_epoch, checkpoint=checkpoint, say=say)
-    with signals.held(last=True):
+    with signals.deferred(raise_on_exit=False):
         _conclude(tracker, fit, split, config, console)
         checkpoint.unlink(missing_ok=True)
     return Outcome(feasible=True, fit=fit)
@@ -155,11 +156,11 @@ def _train(tracker: Tracker, console: Console) -> Outcome:
 
 def _conclude(tracker: Tracker, fit: engine.Fit, split: mnist.Split, config: RunConfig, console: Console) -> None:
     if fit.diverged:
-        tracker.diverged(len(fit.history) + 1)
+        tracker.record_divergence(len(fit.history) + 1)
         console.print(f"diverged: the loss was not finite in epoch {len(fit.history) + 1}", highlight=False)
     else:
         evaluation = fit.evaluation or engine.evaluate(fit.model, split.evaluate, config.precision)
-        tracker.conclude(fit, split, evaluation, config)
+        tracker.record_result(fit, split, evaluation, config)
         last, best = fit.history[-1], fit.best
         console.print(
             f"{config.parameters:,} parameters, {split.evaluate_name} accuracy {percent(last.accuracy)} "
@@ -189,7 +190,7 @@ def run(overrides: Mapping[str, Any]) -> int:
         return 1 if isinstance(stop, Stopped) else 130
     except Preempted:
         print("preempted: the next start with this run's id goes on from here", file=sys.stderr)
-        return cluster.EXIT_PREEMPTED
+        return task.EXIT_PREEMPTED
     return 0
 
 

@@ -29,7 +29,7 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
-from mnist_sweep.server.launch import ServerProcess, announced
+from mnist_sweep.server.process.launch import ServerProcess, announced
 from mnist_sweep.training import mnist
 
 EPOCHS = 3

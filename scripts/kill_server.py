@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 import yaml
 
-from mnist_sweep.server.launch import ServerProcess
+from mnist_sweep.server.process.launch import ServerProcess
 
 CREATE = """mutation($config: String) {
   upsertSweep(input: {config: $config, projectName: "kill"}) { sweep { name } } }"""

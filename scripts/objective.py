@@ -32,7 +32,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from mnist_sweep.config import RunConfig, parse
-from mnist_sweep.search.contest import noise, paired
+from mnist_sweep.search.racing import noise, paired
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "docs" / "results" / "objective.jsonl"

@@ -20,7 +20,8 @@ from unittest.mock import patch
 
 import yaml
 
-from mnist_sweep import agents, connect
+from mnist_sweep.connection import connect
+from mnist_sweep.sweep import remote
 from mnist_sweep.training import mnist
 
 BIN = Path(sys.executable).parent
@@ -36,7 +37,7 @@ def seconds(command: list[str], trials: int) -> list[float]:
 
     smoke: dict[str, Any] = yaml.safe_load(Path("sweeps/smoke.yaml").read_text())
     with _local_server():
-        made = agents.create(smoke | {"run_cap": trials}, "mnist-sweep")
+        made = remote.create(smoke | {"run_cap": trials}, "mnist-sweep")
         # an agent from a terminal has no client's service to share with its parent
         fresh = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
         subprocess.run([*command, made.path], check=True, capture_output=True, env=fresh)
@@ -63,5 +64,5 @@ def _local_server() -> Iterator[None]:
             "WANDB_DIR": home,
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         }
-        with connect.server(lambda line: None):
+        with connect.connected_server(lambda line: None):
             yield

@@ -32,7 +32,7 @@ from mnist_sweep.review.page import html_page
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import RunRecord
 from mnist_sweep.review.review import review
-from mnist_sweep.server.launch import ServerProcess
+from mnist_sweep.server.process.launch import ServerProcess
 from mnist_sweep.server.store import Store, lines, projects, runs, sweeps
 from scripts import chromium
 from tests.browser import ARGUMENTS

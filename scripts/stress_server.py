@@ -35,7 +35,7 @@ from typing import Any
 
 import yaml
 
-from mnist_sweep.server.launch import Facts, ServerProcess
+from mnist_sweep.server.process.launch import Facts, ServerProcess
 
 CONNECTIONS = 512
 """At most so many at once."""

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torchvision import datasets, transforms
 
 from mnist_sweep import config
-from mnist_sweep.confirm import Confirmed, summarise
+from mnist_sweep.selection.confirm import Confirmed, summarise
 from mnist_sweep.training import mnist, model
 
 BATCH = 128

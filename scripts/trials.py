@@ -17,9 +17,11 @@ from typing import Any
 
 import wandb
 
-from mnist_sweep import agents, connect, finals
 from mnist_sweep.config import PROJECT
+from mnist_sweep.connection import connect
 from mnist_sweep.errors import UserError
+from mnist_sweep.selection import finals
+from mnist_sweep.sweep import remote
 
 NUMBERS = ("epoch", "objective", "val/accuracy", "val/loss", "train/loss", "parameters", "feasible", "diverged")
 
@@ -42,9 +44,9 @@ def main() -> int:
     parser.add_argument("file", type=Path)
     arguments = parser.parse_args()
     try:
-        with connect.server(partial(print, file=sys.stderr)):
-            sweep, all_finals = finals.named(arguments.sweep)
-            found = agents.find(sweep, PROJECT)
+        with connect.connected_server(partial(print, file=sys.stderr)):
+            sweep, all_finals = finals.parse_finals_id(arguments.sweep)
+            found = remote.find(sweep, PROJECT)
             chosen = finals.sweeps_of(found) if all_finals else [found]
             runs = [run for each in chosen for run in wandb.Api().sweep(each.path).runs if run.state == "finished"]
     except UserError as error:

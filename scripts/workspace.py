@@ -23,7 +23,7 @@ import wandb
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from mnist_sweep.server.launch import ServerProcess
+from mnist_sweep.server.process.launch import ServerProcess
 from mnist_sweep.training import mnist
 from scripts import chromium
 

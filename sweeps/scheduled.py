@@ -8,7 +8,7 @@ import optuna
 
 from mnist_sweep import search
 from mnist_sweep.config import parse
-from mnist_sweep.search.sampler import Sampler
+from mnist_sweep.search.optuna_sampler import Sampler
 
 
 def study(sweep: Any) -> optuna.Study:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_sweep.server.launch import ServerProcess
+from mnist_sweep.server.process.launch import ServerProcess
 from tests.browser import KEYS
 
 

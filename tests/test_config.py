@@ -306,7 +306,7 @@ def test_a_recipe_is_what_is_trained_and_its_words_say_it(values: dict[str, Any]
     where = {"replicate": 3, "seed": 7, "device": "cpu", "precision": "float32", "threads": 2}
     recipe = parse(values | where).recipe
     assert recipe == parse(values)
-    assert parse({"base": recipe.words(), "replicate": 5}) == parse(values | {"replicate": 5})
+    assert parse({"base": recipe.as_text(), "replicate": 5}) == parse(values | {"replicate": 5})
 
 
 def test_single_fields_override_a_preset() -> None:

@@ -30,14 +30,14 @@ def test_a_signal_waits_until_the_client_has_done_its_work() -> None:
     done = []
 
     def work() -> None:
-        with SIGNALS.held():
+        with SIGNALS.deferred():
             signal.raise_signal(signal.SIGUSR1)
             done.append("logged")
 
     with SIGNALS.handled():
         with pytest.raises(Requeued):
             work()
-        with SIGNALS.held():
+        with SIGNALS.deferred():
             done.append("raised once")
     assert done == ["logged", "raised once"]
 
@@ -46,8 +46,8 @@ def test_a_signal_waits_for_the_outermost_work() -> None:
     done = []
 
     def work() -> None:
-        with SIGNALS.held():
-            with SIGNALS.held():
+        with SIGNALS.deferred():
+            with SIGNALS.deferred():
                 signal.raise_signal(signal.SIGUSR1)
             done.append("held on")
 

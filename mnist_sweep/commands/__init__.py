@@ -3,11 +3,11 @@
 What a command needs is imported when it runs.
 """
 
-from mnist_sweep.commands.files import check, data, doctor, server
 from mnist_sweep.commands.finals import finals
-from mnist_sweep.commands.runs import confirm, show, train
 from mnist_sweep.commands.submit import submit
-from mnist_sweep.commands.sweeps import agent, report, sweep
+from mnist_sweep.commands.sweep import agent, report, sweep
+from mnist_sweep.commands.tools import check, data, doctor, server
+from mnist_sweep.commands.train import confirm, show, train
 
 __all__ = [
     "agent",

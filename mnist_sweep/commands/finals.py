@@ -6,16 +6,16 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
-from mnist_sweep.commands.speech import say
+from mnist_sweep.commands.console import say
 from mnist_sweep.config import PROJECT
-from mnist_sweep.review.words import decided
+from mnist_sweep.review.formatting import decided
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mnist_sweep.agents import Sweep
-    from mnist_sweep.finals import Contest, Outcome, Standing
-    from mnist_sweep.search.contest import Paired, Stage
+    from mnist_sweep.search.racing import Paired, Stage
+    from mnist_sweep.selection.finals import Contest, Outcome, Row
+    from mnist_sweep.sweep.remote import Sweep
 
 
 _REFERENCE = "ref"
@@ -25,22 +25,24 @@ _REFERENCE = "ref"
 def finals(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from mnist_sweep import agents, choice, connect
-    from mnist_sweep import finals as playing
-    from mnist_sweep.commands.sweeps import work
+    from mnist_sweep.commands.sweep import work
+    from mnist_sweep.connection import connect
+    from mnist_sweep.selection import finals as playing
+    from mnist_sweep.selection import winner as choice
+    from mnist_sweep.sweep import remote
     from mnist_sweep.training import mnist
 
     rules = playing.rules(arguments.rounds, arguments.fresh)
     console = Console(highlight=False, soft_wrap=True)
     mnist.fetch(say)
-    with connect.server(say) as server:
+    with connect.connected_server(say) as server:
         patience = server.patience(say)
-        contest = playing.Contest.of(agents.find(arguments.sweep, PROJECT), rules, arguments.reference)
+        contest = playing.Contest.of(remote.find(arguments.sweep, PROJECT), rules, arguments.reference)
 
         def enter(now: Stage) -> None:
             title = "Final" if now.is_final else f"Round {now.number}"
             console.print(f"{title}: {len(now.entrants)} configurations, {len(now.missing)} trainings to go")
-            choice.keep(contest, now)
+            choice.record_finals(contest, now)
 
         def train(sweep: Sweep, count: int) -> int:
             return work(sweep, None, arguments.agents, console, patience)
@@ -51,11 +53,11 @@ def finals(arguments: argparse.Namespace) -> int:
             return code
         board = contest.board()
         outcome = playing.conclude(contest, board)
-        choice.keep(contest, contest.stage(board), outcome)
+        choice.record_finals(contest, contest.stage(board), outcome)
         console.print(legend(outcome))
         console.print(table(contest, outcome), soft_wrap=False)
         console.print(verdict(contest, outcome, sum(board.seconds) / max(len(board.seconds), 1)))
-        name = playing.title(contest.sweep.path)
+        name = playing.finals_id(contest.sweep.path)
         console.print(f"Next:  mnist-sweep confirm {name} --seeds=20 --agents={arguments.agents}")
     return 0
 
@@ -107,7 +109,7 @@ def _difference(contest: Contest, found: Paired | None) -> str:
     return f"{words} tie" if found.tie else words
 
 
-def winner(outcome: Outcome) -> Standing:
+def winner(outcome: Outcome) -> Row:
     """The better of the last two."""
     return next(row for row in outcome.rows if row.finalist and row.words != outcome.reference)
 

@@ -8,26 +8,27 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_sweep.commands.speech import say, write
-from mnist_sweep.commands.sweeps import agent_logs, sweep_file
+from mnist_sweep.commands.console import say, write
+from mnist_sweep.commands.sweep import agent_logs, sweep_file
 from mnist_sweep.config import PROJECT
 from mnist_sweep.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mnist_sweep.agents import Sweep
-    from mnist_sweep.jobs.job import Job
-    from mnist_sweep.jobs.slurm import Queue
-    from mnist_sweep.patience import Patience
+    from mnist_sweep.cluster.job import Job
+    from mnist_sweep.cluster.slurm import Queue
+    from mnist_sweep.connection.waiting import RetryPolicy
+    from mnist_sweep.sweep.remote import Sweep
 
 
 def submit(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from mnist_sweep import agents, connect
-    from mnist_sweep.jobs import job as jobs
-    from mnist_sweep.jobs import kubernetes, slurm
+    from mnist_sweep.cluster import job as jobs
+    from mnist_sweep.cluster import kubernetes, slurm
+    from mnist_sweep.connection import connect
+    from mnist_sweep.sweep import remote
 
     own = dict(os.environ)  # before a server and the client have left their names in it
     only_text = arguments.dry_run or arguments.kubernetes is not None
@@ -38,12 +39,12 @@ def submit(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         print(_text(arguments, _job(arguments, arguments.sweep if config is None else "SWEEP_ID")), end="")
         return 0
-    with connect.server(say, lasting=True) as server:
+    with connect.connected_server(say, lasting=True) as server:
         if config is not None:
             caps = [cap for cap in (arguments.count, config.get("run_cap")) if cap]
-            found = agents.create(config | ({"run_cap": min(caps)} if caps else {}), PROJECT)
+            found = remote.create(config | ({"run_cap": min(caps)} if caps else {}), PROJECT)
         else:
-            found = agents.find(arguments.sweep, PROJECT)
+            found = remote.find(arguments.sweep, PROJECT)
         job = _job(arguments, found.path)
         if not arguments.follow:
             if server.loopback:
@@ -63,7 +64,7 @@ def submit(arguments: argparse.Namespace) -> int:
 
 
 def _job(arguments: argparse.Namespace, sweep: str) -> Job:
-    from mnist_sweep.jobs.job import Job
+    from mnist_sweep.cluster.job import Job
 
     return Job(
         sweep=sweep,
@@ -80,7 +81,7 @@ def _job(arguments: argparse.Namespace, sweep: str) -> Job:
 
 
 def _text(arguments: argparse.Namespace, job: Job) -> str:
-    from mnist_sweep.jobs import kubernetes, slurm
+    from mnist_sweep.cluster import kubernetes, slurm
 
     if arguments.kubernetes:
         return kubernetes.manifest(job, arguments.kubernetes)
@@ -88,17 +89,17 @@ def _text(arguments: argparse.Namespace, job: Job) -> str:
     return slurm.script(job, program, partition=arguments.partition, account=arguments.account, more=arguments.sbatch)
 
 
-def _follow(sweep: Sweep, queue: Queue, count: int | None, console: Console, patience: Patience) -> int:
+def _follow(sweep: Sweep, queue: Queue, count: int | None, console: Console, patience: RetryPolicy) -> int:
     """Show the sweep until its tasks are done; Ctrl-C leaves them at work."""
-    from mnist_sweep import live
+    from mnist_sweep.sweep import live_view
 
     _print(console, f"Sweep {sweep.path}: {sweep.url}")
     try:
-        live.follow(sweep, queue, count, console, patience)
+        live_view.follow(sweep, queue, count, console, patience)
     except KeyboardInterrupt:
         _print(console, f"The job goes on. Back to it:  mnist-sweep submit {sweep.path} --follow")
         return 130
-    live.conclude(sweep, console, patience)
+    live_view.conclude(sweep, console, patience)
     _print(console, f"What is best: mnist-sweep finals {sweep.path}")
     return 0
 

@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mnist_sweep.review import media
-from mnist_sweep.review.chain import JOB_TYPES, Chain, read
+from mnist_sweep.review import mistakes
 from mnist_sweep.review.fields import observed_fields, sweep_info
-from mnist_sweep.review.media import Media
+from mnist_sweep.review.mistakes import Media
+from mnist_sweep.review.provenance import JOB_TYPES, Chain, read
 from mnist_sweep.review.ranking import Ranking, rank
 from mnist_sweep.review.records import RunRecord, SweepInfo, flatten, lanes, number, step_metrics
 from mnist_sweep.review.status import LIVE_STATES
@@ -73,7 +73,7 @@ def _media(run: Any) -> Media | None:
                 root = Path(artifact.download(root=f"{folder}/{i}", skip_cache=True)).resolve()
             for file in sorted(root.rglob("*.table.json")):
                 tables.append((json.loads(file.read_text("utf-8")), partial(_read, root)))
-        return media.from_tables(tables)
+        return mistakes.from_tables(tables)
 
 
 def _read(root: Path, name: str) -> bytes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from mnist_sweep.review.formatting import duration
 from mnist_sweep.review.ranking import Ranking, Trial
 from mnist_sweep.review.records import SweepInfo
 from mnist_sweep.review.status import Status
-from mnist_sweep.review.words import duration
 
 Tile = dict[str, str]
 
@@ -24,7 +24,7 @@ def tiles(ranking: Ranking) -> list[Tile]:
     counts = [f"{len(ranking.ranked)} ranked"] if info.metric else []
     found: list[Tile] = []
     if info.metric:
-        value, hint = (ranking.words.show(best.value), best.label) if best else ("–", "nothing ranked yet")
+        value, hint = (ranking.presentation.show(best.value), best.label) if best else ("–", "nothing ranked yet")
         found.append({"label": f"best {info.metric}", "value": value, "hint": hint})
     if best:
         found += _size(best, ranking, "its ")
@@ -43,7 +43,7 @@ def tiles(ranking: Ranking) -> list[Tile]:
 
 def run_tiles(trial: Trial, ranking: Ranking) -> list[Tile]:
     """The tiles at the top of a run's page."""
-    words, metric, seconds = ranking.words, ranking.info.metric, trial.record.seconds
+    words, metric, seconds = ranking.presentation, ranking.info.metric, trial.record.seconds
     found: list[Tile] = []
     if metric:
         at = f" at {words.step} {trial.best_at:g}" if trial.best_at is not None else ""
@@ -59,7 +59,7 @@ def run_tiles(trial: Trial, ranking: Ranking) -> list[Tile]:
 
 def notes(ranking: Ranking, *, compared: bool) -> dict[str, str]:
     """One line beside each figure that says what it leaves out. `compared`: a random search is drawn beside it."""
-    info, words = ranking.info, ranking.words
+    info, words = ranking.info, ranking.presentation
     better = "higher" if info.goal == "maximize" else "lower"
     left = sum(bool(trial.reason) for trial in ranking.trials)
     by = (
@@ -84,9 +84,9 @@ def notes(ranking: Ranking, *, compared: bool) -> dict[str, str]:
 def _size(trial: Trial, ranking: Ranking, whose: str = "") -> list[Tile]:
     if trial.size is None:
         return []
-    limit = ranking.words.limit
+    limit = ranking.presentation.limit
     share = f"{trial.size / limit:.0%} of {limit:,.6g} allowed" if limit else ""
-    return [{"label": f"{whose}{ranking.words.size}", "value": f"{trial.size:,.6g}", "hint": share}]
+    return [{"label": f"{whose}{ranking.presentation.size}", "value": f"{trial.size:,.6g}", "hint": share}]
 
 
 def _fields(count: int) -> str:

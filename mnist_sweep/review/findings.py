@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mnist_sweep.review.chance import Noise, expected_best
 from mnist_sweep.review.importance import Importance
-from mnist_sweep.review.ranking import Placed, Ranking
+from mnist_sweep.review.ranking import RankedTrial, Ranking
 from mnist_sweep.review.records import number
+from mnist_sweep.review.statistics import Noise, expected_best
 from mnist_sweep.review.status import Status
 
 COUNTED = {
@@ -34,7 +34,7 @@ def findings(ranking: Ranking, mattered: Importance, noise: Noise | None, random
         yield _noise(ranking, ranking.best, noise)
     yield _counts(ranking)
     if mattered.shares:
-        yield _what_mattered(mattered)
+        yield _importance(mattered)
     if len(ranking.front) > 1:
         yield _front(ranking)
     if random:
@@ -43,8 +43,8 @@ def findings(ranking: Ranking, mattered: Importance, noise: Noise | None, random
         yield saved
 
 
-def _best(ranking: Ranking, best: Placed) -> str:
-    words = ranking.words
+def _best(ranking: Ranking, best: RankedTrial) -> str:
+    words = ranking.presentation
     text = f"The best run is {best.label}: {words.show(best.value)} {ranking.info.metric}"
     if best.size is not None:
         text += f" with {best.size:,.6g} {words.size}"
@@ -53,7 +53,7 @@ def _best(ranking: Ranking, best: Placed) -> str:
     return text + "."
 
 
-def _noise(ranking: Ranking, best: Placed, noise: Noise) -> str:
+def _noise(ranking: Ranking, best: RankedTrial, noise: Noise) -> str:
     others = ranking.ranked[1:]
     points = f"{100 * noise.error:.2f} points"
     if not others:
@@ -75,7 +75,7 @@ def _counts(ranking: Ranking) -> str:
     return f"{len(ranking.trials)} trials: {', '.join(parts) or 'none'}."
 
 
-def _what_mattered(importance: Importance) -> str:
+def _importance(importance: Importance) -> str:
     sure = [name for name in importance.shares if importance.says_something(name)]
     if not sure:
         return f"No field stands out from chance over {importance.trials} ranked trials."
@@ -85,7 +85,7 @@ def _what_mattered(importance: Importance) -> str:
 
 
 def _front(ranking: Ranking) -> str:
-    words, (first, *_, last) = ranking.words, ranking.front
+    words, (first, *_, last) = ranking.presentation, ranking.front
     text = (
         f"The front of {ranking.info.metric} against {words.size} has {len(ranking.front)} runs, "
         f"from {words.show(first.value)} with {first.size:,.6g} to {words.show(last.value)} with {last.size:,.6g}"
@@ -95,7 +95,7 @@ def _front(ranking: Ranking) -> str:
 
 def _against_random(ranking: Ranking, random: Sequence[float]) -> str:
     n = min(len(random), len(ranking.ranked))
-    words, sign = ranking.words, ranking.info.sign
+    words, sign = ranking.presentation, ranking.info.sign
     reached = expected_best(random, 0.5, sign)[n - 1]
     return (
         f"With {n} ranked trials random search reaches {words.show(reached)} (median over the orders of its "
@@ -105,7 +105,7 @@ def _against_random(ranking: Ranking, random: Sequence[float]) -> str:
 
 def _saved(ranking: Ranking) -> str:
     """What stopping early saved, where all the ranked runs went equally far: that is then what was asked for."""
-    axis = ranking.words.axis
+    axis = ranking.presentation.axis
 
     def length(rows: Sequence[Mapping[str, Any]]) -> float:
         seen = [value for row in rows if (value := number(row.get(axis))) is not None]
@@ -120,6 +120,5 @@ def _saved(ranking: Ranking) -> str:
     done = sum(cut) + each * len(ranking.ranked)
     if done >= asked:
         return ""
-    return (
-        f"Stopping early saved {1 - done / asked:.0%} of the {ranking.words.plural} ({done:g} of {asked:g} were run)."
-    )
+    steps = ranking.presentation.plural
+    return f"Stopping early saved {1 - done / asked:.0%} of the {steps} ({done:g} of {asked:g} were run)."

@@ -16,7 +16,7 @@ import numpy as np
 
 from mnist_sweep.review import ped_anova
 from mnist_sweep.review.ped_anova import Grid
-from mnist_sweep.review.ranking import Placed, Ranking
+from mnist_sweep.review.ranking import RankedTrial, Ranking
 from mnist_sweep.review.records import SweepField, number
 
 TARGET_QUANTILE = 1 / 3
@@ -114,5 +114,5 @@ def _value(field: SweepField, value: object) -> Hashable:
     return int(known) if field.kind == "int" and known is not None else known
 
 
-def _varies(field: SweepField, trials: Sequence[Placed]) -> bool:
+def _varies(field: SweepField, trials: Sequence[RankedTrial]) -> bool:
     return len({str(trial.record.config.get(field.name)) for trial in trials}) > 1

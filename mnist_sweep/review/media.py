@@ -1,105 +1,133 @@
-"""What a run shows of its mistakes: the confusion matrix and the misclassified images, from two logged tables.
+"""What a run logged beside numbers: media, tables, histograms and the charts of `wandb.plot`, by key and step.
 
-A table with the columns label, prediction, count is the one, a table with the columns index, image, label, prediction,
-confidence the other, whatever they are called.
+The values are the client's (`wandb/sdk/data_types`): mappings with a `_type`, whose contents are files of the run.
 """
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-MAX_MISTAKES = 60
+from mnist_sweep.review.records import STEP, RunRecord, flatten
+
+KINDS = {
+    "image-file": "image",
+    "images/separated": "image",
+    "table-file": "table",
+    "histogram": "histogram",
+    "audio-file": "audio",
+    "audio": "audio",
+    "video-file": "video",
+    "videos": "video",
+    "html-file": "html",
+    "html": "html",
+    "plotly-file": "figure",
+}
+"""How a value is shown; what is of another type is offered as a file."""
+SUMMARY = -1
+"""In place of a line's number: the value stands in the run's summary alone."""
+ENTRIES = 500
+"""Steps of a key that a page can go through; more are thinned out evenly."""
+
+Payload = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Confusion:
-    """Counts by true label (rows) and prediction (columns), both in the order of `labels`."""
+def logged(
+    record: RunRecord,
+    lines: Iterable[tuple[int, Mapping[str, Any]]],
+    charts: Mapping[str, Any],
+    classes: Mapping[str, Any],
+) -> Payload:
+    """By key: its kind, an entry for each step at which it was logged, and the `classes` of its masks by number.
 
-    labels: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
-
-    @property
-    def total(self) -> int:
-        return sum(map(sum, self.counts))
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """One misclassified image: its place in the data set, its PNG, what it is and what the network said."""
-
-    index: int
-    png: bytes
-    label: str
-    prediction: str
-    confidence: float | None = None
-
-
-@dataclass(frozen=True)
-class Media:
-    """What one run got wrong."""
-
-    confusion: Confusion | None = None
-    mistakes: tuple[Mistake, ...] = ()
-
-
-Read = Callable[[str], bytes]
-"""Gets an image file's path inside the run and returns its bytes; raises OSError or KeyError where there is none."""
-
-
-def from_tables(tables: Iterable[tuple[Mapping[str, Any], Read]]) -> Media | None:
-    """From a run's logged tables, the newest first, each with a reader of its files; None when there is nothing."""
-    confusion: Confusion | None = None
-    mistakes: tuple[Mistake, ...] = ()
-    for table, read in tables:
-        confusion = confusion or confusion_from_table(table)
-        mistakes = mistakes or mistakes_from_table(table, read)
-    return Media(confusion, mistakes) if confusion or mistakes else None
+    Args:
+        record: the run, for its summary and its step metrics.
+        lines: rows of its history, with their numbers.
+        charts: the charts that it defined (`_wandb.visualize` of its configuration), by key.
+        classes: the names of its masks' classes (`_wandb.mask/class_labels`), by key and mask.
+    """
+    owners = {table: key for key, chart in charts.items() if (table := table_of(key, chart))}
+    found: Payload = {}
+    for number, row in (*lines, (SUMMARY, record.summary)):
+        for key, value in flatten(row).items():
+            if not isinstance(value, Mapping) or key.startswith("_"):
+                continue
+            owner = owners.get(key, key)
+            kind = "chart" if key in owners else KINDS.get(str(value.get("_type")), "file")
+            shown = found.setdefault(owner, {"kind": kind, "entries": []})
+            if number == SUMMARY and shown["entries"]:
+                continue
+            axis = record.axis_of(key)
+            at = "" if number == SUMMARY else f"{axis.removeprefix('_')} {row.get(axis, row.get(STEP, number))}"
+            shown["entries"].append({"line": number, "key": key, "at": at} | _contents(kind, value))
+    for key, shown in found.items():
+        shown["entries"] = _thinned(shown["entries"])
+        shown["classes"] = _classes(key, classes)
+    return found
 
 
-def png_uri(png: bytes) -> str:
-    """The image as a `data:` address, so that a page needs no second request for it."""
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+def _classes(key: str, classes: Mapping[str, Any]) -> Payload:
+    held = (entry.get("value") for mask, entry in classes.items() if mask.startswith(f"{key}_wandb_delimeter_"))
+    return {number: str(name) for names in held if isinstance(names, Mapping) for number, name in names.items()}
 
 
-def confusion_from_table(table: Mapping[str, Any]) -> Confusion | None:
-    """From a W&B table with the columns label, prediction, count; None when it is not one."""
-    rows = _rows(table, "label", "prediction", "count")
-    if not rows:
-        return None
-    labels = sorted({_text(row[i]) for row in rows for i in (0, 1)}, key=lambda text: (len(text), text))
-    place = {label: i for i, label in enumerate(labels)}
-    counts = [[0] * len(labels) for _ in labels]
-    for label, prediction, count in rows:
-        counts[place[_text(label)]][place[_text(prediction)]] += int(count)
-    return Confusion(tuple(labels), tuple(tuple(row) for row in counts))
+def table_of(key: str, chart: Any) -> str:
+    """The key of the table that a chart draws; empty where the definition is none."""
+    if not isinstance(chart, Mapping):
+        return ""
+    config = chart.get("panel_config")
+    query = config.get("userQuery") if isinstance(config, Mapping) else None
+    stack = [query]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Mapping):
+            if node.get("name") == "tableKey" and isinstance(node.get("value"), str):
+                return str(node["value"])
+            stack.extend(node.values())
+        elif isinstance(node, list):
+            stack.extend(node)
+    return f"{key}_table"
 
 
-def mistakes_from_table(table: Mapping[str, Any], read: Read) -> tuple[Mistake, ...]:
-    """From a W&B table of misclassified images; surest mistakes first, what cannot be read left out."""
-    rows = _rows(table, "index", "image", "label", "prediction", "confidence")
-    rows.sort(key=lambda row: -(row[4] if isinstance(row[4], int | float) else 0.0))
-    found: list[Mistake] = []
-    for index, image, label, prediction, confidence in rows[:MAX_MISTAKES]:
-        try:
-            png = read(image["path"])
-        except (OSError, KeyError, TypeError):
-            continue
-        sure = float(confidence) if isinstance(confidence, int | float) else None
-        found.append(Mistake(int(index), png, _text(label), _text(prediction), sure))
-    return tuple(found)
+def _contents(kind: str, value: Mapping[str, Any]) -> Payload:
+    if kind in ("table", "chart", "figure"):
+        return {}
+    if kind == "histogram":
+        return {"bins": _edges(value), "values": value.get("values") or []}
+    return {"items": list(_files(value))}
 
 
-def _rows(table: Mapping[str, Any], *names: str) -> list[list[Any]]:
-    """The table's rows cut down to the named columns; empty when one of them is missing."""
-    columns = list(table.get("columns") or ())
-    if any(name not in columns for name in names):
-        return []
-    places = [columns.index(name) for name in names]
-    return [[row[place] for place in places] for row in table.get("data") or ()]
+def _files(value: Mapping[str, Any]) -> Iterable[Payload]:
+    """The files of a value, what stands below each, and the files of what is laid over it: `boxes` and `masks`."""
+    many = next((value[name] for name in ("filenames", "audio", "videos", "html") if name in value), None)
+    captions = value.get("captions")
+    for i, item in enumerate(many if isinstance(many, list) else [value]):
+        path = item.get("path") if isinstance(item, Mapping) else item
+        own = item.get("caption") if isinstance(item, Mapping) else None
+        caption = captions[i] if isinstance(captions, list) and i < len(captions) else own
+        if isinstance(path, str):
+            over = {name: found for name in ("boxes", "masks") if (found := laid_over(value, name, i))}
+            yield {"path": path, "caption": str(caption or "")} | over
 
 
-def _text(value: Any) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+def laid_over(value: Mapping[str, Any], name: str, place: int = 0) -> list[str]:
+    """The files of an image's boxes or masks: its own, or those of the one at this place of several."""
+    several = value.get(f"all_{name}")
+    found = value.get(name) if not isinstance(several, list) else several[place] if place < len(several) else None
+    entries = found.values() if isinstance(found, Mapping) else ()
+    return [entry["path"] for entry in entries if isinstance(entry, Mapping) and isinstance(entry.get("path"), str)]
+
+
+def _edges(value: Mapping[str, Any]) -> list[float]:
+    if isinstance(packed := value.get("packedBins"), Mapping):
+        low, width, count = (packed.get(name) for name in ("min", "size", "count"))
+        if isinstance(low, int | float) and isinstance(width, int | float) and isinstance(count, int):
+            return [low + width * i for i in range(min(count, 10_000) + 1)]
+    bins = value.get("bins")
+    return bins if isinstance(bins, list) else []
+
+
+def _thinned(entries: list[Payload]) -> list[Payload]:
+    if len(entries) <= ENTRIES:
+        return entries
+    return [entries[round(i * (len(entries) - 1) / (ENTRIES - 1))] for i in range(ENTRIES)]

@@ -14,8 +14,8 @@ from markupsafe import Markup
 from pydantic_core import to_json
 
 from mnist_sweep.review import palette
-from mnist_sweep.review.media import png_uri
-from mnist_sweep.review.payload import sweep_payload
+from mnist_sweep.review.mistakes import png_uri
+from mnist_sweep.review.page_data import sweep_payload
 from mnist_sweep.review.review import Review
 
 STATIC = Path(__file__).parent / "static"

@@ -15,9 +15,9 @@ from mnist_sweep.review.fields import observed_fields
 from mnist_sweep.review.figures.style import escape, layout
 from mnist_sweep.review.importance import Sample, measure
 from mnist_sweep.review.palette import SERIES
+from mnist_sweep.review.project_page import curves
 from mnist_sweep.review.ranking import Ranking, rank
 from mnist_sweep.review.records import STEP, Goal, RunRecord, SweepInfo, number
-from mnist_sweep.review.workspace import curves
 
 Settings = Mapping[str, Any]
 Drawn = dict[str, Any]

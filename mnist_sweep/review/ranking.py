@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from mnist_sweep.review.presentation import Presentation, read
 from mnist_sweep.review.records import RunRecord, SweepInfo, number
-from mnist_sweep.review.status import Status, judge
-from mnist_sweep.review.vocabulary import Vocabulary, read
+from mnist_sweep.review.status import Status, classify
 
 _PARTS = re.compile(r"-(?=[a-z]|\d+p$)")
 """Where a name like `wd3.2e-06-na3-1384p` falls apart."""
@@ -42,7 +42,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Placed(Trial):
+class RankedTrial(Trial):
     """A ranked trial: it has a value and a rank."""
 
     value: float = 0.0
@@ -50,11 +50,11 @@ class Placed(Trial):
 
 
 @dataclass(frozen=True)
-class SoFar:
+class Progress:
     """A ranked trial as the search came to it: which proposal it was, counted from 1, and the best value up to it."""
 
     proposal: int
-    trial: Placed
+    trial: RankedTrial
     best: float
 
 
@@ -68,15 +68,15 @@ class Ranking:
     """
 
     info: SweepInfo
-    words: Vocabulary
+    presentation: Presentation
     trials: tuple[Trial, ...]
     ended: tuple[Trial, ...]
-    ranked: tuple[Placed, ...]
-    front: tuple[Placed, ...]
-    progress: tuple[SoFar, ...]
+    ranked: tuple[RankedTrial, ...]
+    front: tuple[RankedTrial, ...]
+    progress: tuple[Progress, ...]
 
     @property
-    def best(self) -> Placed | None:
+    def best(self) -> RankedTrial | None:
         return self.ranked[0] if self.ranked else None
 
     @property
@@ -94,7 +94,7 @@ def rank(info: SweepInfo, records: Iterable[RunRecord]) -> Ranking:
     words = read(info, runs)
     judged = [_trial(record, info, words) for record in runs]
     order = sorted(
-        (trial for trial in judged if isinstance(trial, Placed)),
+        (trial for trial in judged if isinstance(trial, RankedTrial)),
         key=lambda trial: (-info.sign * trial.value, trial.size or 0.0),
     )
     ranked = tuple(replace(trial, rank=place) for place, trial in enumerate(order, start=1))
@@ -119,17 +119,17 @@ def short_names(trials: Sequence[Trial]) -> dict[str, str]:
     }
 
 
-def _trial(record: RunRecord, info: SweepInfo, words: Vocabulary) -> Trial:
-    status, reason = judge(record, info.metric)
+def _trial(record: RunRecord, info: SweepInfo, words: Presentation) -> Trial:
+    status, reason = classify(record, info.metric)
     value = number(record.summary.get(info.metric)) if info.metric else None
     best, best_at = _best(record, info, words)
     size = number(record.summary.get(words.size)) if words.size else None
     if status is Status.FINISHED and value is not None:
-        return Placed(record, status, reason, value, best, best_at, size)
+        return RankedTrial(record, status, reason, value, best, best_at, size)
     return Trial(record, status, reason, value, best, best_at, size)
 
 
-def _best(record: RunRecord, info: SweepInfo, words: Vocabulary) -> tuple[float | None, float | None]:
+def _best(record: RunRecord, info: SweepInfo, words: Presentation) -> tuple[float | None, float | None]:
     """The metric's best value, and where on the x axis it was."""
     best = number(record.summary.get(f"best/{info.metric}"))
     if best is not None:
@@ -141,8 +141,8 @@ def _best(record: RunRecord, info: SweepInfo, words: Vocabulary) -> tuple[float 
     return value, number(row.get(words.axis))
 
 
-def _front(ranked: Sequence[Placed], sign: float) -> Iterable[Placed]:
-    top: Placed | None = None
+def _front(ranked: Sequence[RankedTrial], sign: float) -> Iterable[RankedTrial]:
+    top: RankedTrial | None = None
     sized = [(trial.size, trial) for trial in ranked if trial.size is not None]
     for _, trial in sorted(sized, key=lambda pair: (pair[0], -sign * pair[1].value)):
         if top is None or sign * trial.value > sign * top.value:
@@ -150,9 +150,9 @@ def _front(ranked: Sequence[Placed], sign: float) -> Iterable[Placed]:
             yield trial
 
 
-def _progress(ended: Iterable[Trial], sign: float) -> Iterable[SoFar]:
+def _progress(ended: Iterable[Trial], sign: float) -> Iterable[Progress]:
     best: float | None = None
     for proposal, trial in enumerate(ended, start=1):
-        if isinstance(trial, Placed):
+        if isinstance(trial, RankedTrial):
             best = trial.value if best is None else max(best, trial.value, key=lambda value: sign * value)
-            yield SoFar(proposal, trial, best)
+            yield Progress(proposal, trial, best)

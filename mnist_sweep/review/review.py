@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from mnist_sweep.review import verdict
-from mnist_sweep.review.chain import Chain
-from mnist_sweep.review.chance import Noise, noise
+from mnist_sweep.review import provenance_text
 from mnist_sweep.review.findings import findings
 from mnist_sweep.review.importance import Importance, Sample, measure
-from mnist_sweep.review.media import Media
+from mnist_sweep.review.mistakes import Media
+from mnist_sweep.review.provenance import Chain
 from mnist_sweep.review.ranking import Ranking
+from mnist_sweep.review.statistics import Noise, noise
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Review:
     """Run id to what it got wrong, the best run first."""
     chain: Chain = field(default_factory=Chain)
     """The finals and confirmations that followed."""
-    told: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
     """What these say, the number that counts first."""
     commands: tuple[str, ...] = ()
     """How to do it again, as lines for a shell."""
@@ -51,7 +51,7 @@ def review(
     """
     chain = chain or Chain()
     media = media or {}
-    best, words = ranking.best, ranking.words
+    best, words = ranking.best, ranking.presentation
     counted = samples or next((one.confusion.total for one in media.values() if one.confusion), None)
     known = noise(best.value, counted, fraction=words.fraction) if best else None
     mattered = measured(Sample.of(ranking))
@@ -59,5 +59,5 @@ def review(
     order = {trial.id: place for place, trial in enumerate(ranking.ranked)}
     shown = {run: media[run] for run in sorted(media, key=lambda run: order.get(run, len(order)))}
     said = tuple(findings(ranking, mattered, known, drawn))
-    told = tuple(verdict.told(chain, ranking.info.sign))
+    told = tuple(provenance_text.sentences(chain, ranking.info.sign))
     return Review(ranking, mattered, known, said, drawn, shown, chain, told)

@@ -35,7 +35,7 @@ class Status(StrEnum):
     BASELINE = "baseline"
 
 
-def judge(record: RunRecord, metric: str = "") -> tuple[Status, str]:
+def classify(record: RunRecord, metric: str = "") -> tuple[Status, str]:
     """How the run ended, and why it is not ranked by `metric`: one line, empty for a ranked or a running run."""
     kind = _status(record)
     return kind, _reason(record, kind, metric)

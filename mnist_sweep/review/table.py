@@ -51,7 +51,7 @@ def runs_table(ranking: Ranking) -> Table:
 
 
 def _columns(ranking: Ranking, trials: Sequence[Trial]) -> Iterable[tuple[Column, Cells]]:
-    info, words = ranking.info, ranking.words
+    info, words = ranking.info, ranking.presentation
     records = [trial.record for trial in trials]
     metric: Kind = "percent" if words.fraction else "number"
     searched = [field.name for field in info.fields]

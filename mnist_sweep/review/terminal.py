@@ -9,12 +9,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from mnist_sweep.review.formatting import duration
 from mnist_sweep.review.importance import Importance
 from mnist_sweep.review.palette import STATES
 from mnist_sweep.review.ranking import Ranking, short_names
 from mnist_sweep.review.records import SweepInfo
 from mnist_sweep.review.review import Review
-from mnist_sweep.review.words import duration
 
 SPARKS = "▁▂▃▄▅▆▇█"
 BAR_CELLS = 28
@@ -24,8 +24,8 @@ def summary(review: Review, *, top: int = 10) -> RenderableType:
     """Everything a terminal should show of a sweep, as one rich renderable: `Console().print(summary(review))`."""
     ranking, mattered = review.ranking, review.importance
     parts: list[RenderableType] = [_title(ranking.info)]
-    if review.told:
-        parts.append(Group(*map(_bullet, review.told)))
+    if review.sentences:
+        parts.append(Group(*map(_bullet, review.sentences)))
     parts.append(ranking_table(ranking, top=top))
     if unranked := _unranked(ranking):
         parts.append(unranked)
@@ -40,7 +40,7 @@ def summary(review: Review, *, top: int = 10) -> RenderableType:
 
 def ranking_table(ranking: Ranking, *, top: int = 10) -> Table:
     """The best runs; runs that may not be ranked are not in it."""
-    words, names, shown = ranking.words, short_names(ranking.trials), ranking.ranked[:top]
+    words, names, shown = ranking.presentation, short_names(ranking.trials), ranking.ranked[:top]
     several = any(trial.best != trial.value for trial in shown)  # what is logged once, at the end, is its own best
     table = Table(title="Ranking", title_justify="left", title_style="bold", caption_justify="left", box=SIMPLE_HEAD)
     table.add_column("", justify="right", style="dim")
@@ -82,7 +82,7 @@ def importance_bars(found: Importance) -> RenderableType:
 
 def best_so_far_line(ranking: Ranking, width: int = 60) -> Text | None:
     """The best value so far over the trials, as a line of blocks; None with fewer than two ranked runs."""
-    best, show = [point.best for point in ranking.progress], ranking.words.show
+    best, show = [point.best for point in ranking.progress], ranking.presentation.show
     if len(best) < 2:
         return None
     shown = [best[round(i * (len(best) - 1) / (min(width, len(best)) - 1))] for i in range(min(width, len(best)))]

@@ -16,11 +16,11 @@ from typing import Any
 import wandb
 import wandb_workspaces.reports.v2 as _workspaces
 
-from mnist_sweep.review import verdict
+from mnist_sweep.review import provenance_text
+from mnist_sweep.review.formatting import REPORT_OF
 from mnist_sweep.review.ranking import Ranking
 from mnist_sweep.review.records import STEP, SweepInfo
 from mnist_sweep.review.review import Review
-from mnist_sweep.review.words import REPORT_OF
 
 wr: Any = _workspaces  # it re-exports its classes in a way that type checkers do not follow
 
@@ -90,13 +90,13 @@ def _result(review: Review) -> list[Any]:
         return []
     blocks: list[Any] = [wr.H1("Result")]
     if one := chain.confirmed:
-        blocks.append(wr.H2(f"{verdict.headline(one)} {one.metric}"))
-    blocks.append(wr.UnorderedList(items=list(review.told)))
+        blocks.append(wr.H2(f"{provenance_text.headline(one)} {one.metric}"))
+    blocks.append(wr.UnorderedList(items=list(review.sentences)))
     if one := chain.confirmed:
         seeds = wr.Runset(info.entity, info.project, name="Seeds", filters=f"Group = '{one.group}'")
         panel = wr.BarPlot(title=one.metric, metrics=[one.metric], max_bars_to_show=50, layout=wr.Layout(w=24, h=9))
         blocks.append(wr.PanelGrid(runsets=[seeds], panels=[panel]))
-    if rows := verdict.standing(chain.finals):
+    if rows := provenance_text.standing(chain.finals):
         lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
         blocks += [wr.H2("Finals"), wr.MarkdownBlock(text=_markdown(lines))]
     return blocks
@@ -125,7 +125,7 @@ def _grid(info: SweepInfo, panels: list[Any]) -> Any:
 
 
 def _space_panels(ranking: Ranking) -> list[Any]:
-    info, words = ranking.info, ranking.words
+    info, words = ranking.info, ranking.presentation
     columns = [wr.ParallelCoordinatesPlotColumn(wr.Config(f.name), log=f.log or None) for f in info.fields]
     if words.size:
         columns.append(wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(words.size)))
@@ -157,9 +157,9 @@ def _space_panels(ranking: Ranking) -> list[Any]:
 
 
 def _curve_panels(ranking: Ranking) -> list[Any]:
-    words = ranking.words
+    words = ranking.presentation
     x = "Step" if words.axis == STEP else words.axis
-    metric = words.instead or ranking.info.metric
+    metric = words.proxy_metric or ranking.info.metric
     panels: list[Any] = [wr.LinePlot(title=metric, x=x, y=[metric], max_runs_to_show=50, layout=wr.Layout(w=24, h=9))]
     if words.rate:
         layout = wr.Layout(y=9, w=24, h=5)
@@ -174,18 +174,18 @@ def _media_keys(ranking: Ranking) -> list[str]:
 
 
 def _at_most(ranking: Ranking) -> str:
-    return f"at most {ranking.words.limit:,.6g}" if ranking.words.limit is not None else ""
+    return f"at most {ranking.presentation.limit:,.6g}" if ranking.presentation.limit is not None else ""
 
 
 def _question(ranking: Ranking) -> str:
-    info, words = ranking.info, ranking.words
+    info, words = ranking.info, ranking.presentation
     names = ", ".join(field.name for field in info.fields) or "the configuration"
     under = f" with {_at_most(ranking)} {words.size}" if words.size else ""
     return f"Which values of {names} {info.goal} {info.metric or 'the result'}{under}?"
 
 
 def _protocol(ranking: Ranking) -> list[str]:
-    info, words = ranking.info, ranking.words
+    info, words = ranking.info, ranking.presentation
     goal = f"{info.goal} {info.metric}, " if info.metric else ""
     items = [f"Search: {info.method}, {goal}over {len(info.fields)} fields."]
     if info.metric:
@@ -199,7 +199,7 @@ def _protocol(ranking: Ranking) -> list[str]:
 
 
 def _ranking(ranking: Ranking) -> str:
-    words, names = ranking.words, [field.name for field in ranking.info.fields]
+    words, names = ranking.presentation, [field.name for field in ranking.info.fields]
     head = ["", "run", ranking.info.metric, *([words.size] if words.size else []), *names]
     lines = [head, ["---"] * len(head)]
     for trial in ranking.ranked[:TOP]:

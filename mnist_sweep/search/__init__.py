@@ -8,30 +8,30 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from mnist_sweep.search import bayes, grid, replicates
+from mnist_sweep.search import bayes, grid, noisy_bayes
 from mnist_sweep.search.bayes import warm_up
 from mnist_sweep.search.config import ConfigurationError, SweepConfig, check, parse, warn
-from mnist_sweep.search.distributions import Levels, key
+from mnist_sweep.search.distributions import Discrete, key
 from mnist_sweep.search.hyperband import stop
-from mnist_sweep.search.replicates import Belief, posterior
+from mnist_sweep.search.noisy_bayes import PosteriorEstimate, posterior
 from mnist_sweep.search.space import Space, read
-from mnist_sweep.search.target import reached
+from mnist_sweep.search.target import target_reached
 from mnist_sweep.search.trial import Trial, relevant
 
 __all__ = [
-    "Belief",
     "ConfigurationError",
+    "PosteriorEstimate",
     "SweepConfig",
     "Trial",
     "check",
-    "fits",
     "grid_size",
+    "needs_model",
     "parse",
     "posterior",
-    "reached",
     "relevant",
     "stop",
     "suggest",
+    "target_reached",
     "warm_up",
     "warn",
 ]
@@ -62,8 +62,8 @@ def suggest(config: SweepConfig, trials: Sequence[Trial], *, seed: int) -> dict[
 
     if config.method == "random" or config.metric is None or not space.parameters:
         return space.nest(draw())
-    if replicates.declared(config):
-        found = replicates.suggest(config, trials, rng)
+    if noisy_bayes.declared(config):
+        found = noisy_bayes.suggest(config, trials, rng)
         return space.nest(draw()) if found is None else found
     values = bayes.suggest(space, trials, config.metric, int(rng.integers(2**31)))
     if values is not None:
@@ -76,7 +76,7 @@ def suggest(config: SweepConfig, trials: Sequence[Trial], *, seed: int) -> dict[
     return space.nest(_untaken(space, taken, rng) or draw())
 
 
-def fits(config: SweepConfig, trials: Sequence[Trial]) -> bool:
+def needs_model(config: SweepConfig, trials: Sequence[Trial]) -> bool:
     """Whether a suggestion may need a model of these trials, and with it PyTorch."""
     return config.method == "bayes" and config.metric is not None and len(trials) >= bayes.STARTUP
 
@@ -88,7 +88,7 @@ def grid_size(config: SweepConfig) -> int | None:
 
 def _untaken(space: Space, taken: set[tuple[str, ...] | None], rng: Any) -> list[Any] | None:
     """A random one of the last free points of a small finite space, or None if there is none or it is not small."""
-    levels = [p for p in space.parameters if isinstance(p, Levels)]
+    levels = [p for p in space.parameters if isinstance(p, Discrete)]
     size = math.prod(p.count for p in levels)
     if len(levels) < len(space.parameters) or size > _ENUMERABLE:
         return None

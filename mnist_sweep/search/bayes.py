@@ -12,7 +12,7 @@ from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
 
 from mnist_sweep.search.config import Metric
-from mnist_sweep.search.distributions import Levels, Parameter, parameter
+from mnist_sweep.search.distributions import Discrete, Parameter, parameter
 from mnist_sweep.search.observations import Observation, observe
 from mnist_sweep.search.space import Space
 from mnist_sweep.search.specs import Range
@@ -46,26 +46,26 @@ def suggest(space: Space, trials: Sequence[Trial], metric: Metric, seed: int) ->
     under_way = [o for o in observations if o.loss is None]
     if len(ended) < STARTUP:
         return None
-    believed = [_believe(o, ended) for o in under_way]
-    known = {space.identity_at(o.places): o for o in (*ended, *believed)}
+    believed = [_assume(o, ended) for o in under_way]
+    known = {space.identity_at(o.encoded): o for o in (*ended, *believed)}
     learned = _representative(ended) + believed
     for attempt in range(_ATTEMPTS):
         busy = len(under_way) > UNDER_WAY or attempt >= _MODEL_ATTEMPTS
         places = _ask(space, _tighten(learned, _MARGIN + _CAUTION * attempt), seed + attempt, busy=busy)
         twin = known.get(space.identity_at(places))
         if twin is None:
-            return [p.pick(place) for p, place in zip(space.parameters, places, strict=True)]
-        learned.append(replace(twin, places=places))
+            return [p.decode(place) for p, place in zip(space.parameters, places, strict=True)]
+        learned.append(replace(twin, encoded=places))
     return None
 
 
-def _believe(under_way: Observation, ended: Sequence[Observation]) -> Observation:
+def _assume(under_way: Observation, ended: Sequence[Observation]) -> Observation:
     """A run under way as if it had ended like the runs nearest to it, so that the next agent is sent elsewhere.
 
     Optuna's own treatment of running trials costs twice the time, and finds less under constraints (docs/search.md).
     """
-    places = under_way.places
-    near = sorted(ended, key=lambda o: math.dist(o.places, places))[:_NEIGHBOURS]
+    places = under_way.encoded
+    near = sorted(ended, key=lambda o: math.dist(o.encoded, places))[:_NEIGHBOURS]
     expected = {name: fmean(o.constraints[name] for o in near) for name in under_way.constraints}
     return Observation(places, fmean(o.loss for o in near if o.loss is not None), expected)
 
@@ -107,7 +107,7 @@ def _ask(space: Space, learned: list[Observation], seed: int, *, busy: bool) -> 
     for o in learned:
         trial = create_trial(
             value=o.loss,
-            params=dict(zip(distributions, o.places, strict=True)),
+            params=dict(zip(distributions, o.encoded, strict=True)),
             distributions=distributions,
             constraints=o.constraints,
         )
@@ -130,6 +130,6 @@ def _distribution(searched: Parameter) -> "BaseDistribution":
     """A line for everything that has an order: Optuna's search over integers is exact, but ten times slower."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-    if isinstance(searched, Levels) and not searched.ordered:
+    if isinstance(searched, Discrete) and not searched.ordered:
         return CategoricalDistribution(range(searched.count))
     return FloatDistribution(0.0, 1.0)

@@ -49,7 +49,7 @@ def key(value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Levels:
+class Discrete:
     """A parameter with finitely many values. `ordered` ones lie on a line, the others are mere names."""
 
     path: Path
@@ -63,7 +63,7 @@ class Levels:
         """The value at quantile `u`, 0 <= u <= 1."""
         return self.at(self.quantile(u))
 
-    def place(self, value: object) -> float | None:
+    def encode(self, value: object) -> float | None:
         """Where an optimiser sees `value`: the middle of its share of [0, 1], or its index if it is a mere name.
 
         None if there is no such level.
@@ -71,13 +71,13 @@ class Levels:
         index = self.index(value)
         return index if index is None or not self.ordered else (index + 0.5) / self.count
 
-    def pick(self, place: float) -> Any:
+    def decode(self, place: float) -> Any:
         """The value nearest to a place, the inverse of `place`."""
         return self.at(min(int(place * self.count), self.count - 1) if self.ordered else int(place))
 
 
 @dataclass(frozen=True)
-class Real:
+class Continuous:
     """A parameter on a continuous distribution, given by its quantile function and that function's inverse.
 
     `tail` is the probability at either end that an optimiser leaves out: its favourite guess is an end of the line, and
@@ -93,7 +93,7 @@ class Real:
         """The value at quantile `u`, 0 <= u <= 1."""
         return self.at(u)
 
-    def place(self, value: Any) -> float | None:
+    def encode(self, value: Any) -> float | None:
         """Where an optimiser sees `value` on [0, 1]: its quantile. None where the distribution has no such value."""
         if not finite(value):
             return None
@@ -101,12 +101,12 @@ class Real:
         inside = -1e-6 <= u <= 1 + 1e-6
         return min(max((u - self.tail) / (1 - 2 * self.tail), 0.0), 1.0) if inside else None
 
-    def pick(self, place: float) -> Any:
+    def decode(self, place: float) -> Any:
         """The value at a place, the inverse of `place`."""
         return self.at(self.tail + (1 - 2 * self.tail) * place)
 
 
-Parameter = Levels | Real
+Parameter = Discrete | Continuous
 
 
 def parameter(path: Path, spec: Spec) -> Parameter:
@@ -132,7 +132,7 @@ def parameter(path: Path, spec: Spec) -> Parameter:
 
 def choices(
     path: Path, values: Sequence[Any], probabilities: Sequence[float] | None = None, *, keep_order: bool = False
-) -> Levels:
+) -> Discrete:
     """Listed values, duplicates merged, equally likely or with `probabilities`; impossible ones are dropped.
 
     Numbers are sorted, so that an optimiser can tell near from far, unless the order of the list is to be kept.
@@ -148,7 +148,7 @@ def choices(
     kept = [value for value, _ in items]
     upper = list(accumulate(weight for _, weight in items))
     indices = {key(value): i for i, value in enumerate(kept)}
-    return Levels(
+    return Discrete(
         path,
         len(kept),
         kept.__getitem__,
@@ -165,7 +165,7 @@ def exact(value: float) -> int | Decimal:
 
 def steps(
     path: Path, start: int | Decimal, step: float, count: int, quantile: Callable[[float], int] | None = None
-) -> Levels:
+) -> Discrete:
     """`count` numbers from `start` in steps of `step`, equally likely unless a quantile function says otherwise.
 
     Integers where start and step are.
@@ -181,7 +181,7 @@ def steps(
         i = round((value - float(start)) / step)
         return i if 0 <= i < count and math.isclose(at(i), value, rel_tol=1e-9, abs_tol=1e-6 * step) else None
 
-    return Levels(path, count, at, index, True, quantile or (lambda u: min(int(u * count), count - 1)))
+    return Discrete(path, count, at, index, True, quantile or (lambda u: min(int(u * count), count - 1)))
 
 
 def _inner(low: float, high: float, q: float) -> tuple[int, int]:
@@ -190,7 +190,7 @@ def _inner(low: float, high: float, q: float) -> tuple[int, int]:
     return (first, last) if first <= last else (round(low / q), round(high / q))
 
 
-def _multiples(path: Path, low: float, high: float, q: float) -> Levels:
+def _multiples(path: Path, low: float, high: float, q: float) -> Discrete:
     """A uniform distribution rounded to multiples of `q` inside the bounds."""
     first, last = _inner(low, high, q)
 
@@ -200,15 +200,15 @@ def _multiples(path: Path, low: float, high: float, q: float) -> Levels:
     return steps(path, first * exact(q), q, last - first + 1, quantile)
 
 
-def _real(path: Path, base: Quantile, low: float, high: float, q: float | None) -> Real:
+def _real(path: Path, base: Quantile, low: float, high: float, q: float | None) -> Continuous:
     """A continuous distribution inside the bounds, rounded to multiples of `q` if there is one."""
     at, position = base
     tail = 0.0 if math.isfinite(high) else 0.001
     if q is None:
-        return Real(path, lambda u: min(max(at(u), low), high), position, tail)
+        return Continuous(path, lambda u: min(max(at(u), low), high), position, tail)
     bounds = _inner(low, high, q) if math.isfinite(high) else (-math.inf, math.inf)
     multiple = steps(path, 0, q, 1).at
-    return Real(path, lambda u: multiple(int(min(max(round(at(u) / q), bounds[0]), bounds[1]))), position, tail)
+    return Continuous(path, lambda u: multiple(int(min(max(round(at(u) / q), bounds[0]), bounds[1]))), position, tail)
 
 
 def _inside(u: float) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mnist_sweep.search.config import SweepConfig
-from mnist_sweep.search.distributions import Levels, Path, choices, exact, steps
+from mnist_sweep.search.distributions import Discrete, Path, choices, exact, steps
 from mnist_sweep.search.space import read, value_at
 from mnist_sweep.search.specs import Categorical, Constant, QRange, Spec, WholeRange
 from mnist_sweep.search.trial import Trial
@@ -29,12 +29,12 @@ def size(config: SweepConfig) -> int:
     return math.prod(axis.count for axis in axes_of(config))
 
 
-def axes_of(config: SweepConfig) -> list[Levels]:
+def axes_of(config: SweepConfig) -> list[Discrete]:
     """The parameters of a grid with the values it visits, constants left out, in W&B's order."""
     return [_axis(path, spec) for path, spec in config.leaves if not isinstance(spec, Constant)]
 
 
-def _axis(path: Path, spec: Spec) -> Levels:
+def _axis(path: Path, spec: Spec) -> Discrete:
     if isinstance(spec, Categorical):
         return choices(path, spec.values, keep_order=True)
     if isinstance(spec, WholeRange):
@@ -44,7 +44,7 @@ def _axis(path: Path, spec: Spec) -> Levels:
     return steps(path, low, spec.q, math.ceil((high - low) / exact(spec.q)))
 
 
-def rank(axes: Sequence[Levels], params: Mapping[str, Any]) -> int | None:
+def rank(axes: Sequence[Discrete], params: Mapping[str, Any]) -> int | None:
     """The number of a point in the grid, or None if it lies beside it."""
     number = 0
     for axis in axes:
@@ -55,7 +55,7 @@ def rank(axes: Sequence[Levels], params: Mapping[str, Any]) -> int | None:
     return number
 
 
-def point(axes: Sequence[Levels], number: int) -> list[Any]:
+def point(axes: Sequence[Discrete], number: int) -> list[Any]:
     """The values of the grid point with this number; the inverse of `rank`."""
     values: list[Any] = []
     for axis in reversed(axes):

@@ -25,7 +25,7 @@ _NONE = Trial("", {}, "pending")
 class Observation:
     """One run as the model sees it: its place per parameter, its loss (None while under way), its constraints."""
 
-    places: tuple[float, ...]
+    encoded: tuple[float, ...]
     loss: float | None
     constraints: dict[str, float]
     trial: Trial = _NONE
@@ -44,7 +44,7 @@ def observe(space: Space, trials: Sequence[Trial], metric: Metric) -> list[Obser
     clipped from above, so that one diverged run does not flatten the differences between good ones. Every observation
     has a value for every constraint that any run reported; a run that did not report it kept it.
     """
-    known = [(trial, places) for trial in trials if (places := _places(space, trial)) is not None]
+    known = [(trial, places) for trial in trials if (places := _encode(space, trial)) is not None]
     sign = metric.sign
     own = [sign * value for trial, _ in known if (value := own_score(trial, metric)) is not None]
     middle, best = (median(own), min(own)) if own else (0.0, 0.0)
@@ -89,9 +89,9 @@ def own_score(trial: Trial, metric: Metric) -> float | None:
     return (max if metric.goal == "maximize" else min)(values, default=None)
 
 
-def _places(space: Space, trial: Trial) -> tuple[float, ...] | None:
+def _encode(space: Space, trial: Trial) -> tuple[float, ...] | None:
     """Where a trial lies in each dimension, or None if it lies outside: a run of another space teaches nothing."""
-    places = [p.place(value_at(trial.params, p.path)) for p in space.parameters]
+    places = [p.encode(value_at(trial.params, p.path)) for p in space.parameters]
     return None if any(p is None for p in places) else tuple(p for p in places if p is not None)
 
 

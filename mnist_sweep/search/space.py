@@ -36,7 +36,7 @@ class Space:
 
     def identity_at(self, places: Sequence[float]) -> tuple[str, ...]:
         """The same of the point at `places`, one in 0 … 1 for each parameter."""
-        return tuple(key(p.pick(place)) for p, place in zip(self.parameters, places, strict=True))
+        return tuple(key(p.decode(place)) for p, place in zip(self.parameters, places, strict=True))
 
 
 def value_at(params: Mapping[str, Any], path: Path) -> Any:

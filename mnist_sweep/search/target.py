@@ -6,7 +6,7 @@ from mnist_sweep.search.config import SweepConfig
 from mnist_sweep.search.trial import Trial, metric_values
 
 
-def reached(config: SweepConfig, trials: Sequence[Trial]) -> str | None:
+def target_reached(config: SweepConfig, trials: Sequence[Trial]) -> str | None:
     """The name of the first run whose metric reached `metric.target`, or None.
 
     W&B then hands out no more runs and lets those under way end. A value counts wherever in a run's history it is.

@@ -28,9 +28,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from mnist_sweep.server import certificate, launch, shared
 from mnist_sweep.server.app import create_app
-from mnist_sweep.server.store import Store, StoreError, private
+from mnist_sweep.server.process import certificate, launch, shared_server
+from mnist_sweep.server.store import Store, StoreError, permissions
 
 KEY_VARIABLE = "MNIST_SWEEP_SERVER_KEY"
 OK, FAILED, ALREADY_SERVED = 0, 1, 3
@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
         return _say("TLS needs --certificate and --private-key, or --self-signed alone", FAILED)
     os.umask(0o077)
     try:
-        private.folder(args.data)
+        permissions.folder(args.data)
         lock = FileLock(args.data / "server.lock")
         lock.acquire(timeout=0)
     except Timeout:
@@ -156,7 +156,7 @@ class _Server(uvicorn.Server):
         ended = await super().on_tick(counter)
         if ended or not self._facts.shared or counter % 5:
             return ended
-        return await anyio.to_thread.run_sync(shared.close, self._data)
+        return await anyio.to_thread.run_sync(shared_server.close, self._data)
 
 
 async def _prove(key: str, request: Request) -> Response:

@@ -18,15 +18,17 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from mnist_sweep.server import addressed, filestream, gql, http, pages, tasks
+from mnist_sweep.server import filestream, gql, http, lookup
 from mnist_sweep.server.auth import Gate, Keys
 from mnist_sweep.server.http import Json, refusal
-from mnist_sweep.server.links import Links
-from mnist_sweep.server.store import Store, StoreError, artifacts, contents, files, runs
+from mnist_sweep.server.pages import routes as pages
+from mnist_sweep.server.signed_urls import SignedUrls
+from mnist_sweep.server.store import Store, StoreError, artifacts, files, runs, uploads
 from mnist_sweep.server.store.blobs import Blob
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
-from mnist_sweep.server.sweeper import Sweeper
+from mnist_sweep.server.sweeps import leases
+from mnist_sweep.server.sweeps.dispatcher import Dispatcher
 
 _log = logging.getLogger("mnist_sweep.server")
 _LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"]
@@ -70,7 +72,7 @@ class Server:
 
     def __init__(self, store: Store, entity: str, crash_after: float, upload_limit: int) -> None:
         self._store = store
-        self.sweeper = Sweeper(store)
+        self.sweeper = Dispatcher(store)
         self._entity = entity
         self._crash_after = crash_after
         self._upload_limit = upload_limit
@@ -124,8 +126,8 @@ class Server:
         operation = body.get("operationName") or None if isinstance(body, dict) else None
         if not isinstance(query, str) or not isinstance(variables, dict) or not isinstance(operation, str | None):
             raise HTTPException(400, "a GraphQL request is a JSON object with query and variables")
-        links = Links(str(request.base_url).rstrip("/"), self._store.secret)
-        speaker = request.headers.get(tasks.HEADER)
+        links = SignedUrls(str(request.base_url).rstrip("/"), self._store.secret)
+        speaker = request.headers.get(leases.HEADER)
         result = await anyio.to_thread.run_sync(self._execute, query, variables, operation, links, speaker)
         answer: dict[str, Any] = {"data": result.data}
         if result.errors:
@@ -133,7 +135,7 @@ class Server:
         return Json(answer)
 
     def _execute(
-        self, query: str, variables: dict[str, Any], operation: str | None, links: Links, speaker: str | None
+        self, query: str, variables: dict[str, Any], operation: str | None, links: SignedUrls, speaker: str | None
     ) -> ExecutionResult:
         def run(db: sqlite3.Connection | None) -> ExecutionResult:
             context = gql.Context(self._store, links, self.sweeper, self._entity, speaker, db)
@@ -170,8 +172,8 @@ class Server:
 
     def _stream(self, request: Request, body: Any) -> dict[str, Any]:
         with self._store.write() as db:
-            run = addressed.run(db, request)
-            if not tasks.speaks_for(request.headers.get(tasks.HEADER), run["holder"]):
+            run = lookup.run(db, request)
+            if not leases.may_write(request.headers.get(leases.HEADER), run["holder"]):
                 return {"exitcode": None, "limits": {}, "stopped": True}
             filestream.apply(db, self.sweeper, run, body)
         if run["sweep_id"] is not None:
@@ -187,7 +189,7 @@ class Server:
 
         def look() -> sqlite3.Row | None:
             with self._store.read() as db:
-                return files.find(db, addressed.run(db, request)["id"], request.path_params["name"])
+                return files.find(db, lookup.run(db, request)["id"], request.path_params["name"])
 
         return self._send(await anyio.to_thread.run_sync(look))
 
@@ -203,7 +205,7 @@ class Server:
     async def storage(self, request: Request) -> Response:
         """PUT and GET of contents under signed addresses."""
         kind, key = request.path_params["kind"], request.path_params["key"]
-        if kind not in contents.KINDS or key >= 2**63:
+        if kind not in uploads.KINDS or key >= 2**63:
             raise HTTPException(404, "no such file")
         origin = str(request.base_url).rstrip("/")
         headers = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
@@ -211,7 +213,7 @@ class Server:
             return Response(headers={**headers, "Access-Control-Allow-Methods": "GET, PUT"})
         method = "PUT" if request.method == "PUT" else "GET"
         expires, signature = (request.query_params.get(name, "") for name in ("expires", "signature"))
-        if not Links("", self._store.secret).valid(method, kind, key, expires, signature):
+        if not SignedUrls("", self._store.secret).valid(method, kind, key, expires, signature):
             raise HTTPException(403, "this address is not valid, or not any more; ask the server for a new one")
         if method == "PUT":
             await self._receive(request, kind, key)
@@ -219,7 +221,7 @@ class Server:
 
         def look() -> sqlite3.Row | None:
             with self._store.read() as db:
-                return contents.find(db, kind, key)
+                return uploads.find(db, kind, key)
 
         return self._send(await anyio.to_thread.run_sync(look), headers)
 
@@ -233,7 +235,7 @@ class Server:
 
     def _fill(self, kind: str, key: int, blob: Blob) -> bool:
         with self._store.write() as db:
-            return contents.fill(db, kind, key, blob)
+            return uploads.attach_blob(db, kind, key, blob)
 
     def _send(self, row: sqlite3.Row | None, headers: dict[str, str] | None = None) -> Response:
         """The contents as a download that no browser runs or shows."""

@@ -3,11 +3,11 @@
 import sqlite3
 from typing import Any
 
-from mnist_sweep.server import jsonedge
+from mnist_sweep.server import wire_json
 from mnist_sweep.server.store import lines, runs, segments
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest
-from mnist_sweep.server.sweeper import Sweeper
+from mnist_sweep.server.sweeps.dispatcher import Dispatcher
 
 _HISTORY = "wandb-history.jsonl"
 _STREAMS = {
@@ -18,7 +18,7 @@ _STREAMS = {
 _SUMMARY = "wandb-summary.json"
 
 
-def apply(db: sqlite3.Connection, sweeper: Sweeper, run: sqlite3.Row, body: Any) -> None:
+def apply(db: sqlite3.Connection, sweeper: Dispatcher, run: sqlite3.Row, body: Any) -> None:
     """Take in one request of a run's file stream.
 
     Raises:
@@ -35,7 +35,7 @@ def apply(db: sqlite3.Connection, sweeper: Sweeper, run: sqlite3.Row, body: Any)
     try:
         shifts = segments.shifts(db, run, *chunks.get(_HISTORY, (0, [])))
         if summaries := chunks.get(_SUMMARY, (0, []))[1]:
-            summary = jsonedge.as_object(summaries[-1], _SUMMARY)
+            summary = wire_json.as_object(summaries[-1], _SUMMARY)
             changes["summary"] = segments.summed_up(segments.of(runs.by_id(db, run["id"])), summary)
     except ValueError as error:
         raise BadRequest(str(error)) from None

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from mnist_sweep.server import jsonedge
+from mnist_sweep.server import wire_json
 
 BODY_LIMIT = 128 * 1024 * 1024
 
@@ -19,7 +19,7 @@ class Json(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return jsonedge.dumps(content).encode()
+        return wire_json.dumps(content).encode()
 
 
 def refusal(status: int, reason: str) -> Json:
@@ -76,6 +76,6 @@ async def json_body(request: Request, limit: int = BODY_LIMIT) -> Any:
         raise HTTPException(415, f"the request must say that it is application/json, not {said[:50]}")
     data = b"".join([piece async for piece in chunks(request, limit)])
     try:
-        return jsonedge.loads(data)
+        return wire_json.loads(data)
     except ValueError as error:
         raise HTTPException(400, f"the request is not JSON: {error}") from None

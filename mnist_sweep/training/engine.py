@@ -17,7 +17,7 @@ from torch import nn
 from mnist_sweep.config import RunConfig
 from mnist_sweep.errors import first_line
 from mnist_sweep.training import augment, devices, model, optimizer
-from mnist_sweep.training.fast import cuda_graph, memory, twin
+from mnist_sweep.training.fast import cuda_graph, fused, malloc
 from mnist_sweep.training.mnist import Images, Split
 
 EVALUATION_BATCH = {"cpu": 125, "cuda": 5_000, "mps": 1_000}
@@ -304,8 +304,8 @@ def _twin(network: nn.Module, device: torch.device) -> nn.Module:
     """What computes `network` on `device`: on a CPU its twin, elsewhere itself."""
     if device.type != "cpu" or not isinstance(network, nn.Sequential):
         return network
-    memory.keep_freed()
-    return twin.Twin(network)
+    malloc.keep_freed()
+    return fused.FusedNetwork(network)
 
 
 def _logits(network: nn.Module, images: torch.Tensor, precision: str) -> torch.Tensor:

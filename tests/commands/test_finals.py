@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from mnist_sweep.commands.finals import legend, table, verdict
-from mnist_sweep.finals import Outcome, Standing
-from mnist_sweep.search.contest import Noise, Paired
+from mnist_sweep.search.racing import Noise, Paired
+from mnist_sweep.selection.finals import Outcome, Row
 
 
 @pytest.fixture
@@ -22,9 +22,9 @@ def outcome() -> Outcome:
     def against(difference: float) -> Paired:
         return Paired(2, difference, Noise(0.0074, 7))
 
-    first = Standing("c1=1", 9_999, 10, 0.02113, 0.9941, against(-0.0085), against(-0.0365), finalist=True)
+    first = Row("c1=1", 9_999, 10, 0.02113, 0.9941, against(-0.0085), against(-0.0365), finalist=True)
     return Outcome(
-        (first, Standing("preset=step8", 6_720, 10, 0.0251, 0.9918, None, None, finalist=True)), "preset=step8", None
+        (first, Row("preset=step8", 6_720, 10, 0.0251, 0.9918, None, None, finalist=True)), "preset=step8", None
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mnist_sweep.server.launch import ServerProcess
+from mnist_sweep.server.process.launch import ServerProcess
 from mnist_sweep.training import mnist
 
 ROOT = Path(__file__).parents[2]

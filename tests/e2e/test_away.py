@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from mnist_sweep.server import launch
-from mnist_sweep.server.launch import ServerProcess
+from mnist_sweep.server.process import launch
+from mnist_sweep.server.process.launch import ServerProcess
 from tests.e2e.conftest import LONG_SECONDS, House
 from tests.e2e.test_killed import EPOCHS, agent_of, start, sweep_of
 from tests.e2e.test_sweep import read

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_sweep import doctor
-from mnist_sweep.server.launch import ServerProcess
+from mnist_sweep.commands import doctor
+from mnist_sweep.server.process.launch import ServerProcess
 from mnist_sweep.training.fast import kernels
 from tests.e2e.conftest import House
 
@@ -81,7 +81,7 @@ def test_everything_that_can_be_wrong_is_said_at_once(house: House, tmp_path: Pa
 
 def test_compiled_loops_that_compute_something_else(mnist_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a processor's or a compiler's fault would: the gradients of batch norm are halved."""
-    backward = kernels.backward
+    backward = kernels.norm_act_backward
 
     def wrong(*arguments: object) -> tuple[np.ndarray, ...]:
         return tuple(gradient / 2 for gradient in backward(*arguments))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_sweep.server.launch import ServerProcess
+from mnist_sweep.server.process.launch import ServerProcess
 from tests.e2e.conftest import LONG_SECONDS, House
 from tests.e2e.test_away import wait_for
 from tests.e2e.test_killed import EPOCHS, agent_of, start, sweep_of

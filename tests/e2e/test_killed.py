@@ -13,7 +13,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from mnist_sweep.server.launch import ServerProcess
+from mnist_sweep.server.process.launch import ServerProcess
 from tests.e2e.conftest import BIN, LONG_SECONDS, House
 from tests.e2e.test_sweep import SMOKE, read
 from tests.processes import gone, workers

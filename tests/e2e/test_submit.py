@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mnist_sweep.jobs.job import VARIABLES
+from mnist_sweep.cluster.job import VARIABLES
 from tests.e2e.conftest import ROOT, House
 
 SBATCH = """#!/bin/sh

@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from mnist_sweep.review.fields import sweep_info
-from mnist_sweep.review.media import Confusion, Media, Mistake
+from mnist_sweep.review.mistakes import Confusion, Media, Mistake
 from mnist_sweep.review.ranking import Ranking, rank
 from mnist_sweep.review.records import RunRecord, SweepInfo
 from mnist_sweep.review.review import Review, review

@@ -10,7 +10,7 @@ def test_tiles_of_a_sweep() -> None:
     ranking = synthetic.ranking(40)
     shown = {tile["label"]: tile for tile in tiles(ranking)}
     best = ranking.ranked[0]
-    assert shown["best val/accuracy"]["value"] == ranking.words.show(best.value)
+    assert shown["best val/accuracy"]["value"] == ranking.presentation.show(best.value)
     assert shown["its parameters"] == {
         "label": "its parameters",
         "value": f"{best.size:,.0f}",

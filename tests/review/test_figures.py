@@ -9,7 +9,7 @@ import pytest
 
 from mnist_sweep.review import figures
 from mnist_sweep.review.importance import Sample, measure
-from mnist_sweep.review.media import Confusion
+from mnist_sweep.review.mistakes import Confusion
 from mnist_sweep.review.ranking import Ranking, rank
 from mnist_sweep.review.records import RunRecord, SweepField, SweepInfo
 from tests.review import synthetic

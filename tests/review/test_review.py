@@ -3,7 +3,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from mnist_sweep.review.importance import Sample, measure
-from mnist_sweep.review.media import Media
+from mnist_sweep.review.mistakes import Media
 from mnist_sweep.review.review import review
 from tests.review import synthetic
 

@@ -37,7 +37,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_the_page_shows_the_sweep_and_draws_every_figure(open_page: Opener, address: str) -> None:
     page = open_page(address)
     draw_everything(page)
-    expect(page.locator(".tile-value").first).to_have_text(RANKING.words.show(BEST.value))
+    expect(page.locator(".tile-value").first).to_have_text(RANKING.presentation.show(BEST.value))
     names = page.locator("[data-figure]").evaluate_all("all => all.map(p => p.dataset.figure)")
     assert names == ["importance", "tradeoff", "best", "curves", "slices", "timeline", "confusion"]
     assert page.locator("section:visible h2").count() == 13

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mnist_sweep.review.records import RunRecord
-from mnist_sweep.review.status import Status, broken, judge
+from mnist_sweep.review.status import Status, broken, classify
 
 METRIC = "val/accuracy"
 
@@ -32,11 +32,11 @@ def run(state: str = "finished", tags: tuple[str, ...] = (), stop_reason: str = 
     ],
 )
 def test_how_a_run_ended(record: RunRecord, expected: Status, words: str) -> None:
-    assert judge(record, METRIC) == (expected, words)
+    assert classify(record, METRIC) == (expected, words)
 
 
 def test_without_a_metric_a_finished_run_is_finished() -> None:
-    assert judge(run()) == (Status.FINISHED, "")
+    assert classify(run()) == (Status.FINISHED, "")
 
 
 def test_a_limit_is_broken_above_zero() -> None:

@@ -25,7 +25,7 @@ def test_the_summary_has_the_ranking_the_reasons_and_the_findings() -> None:
     text = shown(synthetic.reviewed(40, random=20))
     best = RANKING.ranked[0]
     assert best.label in text
-    assert RANKING.words.show(best.value) in text
+    assert RANKING.presentation.show(best.value) in text
     for words in (
         "Ranking",
         "Not ranked",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mnist_sweep.search.config import parse
-from mnist_sweep.search.distributions import Levels, Parameter, Real, key
+from mnist_sweep.search.distributions import Continuous, Discrete, Parameter, key
 from mnist_sweep.search.distributions import parameter as read
 from mnist_sweep.search.specs import SPECS, distribution
 
@@ -114,7 +114,7 @@ def test_q_uniform_stays_inside_its_bounds_where_a_multiple_does(low: int, width
 @given(low=st.integers(-(10**6), 10**6), width=st.integers(1, 10**6), u=st.floats(0, 1))
 def test_int_uniform_reaches_both_bounds_and_nothing_else(low: int, width: int, u: float) -> None:
     drawn = parameter(("x",), {"min": low, "max": low + width})
-    assert isinstance(drawn, Levels)
+    assert isinstance(drawn, Discrete)
     assert low <= drawn.draw(u) <= low + width
     assert type(drawn.draw(u)) is int
     assert (drawn.draw(0.0), drawn.draw(1.0)) == (low, low + width)
@@ -130,34 +130,34 @@ def test_quantised_values_are_written_as_people_write_them() -> None:
 def test_a_drawn_value_is_found_again(name: str, u: float) -> None:
     spec = {**CONTINUOUS, **QUANTISED}[name][0]
     drawn = parameter(("x",), {"distribution": name, **spec})
-    assert isinstance(drawn, Real)
-    place = drawn.place(drawn.draw(u))
+    assert isinstance(drawn, Continuous)
+    place = drawn.encode(drawn.draw(u))
     assert place is not None
-    assert drawn.pick(place) == pytest.approx(drawn.draw(u), abs=1e-9)
+    assert drawn.decode(place) == pytest.approx(drawn.draw(u), abs=1e-9)
     if not drawn.tail and name in CONTINUOUS:
         assert place == pytest.approx(u, abs=1e-6)
 
 
 def test_an_optimiser_stays_within_what_is_likely() -> None:
     drawn = parameter(("x",), {"distribution": "normal", "mu": 10, "sigma": 2})
-    assert drawn.pick(0.0) == pytest.approx(10 - 2 * 3.09, abs=0.01)
-    assert drawn.pick(1.0) == pytest.approx(10 + 2 * 3.09, abs=0.01)
-    assert drawn.pick(0.5) == 10
-    assert drawn.place(50) == 1.0
+    assert drawn.decode(0.0) == pytest.approx(10 - 2 * 3.09, abs=0.01)
+    assert drawn.decode(1.0) == pytest.approx(10 + 2 * 3.09, abs=0.01)
+    assert drawn.decode(0.5) == 10
+    assert drawn.encode(50) == 1.0
 
 
 @pytest.mark.parametrize("value", [None, "0.5", True, math.nan, math.inf, 2.0, -1, [0.5]])
 def test_a_value_outside_is_not_located(value: object) -> None:
     drawn = parameter(("x",), {"min": 0.0, "max": 1.0})
-    assert isinstance(drawn, Real)
-    assert drawn.place(value) is None
+    assert isinstance(drawn, Continuous)
+    assert drawn.encode(value) is None
 
 
 @pytest.mark.parametrize("value", [None, "4", True, math.nan, 9, 0.5, [4]])
 def test_a_value_that_is_no_level_has_no_index(value: object) -> None:
     for spec in ({"min": 1, "max": 8}, {"distribution": "q_uniform", "min": 2, "max": 8}, {"values": [4, 8]}):
         drawn = parameter(("x",), spec)
-        assert isinstance(drawn, Levels)
+        assert isinstance(drawn, Discrete)
         assert drawn.index(value) is None
         assert drawn.index(4) is not None
 
@@ -165,7 +165,7 @@ def test_a_value_that_is_no_level_has_no_index(value: object) -> None:
 def test_categorical_values_may_be_anything() -> None:
     values = [None, True, 1, "1", [1, 2], {"a": [None]}, 0.5]
     drawn = parameter(("x",), {"values": values})
-    assert isinstance(drawn, Levels)
+    assert isinstance(drawn, Discrete)
     assert [drawn.at(i) for i in range(drawn.count)] == values
     assert [drawn.index(v) for v in values] == list(range(len(values)))
     assert not drawn.ordered
@@ -175,8 +175,8 @@ def test_categorical_values_may_be_anything() -> None:
 
 def test_numbers_lie_on_a_line_and_names_do_not() -> None:
     numbers, names = parameter(("x",), {"values": [64, 16, 32.0, 16]}), parameter(("x",), {"values": ["a", "b"]})
-    assert isinstance(numbers, Levels)
-    assert isinstance(names, Levels)
+    assert isinstance(numbers, Discrete)
+    assert isinstance(names, Discrete)
     assert [numbers.at(i) for i in range(numbers.count)] == [16, 32.0, 64]
     assert numbers.ordered
     assert not names.ordered

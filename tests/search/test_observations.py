@@ -31,7 +31,7 @@ def losses(metric: dict[str, Any], *trials: Trial) -> list[float | None]:
 
 
 def test_places_are_quantiles_and_indices() -> None:
-    assert observe(SPACE, [run("finished", 0.9, x=0.25)], Metric.model_validate(ACCURACY))[0].places == (1, 0.25)
+    assert observe(SPACE, [run("finished", 0.9, x=0.25)], Metric.model_validate(ACCURACY))[0].encoded == (1, 0.25)
 
 
 @pytest.mark.parametrize("goal", ["maximize", "minimize"])

@@ -20,7 +20,7 @@ import pytest
 import uvicorn
 
 from mnist_sweep.server.app import create_app
-from mnist_sweep.server.launch import ServerProcess
+from mnist_sweep.server.process.launch import ServerProcess
 from mnist_sweep.server.store import Store
 from scripts import clients
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from mnist_sweep.server.__main__ import _listen
-from mnist_sweep.server.launch import ServerProcess
+from mnist_sweep.server.process.launch import ServerProcess
 from tests.server.conftest import Running, clean_environment
 
 ROOT = Path(__file__).parents[2]

@@ -2,7 +2,7 @@
 
 import httpx
 
-from mnist_sweep.server import grids
+from mnist_sweep.server.pages import report_panels
 from mnist_sweep.server.store import Store, projects, runs
 
 
@@ -18,6 +18,6 @@ def test_a_report_sees_all_runs_and_a_groups_page_says_how_many_it_leaves_out(
     panel = {"viewType": "Scalar Chart", "config": {"metrics": ["summary:loss"]}}
     grid = {"runSets": [{"filters": {"filters": [oldest]}}], "panelBankSectionConfig": {"panels": [panel]}}
     with kept.read() as db:
-        (drawn,) = grids.panels(db, project, grid)
+        (drawn,) = report_panels.panels(db, project, grid)
     assert drawn["text"] == "loss: 0, of the first of 1 runs"
     assert "The newest 1,000 of 1,001 runs." in client.get("/local/many/groups/all").text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mnist_sweep.review.figures.style import Figure, escape, layout
-from mnist_sweep.review.media import Confusion
+from mnist_sweep.review.mistakes import Confusion
 
 MISTAKE, FAINT_MISTAKE = "rgba(224,101,58,0.6)", "rgba(224,101,58,0.08)"
 

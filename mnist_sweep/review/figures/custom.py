@@ -11,7 +11,7 @@ from typing import Any
 
 from mnist_sweep.review.figures.confusion import confusion_matrix
 from mnist_sweep.review.figures.style import Figure, escape, layout
-from mnist_sweep.review.media import confusion_from_table
+from mnist_sweep.review.mistakes import confusion_from_table
 from mnist_sweep.review.palette import SERIES
 
 Columns = Mapping[str, Sequence[Any]]

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from mnist_sweep.review.chance import expected_best
 from mnist_sweep.review.figures.style import (
     ABOVE,
     MARGIN,
@@ -21,12 +20,13 @@ from mnist_sweep.review.figures.style import (
     metric_margin,
     x_axis,
 )
+from mnist_sweep.review.formatting import duration
 from mnist_sweep.review.palette import ACCENT, BEST, FAINT, GREY, SERIES, STATES
+from mnist_sweep.review.presentation import Presentation, is_fraction
 from mnist_sweep.review.ranking import Ranking, Trial
 from mnist_sweep.review.records import RunRecord, number
+from mnist_sweep.review.statistics import expected_best
 from mnist_sweep.review.status import Status
-from mnist_sweep.review.vocabulary import Vocabulary, is_fraction
-from mnist_sweep.review.words import duration
 
 TOP_CURVES = 8
 MAX_POINTS = 200
@@ -39,7 +39,7 @@ def best_so_far(ranking: Ranking, random: Sequence[float] = ()) -> Figure | None
     Infeasible and failed trials count: they cost a proposal. `random` are the values of a random search; as their
     order means nothing, they are drawn as the median and the 10–90 % band of the best of n of them.
     """
-    points, shown = ranking.progress, ranking.words.shown
+    points, shown = ranking.progress, ranking.presentation.hover_format
     if not points:
         return None
     data = _random_band(random, ranking.info.sign)
@@ -92,7 +92,7 @@ def _random_band(values: Sequence[float], sign: float) -> list[dict[str, Any]]:
     ]
 
 
-def curve_points(record: RunRecord, metric: str, words: Vocabulary) -> Points:
+def curve_points(record: RunRecord, metric: str, words: Presentation) -> Points:
     """A run's curve: x, metric and learning rate (if there is one), at most `MAX_POINTS` of each, evenly taken."""
     rows = [row for row in record.history if number(row.get(metric)) is not None]
     if len(rows) > MAX_POINTS:
@@ -104,8 +104,8 @@ def curve_points(record: RunRecord, metric: str, words: Vocabulary) -> Points:
 
 def all_points(ranking: Ranking) -> dict[str, Points]:
     """By run the curves that `learning_curves` draws."""
-    metric = ranking.words.instead or ranking.info.metric
-    return {trial.id: curve_points(trial.record, metric, ranking.words) for trial in ranking.trials}
+    metric = ranking.presentation.proxy_metric or ranking.info.metric
+    return {trial.id: curve_points(trial.record, metric, ranking.presentation) for trial in ranking.trials}
 
 
 def learning_curves(ranking: Ranking, points: Mapping[str, Points] | None = None) -> Figure | None:
@@ -119,7 +119,7 @@ def learning_curves(ranking: Ranking, points: Mapping[str, Points] | None = None
     """
     points = points or all_points(ranking)
     ranking = _drawn(ranking)
-    info, words = ranking.info, ranking.words
+    info, words = ranking.info, ranking.presentation
     drawn = [trial for trial in ranking.trials if points[trial.id]["x"]]
     if not any(len(points[trial.id]["x"]) > 1 for trial in drawn):
         return None
@@ -166,11 +166,11 @@ def learning_curves(ranking: Ranking, points: Mapping[str, Points] | None = None
 
 def _drawn(ranking: Ranking) -> Ranking:
     """The ranking, its metric replaced by the one whose curves are drawn."""
-    metric = ranking.words.instead
+    metric = ranking.presentation.proxy_metric
     if not metric:
         return ranking
-    words = replace(ranking.words, fraction=is_fraction(metric, ()))
-    return replace(ranking, info=replace(ranking.info, metric=metric), words=words)
+    words = replace(ranking.presentation, fraction=is_fraction(metric, ()))
+    return replace(ranking, info=replace(ranking.info, metric=metric), presentation=words)
 
 
 def _curves(
@@ -253,7 +253,7 @@ def timeline(ranking: Ranking) -> Figure | None:
 
 
 def _shown(trial: Trial, ranking: Ranking) -> list[str]:
-    return [] if trial.value is None else [ranking.words.show(trial.value)]
+    return [] if trial.value is None else [ranking.presentation.show(trial.value)]
 
 
 def _length(run: RunRecord) -> float:

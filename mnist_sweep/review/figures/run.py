@@ -11,8 +11,8 @@ import numpy as np
 
 from mnist_sweep.review.figures.style import Figure, escape, layout, x_axis
 from mnist_sweep.review.palette import SERIES
+from mnist_sweep.review.presentation import is_fraction
 from mnist_sweep.review.records import STEP, RunRecord, number
-from mnist_sweep.review.vocabulary import is_fraction
 
 MAX_PANELS = 12
 MAX_ROWS = 500

@@ -21,7 +21,7 @@ from mnist_sweep.review.figures.style import (
 )
 from mnist_sweep.review.importance import Importance
 from mnist_sweep.review.palette import ACCENT, BEST, FAINT, GREY
-from mnist_sweep.review.ranking import Placed, Ranking
+from mnist_sweep.review.ranking import RankedTrial, Ranking
 from mnist_sweep.review.records import SweepField, number
 
 MAX_SLICES = 12
@@ -40,9 +40,9 @@ def parallel_coordinates(ranking: Ranking) -> Figure | None:
     dimensions = [_dimension(field, trials) for field in ranking.info.fields]
     sizes = [trial.size for trial in trials]
     if len(set(sizes) - {None}) > 1:
-        dimensions.append({"label": escape(ranking.words.size), "values": sizes})
+        dimensions.append({"label": escape(ranking.presentation.size), "values": sizes})
     metric: dict[str, Any] = {"label": escape(ranking.info.metric), "values": values}
-    dimensions.append(metric | ({"tickformat": ".2%"} if ranking.words.fraction else {}))
+    dimensions.append(metric | ({"tickformat": ".2%"} if ranking.presentation.fraction else {}))
     trace = {
         "type": "parcoords",
         "ids": [trial.id for trial in trials],
@@ -126,7 +126,7 @@ def _slice(field: SweepField, ranking: Ranking, suffix: str) -> list[dict[str, A
         "y": values,
         "text": [escape(trial.label) for trial in trials],
         "marker": {"size": 7, "color": values, "coloraxis": "coloraxis", "line": {"width": 0.5, "color": GREY}},
-        "hovertemplate": f"%{{text}}<br>{escape(field.name)} %{{x}}<br>{ranking.words.shown}<extra></extra>",
+        "hovertemplate": f"%{{text}}<br>{escape(field.name)} %{{x}}<br>{ranking.presentation.hover_format}<extra></extra>",
     }
     best = axes | {
         "x": x[:1],
@@ -137,7 +137,7 @@ def _slice(field: SweepField, ranking: Ranking, suffix: str) -> list[dict[str, A
     return [points, best]
 
 
-def _dimension(field: SweepField, trials: Sequence[Placed]) -> dict[str, Any]:
+def _dimension(field: SweepField, trials: Sequence[RankedTrial]) -> dict[str, Any]:
     raw = [trial.record.config.get(field.name) for trial in trials]
     dimension: dict[str, Any] = {"label": escape(field.name)}
     if field.kind == "categorical":

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from mnist_sweep.review.palette import SCALE
+from mnist_sweep.review.presentation import axis_name
 from mnist_sweep.review.ranking import Ranking
 from mnist_sweep.review.records import SweepField
-from mnist_sweep.review.vocabulary import axis_name
 
 Figure = dict[str, Any]
 MARGIN = {"l": 64, "r": 16, "t": 16, "b": 48}
@@ -46,7 +46,7 @@ def beside(labels: Iterable[str], extra: int = 20) -> int:
 def metric_margin(ranking: Ranking, values: Sequence[float], *, named: bool = True, **more: int) -> dict[str, int]:
     """The margins of a figure with the metric's axis on its left, which has a name or only numbers."""
     ends = [min(values), max(values)] if values else []
-    show = ranking.words.show if ranking.words.fraction else "{:.2g}".format
+    show = ranking.presentation.show if ranking.presentation.fraction else "{:.2g}".format
     return MARGIN | {"l": beside(map(show, ends), 40 if named else 27)} | more
 
 
@@ -57,7 +57,7 @@ def metric_axis(ranking: Ranking, values: Sequence[float], **more: Any) -> dict[
         "zeroline": False,
         "automargin": True,
     }
-    if ranking.words.fraction:
+    if ranking.presentation.fraction:
         axis["tickformat"] = ".2%"
     if span := robust_range(values, ranking.info.sign):
         axis["range"] = list(span)

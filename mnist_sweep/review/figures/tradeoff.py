@@ -15,7 +15,7 @@ def tradeoff(ranking: Ranking) -> Figure | None:
 
     Infeasible runs have no metric: they are marked on the lower edge, at their size.
     """
-    words = ranking.words
+    words = ranking.presentation
     trials = [trial for trial in ranking.ranked if trial.size is not None]
     if not trials:
         return None
@@ -41,7 +41,7 @@ def tradeoff(ranking: Ranking) -> Figure | None:
                 "coloraxis": "coloraxis",
                 "line": {"width": 0.5, "color": GREY},
             },
-            "hovertemplate": f"%{{text}}<br>%{{x:,}} {escape(words.size)}<br>{words.shown}<extra></extra>",
+            "hovertemplate": f"%{{text}}<br>%{{x:,}} {escape(words.size)}<br>{words.hover_format}<extra></extra>",
         },
     ]
     shape = layout(

@@ -5,12 +5,12 @@ from typing import Any
 
 from mnist_sweep.server.gql import ids, nodes
 from mnist_sweep.server.gql.connection import slice_page
-from mnist_sweep.server.gql.projects import heard, named, named_run
+from mnist_sweep.server.gql.projects import authorize_writer, named, named_run
 from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
-from mnist_sweep.server.jsonedge import as_object, dumps
 from mnist_sweep.server.store import artifacts, collections, manifests, projects, runs
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
+from mnist_sweep.server.wire_json import as_object, dumps
 
 identified("Artifact", "ArtifactManifest")
 columns(
@@ -141,7 +141,7 @@ def output_artifacts(
 
 @field("ArtifactManifest", "file")
 def manifest_file(source: sqlite3.Row, context: Context) -> dict[str, Any]:
-    links, key, name = context.links, source["id"], source["name"]
+    links, key, name = context.signed_urls, source["id"], source["name"]
     return {
         **dict(source),
         "updated_at": now(),
@@ -177,7 +177,7 @@ def create_artifact(context: Context, input: dict[str, Any]) -> dict[str, Any]:
         history_step=input.get("historyStep"),
         client_id=input.get("clientID"),
         distributed_id=input.get("distributedID"),
-        run_id=None if run is None else heard(context, run)["id"],
+        run_id=None if run is None else authorize_writer(context, run)["id"],
     )
     return {"artifact": artifacts.by_id(db, key)}
 
@@ -207,7 +207,7 @@ def create_artifact_files(context: Context, input: dict[str, Any]) -> dict[str, 
     for wanted in input["artifactFiles"]:
         key = ids.decode("Artifact", wanted["artifactID"])
         row = artifacts.announce_file(context.db, key, wanted["name"], wanted["md5"])
-        link = None if row["blob"] else context.links.upload("artifact-file", row["id"], row["name"])
+        link = None if row["blob"] else context.signed_urls.upload("artifact-file", row["id"], row["name"])
         files.append(
             {
                 **dict(row),

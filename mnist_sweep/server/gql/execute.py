@@ -28,17 +28,9 @@ from graphql import (
 )
 from graphql import execute as run_document
 
-from mnist_sweep.server.gql import (  # noqa: F401
-    absent,
-    account,
-    artifacts,
-    collections,
-    files,
+from mnist_sweep.server.gql import (
     nodes,
-    projects,
-    reports,
-    runs,
-    sweeps,
+    unsupported,
 )
 from mnist_sweep.server.gql.registry import RESOLVERS, Context, default
 from mnist_sweep.server.store.errors import BadRequest
@@ -81,7 +73,7 @@ def execute(query: str, variables: dict[str, Any], operation: str | None, contex
     server does. What the whole request is about must be known, and types of arguments and variables are checked.
     """
     tree = document(query)
-    if unknown := absent.unknown(schema(), _operation(query, operation)):
+    if unknown := unsupported.unknown(schema(), _operation(query, operation)):
         return ExecutionResult(data=None, errors=unknown)
     result = run_document(
         schema(),

@@ -3,12 +3,12 @@
 import sqlite3
 from typing import Any
 
-from mnist_sweep.server import tasks
 from mnist_sweep.server.gql import account, ids
 from mnist_sweep.server.gql.connection import page, slice_page, window
 from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
 from mnist_sweep.server.store import projects, runs, sweeps
 from mnist_sweep.server.store.errors import BadRequest
+from mnist_sweep.server.sweeps import leases
 
 UNNAMED = "uncategorized"
 
@@ -29,18 +29,18 @@ def named_run(context: Context, input: dict[str, Any]) -> sqlite3.Row:
         NotFound: there is none.
         BadRequest: as `heard`.
     """
-    return heard(context, runs.get(context.db, *named(context, input), input["runName"]))
+    return authorize_writer(context, runs.get(context.db, *named(context, input), input["runName"]))
 
 
-def heard(context: Context, run: sqlite3.Row) -> sqlite3.Row:
+def authorize_writer(context: Context, run: sqlite3.Row) -> sqlite3.Row:
     """A run that is to be changed. One that has ended, a person may go on with.
 
     Raises:
         BadRequest: a task says so that had its trial before.
     """
-    if run["state"] not in runs.ALIVE and context.speaker is None:
+    if run["state"] not in runs.ALIVE and context.caller is None:
         runs.update(context.db, run["id"], holder=None)
-    elif not tasks.speaks_for(context.speaker, run["holder"]):
+    elif not leases.may_write(context.caller, run["holder"]):
         raise BadRequest(f"run {run['name']} is not yours any more: its trial was handed out again")
     return run
 

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 from graphql import GraphQLResolveInfo
 
 from mnist_sweep.server.gql import ids
-from mnist_sweep.server.links import Links
+from mnist_sweep.server.signed_urls import SignedUrls
 from mnist_sweep.server.store.store import Store
-from mnist_sweep.server.sweeper import Sweeper
+from mnist_sweep.server.sweeps.dispatcher import Dispatcher
 
 Resolver = Callable[..., Any]
 AnyResolver = TypeVar("AnyResolver", bound=Resolver)
@@ -22,11 +22,11 @@ class Context:
     """What resolvers work with during one request."""
 
     store: Store
-    links: Links
-    sweeper: Sweeper
+    signed_urls: SignedUrls
+    dispatcher: Dispatcher
     entity: str
     """Whose things are meant where a request names nobody."""
-    speaker: str | None
+    caller: str | None
     """Which task of a cluster asks (`tasks`), as it says."""
     transaction: sqlite3.Connection | None
     """For mutations a writing one, else a reading one; None where a field makes its own (`execute.transaction`)."""

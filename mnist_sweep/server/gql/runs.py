@@ -5,12 +5,12 @@ import sqlite3
 from typing import Any
 
 from mnist_sweep.server.gql import ids
-from mnist_sweep.server.gql.projects import heard, named, named_run
+from mnist_sweep.server.gql.projects import authorize_writer, named, named_run
 from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
-from mnist_sweep.server.jsonedge import as_object, client_entry, dumps
 from mnist_sweep.server.store import artifacts, history, lines, projects, runs, segments, sweeps
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest
+from mnist_sweep.server.wire_json import as_object, client_entry, dumps
 
 columns(
     "Run",
@@ -199,7 +199,7 @@ def upsert_bucket(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     if input.get("id") and not input.get("name"):
         row = runs.by_id(db, ids.decode("Run", input["id"]))
         key = row["id"]
-        heard(context, row)
+        authorize_writer(context, row)
         runs.update(db, key, **fields)
     else:
         project = projects.ensure(db, *named(context, input))
@@ -212,8 +212,8 @@ def upsert_bucket(context: Context, input: dict[str, Any]) -> dict[str, Any]:
             key = runs.create(db, project["id"], name, input.get("state") or "running", started=1, **fields)
         else:
             key = known["id"]
-            heard(context, known)
-            runs.restart(db, known, input.get("state"), resume=bool(input.get("id")), **fields)
+            authorize_writer(context, known)
+            runs.begin_or_resume(db, known, input.get("state"), resume=bool(input.get("id")), **fields)
     return {"bucket": runs.by_id(db, key), "inserted": inserted}
 
 

@@ -4,15 +4,16 @@ import json
 import sqlite3
 from typing import Any
 
-from mnist_sweep.server import reviewing, tasks
+from mnist_sweep.server import records
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.gql.connection import slice_page
 from mnist_sweep.server.gql.projects import named, run_page
 from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
-from mnist_sweep.server.jsonedge import as_object
 from mnist_sweep.server.store import projects, runs, sweeps
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest
+from mnist_sweep.server.sweeps import leases
+from mnist_sweep.server.wire_json import as_object
 
 _AGENT_SILENCE = 60.0
 
@@ -60,12 +61,12 @@ def run_count(source: sqlite3.Row, context: Context) -> int:
 
 @field("Sweep", "runCountExpected")
 def run_count_expected(source: sqlite3.Row, context: Context) -> int | None:
-    return context.sweeper.expected_runs(source)
+    return context.dispatcher.expected_runs(source)
 
 
 @field("Sweep", "bestLoss")
 def best_loss(source: sqlite3.Row, context: Context) -> float | None:
-    _, best = reviewing.best(context.db, source)
+    _, best = records.best(context.db, source)
     return None if best is None else best.value
 
 
@@ -140,7 +141,7 @@ def upsert_sweep(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     }
     warnings: list[str] = []
     if (text := input.get("config")) is not None:
-        warnings = context.sweeper.check(sweeps.parse_config(text))
+        warnings = context.dispatcher.check(sweeps.parse_config(text))
     if known is None:
         if text is None:
             raise BadRequest("a new sweep needs a configuration")
@@ -155,7 +156,7 @@ def upsert_sweep(context: Context, input: dict[str, Any]) -> dict[str, Any]:
             fields["config"] = text
         sweeps.update(context.db, key, **fields)
         if "state" in fields:
-            context.sweeper.state_was_set(context.db, key, fields["state"])
+            context.dispatcher.state_was_set(context.db, key, fields["state"])
     return {"sweep": sweeps.by_id(context.db, key), "configValidationWarnings": warnings}
 
 
@@ -190,19 +191,19 @@ def delete_sweep(context: Context, input: dict[str, Any]) -> dict[str, Any]:
 @mutation("enqueueSweepRun")
 def enqueue_sweep_run(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     sweep = sweeps.by_id(context.db, ids.decode("Sweep", input["id"]))
-    run = context.sweeper.enqueue(context.db, sweep, as_object(input["config"], "config"), input.get("displayName"))
+    run = context.dispatcher.enqueue(context.db, sweep, as_object(input["config"], "config"), input.get("displayName"))
     return {"id": run["name"], "runQueueItemId": ids.encode("RunQueueItem", run["id"])}
 
 
 @mutation("createAgent")
 def create_agent(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     sweep = sweeps.get(context.db, *named(context, input), input["sweep"])
-    key = context.sweeper.sign_up(context.db, sweep, input["host"], tasks.parse(context.speaker))
+    key = context.dispatcher.sign_up(context.db, sweep, input["host"], leases.parse(context.caller))
     return {"agent": sweeps.agent(context.db, key)}
 
 
 @mutation("agentHeartbeat")
 def agent_heartbeat(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     key = ids.decode("Agent", input["id"])
-    commands = context.sweeper.heartbeat(key, as_object(input.get("runState"), "runState"))
+    commands = context.dispatcher.heartbeat(key, as_object(input.get("runState"), "runState"))
     return {"agent": {"id": key}, "commands": json.dumps(commands)}

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-from mnist_sweep.server import jsonedge
+from mnist_sweep.server import wire_json
 from mnist_sweep.server.store import collections, manifests, runs
 from mnist_sweep.server.store.blobs import Blobs
 from mnist_sweep.server.store.clock import now
@@ -39,7 +39,7 @@ def create(
             db.execute("INSERT OR IGNORE INTO artifact_outputs (run_id, artifact_id) VALUES (?, ?)", output)
         if known["state"] == "PENDING":
             wanted = list(dict.fromkeys([*json.loads(known["aliases"]), *aliases]))
-            db.execute("UPDATE artifacts SET aliases = ? WHERE id = ?", (jsonedge.dumps(wanted), known["id"]))
+            db.execute("UPDATE artifacts SET aliases = ? WHERE id = ?", (wire_json.dumps(wanted), known["id"]))
         elif known["client_id"] != columns.get("client_id"):
             latest = [collections.LATEST] if columns.get("client_id") else []  # one that is sent, not only named
             collections.set_aliases(db, collection_id, known["id"], [*latest, *aliases])
@@ -51,8 +51,8 @@ def create(
         "collection_id": collection_id,
         "state": "PENDING",
         "digest": digest,
-        "aliases": jsonedge.dumps(list(aliases)),
-        "tags": jsonedge.dumps(list(tags)),
+        "aliases": wire_json.dumps(list(aliases)),
+        "tags": wire_json.dumps(list(tags)),
         "created_at": moment,
         "updated_at": moment,
         **columns,
@@ -98,7 +98,7 @@ def by_client_id(db: sqlite3.Connection, client_id: str) -> sqlite3.Row | None:
 def update(db: sqlite3.Connection, artifact_id: int, tags: list[str], **fields: Any) -> None:
     """Set its tags, and those of description, metadata (JSON) and ttl_seconds that are not None."""
     given = {column: value for column, value in fields.items() if value is not None}
-    values = {"tags": jsonedge.dumps(tags), "updated_at": now(), **given}
+    values = {"tags": wire_json.dumps(tags), "updated_at": now(), **given}
     columns = ", ".join(f"{column} = ?" for column in values)
     db.execute(f"UPDATE artifacts SET {columns} WHERE id = ?", (*values.values(), artifact_id))
 

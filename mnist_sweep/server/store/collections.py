@@ -8,7 +8,7 @@ import re
 import sqlite3
 from collections.abc import Iterable
 
-from mnist_sweep.server import jsonedge
+from mnist_sweep.server import wire_json
 from mnist_sweep.server.store import filters, projects
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
@@ -98,7 +98,7 @@ def update(
     db.execute(
         "UPDATE collections SET name = coalesce(?, name), description = coalesce(?, description),"
         " type = coalesce(?, type), tags = coalesce(?, tags), updated_at = ? WHERE id = ?",
-        (name, description, type_name, None if tags is None else jsonedge.dumps(tags), now(), collection_id),
+        (name, description, type_name, None if tags is None else wire_json.dumps(tags), now(), collection_id),
     )
     return by_id(db, collection_id)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import re2
 
-from mnist_sweep.server import jsonedge
+from mnist_sweep.server import wire_json
 from mnist_sweep.server.store.errors import BadRequest
 
 Sql = tuple[str, list[Any]]
@@ -72,7 +72,7 @@ def where(text: str | None, fields: Mapping[str, str] = RUN_FIELDS) -> Sql:
         BadRequest: not a filter, or about a field that does not exist.
     """
     try:
-        condition = jsonedge.as_object(text, "the filter")
+        condition = wire_json.as_object(text, "the filter")
     except ValueError as error:
         raise BadRequest(str(error)) from None
     sql, values = _all(condition, fields, 0)

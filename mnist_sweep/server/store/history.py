@@ -52,7 +52,7 @@ class _Read:
     def of(self, db: sqlite3.Connection, run_id: int) -> dict[str, Any]:
         """`historyKeys` of the run whose lines these are."""
         with self._lock:
-            if self._mark != lines.mark(db, run_id, lines.HISTORY, self._end):
+            if self._mark != lines.fingerprint(db, run_id, lines.HISTORY, self._end):
                 self._forget()
             self._go_on(db, run_id)
             keys = {key: values.told() for key, values in self._keys.items()}
@@ -69,7 +69,7 @@ class _Read:
             steps = (row.get("_step") for row in rows)
             self._last_step = max([self._last_step, *(step for step in steps if isinstance(step, int))])
         if self._end > start:
-            self._mark = lines.mark(db, run_id, lines.HISTORY, self._end)
+            self._mark = lines.fingerprint(db, run_id, lines.HISTORY, self._end)
 
 
 class _Values:

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from mnist_sweep.server import jsonedge
+from mnist_sweep.server import wire_json
 from mnist_sweep.server.store.errors import BadRequest
 
 HISTORY, EVENTS, CONSOLE = "history", "events", "console"
@@ -33,13 +33,13 @@ def put(db: sqlite3.Connection, run_id: int, stream: str, offset: int, content: 
         step = None
         if stream != CONSOLE:
             try:
-                data = jsonedge.as_object(text, f"{stream} line {number}")
+                data = wire_json.as_object(text, f"{stream} line {number}")
             except ValueError as error:
                 raise BadRequest(str(error)) from None
             step = data.get("_step")
             if not isinstance(step, int) or not -_INTEGER_LIMIT <= step < _INTEGER_LIMIT:
                 step = number
-            text = jsonedge.dumps(data)
+            text = wire_json.dumps(data)
         rows.append((run_id, stream, number, step, version, text))
     db.executemany(
         "INSERT INTO lines (run_id, stream, line, step, version, data) VALUES (?, ?, ?, ?, ?, ?)"
@@ -136,10 +136,10 @@ def pages_from(
     found = db.execute(sql, (run_id, stream, start))
     while page := found.fetchmany(_PAGE):
         numbers, texts = zip(*page, strict=True)
-        yield numbers[-1], jsonedge.stored(f"[{','.join(texts)}]")
+        yield numbers[-1], wire_json.stored(f"[{','.join(texts)}]")
 
 
-def mark(db: sqlite3.Connection, run_id: int, stream: str, end: int) -> tuple[Any, ...]:
+def fingerprint(db: sqlite3.Connection, run_id: int, stream: str, end: int) -> tuple[Any, ...]:
     """What tells whether the lines before a number are still the same, and in the same order."""
     sql = "SELECT count(*), max(version), total(line * step) FROM lines WHERE run_id = ? AND stream = ? AND line < ?"
     return tuple(db.execute(sql, (run_id, stream, end)).fetchone())

@@ -8,7 +8,7 @@ import hashlib
 import sqlite3
 from typing import Any
 
-from mnist_sweep.server import jsonedge
+from mnist_sweep.server import wire_json
 from mnist_sweep.server.store.blobs import Blobs
 from mnist_sweep.server.store.errors import BadRequest, NotFound
 
@@ -64,7 +64,7 @@ def complete(db: sqlite3.Connection, blobs: Blobs, artifact_id: int, before: int
         read = [_read(blobs, row), read[-1]]
     entries = {name: entry for manifest in read for name, entry in _entries(manifest).items()}
     with blobs.receive() as upload:
-        upload.write(jsonedge.dumps(read[-1] | {"contents": entries}).encode())
+        upload.write(wire_json.dumps(read[-1] | {"contents": entries}).encode())
         blob = upload.keep()
     key = announce(db, artifact_id, "wandb_manifest.json", blob.md5, FULL)
     db.execute("UPDATE manifests SET blob = ?, size = ? WHERE id = ?", (blob.key, blob.size, key))
@@ -83,7 +83,7 @@ def _read(blobs: Blobs, row: sqlite3.Row) -> dict[str, Any]:
     if row["size"] > _LIMIT:
         raise BadRequest(f"the artifact's manifest has {row['size']} bytes, over {_LIMIT}")
     try:
-        return jsonedge.as_object(blobs.path(row["blob"]).read_text("utf-8"), "the artifact's manifest")
+        return wire_json.as_object(blobs.path(row["blob"]).read_text("utf-8"), "the artifact's manifest")
     except ValueError as error:
         raise BadRequest(str(error)) from None
 

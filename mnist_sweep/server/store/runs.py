@@ -7,13 +7,13 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
-from mnist_sweep.server import jsonedge
-from mnist_sweep.server.store import filters, names, projects, segments
+from mnist_sweep.server import wire_json
+from mnist_sweep.server.store import filters, projects, run_names, segments
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
 
 ALIVE = ("pending", "running", "preempting")
-AGAIN = 3
+MAX_RETRIES = 3
 """How often a trial is handed out again that was lost with its task, or that gives itself back."""
 GIVEN_BACK = 70
 """The exit code of a preempting run that failed and should be tried elsewhere (EX_SOFTWARE of sysexits.h)."""
@@ -92,7 +92,7 @@ def create(db: sqlite3.Connection, project_id: int, name: str, state: str, **fie
     assert cursor.lastrowid is not None
     if not fields.get("display_name"):
         count = db.execute("SELECT count(*) FROM runs WHERE project_id = ?", (project_id,)).fetchone()[0]
-        fields["display_name"] = names.spoken(count, second=None if fields.get("sweep_id") is None else "sweep")
+        fields["display_name"] = run_names.word_name(count, second=None if fields.get("sweep_id") is None else "sweep")
     update(db, cursor.lastrowid, **fields)
     if "_wandb" in fields.get("config", ()):
         segments.fork(db, by_id(db, cursor.lastrowid))
@@ -107,7 +107,7 @@ def update(db: sqlite3.Connection, run_id: int, **fields: Any) -> int:
         _state(fields["state"])
     for column in _JSON_COLUMNS:
         if column in fields:
-            fields[column] = jsonedge.dumps(fields[column])
+            fields[column] = wire_json.dumps(fields[column])
     columns = ["version = ?", "updated_at = ?", *(f"{column} = ?" for column in fields)]
     db.execute(f"UPDATE runs SET {', '.join(columns)} WHERE id = ?", (version, now(), *fields.values(), run_id))
     return version
@@ -117,7 +117,9 @@ def delete(db: sqlite3.Connection, run_id: int) -> None:
     db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
 
 
-def restart(db: sqlite3.Connection, run: sqlite3.Row, state: str | None, *, resume: bool, **fields: Any) -> None:
+def begin_or_resume(
+    db: sqlite3.Connection, run: sqlite3.Row, state: str | None, *, resume: bool, **fields: Any
+) -> None:
     """A client begins a run that is already known, or goes on with it, or changes it on the way.
 
     A change on the way that names no state leaves it as it is: what is being preempted stays so.
@@ -127,8 +129,8 @@ def restart(db: sqlite3.Connection, run: sqlite3.Row, state: str | None, *, resu
     has the entry `e` (for the environment) that a client adds once it runs.
     """
     under_way = run["state"] in ALIVE and run["started"]
-    if under_way and "e" not in jsonedge.client_entry(fields.get("config")):
-        under_way = "e" not in jsonedge.client_entry(json.loads(run["config"]))
+    if under_way and "e" not in wire_json.client_entry(fields.get("config")):
+        under_way = "e" not in wire_json.client_entry(json.loads(run["config"]))
     if not under_way:
         fields.update(stop_requested=0, stop_reason=None, exit_code=None)
         if resume:
@@ -142,7 +144,7 @@ def restart(db: sqlite3.Connection, run: sqlite3.Row, state: str | None, *, resu
         state = "preempting" if under_way and run["state"] == "preempting" else "running"
     update(db, run["id"], state=state, heartbeat_at=now(), started=1, **fields)
     if not under_way and not resume:
-        segments.join(db, by_id(db, run["id"]))
+        segments.adopt_parent(db, by_id(db, run["id"]))
 
 
 def end(db: sqlite3.Connection, run: sqlite3.Row, exit_code: int) -> None:
@@ -157,12 +159,12 @@ def end(db: sqlite3.Connection, run: sqlite3.Row, exit_code: int) -> None:
         state = "killed"
     elif run["state"] == "preempting":
         retries += exit_code == GIVEN_BACK
-        state = "preempted" if retries <= AGAIN else "failed"
+        state = "preempted" if retries <= MAX_RETRIES else "failed"
     else:
         state = "failed"
     update(db, run["id"], state=state, exit_code=exit_code, retries=retries, heartbeat_at=now())
     segments.close(db, run)
-    for fork in segments.hand_down(db, run):
+    for fork in segments.propagate_to_forks(db, run):
         update(db, fork)
 
 
@@ -182,24 +184,24 @@ def silent(db: sqlite3.Connection, since: str) -> list[sqlite3.Row]:
 
 def defined_metrics(text: str) -> Any:
     """What `run.define_metric` has left in a configuration, or None."""
-    return jsonedge.client_entry(jsonedge.stored(text)).get("m")
+    return wire_json.client_entry(wire_json.stored(text)).get("m")
 
 
 def charts(text: str) -> dict[str, Any]:
     """The charts of `wandb.plot` whose definitions a configuration keeps, by key."""
-    found = jsonedge.client_entry(jsonedge.stored(text)).get("visualize")
+    found = wire_json.client_entry(wire_json.stored(text)).get("visualize")
     return found if isinstance(found, dict) else {}
 
 
 def mask_classes(text: str) -> dict[str, Any]:
     """The class names of the masks whose names a configuration keeps, by key and mask."""
-    found = jsonedge.client_entry(jsonedge.stored(text)).get("mask/class_labels")
+    found = wire_json.client_entry(wire_json.stored(text)).get("mask/class_labels")
     return found if isinstance(found, dict) else {}
 
 
 def plain_config(text: str) -> dict[str, Any]:
     """W&B's `{"lr": {"value": 0.1}, "_wandb": …}` as `{"lr": 0.1}`."""
-    config = jsonedge.stored(text)
+    config = wire_json.stored(text)
     return {
         key: value["value"] if isinstance(value, dict) and "value" in value else value
         for key, value in config.items()
@@ -260,7 +262,7 @@ def versions(db: sqlite3.Connection, sweep_id: int, prior: Sequence[int] = ()) -
     return db.execute(
         "SELECT id, version FROM runs WHERE sweep_id = ?1 OR id IN (SELECT value FROM json_each(?2))"
         " ORDER BY sweep_id IS ?1, id",
-        (sweep_id, jsonedge.dumps(list(prior))),
+        (sweep_id, wire_json.dumps(list(prior))),
     ).fetchall()
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from mnist_sweep.server import jsonedge
+from mnist_sweep.server import wire_json
 from mnist_sweep.server.store import lines
 
 _OTHERS = (lines.EVENTS, lines.CONSOLE)
@@ -43,7 +43,7 @@ def of(run: sqlite3.Row) -> Segment | None:
 
 
 def _save(db: sqlite3.Connection, run_id: int, segment: Segment | None) -> None:
-    text = None if segment is None else jsonedge.dumps(asdict(segment))
+    text = None if segment is None else wire_json.dumps(asdict(segment))
     db.execute("UPDATE runs SET segment = ? WHERE id = ?", (text, run_id))
 
 
@@ -110,7 +110,7 @@ def shifts(db: sqlite3.Connection, run: sqlite3.Row, offset: int, rows: Sequence
     """
     segment = of(run)
     if segment is not None and segment.undecided and rows:
-        segment = _decide(db, run, segment, offset, jsonedge.as_object(rows[0], "history line"))
+        segment = _decide(db, run, segment, offset, wire_json.as_object(rows[0], "history line"))
     if segment is None:
         return dict.fromkeys(lines.STREAMS, 0)
     start = segment.starts[lines.HISTORY]
@@ -130,7 +130,7 @@ def _decide(db: sqlite3.Connection, run: sqlite3.Row, segment: Segment, offset: 
         segment = _start_over(db, run, segment)
     segment.undecided, segment.first = False, offset
     _save(db, run["id"], segment)
-    config = jsonedge.dumps(merged(segment, json.loads(run["config"])))
+    config = wire_json.dumps(merged(segment, json.loads(run["config"])))
     db.execute("UPDATE runs SET config = ? WHERE id = ?", (config, run["id"]))
     return segment
 
@@ -204,14 +204,14 @@ def fork(db: sqlite3.Connection, run: sqlite3.Row) -> Segment | None:
 
 
 def _branch_point(run: sqlite3.Row) -> tuple[str | None, int]:
-    point = jsonedge.client_entry(json.loads(run["config"])).get("branch_point")
+    point = wire_json.client_entry(json.loads(run["config"])).get("branch_point")
     parent, step = (point.get("run_id"), point.get("step")) if isinstance(point, dict) else (None, None)
     if not isinstance(parent, str) or not isinstance(step, int | float) or parent == run["name"]:
         return None, 0
     return parent, int(max(-1, min(step, lines.LAST)))
 
 
-def join(db: sqlite3.Connection, run: sqlite3.Row) -> None:
+def adopt_parent(db: sqlite3.Connection, run: sqlite3.Row) -> None:
     """A run that is here already turns out to be a fork: what came first was the segment that resumed it."""
     parent, step = _branch_point(run)
     if parent is None or run["awaits"] is not None:
@@ -222,13 +222,13 @@ def join(db: sqlite3.Connection, run: sqlite3.Row) -> None:
         _inherit(db, found, run, step)
 
 
-def hand_down(db: sqlite3.Connection, run: sqlite3.Row) -> list[int]:
+def propagate_to_forks(db: sqlite3.Connection, run: sqlite3.Row) -> list[int]:
     """Give a run's forks what they lack of its rows; returns the row ids of those that got any, and of their forks."""
     done: list[int] = []
     waiting = "SELECT * FROM runs WHERE project_id = ? AND awaits = ?"
     for child in db.execute(waiting, (run["project_id"], run["name"])).fetchall():
         if _inherit(db, run, child, child["awaits_step"]):
-            done += [child["id"], *hand_down(db, child)]
+            done += [child["id"], *propagate_to_forks(db, child)]
     return done
 
 

@@ -7,7 +7,7 @@ import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from mnist_sweep.server.store import history, private
+from mnist_sweep.server.store import history, permissions
 from mnist_sweep.server.store.blobs import Blobs
 from mnist_sweep.server.store.db import Database, StoreError
 
@@ -26,12 +26,12 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         try:
-            for path in private.folder(folder).glob("server.*"):
-                private.file(path)
-            self.blobs = Blobs(private.folder(folder / "files"))
-            self.key = private.key(folder / "key")
+            for path in permissions.folder(folder).glob("server.*"):
+                permissions.file(path)
+            self.blobs = Blobs(permissions.folder(folder / "files"))
+            self.key = permissions.key(folder / "key")
             """What clients have to give; random, made at the first start."""
-            private.file(folder / "server.sqlite3")
+            permissions.file(folder / "server.sqlite3")
         except OSError as error:
             raise StoreError(f"cannot use the data folder {folder}: {error.strerror}") from error
         self.folder = folder

@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any
 
 from mnist_sweep import search
-from mnist_sweep.search import SweepConfig, document
+from mnist_sweep.search import SweepConfig, sweep_yaml
 from mnist_sweep.server.store import filters, projects, runs
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.errors import BadRequest, NotFound
@@ -59,8 +59,8 @@ def parse_config(text: str) -> SweepConfig:
         BadRequest: it is not one; with all that is wrong.
     """
     try:
-        return search.parse(document.read(text))
-    except document.DocumentError as error:
+        return search.parse(sweep_yaml.read(text))
+    except sweep_yaml.DocumentError as error:
         raise BadRequest(f"The sweep configuration cannot be read: {error}") from None
     except search.ConfigurationError as error:
         raise BadRequest(f"Invalid sweep config: {error}") from None

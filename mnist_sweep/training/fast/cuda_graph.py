@@ -85,23 +85,23 @@ class Recorded:
     say: Callable[[str], None]
     """Receives one line where the steps are launched one by one after all."""
     replays: dict[int, Step] = field(default_factory=dict)
-    trusted: bool = True
+    verified: bool = True
 
     def __call__(self, index: Tensor) -> None:
-        if self.trusted and len(index) not in self.replays:
+        if self.verified and len(index) not in self.replays:
             self._prepare(index)
-        (self.replays[len(index)] if self.trusted else self.step)(index)
+        (self.replays[len(index)] if self.verified else self.step)(index)
 
     def _prepare(self, index: Tensor) -> None:
         try:
             replay = self._record(index)
-            wrong = None if self._right(replay, index) else "its replays come to other weights or losses"
+            wrong = None if self._matches(replay, index) else "its replays come to other weights or losses"
         except RuntimeError as error:  # what is wrong with the device itself, the plain step meets again
             wrong = first_line(error)
         if wrong is None:
             self.replays[len(index)] = replay
         else:
-            self.trusted = False
+            self.verified = False
             self.replays.clear()
             self.say(f"recorded steps are not used ({wrong}): training goes on with plain ones, slower but right")
 
@@ -116,7 +116,7 @@ class Recorded:
 
         return replay
 
-    def _right(self, replay: Step, index: Tensor) -> bool:
+    def _matches(self, replay: Step, index: Tensor) -> bool:
         """Whether three replays in a row, on different images, come to what `step` does."""
         indexes = index, index // 2, index // 3
         before = [tensor.double() for tensor in self.state.tensors]

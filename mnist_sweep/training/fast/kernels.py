@@ -146,7 +146,7 @@ def _draw(states: Any, chance: Any, row: Any, stop: Any) -> None:
 
 
 @_compiled
-def forward(
+def norm_act_forward(
     x: Bits,
     gate: Bits,
     out: Bits,
@@ -247,7 +247,7 @@ _arriving = _compiled(_arriving, inline="always")
 
 
 @_compiled
-def backward(
+def norm_act_backward(
     dy: Bits,
     x: Bits,
     gate: Bits,

@@ -1,0 +1,1 @@
+"""Agents: the loop of one, its protocol with the server, and the processes that run several."""

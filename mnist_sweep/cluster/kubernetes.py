@@ -1,0 +1,39 @@
+"""A job for Kubernetes: an Indexed Job, as a manifest for `kubectl apply`.
+
+What it relies on: https://kubernetes.io/docs/concepts/workloads/controllers/job/ (completion mode, pod failure policy).
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from mnist_sweep.cluster.job import STAGGER_SECONDS, VARIABLES, Job, render
+from mnist_sweep.cluster.task import EXIT_PREEMPTED, WARNING_SECONDS
+
+SERVER = Path("/run/sweep-server")
+"""Where a pod sees the folder that says how to reach the server."""
+
+
+def manifest(job: Job, image: str) -> str:
+    """The manifest of a job whose pods run `image`, in which `mnist-sweep` is installed."""
+    return render(
+        "kubernetes.yaml",
+        job=job,
+        name=job.name.lower(),
+        image=image,
+        command=shlex.join(["mnist-sweep", *job.arguments]),
+        memory=_memory(job.memory),
+        seen_as=SERVER,
+        variables=VARIABLES,
+        preempted=EXIT_PREEMPTED,
+        grace=WARNING_SECONDS,
+        stagger=STAGGER_SECONDS,
+    )
+
+
+def _memory(text: str | None) -> str | None:
+    """Slurm's `4G`, and its `4096`, which are MiB, as Kubernetes writes them."""
+    if text is None:
+        return None
+    return f"{text}Mi" if text.isdigit() else f"{text}i"

@@ -1,0 +1,49 @@
+"""What the commands say to people."""
+
+from __future__ import annotations
+
+import math
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_sweep.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mnist_sweep.sweep.file import Check
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def write(file: Path, text: str) -> None:
+    """Write a file in UTF-8, with its folder; for its owner alone where others may write in that, too.
+
+    Raises:
+        UserError: that cannot be done.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.parent.stat().st_mode & stat.S_IWOTH and not file.exists():
+            file.touch(mode=0o600)
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {file}: {error.strerror}") from None
+
+
+def report_check(path: Path, found: Check, console: Console) -> None:
+    """Say that a sweep file is valid and how much of it fits the budget. Raises SweepFileError where it is not."""
+    from mnist_sweep.sweep.file import SweepFileError
+
+    if found.problems:
+        raise SweepFileError("\n       ".join(f"{path}: {problem}" for problem in found.problems))
+    if math.isnan(found.feasible):
+        console.print(f"{path}: valid; its scheduler decides what is tried", highlight=False, soft_wrap=True)
+        return
+    space = f"grid of {found.points} points" if found.points is not None else "search space"
+    line = f"{path}: valid; {found.feasible:.0%} of its {space} is under {found.limit:,} parameters"
+    console.print(line, highlight=False, soft_wrap=True)

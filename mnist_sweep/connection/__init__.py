@@ -1,0 +1,1 @@
+"""Which server is used, and waiting for it while it is unavailable."""

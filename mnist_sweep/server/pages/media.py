@@ -1,0 +1,119 @@
+"""What a run logged beside numbers, out of the store: its files as a browser may show them, its tables, its charts."""
+
+import json
+import mimetypes
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from mnist_sweep.review.figures import custom_chart
+from mnist_sweep.review.media import SUMMARY, laid_over, logged
+from mnist_sweep.review.records import RunRecord, flatten
+from mnist_sweep.server.signed_urls import SignedUrls
+from mnist_sweep.server.store import Store, artifacts, files, lines, runs
+from mnist_sweep.server.store.errors import NotFound
+from mnist_sweep.server.wire_json import stored
+
+_SIZE_LIMIT = 20_000_000
+_ROW_LIMIT = 10_000
+_CLIENT_SCHEME = "wandb-client-artifact://"
+_SHOWN_TYPES = ("image/", "audio/", "video/", "text/html")
+
+Shown = dict[str, Any]
+
+
+def of_run(db: sqlite3.Connection, row: sqlite3.Row, record: RunRecord, since: int = 0) -> Shown:
+    """By key what the run has logged (`review.logged`), all of it or what is newer than a change."""
+    found = lines.with_objects(db, row["id"], lines.HISTORY, since=since)
+    parsed = [(line, stored(text)) for line, text in found]
+    return logged(record, parsed, runs.charts(row["config"]), runs.mask_classes(row["config"]))
+
+
+def media_type(name: str) -> str | None:
+    """The type under which a page may have a file of a run; None for what it shall not."""
+    if name.endswith(".boxes2D.json"):  # what is drawn over an image
+        return "application/json"
+    guess, _ = mimetypes.guess_type(name)
+    return guess if guess and guess.startswith(_SHOWN_TYPES) else None
+
+
+def value(db: sqlite3.Connection, row: sqlite3.Row, line: int, key: str) -> dict[str, Any]:
+    """What stands under a key in a line of the run's history, or in its summary.
+
+    Raises:
+        NotFound: nothing of the kind.
+    """
+    texts = [row["summary"]] if line == SUMMARY else lines.texts_at(db, row["id"], lines.HISTORY, line)
+    found = flatten(stored(texts[0])).get(key) if texts else None
+    if not isinstance(found, dict):
+        raise NotFound(f"run {row['name']} has logged no {key[:100]!r} there")
+    return found
+
+
+def read(store: Store, db: sqlite3.Connection, row: sqlite3.Row, line: int, key: str, chart: str) -> Shown:
+    """A table as `columns` and `rows`, or what it draws as a `figure`; a Plotly figure as such."""
+    found = value(db, row, line, key)
+    links = SignedUrls("", store.secret)
+    contents, address = _contents(store, db, row, found, links)
+    if found.get("_type") == "plotly-file":
+        return {"figure": {part: contents.get(part) for part in ("data", "layout")}}
+    if chart and (figure := custom_chart(runs.charts(row["config"]).get(chart), contents)):
+        return {"figure": figure}
+    names = [str(name) for name in contents.get("columns") or ()]
+    data = contents.get("data") or []
+    rows = [[_cell(cell, address) for cell in line] for line in data[:_ROW_LIMIT]]
+    return {"columns": names, "rows": rows, "total": len(data)}
+
+
+def _contents(
+    store: Store, db: sqlite3.Connection, row: sqlite3.Row, found: dict[str, Any], links: SignedUrls
+) -> tuple[dict[str, Any], Callable[[str], str]]:
+    """The parsed file behind a value, and how the files that it names are addressed.
+
+    A table's images are kept with it in an artifact; the file of the run has but their place.
+    """
+    client, _, name = str(found.get("artifact_path", "")).removeprefix(_CLIENT_SCHEME).partition("/")
+    artifact = artifacts.by_client_id(db, client) if client else None
+    if artifact is not None and artifact["run_id"] == row["id"]:
+        held = {file["name"]: file for file in artifacts.files(db, artifact["id"]) if file["blob"]}
+
+        def in_artifact(path: str) -> str:
+            return links.download("artifact-file", held[path]["id"], path) if path in held else ""
+
+        if name in held:
+            return _parsed(store.blobs.path(held[name]["blob"])), in_artifact
+    file = files.find(db, row["id"], str(found.get("path", "")))
+    if file is None:
+        raise NotFound(f"{str(found.get('path'))[:200]!r} has not arrived from run {row['name']} yet")
+    address = f"/api/{quote(row['entity'])}/{quote(row['project'])}/runs/{quote(row['name'])}/media/"
+    return _parsed(store.blobs.path(file["blob"])), lambda path: address + quote(path)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    if path.stat().st_size > _SIZE_LIMIT:
+        raise NotFound(f"over {_SIZE_LIMIT // 1_000_000} MB, too large to be shown; download the file")
+    try:
+        found = stored(path.read_bytes())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise NotFound("the file cannot be read")
+    return found
+
+
+def _cell(cell: Any, address: Callable[[str], str]) -> Any:
+    """A cell of a table: a value, or the address of an image with its boxes, which stand in the table, and masks."""
+    if isinstance(cell, dict) and cell.get("_type") == "image-file":
+        masks = [address(path) for path in laid_over(cell, "masks")]
+        given = cell.get("boxes")
+        boxes = (
+            [{"box_data": one} for one in given.values() if isinstance(one, list)] if isinstance(given, dict) else []
+        )
+        return {"image": address(str(cell.get("path", ""))), "boxes": boxes, "masks": masks}
+    if isinstance(cell, dict) and "_type" in cell:
+        return f"{cell['_type']} {cell.get('path', '')}"
+    if isinstance(cell, dict | list):
+        return json.dumps(cell)[:1000]
+    return cell

@@ -1,0 +1,197 @@
+"""The data of the pages of a sweep, of a run and of a comparison, and what of it is new since a cursor.
+
+The figures and tables are the review's; here the store's runs go in. A page that is open asks with the cursor of its
+last answer and gets the rows that changed, the points that were added, and the small figures drawn anew.
+"""
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from mnist_sweep.review import figures
+from mnist_sweep.review.captions import tiles
+from mnist_sweep.review.page_data import chain_payload, run_payload, sweep_payload
+from mnist_sweep.review.palette import SERIES
+from mnist_sweep.review.project_page import curves, workspace_payload
+from mnist_sweep.review.provenance import JOB_TYPES
+from mnist_sweep.review.ranking import rank
+from mnist_sweep.review.records import SweepInfo
+from mnist_sweep.review.review import Review, review
+from mnist_sweep.server import records as reviewing
+from mnist_sweep.server.pages import actions, report_panels
+from mnist_sweep.server.pages import media as logged
+from mnist_sweep.server.store import Store, lines, runs
+
+PAUSE = 2.0
+"""Seconds between two questions of an open page; more where an answer takes long to make."""
+SHARE = 0.1
+"""The share of one core that an open page may cost."""
+LOG_LINES = 1000
+
+Shown = dict[str, Any]
+
+
+class Payloads:
+    """One per store and process."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._reviews = reviewing.Reviews(store)
+
+    def sweep(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> Shown:
+        """The data of a sweep's page."""
+        found = self._reviews.of(db, sweep)
+        data = sweep_payload(found)
+        data["compare_url"] = f"{reviewing.project_address(sweep)}/compare"
+        data |= {"state": sweep["state"], "offered": actions.offered(sweep)}
+        address = f"/api{found.ranking.info.url}/review"
+        data["live"] = {"url": address, "cursor": str(runs.version(db)), "every": PAUSE}
+        return data
+
+    def sweep_news(self, db: sqlite3.Connection, sweep: sqlite3.Row, since: int, state: str) -> Shown:
+        """What changed in the sweep after the cursor `since`, when the page showed it in this state.
+
+        An ended sweep's page goes on asking: finals and confirmations are still to come, and it may be resumed.
+        """
+        started = time.perf_counter()
+        cursor = runs.version(db)
+        changed = runs.of_sweep(db, sweep["id"], since=since)
+        followed = runs.of_job_types(db, sweep["project_id"], JOB_TYPES, since)
+        news: Shown = {"cursor": str(cursor), "state": sweep["state"]}
+        if state != sweep["state"]:
+            news |= {"offered": actions.offered(sweep), "stats": tiles(self._reviews.ranking(db, sweep))}
+        if changed or followed:
+            found = self._reviews.of(db, sweep)
+            news |= _changes(db, found, changed, since) if changed else {"chain": chain_payload(found)}
+        return news | {"every": _pause(started)}
+
+    def project(self, db: sqlite3.Connection, project: sqlite3.Row, group: str | None) -> Shown:
+        """The data of a project's page: its runs, or those of a group."""
+        found = [reviewing.record(db, row, history=False) for row in runs.of_project(db, project["id"], group=group)]
+        data, address = workspace_payload(found), reviewing.address(project["entity"], project["name"])
+        cursor = str(runs.version(db))
+        data["workspace"] |= {"url": f"/api{address}/curves", "cursor": cursor}
+        query = f"?group={quote(group)}" if group else ""
+        live = {"url": f"/api{address}/runs{query}", "cursor": cursor, "every": PAUSE}
+        return data | {"selected": [], "live": live}
+
+    def project_news(self, db: sqlite3.Connection, project: sqlite3.Row, group: str | None, since: int) -> Shown:
+        """What changed in the project after the cursor `since`: the rows of those runs, and what may be charted."""
+        started = time.perf_counter()
+        news: Shown = {"cursor": str(runs.version(db))}
+        if changed := {row["name"] for row in runs.of_project(db, project["id"], group=group, since=since)}:
+            data = self.project(db, project, group)
+            news |= {"workspace": data["workspace"]} | _rows(data["table"], changed)
+        return news | {"every": _pause(started)}
+
+    def project_curves(
+        self,
+        db: sqlite3.Connection,
+        project: sqlite3.Row,
+        metrics: Sequence[str],
+        over: str,
+        names: Sequence[str],
+        since: int,
+    ) -> Shown:
+        """By metric and run the curves of these runs that changed after the cursor `since`.
+
+        A page asks for what it draws alone; the histories are read for that and not kept.
+        """
+        rows = [row for name in names if (row := runs.find(db, project["id"], name)) is not None]
+        records = [reviewing.record(db, row) for row in rows if row["version"] > since]
+        return {metric: curves(records, metric, over) for metric in metrics}
+
+    def run(self, db: sqlite3.Connection, row: sqlite3.Row, sweep: sqlite3.Row | None) -> Shown:
+        """The data of a run's page."""
+        record = reviewing.record(db, row)
+        ranking = rank(_after(sweep), [record])
+        (trial,) = ranking.trials
+        cursor = str(runs.version(db))
+        console = lines.tail(db, row["id"], lines.CONSOLE, LOG_LINES)
+        live = {"url": f"/api{trial.record.url}/review", "cursor": cursor, "every": PAUSE}
+        data = run_payload(trial, ranking, reviewing.media_of(self._store, db, row["id"]))
+        if system := figures.system_curves(reviewing.events(db, row)):
+            data["figures"]["system"] = system
+        media = {"url": f"/api{trial.record.url}", "keys": logged.of_run(db, row, record), "series": SERIES}
+        return data | {"log": dict(map(tuple, console)), "live": live, "media": media if media["keys"] else {}}
+
+    def run_news(self, db: sqlite3.Connection, row: sqlite3.Row, sweep: sqlite3.Row | None, since: int) -> Shown:
+        """What the run has logged after the cursor `since`."""
+        news: Shown = {"cursor": str(runs.version(db))}
+        if row["version"] <= since:
+            return news
+        record = reviewing.record(db, row)
+        ranking = rank(_after(sweep), [record])
+        data = run_payload(ranking.trials[0], ranking)
+        media = {"url": f"/api{record.url}", "keys": logged.of_run(db, row, record, since), "series": SERIES}
+        points = figures.logged_points(reviewing.record(db, row, since=since))
+        console = lines.tail(db, row["id"], lines.CONSOLE, LOG_LINES, since=since)
+        news |= {key: data[key] for key in ("stats", "figures", "axes")} | {"log": [tuple(line) for line in console]}
+        return news | {"curves": {row["name"]: points} if points else {}, "media": media}
+
+    def compare(
+        self, db: sqlite3.Connection, project: sqlite3.Row, rows: Sequence[sqlite3.Row], sweep: sqlite3.Row | None
+    ) -> Shown:
+        """The data of a page that compares runs: what the sweep was after, or without one every metric they logged."""
+        if sweep is None:
+            data = workspace_payload([reviewing.record(db, row, history=False) for row in rows])
+            address = f"/api{reviewing.address(project['entity'], project['name'])}/curves"
+            data["workspace"] |= {"url": address, "cursor": str(runs.version(db))}
+            return data | {"selected": [row["name"] for row in rows]}
+        ranking = rank(_after(sweep), [reviewing.record(db, row) for row in rows])
+        data = sweep_payload(review(ranking))
+        kept = {name: data["figures"][name] for name in ("curves",) if name in data["figures"]}
+        for figure in kept.values():
+            # a sweep's leaves out where curves begin; a few are shown whole
+            figure["layout"]["yaxis"].pop("range", None)
+        return {"table": data["table"], "figures": kept, "curves": data["curves"]} | {
+            "selected": [trial.id for trial in ranking.trials]
+        }
+
+    def report(self, db: sqlite3.Connection, project: sqlite3.Row, blocks: Sequence[Shown]) -> Shown:
+        """Draw the panels of a report's blocks, as their `panels`; the data of their figures by name."""
+        drawn: Shown = {}
+        media: Shown = {}
+        for block in blocks:
+            if block["kind"] != "panels":
+                continue
+            block["panels"] = report_panels.panels(db, project, block["metadata"])
+            for panel in block["panels"]:
+                panel["name"] = f"panel-{len(drawn)}"
+                drawn[panel["name"]] = panel.get("figure") or panel.get("parallel") or {}
+                for one in panel.get("media", ()):
+                    one["name"] = f"media-{len(media)}"
+                    media[one["name"]] = {"url": one["url"], "keys": one["keys"], "series": SERIES}
+        return {"figures": drawn, "shelves": media}
+
+
+def _pause(started: float) -> float:
+    """Seconds until an open page asks again, after an answer begun at that time of the process's clock."""
+    return max(PAUSE, (time.perf_counter() - started) / SHARE)
+
+
+def _after(sweep: sqlite3.Row | None) -> SweepInfo:
+    """What runs were after: their sweep's metric, or none."""
+    return reviewing.info(sweep) if sweep is not None else SweepInfo(id="")
+
+
+def _changes(db: sqlite3.Connection, found: Review, changed: Sequence[sqlite3.Row], since: int) -> Shown:
+    data = sweep_payload(found)
+    words = found.ranking.presentation
+    metric = words.proxy_metric or found.ranking.info.metric
+    parts = {
+        row["name"]: figures.curve_points(reviewing.record(db, row, since=since), metric, words) for row in changed
+    }
+    return {key: data[key] for key in ("chain", "texts", "notes", "stats", "findings", "figures")} | {
+        **_rows(data["table"], {row["name"] for row in changed}),
+        "ranks": {trial.id: trial.rank for trial in found.ranking.ranked},
+        "curves": {name: points for name, points in parts.items() if points["x"]},
+    }
+
+
+def _rows(table: Shown, changed: set[str]) -> Shown:
+    """Of a table the rows of these runs, and the order in which all now stand."""
+    rows = [row for row in table["rows"] if row[0] in changed]
+    return {"table": {"columns": table["columns"], "rows": rows}, "order": [row[0] for row in table["rows"]]}

@@ -1,0 +1,152 @@
+"""The store's sweeps and runs as the review reads them, kept parsed between questions."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from mnist_sweep.review.fields import observed_fields, sweep_info
+from mnist_sweep.review.importance import measure
+from mnist_sweep.review.mistakes import Media, Read, from_tables
+from mnist_sweep.review.provenance import JOB_TYPES, Chain, read
+from mnist_sweep.review.ranking import RankedTrial, Ranking, rank
+from mnist_sweep.review.records import RunRecord, SweepInfo, flatten, lanes, step_metrics
+from mnist_sweep.review.review import Review, review
+from mnist_sweep.review.status import LIVE_STATES
+from mnist_sweep.server.store import Store, artifacts, lines, runs, sweeps
+from mnist_sweep.server.store.run_cache import RunCache
+from mnist_sweep.server.wire_json import stored
+
+_SWEEPS_KEPT = 16
+_MEASURES_KEPT = 32
+_TABLE_LIMIT = 20_000_000
+_ROWS = 1000
+"""A run's history is kept in memory for the charts; more rows than a screen has points are of no use there."""
+
+
+class Reviews:
+    """A store's sweeps, reviewed; only runs that changed since the last question are read again."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._kept: RunCache[RunRecord] = RunCache(_SWEEPS_KEPT)
+        # a page that is open asks again and again while no trial has ended: the sample is then the same
+        self._measured = lru_cache(_MEASURES_KEPT)(measure)
+
+    def of(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> Review:
+        """The sweep's review, with what its best run got wrong."""
+        ranking = self.ranking(db, sweep)
+        media: dict[str, Media] = {}
+        if ranking.best and (row := runs.find(db, sweep["project_id"], ranking.best.id)) is not None:
+            media = {ranking.best.id: found} if (found := media_of(self._store, db, row["id"])) else {}
+        return review(ranking, media=media, measured=self._measured, chain=chain(db, sweep))
+
+    def ranking(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> Ranking:
+        """The sweep's runs with their histories, ranked."""
+        named = lanes([(agent["name"], agent["host"] or "") for agent in sweeps.agents(db, sweep["id"])])
+        versions = runs.versions(db, sweep["id"])
+        records = self._kept.of(sweep["id"], versions, lambda key: record(db, runs.by_id(db, key), named))
+        about = info(sweep)
+        return rank(about if about.fields else replace(about, fields=observed_fields(records)), records)
+
+
+def chain(db: sqlite3.Connection, sweep: sqlite3.Row) -> Chain:
+    """The finals and confirmations that followed the sweep."""
+    rows = runs.of_job_types(db, sweep["project_id"], JOB_TYPES)
+    return read(info(sweep), [record(db, row, history=False) for row in rows])
+
+
+def best(db: sqlite3.Connection, sweep: sqlite3.Row) -> tuple[Ranking, RankedTrial | None]:
+    """The sweep's best run and the ranking it comes from, by the summaries alone."""
+    records = [record(db, row, history=False) for row in runs.of_sweep(db, sweep["id"])]
+    ranking = rank(info(sweep), records)
+    return ranking, ranking.best
+
+
+def info(sweep: sqlite3.Row) -> SweepInfo:
+    config = sweeps.parse_config(sweep["config"])
+    return sweep_info(
+        config.given,
+        id=sweep["name"],
+        name=str(sweep["display_name"] or config.name or ""),
+        entity=sweep["entity"],
+        project=sweep["project"],
+        state=sweep["state"],
+        url=f"{project_address(sweep)}/sweeps/{quote(sweep['name'])}",
+    )
+
+
+def record(
+    db: sqlite3.Connection,
+    row: sqlite3.Row,
+    lanes: Mapping[str, str] | None = None,
+    *,
+    since: int = 0,
+    history: bool = True,
+) -> RunRecord:
+    """A run, or with `since` only the history that is newer than that change; evenly sampled where it is long."""
+    texts = lines.sampled(db, row["id"], lines.HISTORY, _ROWS, since=since) if history else ()
+    lane = (lanes or {}).get(row["agent"] or "", row["agent"] or row["host"] or "")
+    return RunRecord(
+        id=row["name"],
+        name=row["display_name"] or row["name"],
+        state=row["state"],
+        config=flatten(runs.plain_config(row["config"])),
+        summary=flatten(stored(row["summary"])),
+        history=stored(f"[{','.join(texts)}]"),  # at once: then the rows share their keys, and half the memory
+        step_metrics=step_metrics(runs.defined_metrics(row["config"])),
+        created_at=datetime.fromisoformat(row["created_at"]),
+        finished_at=None if row["state"] in LIVE_STATES else datetime.fromisoformat(row["heartbeat_at"]),
+        agent=row["job_type"] or lane,  # as the public API's reader has it
+        group=row["run_group"] or "",
+        tags=tuple(stored(row["tags"])),
+        url=f"{project_address(row)}/runs/{quote(row['name'])}",
+        stop_reason=row["stop_reason"] or "",
+    )
+
+
+def events(db: sqlite3.Connection, row: sqlite3.Row) -> RunRecord:
+    """What the machine measured of itself beside a run, as a record's history."""
+    texts = lines.sampled(db, row["id"], lines.EVENTS, _ROWS)
+    return RunRecord(row["name"], history=[stored(text) for text in texts])
+
+
+def media_of(store: Store, db: sqlite3.Connection, key: int) -> Media | None:
+    """The confusion matrix and the misclassified images that the run (by row id) has logged."""
+    return from_tables(_tables(store, db, key))
+
+
+def _tables(store: Store, db: sqlite3.Connection, key: int) -> Iterator[tuple[dict[str, Any], Read]]:
+    for contents in artifacts.logged(db, key, "run_table"):
+        paths = {name: store.blobs.path(blob) for name, blob in contents.items()}
+
+        def read(name: str, paths: Mapping[str, Path] = paths) -> bytes:
+            return paths[name].read_bytes()
+
+        for name, path in paths.items():
+            if name.endswith(".table.json") and (table := _table(path)) is not None:
+                yield table, read
+
+
+def project_address(row: sqlite3.Row) -> str:
+    """The path of the page of the project that a sweep or a run belongs to."""
+    return address(row["entity"], row["project"])
+
+
+def address(entity: str, project: str) -> str:
+    return f"/{quote(entity)}/{quote(project)}"
+
+
+def _table(path: Path) -> dict[str, Any] | None:
+    """A logged table; None for what is too large to be drawn, or no table."""
+    if path.stat().st_size > _TABLE_LIMIT:
+        return None
+    try:
+        table = stored(path.read_bytes())
+    except ValueError:
+        return None
+    return table if isinstance(table, dict) else None

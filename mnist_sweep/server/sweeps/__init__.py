@@ -1,0 +1,1 @@
+"""Sweeps on the server: hand out trials, settle them, and search."""

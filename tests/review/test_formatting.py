@@ -1,0 +1,8 @@
+from __future__ import annotations
+
+from mnist_sweep.review.formatting import duration
+
+
+def test_durations_as_people_say_them() -> None:
+    said = [duration(seconds) for seconds in (4.16, 42, 725, 3600, 12_000)]
+    assert said == ["4.2 s", "42 s", "12 min", "1 h 0 min", "3 h 20 min"]

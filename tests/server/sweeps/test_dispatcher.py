@@ -1,0 +1,393 @@
+"""How a sweep runs, asked as the agents ask."""
+
+import json
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from mnist_sweep.server.store import Store, runs, sweeps
+from tests.server.conftest import Ask, served
+from tests.server.sweep_client import BEAT, CREATE, GRID, Sweep
+
+
+def test_a_grid_hands_out_each_point_once_and_then_finishes(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    assert sweep.look()["state"] == "RUNNING"  # for `wandb sweep --pause`, which refuses what is pending
+    first, second = sweep.agent(), sweep.agent()
+    drawn = []
+    for agent in (first, second, first):
+        run, args = sweep.draw(agent)
+        drawn.append(args["x"])
+        sweep.finish(run, args["x"] / 2)
+    assert sorted(drawn) == [1, 2, 3]
+    look = sweep.look()
+    assert (look["state"], look["runCount"], look["runCountExpected"], look["bestLoss"]) == ("FINISHED", 3, 3, 0.5)
+    assert [edge["node"]["totalRuns"] for edge in look["agents"]["edges"]] == [2, 1]
+    assert sweep.beat(first) == sweep.beat(second) == [{"type": "exit"}]
+
+
+def test_an_exhausted_sweep_finishes_when_its_last_run_ends(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID | {"run_cap": 1})
+    agent = sweep.agent()
+    run, _ = sweep.draw(agent)
+    assert sweep.beat(sweep.agent()) == [{"type": "exit"}]
+    assert sweep.look()["state"] == "RUNNING"
+    sweep.finish(run)
+    assert sweep.look()["state"] == "FINISHED"
+
+
+def test_a_busy_agent_gets_no_second_run(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    agent = sweep.agent()
+    run, _ = sweep.draw(agent)
+    assert sweep.beat(agent, run) == []
+    sweep.start(run)
+    assert sweep.beat(agent, run) == []
+    assert sweep.states() == ["running"]
+
+
+def test_an_agent_that_winds_a_run_up_gets_no_further_one(client: httpx.Client, ask: Ask) -> None:
+    """The run has reported its end, and its process is still there: the agent may be about to leave with it."""
+    sweep = Sweep(client, ask, GRID)
+    agent = sweep.agent()
+    run, _ = sweep.draw(agent)
+    sweep.finish(run, 0.5)
+    assert sweep.beat(agent, run) == []
+    assert sweep.draw(agent)[0] != run
+
+
+@pytest.mark.parametrize("method", ["random", "bayes"])
+def test_nested_parameters_travel_whole(client: httpx.Client, ask: Ask, method: str) -> None:
+    parameters = {
+        "optimiser": {"parameters": {"lr": {"min": 0.0, "max": 1.0}, "kind": {"value": "sgd"}}},
+        "width": {"distribution": "int_uniform", "min": 4, "max": 8},
+    }
+    sweep = Sweep(client, ask, GRID | {"method": method, "parameters": parameters})
+    agent = sweep.agent()
+    seen = []
+    for _ in range(3):
+        run, args = sweep.draw(agent)
+        assert args["optimiser"]["kind"] == "sgd"
+        assert 0 <= args["optimiser"]["lr"] <= 1
+        assert args["width"] in range(4, 9)
+        seen.append(json.dumps(args))
+        sweep.finish(run, args["optimiser"]["lr"])
+    assert len(set(seen)) == 3
+    stored = sweep.look()["runs"]["edges"][0]["node"]
+    assert json.loads(stored["config"])["optimiser"]["value"] == json.loads(seen[0])["optimiser"]
+
+
+def test_a_paused_sweep_waits_a_stopped_one_ends_a_canceled_one_kills(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    agent, other = sweep.agent(), sweep.agent()
+    run, _ = sweep.draw(agent)
+    sweep.start(run)
+    sweep.set("PAUSED")
+    assert sweep.beat(other) == []
+    assert sweep.beat(agent, run) == []
+    sweep.set("RUNNING")
+    second, _ = sweep.draw(other)
+    sweep.set("FINISHED")
+    assert sweep.beat(other, second) == [], "a stopped sweep lets its runs end"
+    sweep.finish(second)
+    assert sweep.beat(other) == [{"type": "exit"}]
+    sweep.set("CANCELED")
+    assert sweep.beat(agent, run) == [{"type": "exit"}]
+    assert sweep.states() == ["killed", "finished"]
+
+
+def test_a_run_can_be_stopped_and_is_then_killed_not_failed(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    agent = sweep.agent()
+    run, _ = sweep.draw(agent)
+    sweep.start(run)
+    bucket = ask('query($n: String) { project(name: "p") { run(name: $n) { id } } }', n=run)["project"]["run"]["id"]
+    ask("mutation($id: ID!) { stopRun(input: {id: $id}) { success } }", id=bucket)
+    assert sweep.stream(run, 1.0)["stopped"] is True
+    assert sweep.beat(agent, run) == [{"type": "stop", "run_id": run}]
+    assert sweep.beat(agent, run) == [], "one order is enough: a second signal would cut the run's ending short"
+    sweep.stream(run, complete=True, exitcode=1)
+    node = sweep.look()["runs"]["edges"][0]["node"]
+    assert (node["state"], node["stopReason"]) == ("killed", "stopped by request")
+
+
+def test_a_program_that_dies_before_its_run_starts_costs_one_trial(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    agent = sweep.agent()
+    first, _ = sweep.draw(agent)
+    second, _ = sweep.draw(agent)
+    assert first != second
+    assert sweep.states() == ["failed", "pending"]
+
+
+def test_a_child_that_vanishes_has_crashed(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    agent = sweep.agent()
+    run, _ = sweep.draw(agent)
+    sweep.start(run)
+    sweep.draw(agent)
+    assert sweep.states() == ["crashed", "pending"]
+
+
+def test_a_vanished_trial_is_handed_out_again_where_the_sweep_asks_for_it(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID | {"retry_crashed": 1, "run_cap": 1})
+    assert sweep.warnings == []
+    agent = sweep.agent()
+    run, args = sweep.draw(agent)
+    sweep.start(run)
+    sweep.stream(run, 9.0, 9.0)
+    assert sweep.draw(agent) == (run, args)
+    sweep.finish(run, 1.0)
+    history = ask('query($n: String) { project(name: "p") { run(name: $n) { history } } }', n=run)
+    assert [json.loads(row)["loss"] for row in history["project"]["run"]["history"]] == [1.0]
+    assert sweep.look()["state"] == "FINISHED"
+
+
+def test_a_preempted_trial_is_resumed(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID | {"run_cap": 1})
+    agent = sweep.agent()
+    run, _ = sweep.draw(agent)
+    sweep.start(run)
+    sweep.stream(run, 1.0, preempting=True)
+    sweep.stream(run, complete=True, exitcode=143)
+    assert sweep.states() == ["preempted"]
+    (command,) = sweep.beat(sweep.agent())
+    assert (command["type"], command["run_id"]) == ("resume", run)
+
+
+def test_hyperband_stops_a_bad_run_and_says_why(client: httpx.Client, ask: Ask) -> None:
+    early = {"type": "hyperband", "min_iter": 2, "eta": 2, "strict": True}
+    sweep = Sweep(client, ask, GRID | {"method": "random", "parameters": {"x": {"min": 0.0, "max": 1.0}},
+                                       "early_terminate": early})  # fmt: skip
+    agent = sweep.agent()
+    for loss in (0.1, 0.2, 0.3, 0.4):
+        run, _ = sweep.draw(agent)
+        sweep.finish(run, loss, loss, loss, loss)
+    run, _ = sweep.draw(agent)
+    sweep.start(run)
+    assert sweep.stream(run, 9.0, 9.0)["stopped"] is False
+    assert sweep.stream(run, 9.0, offset=2)["stopped"] is True
+    node = sweep.look()["runs"]["edges"][-1]["node"]
+    assert node["stopped"] is True
+    assert node["stopReason"].startswith("hyperband: ")
+
+
+def test_runs_without_a_metric_do_not_disturb_order_or_best(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    agent = sweep.agent()
+    names = [sweep.draw(agent)[0]]
+    sweep.finish(names[0])
+    for losses in ((float("nan"),), (0.5,)):
+        names.append(sweep.draw(agent)[0])
+        sweep.start(names[-1])
+        text = json.dumps({"loss": losses[0]})
+        sweep.stream(
+            names[-1], complete=True, exitcode=0, files={"wandb-summary.json": {"offset": 0, "content": [text]}}
+        )
+    query = """query($o: String) { project(name: "p") { runs(order: $o) { edges { node { name } } } } }"""
+    for order in ("+summary_metrics.loss", "-summary_metrics.loss"):
+        found = [edge["node"]["name"] for edge in ask(query, o=order)["project"]["runs"]["edges"]]
+        assert found[0] == names[2]
+        assert set(found) == set(names)
+    assert sweep.look()["bestLoss"] == 0.5
+
+
+def test_a_wrong_configuration_is_refused_with_every_reason(client: httpx.Client) -> None:
+    config = yaml.dump(
+        {"method": "magic", "metric": {"goal": "up", "name": "x"}, "parameters": {"x": {"min": 3, "max": 1}}}
+    )
+    answer = client.post("/graphql", json={"query": CREATE, "variables": {"config": config}})
+    (error,) = answer.json()["errors"]
+    assert answer.status_code == 200
+    assert error["message"].startswith("Invalid sweep config: ")
+    assert error["message"].count(";") >= 2
+    assert all(value in error["message"] for value in ("magic", "up"))
+
+
+def test_keys_that_nobody_knows_are_warned_of_and_kept(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID | {"colour": "red"})
+    assert sweep.warnings == ["'colour' is not a key of a sweep and is ignored"]
+    look = 'query($s: String!) { project(name: "p") { sweep(sweepName: $s) { config } } }'
+    assert yaml.safe_load(ask(look, s=sweep.name)["project"]["sweep"]["config"])["colour"] == "red"
+
+
+def test_a_sweep_ends_once_a_run_has_reached_its_target(client: httpx.Client, ask: Ask) -> None:
+    metric = {"name": "loss", "goal": "minimize", "target": 0.5}
+    sweep = Sweep(client, ask, GRID | {"method": "random", "metric": metric})
+    agent, other = sweep.agent(), sweep.agent()
+    first, _ = sweep.draw(agent)
+    second, _ = sweep.draw(other)
+    sweep.finish(first, 0.6, 0.4)
+    assert sweep.beat(agent) == [{"type": "exit"}]
+    sweep.finish(second, 0.9)
+    assert sweep.beat(other) == [{"type": "exit"}]
+    assert sweep.look()["state"] == "FINISHED"
+
+
+def test_yaml_that_unfolds_is_refused(client: httpx.Client) -> None:
+    rows = zip("abcdefg", "bcdefgh", strict=True)
+    bomb = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in rows)
+    answer = client.post("/graphql", json={"query": CREATE, "variables": {"config": bomb}})
+    assert "aliases" in answer.json()["errors"][0]["message"]
+
+
+def test_a_configuration_changes_only_before_the_first_run(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    changed = yaml.dump(GRID | {"parameters": {"x": {"values": [7]}}})
+    ask(CREATE, id=sweep.id, config=changed)
+    agent = sweep.agent()
+    assert sweep.draw(agent)[1] == {"x": 7}
+    answer = client.post("/graphql", json={"query": CREATE, "variables": {"id": sweep.id, "config": yaml.dump(GRID)}})
+    assert "cannot change" in answer.json()["errors"][0]["message"]
+
+
+def test_prior_runs_teach_the_search(client: httpx.Client, ask: Ask) -> None:
+    for name, x in (("good", 1), ("bad", 2)):
+        made = ask(
+            'mutation($n: String, $c: JSONString) { upsertBucket(input: {name: $n, modelName: "p", config: $c})'
+            " { inserted } }",
+            n=name,
+            c=json.dumps({"x": {"value": x}}),
+        )
+        assert made["upsertBucket"]["inserted"] is True
+    sweep = Sweep(client, ask, GRID, priorRunsFilters=json.dumps({"$or": [{"name": "good"}]}))
+    agent = sweep.agent()
+    assert [sweep.draw(agent)[1]["x"] for _ in range(2)] == [2, 3]
+
+
+def test_a_bayesian_search_begins_where_its_prior_runs_were_best(client: httpx.Client, ask: Ask) -> None:
+    config = {
+        "method": "bayes",
+        "metric": {"name": "loss", "goal": "minimize"},
+        "parameters": {"x": {"min": 0.0, "max": 1.0}},
+    }
+    earlier = Sweep(
+        client, ask, config | {"method": "grid", "parameters": {"x": {"values": [i / 16 for i in range(17)]}}}
+    )
+    agent = earlier.agent()
+    for _ in range(17):
+        run, args = earlier.draw(agent)
+        earlier.finish(run, (args["x"] - 0.84) ** 2)
+    sweep = Sweep(client, ask, config, priorRunsFilters=json.dumps({"sweep": earlier.name}))
+    agent = sweep.agent()
+    while not (commands := sweep.beat(agent)):
+        pass  # an agent asks again, too, while the process that searches begins
+    assert commands[0]["args"]["x"]["value"] == pytest.approx(0.84, abs=0.1)  # by chance: one time in five
+
+
+def test_queued_runs_go_out_before_anything_else_and_respect_the_cap(client: httpx.Client, ask: Ask) -> None:
+    config = {"method": "custom", "run_cap": 2, "parameters": {"x": {"min": 0.0, "max": 1.0}}}
+    sweep = Sweep(client, ask, config)
+    agent = sweep.agent()
+    assert sweep.beat(agent) == [], "nothing is queued yet"
+    enqueue = "mutation($id: ID!, $c: JSONString!) { enqueueSweepRun(input: {id: $id, config: $c}) { id } }"
+    for x in (0.25, 0.75):
+        ask(enqueue, id=sweep.id, c=json.dumps({"x": {"value": x}}))
+    third = client.post("/graphql", json={"query": enqueue, "variables": {"id": sweep.id, "c": '{"x": 1}'}})
+    assert "finished" in third.json()["errors"][0]["message"]
+    for x in (0.25, 0.75):
+        run, args = sweep.draw(agent)
+        assert args == {"x": x}
+        sweep.finish(run)
+    assert sweep.beat(agent) == [{"type": "exit"}]
+
+
+def test_a_deleted_sweep_is_a_404_for_its_agents(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    agent = sweep.agent()
+    ask("mutation($id: ID!) { deleteSweep(input: {id: $id}) { success } }", id=sweep.id)
+    answer = client.post("/graphql", json={"query": BEAT, "variables": {"id": agent, "runState": "{}"}})
+    assert answer.status_code == 404
+
+
+def test_many_agents_at_once_never_get_the_same_point(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID | {"parameters": {"x": {"values": list(range(40))}}})
+    agents = [sweep.agent() for _ in range(8)]
+    drawn: list[int] = []
+
+    def work(agent: str) -> None:
+        while commands := sweep.beat(agent) or [{"type": "wait"}]:
+            if (command := commands[0])["type"] == "exit":
+                return
+            if command["type"] == "wait":
+                continue
+            drawn.append(command["args"]["x"]["value"])
+            sweep.finish(command["run_id"], 1.0)
+
+    threads = [threading.Thread(target=work, args=(agent,)) for agent in agents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(drawn) == Counter(range(40))
+
+
+def test_silent_runs_crash_and_their_agents_trials_with_them(store: Store, tmp_path: Path) -> None:
+    with served(store, crash_after=0.3) as client:
+
+        def ask(query: str, **variables: Any) -> dict[str, Any]:
+            data: dict[str, Any] = client.post("/graphql", json={"query": query, "variables": variables}).json()["data"]
+            return data
+
+        sweep = Sweep(client, ask, GRID)
+        started, _ = sweep.draw(sweep.agent())
+        sweep.start(started)
+        sweep.draw(sweep.agent())
+        for _ in range(200):
+            if sweep.states() == ["crashed", "crashed"]:
+                break
+            threading.Event().wait(0.05)
+        assert sweep.states() == ["crashed", "crashed"]
+
+
+def test_what_a_killed_server_handed_out_is_handed_out_again(store: Store) -> None:
+    with store.write() as db:
+        project = db.execute(
+            "INSERT INTO projects (entity, name, created_at) VALUES ('local', 'p', '') RETURNING id"
+        ).fetchone()[0]
+        sweep_id = sweeps.create(db, project, yaml.dump(GRID))
+        agent = sweeps.create_agent(db, sweep_id, "h")
+        runs.create(db, project, "lost", "pending", sweep_id=sweep_id, agent_id=agent, trial=0, params='{"x": 1}')
+        db.execute("UPDATE sweeps SET trials = 1")
+    from mnist_sweep.server.sweeps.dispatcher import Dispatcher
+
+    sweeper = Dispatcher(store)
+    assert [command["run_id"] for command in sweeper.heartbeat(agent, {})] == ["lost"]
+    (second,) = sweeper.heartbeat(agent, {})
+    assert second["run_id"] != "lost", "the second time it was heard and did not start"
+
+
+def test_an_agent_costs_no_more_the_more_there_are(kept: Store, client: httpx.Client, ask: Ask) -> None:
+    """Counted in SQLite's own instructions: to sign up, to be given a trial, and a sign of life."""
+    sweep = Sweep(client, ask, GRID | {"method": "random"})
+    executed = 0
+
+    def count() -> int:
+        nonlocal executed
+        executed += 1
+        return 0
+
+    with kept.write() as db:
+        db.set_progress_handler(count, 10)
+
+    def cost() -> int:
+        before = executed
+        agent = sweep.agent()
+        run, _ = sweep.draw(agent)
+        sweep.start(run)
+        sweep.beat(agent, run)
+        return executed - before
+
+    try:
+        first = [cost() for _ in range(20)][-1]
+        for _ in range(200):
+            cost()
+        assert cost() < 4 * first  # it was fifty times as much
+    finally:
+        with kept.write() as db:
+            db.set_progress_handler(None, 0)

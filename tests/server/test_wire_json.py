@@ -1,0 +1,35 @@
+"""JSON as it comes in and goes out."""
+
+import math
+
+import pytest
+
+from mnist_sweep.server import wire_json
+
+
+def test_numbers_that_json_does_not_have_become_words() -> None:
+    assert wire_json.loads('[NaN, Infinity, -Infinity, 1e999, -1e999, 1.5, 2]') == [
+        "NaN", "Infinity", "-Infinity", "Infinity", "-Infinity", 1.5, 2,
+    ]  # fmt: skip
+
+
+def test_what_goes_out_is_strict_and_short() -> None:
+    assert wire_json.dumps({"a": [1, None, "é"]}) == '{"a":[1,null,"\\u00e9"]}'
+    with pytest.raises(ValueError, match="JSON"):
+        wire_json.dumps(math.nan)
+
+
+def test_what_nests_too_deeply_is_no_json() -> None:
+    with pytest.raises(ValueError, match="deep"):
+        wire_json.loads("[" * 100_000)
+
+
+@pytest.mark.parametrize("text", [None, "", "null", "{}"])
+def test_nothing_is_an_empty_object(text: str | None) -> None:
+    assert wire_json.as_object(text, "it") == {}
+
+
+@pytest.mark.parametrize(("text", "reason"), [("[]", "must be a JSON object, not list"), ("{", "is not JSON")])
+def test_another_thing_than_an_object_is_named(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=f"the config {reason}"):
+        wire_json.as_object(text, "the config")

@@ -1,0 +1,101 @@
+"""The live table, and what is said where there is no terminal."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from mnist_sweep.review.ranking import rank
+from mnist_sweep.review.records import RunRecord
+from mnist_sweep.review.status import Status
+from mnist_sweep.sweep.live_view import best_command, trial_table
+from tests.review import synthetic
+
+RUNS = synthetic.sweep(40)
+RANKING = synthetic.ranking(40)
+
+
+def shown(ranking: object, **options: int) -> str:
+    console = Console(width=options.get("width", 160), record=True, file=open("/dev/null", "w"), force_terminal=True)  # noqa: SIM115, PTH123
+    console.print(trial_table(ranking, **options))  # type: ignore[arg-type]
+    return console.export_text()
+
+
+def test_the_live_table_has_a_row_a_trial_with_state_size_metric_and_progress() -> None:
+    text = shown(RANKING, count=30)
+    assert "Synthetic sweep" in text
+    for number, trial in enumerate(RANKING.trials, start=1):
+        (line,) = [line for line in text.splitlines() if trial.label in line]
+        assert re.match(rf"\W*{number}\b", line)
+        assert trial.status.value in line
+        assert f"{trial.size:,.0f}" in line if trial.size is not None else "–" in line
+        if trial.status is Status.FINISHED:
+            assert RANKING.presentation.show(trial.value) in line
+            assert "15 epochs" in line
+        if trial.status is Status.INFEASIBLE:
+            assert "not trained" in line
+    refused = RANKING.count(Status.INFEASIBLE)
+    done = 40 - refused - RANKING.count(Status.RUNNING)
+    assert f"{done} of 30 trials done, {refused} over budget" in " ".join(text.split())
+
+
+def test_time_left_is_told_from_the_epochs_so_far() -> None:
+    summary = {"epoch": 5, "_runtime": 50.0, "val/accuracy": 0.9}
+    live = RunRecord("r", state="running", summary=summary, config={"epochs": 15})
+    assert "1:40" in shown(rank(synthetic.info(), [live]))
+    assert "0:00" not in shown(rank(synthetic.info(), [replace(live, summary={})]))
+
+
+def test_names_are_no_markup() -> None:
+    runs = [replace(RUNS[0], name="[red]x[/]")]
+    assert "[red]x[/]" in shown(rank(synthetic.info(name="[b]s[/]"), runs))
+
+
+def test_the_best_command_repeats_the_run_and_leaves_out_what_is_no_field() -> None:
+    assert best_command(RunRecord("r", config={"c1": 6, "note": "x", "max_lr": 0.25})) in (
+        "mnist-sweep train --c1=6 --max_lr=0.25",
+        "mnist-sweep train --max_lr=0.25 --c1=6",
+    )
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_few_columns_keep_name_state_accuracy_and_epoch(width: int) -> None:
+    """A name is without what all have in common; nothing is cut off."""
+    summary = {"epoch": 5, "val/accuracy": 0.9876, "objective": 0.0432}
+    runs = [
+        RunRecord("a", "lr0.0123-d0.034-a0.8-b512-e15-9412p", state="running", summary=summary, config={"epochs": 15}),
+        RunRecord("b", "lr0.3-d0.034-a0.8-b512-e15-8120p", state="finished", summary=summary, config={"epochs": 15}),
+        RunRecord("c", "swift-sweep-3", state="running"),
+    ]
+    ranking = rank(synthetic.info(config={"metric": {"name": "objective", "goal": "minimize"}}), runs)
+    text = shown(ranking, width=width)
+    assert max(map(len, text.splitlines())) <= width
+    first, second, third = (line for line in text.splitlines() if re.match(r"│ +\d ", line))
+    assert re.search(r"lr0\.0123-9412p\W+running\W.* 98\.76 % \W+5/15 ", first)
+    assert re.search(r"lr0\.3-8120p\W+finished\W.* 98\.76 % \W+5/15 ", second)
+    assert "swift-sweep-3" in third
+    assert ("0.0432" in second) == (width == 80)
+
+
+def test_of_a_hundred_trials_only_long_names_are_cut_off_in_60_columns() -> None:
+    summary = {"epoch": 15, "val/accuracy": 0.9876}
+    long = "a-long-name-that-somebody-gave"
+    runs = [RunRecord(str(n), long, state="finished", summary=summary, config={"epochs": 15}) for n in range(100)]
+    runs.append(RunRecord("x", long, state="finished", summary={"feasible": False}))
+    text = shown(rank(synthetic.info(config={"metric": {"name": "objective", "goal": "minimize"}}), runs), width=60)
+    assert max(map(len, text.splitlines())) <= 60
+    assert re.search(r"│ 100 │ a-long-name\S*… │ \w+ +│  98\.76 % │ 15/15 │", text)
+    assert "infeasible" in text
+    assert text.count("…") == 101
+
+
+def test_few_lines_keep_the_best_the_running_and_the_newest() -> None:
+    assert RANKING.best is not None
+    text = shown(RANKING, rows=12)
+    labels = [trial.label for trial in RANKING.trials if f" {trial.label} " in text]
+    assert len(labels) == 12
+    assert {RANKING.best.label, RANKING.trials[-1].label} <= {*labels}
+    assert all(trial.label in labels for trial in RANKING.trials if trial.status is Status.RUNNING)
