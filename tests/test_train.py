@@ -210,16 +210,16 @@ import signal, sys
 from mnist_sweep import train
 from mnist_sweep.training.fast import kernels
 
-whole = kernels.backward
+whole = kernels.norm_act_backward
 
 def struck(*arguments):
-    kernels.backward = whole
+    kernels.norm_act_backward = whole
     signal.raise_signal(signal.SIGINT)
     gradients = whole(*arguments)
     print("the step was whole")
     return gradients
 
-kernels.backward = struck
+kernels.norm_act_backward = struck
 sys.exit(train.main(sys.argv[1:]))
 """
 

@@ -28,8 +28,16 @@ from graphql import (
 )
 from graphql import execute as run_document
 
-from mnist_sweep.server.gql import (
+from mnist_sweep.server.gql import (  # noqa: F401 (each registers its resolvers)
+    account,
+    artifacts,
+    collections,
+    files,
     nodes,
+    projects,
+    reports,
+    runs,
+    sweeps,
     unsupported,
 )
 from mnist_sweep.server.gql.registry import RESOLVERS, Context, default

@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from mnist_sweep.server.process import launch, shared_server
 
-from .conftest import clean_environment
+from ..conftest import clean_environment
 
 USE = """
 import functools, sys

@@ -10,8 +10,8 @@ import pytest
 
 from mnist_sweep.server.sweeps.leases import Task, may_write, parse
 
-from .conftest import Ask
-from .sweep_client import GRID, START, Sweep
+from ..conftest import Ask
+from ..sweep_client import GRID, START, Sweep
 
 FILES = """mutation($name: String!) {
   createRunFiles(input: {entityName: "local", projectName: "p", runName: $name, files: ["output.log"]}) {
