@@ -64,7 +64,7 @@ def test_a_cancelled_task_leaves_a_killed_run(user: User, agent: str) -> None:
 
 ASKED = """
 me=$SLURM_JOB_NAME-$SLURM_ARRAY_TASK_ID
-trap 'python -c "from mnist_sweep import cluster; print(cluster.taken_back())" > said-$me; exit' TERM
+trap 'python -c "from mnist_sweep.cluster import task; print(task.taken_back())" > said-$me; exit' TERM
 touch up-$me
 for _ in $(seq 3000); do sleep 0.1; done"""
 

@@ -22,8 +22,8 @@ from ..conftest import clean_environment
 USE = """
 import functools, sys
 from pathlib import Path
-from mnist_sweep.server import shared
-with shared.server(Path(sys.argv[1]), functools.partial(print, flush=True)) as facts:
+from mnist_sweep.server.process import shared_server
+with shared_server.server(Path(sys.argv[1]), functools.partial(print, flush=True)) as facts:
     print(facts.url, facts.pid, facts.shared, flush=True)
     sys.stdin.readline()
 """

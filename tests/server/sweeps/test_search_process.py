@@ -85,8 +85,8 @@ def test_a_call_under_way_is_given_up_when_the_server_ends() -> None:
 def test_it_ends_with_a_server_that_is_killed() -> None:
     program = """
 import math, os, signal
-from mnist_sweep.server.sweeps.search_process import Worker
-worker = Worker(60)
+from mnist_sweep.server.sweeps.search_process import SearchProcess
+worker = SearchProcess(60)
 worker.call(math.sqrt, 4.0)
 print(worker.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
