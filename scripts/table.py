@@ -1,0 +1,178 @@
+"""Record a table of real trainings: random configurations of a sweep, each on several replicates, at 15 and 5 epochs.
+
+    python -m scripts.table --configurations 24 --replicates 4 --agents 2      some 6 core-hours with AVX-512
+    python -m scripts.table --configurations 1 --replicates 1 --agents 1       one configuration: three minutes
+
+Each training is one line of JSON in `docs/results/table.jsonl`. The command resumes: it skips the trainings that the
+file already holds. The draws have a fixed order, so a larger `--configurations` extends the same table.
+`scripts/replay.py` compares searches on the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import platform
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mnist_sweep.config import EPOCH_LIMIT, OverBudgetError, parse
+from mnist_sweep.search import Trial, suggest
+from mnist_sweep.search import parse as parse_sweep
+from scripts.objective import rows
+
+ROOT = Path(__file__).parents[1]
+FILE = ROOT / "docs" / "results" / "table.jsonl"
+SWEEP = ROOT / "sweeps" / "onecycle.yaml"
+SHORT_EPOCHS = 5
+"""Epochs of the short schedule."""
+BLOCK = 24
+"""Configurations that are trained on all replicates before the next ones begin."""
+SEED = 20261129
+"""Seed of the random draws."""
+NOT_SEARCHED = ("replicate", "epochs")
+"""Parameters of the sweep file that the table sets itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One cell of the table."""
+
+    configuration: int
+    """Number of the draw, from 0."""
+    values: Mapping[str, Any]
+    """Its RunConfig fields, for the full schedule."""
+    replicate: int
+    epochs: int
+
+    @property
+    def key(self) -> tuple[int, int, int]:
+        """Return what identifies the training in the file."""
+        return self.configuration, self.replicate, self.epochs
+
+
+def sweep_document() -> dict[str, Any]:
+    """Return the sweep file as a random search over configurations, without replicate and epochs."""
+    document: dict[str, Any] = yaml.safe_load(SWEEP.read_text())
+    parameters = {name: spec for name, spec in document["parameters"].items() if name not in NOT_SEARCHED}
+    return document | {"method": "random", "parameters": parameters}
+
+
+def draw_configurations(count: int) -> list[dict[str, Any]]:
+    """Return the first `count` random configurations of the sweep that are within the parameter limit."""
+    sweep, drawn = parse_sweep(sweep_document()), list[dict[str, Any]]()
+    trial, number = Trial("", {}, "finished"), 0
+    while len(drawn) < count:
+        values = suggest(sweep, [trial] * number, seed=SEED)
+        number += 1
+        assert values is not None
+        try:
+            parse(values)
+        except OverBudgetError:
+            continue
+        drawn.append(values)
+    return drawn
+
+
+def scale_schedule(values: Mapping[str, Any], epochs: int) -> dict[str, Any]:
+    """Return the configuration with its whole schedule shortened to `epochs`.
+
+    The one-cycle rates follow `epochs` by themselves. The final epochs without augmentation keep their share of the
+    schedule; a configuration that has any keeps at least one.
+    """
+    plain = int(values.get("no_aug_epochs", 0))
+    scaled = max(1, round(plain * epochs / EPOCH_LIMIT)) if plain else 0
+    return {**values, "epochs": epochs, "no_aug_epochs": scaled}
+
+
+def list_trainings(count: int, replicates: int) -> Iterator[Training]:
+    """Yield every training in the order in which they run: block by block, replicate by replicate."""
+    drawn = draw_configurations(count)
+    for first in range(0, count, BLOCK):
+        for replicate in range(replicates):
+            for epochs in (EPOCH_LIMIT, SHORT_EPOCHS):
+                for number in range(first, min(first + BLOCK, count)):
+                    yield Training(configuration=number, values=drawn[number], replicate=replicate, epochs=epochs)
+
+
+def missing_trainings(wanted: Iterable[Training], found: Iterable[Mapping[str, Any]]) -> list[Training]:
+    """Return the trainings that none of the rows `found` holds."""
+    present = {(row["configuration"], row["replicate"], row["epochs"]) for row in found}
+    return [training for training in wanted if training.key not in present]
+
+
+def train(training: Training) -> dict[str, Any]:
+    """Run one training in this process, on one thread, and return its row.
+
+    Accuracies are fractions. `objective` is the held-out cross-entropy (nats) at the fitted temperature, and
+    `objective_standard_error` the standard error of that mean over the held-out images. `plain_train_…` are measured
+    on every sixth training image, without augmentation.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    from mnist_sweep.training import engine, mnist
+    from mnist_sweep.training.calibration import calibrated_loss, temperature
+
+    scaled = scale_schedule(training.values, training.epochs)
+    config = engine.resolve(parse({**scaled, "replicate": training.replicate, "threads": 1}))
+    split = mnist.selection_split(config.replicate)
+    wall, cpu = time.perf_counter(), time.process_time()
+    fit = engine.fit(config, split, say=print)
+    row: dict[str, Any] = {
+        "configuration": training.configuration,
+        "replicate": training.replicate,
+        "epochs": training.epochs,
+        "values": dict(training.values),
+        "parameters": config.parameters,
+        "precision": config.precision,
+        "processor": platform.processor() or platform.machine(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "core_seconds": round(time.process_time() - cpu, 1),
+        "seconds": round(time.perf_counter() - wall, 1),
+        "diverged": fit.diverged,
+    }
+    history = [asdict(epoch) for epoch in fit.history]
+    for name in ("train_loss", "train_accuracy", "loss", "accuracy"):
+        row[f"{name}_by_epoch"] = [round(epoch[name], 6) for epoch in history]
+    if not fit.diverged and fit.evaluation is not None:
+        logits, labels = fit.evaluation.logits, split.evaluate.labels
+        row |= {"accuracy": fit.evaluation.accuracy, "loss": fit.evaluation.loss}
+        row |= {"temperature": temperature(logits, labels), "objective": calibrated_loss(logits, labels)}
+        losses = F.cross_entropy(logits.double() / row["temperature"], labels, reduction="none")
+        row["objective_standard_error"] = float(losses.std() / len(losses) ** 0.5)
+        sample = mnist.Images(split.train.images[::6], split.train.labels[::6])
+        plain = engine.evaluate(fit.model, sample, config.precision)
+        row |= {"plain_train_loss": plain.loss, "plain_train_accuracy": plain.accuracy}
+    return row
+
+
+def main() -> None:
+    """Train what the file lacks, and append each row as it finishes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--configurations", type=int, default=120, help="configurations in all (default %(default)s)")
+    parser.add_argument("--replicates", type=int, default=4, help="replicates of each (default %(default)s)")
+    parser.add_argument("--agents", type=int, default=2, help="parallel trainings, one thread each")
+    parser.add_argument("--file", type=Path, default=FILE, help="one line per training (default %(default)s)")
+    arguments = parser.parse_args()
+    wanted = list_trainings(arguments.configurations, arguments.replicates)
+    todo = missing_trainings(wanted, rows(arguments.file))
+    print(f"{len(todo)} trainings to do")
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(arguments.agents, mp_context=context) as pool, arguments.file.open("a") as out:
+        for future in as_completed([pool.submit(train, training) for training in todo]):
+            row = future.result()
+            out.write(json.dumps(row) + "\n")
+            out.flush()
+            print(row["configuration"], row["replicate"], row["epochs"], row.get("objective"), row["core_seconds"])
+
+
+if __name__ == "__main__":
+    main()
