@@ -5,6 +5,8 @@ Figures use the light page's colours of a state, mid-tones that hold on both; ax
 
 from __future__ import annotations
 
+import colorsys
+import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -44,6 +46,11 @@ GREY = "#8a94a6"
 BEST = "#e0653a"
 SERIES = ("#4c78dd", "#e0653a", "#2a9d8f", "#b865c9", "#c99a1f", "#5aa9e6", "#d9527e", "#6a9a3b", "#8f7ae5", "#a0704f")
 
+_LUMINANCES = (0.18, 0.26, 0.35)
+"""Relative luminances of runs' colours: contrast of at least 2.5 with the white and the dark card."""
+_WEIGHTS = (0.2126, 0.7152, 0.0722)
+_GAMMA = 2.2
+
 STOPS = (0.0, 0.45, 0.75, 1.0)
 SCALES = (("#d5dae3", "#8fb0dd", "#3f6fc4", "#3b1e77"), ("#333b4d", "#3b6ba8", "#49b8b0", "#f6e05e"))
 """One scale from faint to strong, light and dark: the best value is the one that stands out on either background."""
@@ -64,6 +71,22 @@ _PAGE = {
     "best-soft": ("#fdf1ea", "#2c221e"),
     "shadow": ("0 1px 2px rgb(20 28 46 / 5%), 0 1px 6px rgb(20 28 46 / 4%)", "none"),
 }
+
+
+def run_colour(run_id: str) -> str:
+    """Return the colour of a run as `#rrggbb`: the same on every page, and readable on light and dark.
+
+    Hue and luminance come from a hash of the id, so two runs rarely share a colour.
+    """
+    digest = int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:4])
+    luminance = _LUMINANCES[digest // 360 % len(_LUMINANCES)]
+    linear = [channel**_GAMMA for channel in colorsys.hls_to_rgb(digest % 360 / 360, 0.5, 0.8)]
+    own = sum(weight * channel for weight, channel in zip(_WEIGHTS, linear, strict=True))
+    if own > luminance:
+        linear = [channel * luminance / own for channel in linear]
+    else:
+        linear = [channel + (1 - channel) * (luminance - own) / (1 - own) for channel in linear]
+    return "#" + "".join(f"{round(255 * channel ** (1 / _GAMMA)):02x}" for channel in linear)
 
 
 def stylesheet() -> str:
