@@ -21,6 +21,7 @@ from mnist_sweep.cluster import task
 from mnist_sweep.config import ConfigError, OverBudgetError, RunConfig, parse
 from mnist_sweep.display import TrainingDisplay, percent
 from mnist_sweep.errors import UserError
+from mnist_sweep.protocol import EXIT_NODE_UNFIT, EXIT_PREEMPTED, EXIT_STOPPED
 from mnist_sweep.signals import STOPS, Preempted, Signals, Terminated
 from mnist_sweep.tracking import Tracker
 from mnist_sweep.training import engine, mnist
@@ -81,9 +82,9 @@ def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None
         again = _will_resume(stop)
         with signals.deferred(raise_on_exit=False):  # a second one changes nothing
             if again:
-                tracker.finish(task.EXIT_PREEMPTED, checkpoint=_checkpoint(tracker))
+                tracker.finish(EXIT_PREEMPTED, checkpoint=_checkpoint(tracker))
             else:
-                tracker.finish(task.EXIT_KILLED)
+                tracker.finish(EXIT_STOPPED)
         raise (Preempted if again else KeyboardInterrupt) from None
     except Stopped:
         tracker.finish(exit_code=1)
@@ -104,7 +105,7 @@ def _fail(tracker: Tracker, *, config_error: bool) -> None:
     if config_error or task.task() is None:
         tracker.finish(exit_code=1)
     else:
-        tracker.finish(task.EXIT_GIVEN_BACK, checkpoint=_checkpoint(tracker))
+        tracker.finish(EXIT_NODE_UNFIT, checkpoint=_checkpoint(tracker))
 
 
 def _will_resume(stop: BaseException) -> bool:
@@ -190,7 +191,7 @@ def run(overrides: Mapping[str, Any]) -> int:
         return 1 if isinstance(stop, Stopped) else 130
     except Preempted:
         print("preempted: the next start with this run's id goes on from here", file=sys.stderr)
-        return task.EXIT_PREEMPTED
+        return EXIT_PREEMPTED
     return 0
 
 

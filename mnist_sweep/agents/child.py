@@ -15,10 +15,7 @@ from pathlib import Path
 from mnist_sweep.agents.loop import TrialQuota, run_agent
 from mnist_sweep.cluster import task as cluster
 from mnist_sweep.connection import connect
-
-TASK_HEADER = "X-Sweep-Task"
-"""By this header of its requests an agent says which task it is and which restart of it, `slurm-812_3.1/1`: the server
-then knows that the one before it is gone."""
+from mnist_sweep.protocol import TASK_HEADER
 
 
 def child_environment(number: int, agents: int, restart: int = 0) -> dict[str, str | None]:

@@ -17,6 +17,7 @@ from mnist_sweep.cluster import task
 from mnist_sweep.connection.waiting import ServerUnavailable, to_stderr
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError, first_line
+from mnist_sweep.protocol import EXIT_NODE_UNFIT, EXIT_PREEMPTED
 from mnist_sweep.signals import Preempted, Terminated
 
 INVALID_LIMIT = 3
@@ -66,7 +67,7 @@ def run_agent(path: str, tickets: TrialQuota) -> int:
             return _run_agent(path, tickets)
     except (KeyboardInterrupt, Terminated, Preempted) as stop:
         code = exit_code_for(stop)
-        to_stderr("preempted: another start goes on from here" if code == task.EXIT_PREEMPTED else STOPPED_MESSAGE)
+        to_stderr("preempted: another start goes on from here" if code == EXIT_PREEMPTED else STOPPED_MESSAGE)
         return code
     except UserError as error:
         to_stderr(f"error: {error}")
@@ -76,7 +77,7 @@ def run_agent(path: str, tickets: TrialQuota) -> int:
 def exit_code_for(stop: BaseException) -> int:
     """The exit code of what such a signal ended: 130 if that was a person, 75 if there is more to do."""
     again = isinstance(stop, Preempted) or (isinstance(stop, Terminated) and task.taken_back())
-    return task.EXIT_PREEMPTED if again else 130
+    return EXIT_PREEMPTED if again else 130
 
 
 def _run_agent(path: str, tickets: TrialQuota) -> int:
@@ -100,14 +101,14 @@ def _run_agent(path: str, tickets: TrialQuota) -> int:
             tickets.release()
         if failed >= INVALID_LIMIT:
             to_stderr(_giving_up_message(failed, trained))
-            return 1 if task.task() is None or getattr(trained, "theirs", False) else task.EXIT_GIVEN_BACK
+            return 1 if task.task() is None or getattr(trained, "theirs", False) else EXIT_NODE_UNFIT
         if refused >= OVER_BUDGET_LIMIT:
             to_stderr(f"error: {refused} suggestions in a row were over budget: narrow the widths")
             return 1
         left = task.seconds_left()
         if left is not None and not enough_time_left(left, longest):
             print(f"{left:.0f} s left are too few for a trial of {longest:.0f} s: this task begins again", flush=True)
-            return task.EXIT_PREEMPTED
+            return EXIT_PREEMPTED
     return 0
 
 

@@ -25,6 +25,7 @@ from mnist_sweep.cluster import task as cluster
 from mnist_sweep.connection import waiting
 from mnist_sweep.connection.waiting import RetryPolicy, ServerUnavailable
 from mnist_sweep.environment import environment
+from mnist_sweep.protocol import EXIT_NODE_UNFIT, EXIT_PREEMPTED
 
 STOP_SECONDS = 10.0
 """How long agents that are stopped try to reach a server that does not answer."""
@@ -122,18 +123,18 @@ class AgentPool:
     @property
     def failed(self) -> bool:
         """At least one agent gave up."""
-        fine = (None, 0, 130, cluster.EXIT_PREEMPTED, *_STOPPED)
+        fine = (None, 0, 130, EXIT_PREEMPTED, *_STOPPED)
         return any(process.exitcode not in fine for process in self.processes)
 
     @property
     def node_unfit(self) -> bool:
         """At least one agent gave up for the sake of this machine."""
-        return any(process.exitcode == cluster.EXIT_GIVEN_BACK for process in self.processes)
+        return any(process.exitcode == EXIT_NODE_UNFIT for process in self.processes)
 
     @property
     def preempted(self) -> bool:
         """At least one agent left work that it, or another one, should go on with."""
-        return any(process.exitcode == cluster.EXIT_PREEMPTED for process in self.processes)
+        return any(process.exitcode == EXIT_PREEMPTED for process in self.processes)
 
     def send(self, number: signal.Signals) -> None:
         """Pass a signal on to every agent."""

@@ -9,7 +9,8 @@ import shlex
 from pathlib import Path
 
 from mnist_sweep.cluster.job import STAGGER_SECONDS, VARIABLES, Job, render
-from mnist_sweep.cluster.task import EXIT_PREEMPTED, WARNING_SECONDS
+from mnist_sweep.cluster.task import WARNING_SECONDS
+from mnist_sweep.protocol import EXIT_PREEMPTED
 
 SERVER = Path("/run/sweep-server")
 """Where a pod sees the folder that says how to reach the server."""

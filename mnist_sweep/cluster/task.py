@@ -15,15 +15,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from mnist_sweep.errors import FAILED, UserError
-
-EXIT_PREEMPTED = 75
-"""What a run, an agent and a task end with whose work is not done: go on with it (EX_TEMPFAIL of sysexits.h)."""
-
-EXIT_GIVEN_BACK = 70
-"""What a run and a task end with that failed for no reason of their own: try it elsewhere (EX_SOFTWARE)."""
-
-EXIT_KILLED = 255
-"""What a run ends with that a person stopped; the client's own number for Ctrl-C."""
+from mnist_sweep.protocol import EXIT_NODE_UNFIT
 
 WARNING_SECONDS = 60
 """How long before its time is up a task is warned, so that its trial can send its rows and its checkpoint."""
@@ -62,7 +54,7 @@ class NodeError(UserError, RuntimeError):
     @property
     def exit_code(self) -> int:  # type: ignore[override]
         """Of a task's: another node may be fit for it."""
-        return FAILED if task() is None else EXIT_GIVEN_BACK
+        return FAILED if task() is None else EXIT_NODE_UNFIT
 
 
 def node() -> str:

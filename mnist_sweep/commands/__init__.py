@@ -1,25 +1,4 @@
-"""The commands behind `mnist-sweep`: each takes the parsed arguments and returns an exit code.
+"""The commands of `mnist-sweep`, one module each: `HELP`, `add_arguments(parser)`, and `run(arguments)` -> exit code.
 
-What a command needs is imported when it runs.
+A module imports only what its parser needs; `run` imports the rest.
 """
-
-from mnist_sweep.commands.finals import finals
-from mnist_sweep.commands.submit import submit
-from mnist_sweep.commands.sweep import agent, report, sweep
-from mnist_sweep.commands.tools import check, data, doctor, server
-from mnist_sweep.commands.train import confirm, show, train
-
-__all__ = [
-    "agent",
-    "check",
-    "confirm",
-    "data",
-    "doctor",
-    "finals",
-    "report",
-    "server",
-    "show",
-    "submit",
-    "sweep",
-    "train",
-]

@@ -6,7 +6,7 @@ import math
 import stat
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnist_sweep.errors import UserError
 
@@ -47,3 +47,21 @@ def report_check(path: Path, found: Check, console: Console) -> None:
     space = f"grid of {found.points} points" if found.points is not None else "search space"
     line = f"{path}: valid; {found.feasible:.0%} of its {space} is under {found.limit:,} parameters"
     console.print(line, highlight=False, soft_wrap=True)
+
+
+def sweep_file(path: Path, console: Console) -> dict[str, Any] | None:
+    """What a sweep file says; None for what is the id of a sweep.
+
+    Raises:
+        SweepFileError: it says nothing that agents could work on by themselves.
+    """
+    from mnist_sweep.sweep import file
+
+    if not (path.exists() or path.suffix in (".yaml", ".yml")):
+        return None
+    config = file.load(path)
+    report_check(path, file.check(config), console)
+    if config["method"] == "custom":
+        # agents alone would wait for ever
+        raise file.SweepFileError(f"{path}: needs `wandb sweep-scheduler` beside its agents: its first lines say how")
+    return config

@@ -1,4 +1,4 @@
-"""The command that finds out which of a sweep's best configurations is best."""
+"""`mnist-sweep finals`: race a sweep's best configurations against each other, over replicates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
+from mnist_sweep.commands.arguments import MAX_AGENTS, add_sweep, whole_number
 from mnist_sweep.commands.console import say
+from mnist_sweep.commands.local_agents import work
 from mnist_sweep.config import PROJECT
 from mnist_sweep.review.formatting import decided
 
@@ -22,10 +24,34 @@ _REFERENCE = "ref"
 """Its number in the table."""
 
 
-def finals(arguments: argparse.Namespace) -> int:
+HELP = "race a sweep's best configurations against each other, over replicates"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_sweep(parser)
+    parser.add_argument(
+        "--agents", type=whole_number(MAX_AGENTS), default=1, metavar="N", help="trainings side by side [1]"
+    )
+    parser.add_argument(
+        "--rounds",
+        default="30:1,10:3,3:6",
+        metavar="N:R,…",
+        help="configurations and their replicates in all, round by round [30:1,10:3,3:6]",
+    )
+    parser.add_argument(
+        "--fresh", type=int, default=6, metavar="R", help="further replicates for the last two and the reference [6]"
+    )
+    parser.add_argument(
+        "--reference",
+        default="preset=step8",
+        metavar="FIELDS",
+        help="configuration to compare the finalists with, as name=value name=value … [preset=step8]",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from mnist_sweep.commands.sweep import work
     from mnist_sweep.connection import connect
     from mnist_sweep.selection import finals as playing
     from mnist_sweep.selection import winner as choice

@@ -1,15 +1,17 @@
-"""The command that has agents of a sweep run on a cluster."""
+"""`mnist-sweep submit`: run agents of a sweep as a job on a cluster, and follow it."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_sweep.commands.console import say, write
-from mnist_sweep.commands.sweep import agent_logs, sweep_file
+from mnist_sweep.commands.arguments import MAX_TRIALS, whole_number
+from mnist_sweep.commands.console import say, sweep_file, write
+from mnist_sweep.commands.local_agents import agent_logs
 from mnist_sweep.config import PROJECT
 from mnist_sweep.errors import UserError
 
@@ -22,7 +24,54 @@ if TYPE_CHECKING:
     from mnist_sweep.sweep.remote import Sweep
 
 
-def submit(arguments: argparse.Namespace) -> int:
+HELP = "run agents of a sweep as a job on a cluster, and follow it"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    whole = whole_number
+    parser.add_argument("sweep", metavar="FILE", help="a sweep file, or the id of a sweep to resume")
+    parser.add_argument(
+        "--count", type=whole(MAX_TRIALS), metavar="N", help="number of trials of a new sweep (its run_cap)"
+    )
+    parser.add_argument(
+        "--agents", type=whole(100_000), default=1, metavar="N", help="tasks side by side, each an agent [1]"
+    )
+    parser.add_argument("--cpus", type=whole(1024), default=1, metavar="N", help="CPUs per task [1]")
+    parser.add_argument("--gpus", type=whole(64), default=0, metavar="N", help="GPUs per task, each with an agent [0]")
+    parser.add_argument("--agents-per-gpu", type=whole(64), default=1, metavar="N", help="agents that share a GPU [1]")
+    parser.add_argument("--mem", type=_memory, metavar="SIZE", help="memory per task, as in 4G [the cluster's default]")
+    parser.add_argument("--time", metavar="T", help="time limit per task, as in 2:30:00 [the partition's default]")
+    parser.add_argument("--partition", metavar="NAME", help="partition [the cluster's default]")
+    parser.add_argument("--account", metavar="NAME", help="account to charge [your default]")
+    parser.add_argument(
+        "--sbatch",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="option of sbatch, --sbatch=--qos=low; repeatable",
+    )
+    parser.add_argument(
+        "--setup",
+        action="append",
+        default=[],
+        metavar="LINE",
+        help="shell command before the agent, --setup='module load cuda'; repeatable",
+    )
+    parser.add_argument(
+        "--kubernetes", metavar="IMAGE", help="print a Kubernetes manifest: an Indexed Job whose pods run this image"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print what would be submitted, and do nothing")
+    parser.add_argument("--follow", action="store_true", help="submit nothing; follow the jobs that are running")
+
+
+def _memory(text: str) -> str:
+    """Check an argument that is a size as Slurm writes it, in MiB without a unit."""
+    if not re.fullmatch(r"[1-9]\d{0,9}[KMGT]?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 4G or 512M")
+    return text
+
+
+def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from mnist_sweep.cluster import job as jobs

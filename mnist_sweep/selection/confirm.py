@@ -30,10 +30,10 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
-from mnist_sweep.cluster import task
 from mnist_sweep.config import RunConfig, parse
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
+from mnist_sweep.protocol import EXIT_STOPPED
 from mnist_sweep.review.statistics import interval
 from mnist_sweep.signals import STOPS, Signals, Terminated, blocked
 
@@ -235,7 +235,7 @@ def _seed(config: RunConfig, job: _Job) -> Confirmed:
     except BaseException as error:
         with _signals.deferred(raise_on_exit=False):
             if tracker is not None:
-                tracker.finish(task.EXIT_KILLED if isinstance(error, tuple(STOPS.values())) else 1)
+                tracker.finish(EXIT_STOPPED if isinstance(error, tuple(STOPS.values())) else 1)
         raise
     with _signals.deferred(raise_on_exit=False):
         if tracker is not None:

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from mnist_sweep.protocol import TASK_HEADER
 from mnist_sweep.server import filestream, gql, http, lookup
 from mnist_sweep.server.auth import Gate, Keys
 from mnist_sweep.server.http import Json, refusal
@@ -127,7 +128,7 @@ class Server:
         if not isinstance(query, str) or not isinstance(variables, dict) or not isinstance(operation, str | None):
             raise HTTPException(400, "a GraphQL request is a JSON object with query and variables")
         links = SignedUrls(str(request.base_url).rstrip("/"), self._store.secret)
-        speaker = request.headers.get(leases.HEADER)
+        speaker = request.headers.get(TASK_HEADER)
         result = await anyio.to_thread.run_sync(self._execute, query, variables, operation, links, speaker)
         answer: dict[str, Any] = {"data": result.data}
         if result.errors:
@@ -173,7 +174,7 @@ class Server:
     def _stream(self, request: Request, body: Any) -> dict[str, Any]:
         with self._store.write() as db:
             run = lookup.run(db, request)
-            if not leases.may_write(request.headers.get(leases.HEADER), run["holder"]):
+            if not leases.may_write(request.headers.get(TASK_HEADER), run["holder"]):
                 return {"exitcode": None, "limits": {}, "stopped": True}
             filestream.apply(db, self.sweeper, run, body)
         if run["sweep_id"] is not None:

@@ -4,6 +4,7 @@ import pytest
 
 from mnist_sweep.agents import child, loop, pool
 from mnist_sweep.cluster import task
+from mnist_sweep.protocol import EXIT_NODE_UNFIT
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_a_task_without_the_gpu_it_counts_on_is_misplaced(monkeypatch: pytest.Mo
     monkeypatch.setenv("SLURMD_NODENAME", "node9")
     with pytest.raises(task.NodeError, match="node9 has no visible GPU") as raised:
         pool.for_gpus(1)
-    assert raised.value.exit_code == task.EXIT_GIVEN_BACK
+    assert raised.value.exit_code == EXIT_NODE_UNFIT
     monkeypatch.delenv("SLURM_JOB_ID")
     assert raised.value.exit_code == 1
 

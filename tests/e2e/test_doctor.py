@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_sweep.commands import doctor
+from mnist_sweep.commands import doctor_checks as doctor
 from mnist_sweep.server.process.launch import ServerProcess
 from mnist_sweep.training.fast import kernels
 from tests.e2e.conftest import House

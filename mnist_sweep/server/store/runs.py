@@ -7,6 +7,7 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
+from mnist_sweep.protocol import EXIT_NODE_UNFIT, EXIT_STOPPED
 from mnist_sweep.server import wire_json
 from mnist_sweep.server.store import filters, projects, run_names, segments
 from mnist_sweep.server.store.clock import now
@@ -15,10 +16,6 @@ from mnist_sweep.server.store.errors import BadRequest, NotFound
 ALIVE = ("pending", "running", "preempting")
 MAX_RETRIES = 3
 """How often a trial is handed out again that was lost with its task, or that gives itself back."""
-GIVEN_BACK = 70
-"""The exit code of a preempting run that failed and should be tried elsewhere (EX_SOFTWARE of sysexits.h)."""
-INTERRUPTED = 255
-"""The exit code that the client reports for Ctrl-C."""
 STATES = frozenset({*ALIVE, "finished", "failed", "crashed", "killed", "preempted"})
 
 _TABLES = """
@@ -155,10 +152,10 @@ def end(db: sqlite3.Connection, run: sqlite3.Row, exit_code: int) -> None:
     retries = run["retries"]
     if exit_code == 0:
         state = "finished"
-    elif run["stop_requested"] or exit_code == INTERRUPTED:
+    elif run["stop_requested"] or exit_code == EXIT_STOPPED:
         state = "killed"
     elif run["state"] == "preempting":
-        retries += exit_code == GIVEN_BACK
+        retries += exit_code == EXIT_NODE_UNFIT
         state = "preempted" if retries <= MAX_RETRIES else "failed"
     else:
         state = "failed"
@@ -234,7 +231,7 @@ def first_waiting(
     row: sqlite3.Row | None = db.execute(
         f"{SELECT} WHERE runs.sweep_id = ?1"
         " AND (runs.state = 'preempted' OR runs.state = 'pending' AND runs.agent_id IS NULL)"
-        f" AND NOT (?3 AND {mine} AND ifnull(runs.exit_code = {GIVEN_BACK}, 0))"
+        f" AND NOT (?3 AND {mine} AND ifnull(runs.exit_code = {EXIT_NODE_UNFIT}, 0))"
         f" ORDER BY {mine} DESC, runs.id LIMIT 1",
         (sweep_id, task, elsewhere),
     ).fetchone()

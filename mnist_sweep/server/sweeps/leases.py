@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-HEADER = "x-sweep-task"
 _FORM = re.compile(r"([\w.:@-]{1,200})/(\d{1,18})", re.ASCII)
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def test_the_folder_that_runs_leave_is_not_taken_for_a_package_of_ours(tmp_path: Path) -> None:

@@ -1,0 +1,31 @@
+"""Argument types and arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+MAX_TRIALS, MAX_AGENTS = 1_000_000, 256
+
+
+def add_sweep(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names an existing sweep."""
+    parser.add_argument("sweep", metavar="SWEEP", help="id, project/id or entity/project/id")
+
+
+def add_count(parser: argparse.ArgumentParser) -> None:
+    """Add `--count`, which limits the trials of local agents."""
+    parser.add_argument(
+        "--count", type=whole_number(MAX_TRIALS), metavar="N", help="number of trials; those over budget do not count"
+    )
+
+
+def whole_number(limit: int) -> Callable[[str], int]:
+    """Return an argument type for whole numbers from 1 to `limit`."""
+
+    def number(text: str) -> int:
+        if not (text.isdecimal() and len(text) <= len(str(limit)) and 1 <= int(text) <= limit):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {limit:,}")
+        return int(text)
+
+    return number

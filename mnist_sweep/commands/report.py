@@ -1,0 +1,51 @@
+"""`mnist-sweep report`: review a sweep as a W&B report, an HTML page and a summary."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from mnist_sweep.commands.arguments import add_sweep
+from mnist_sweep.commands.console import say, write
+from mnist_sweep.config import PROJECT
+
+HELP = "review a sweep: a W&B report, an HTML page, a summary here"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_sweep(parser)
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page that opens from disk")
+    parser.add_argument("--random", metavar="SWEEP", help="a random search over the same space to compare with")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from mnist_sweep.connection import connect
+    from mnist_sweep.review import page, terminal, wandb_report
+    from mnist_sweep.selection import finals
+    from mnist_sweep.sweep import live_view, remote
+    from mnist_sweep.training import augment, mnist
+
+    console = Console(highlight=False, soft_wrap=True)
+    with connect.connected_server(say) as server:
+        found = remote.find(arguments.sweep, PROJECT)
+        other = remote.poll(remote.find(arguments.random, PROJECT)) if arguments.random else None
+        review = remote.read(found, random=other, samples=mnist.VALIDATION_IMAGES)
+        if best := review.ranking.best:
+            confirm = f"mnist-sweep confirm {finals.finals_id(found.path)} --seeds=20"
+            chain = (f"mnist-sweep finals {found.path}", confirm)
+            review = replace(review, commands=(live_view.best_command(best.record), *chain))
+        console.print(terminal.summary(review))
+        if arguments.html is not None:
+            digits = mnist.selection_split().train.images[:10]
+            strengths = {f"strength {s:g}": augment.strip(digits, s) for s in (0.0, 0.5, 1.0, 1.5)}
+            note = "The same training digits at four strengths of the augmentation policy."
+            gallery = page.Gallery("What augmentation does", note, strengths)
+            write(arguments.html, page.html_page(review, gallery))
+            console.print(f"Page:    {arguments.html}")
+        console.print(f"Report:  {wandb_report.publish(review)}")
+        if server.local:
+            console.print(f"Sweep:   {found.url}  (the local server draws it on its own page)")
+    return 0
