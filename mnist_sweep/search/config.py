@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, PrivateAttr, ValidationError
 from pydantic_core import ErrorDetails
 
+from mnist_sweep.search.goal import Goal
+from mnist_sweep.search.metric import finite
 from mnist_sweep.search.specs import SPECS, Number, Spec, before, distribution, integer, rule, says, show
-from mnist_sweep.search.trial import finite
 
 METHODS = ("grid", "random", "bayes", "custom")
 GRID_DISTRIBUTIONS = frozenset({"constant", "categorical", "int_uniform", "q_uniform"})
@@ -75,17 +76,12 @@ class Metric(_Part):
     """What to optimise: the key under which runs log it, and which way is better."""
 
     name: Annotated[str, rule(lambda v: isinstance(v, str) and v != "", "is not the key under which runs log it")]
-    goal: Annotated[Literal["minimize", "maximize"], _one_of("minimize", "maximize")] = "minimize"
+    goal: Annotated[Goal, before(lambda v: v in tuple(Goal), f"is not one of {', '.join(Goal)}")] = Goal.MINIMIZE
     target: Number | None = None
     impute: Annotated[Literal["worst", "best", "latest"], _one_of("worst", "best", "latest")] = "worst"
     impute_while_running: Annotated[
         Literal["false", "worst", "best", "latest", False], _one_of("false", "worst", "best", "latest", False)
     ] = "false"
-
-    @property
-    def sign(self) -> float:
-        """What turns a value into a loss: 1, or -1 where more is better."""
-        return -1.0 if self.goal == "maximize" else 1.0
 
 
 _OBJECTIVE = before(lambda v: isinstance(v, Mapping), "is not a mapping with a name and a goal")

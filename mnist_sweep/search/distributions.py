@@ -19,6 +19,7 @@ from itertools import accumulate
 from statistics import NormalDist
 from typing import Any
 
+from mnist_sweep.search.metric import finite
 from mnist_sweep.search.specs import (
     LARGEST_EXPONENT,
     Beta,
@@ -32,7 +33,6 @@ from mnist_sweep.search.specs import (
     Weighted,
     WholeRange,
 )
-from mnist_sweep.search.trial import finite
 
 Path = tuple[str, ...]
 Quantile = tuple[Callable[[float], float], Callable[[float], float]]

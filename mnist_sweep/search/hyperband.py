@@ -8,6 +8,7 @@ https://docs.wandb.ai/models/sweeps/sweep-config-keys
 from collections.abc import Sequence
 
 from mnist_sweep.search.config import Hyperband, SweepConfig
+from mnist_sweep.search.goal import Goal
 from mnist_sweep.search.trial import Trial, metric_history
 
 _MOST = 100  # brackets, as in W&B's engine
@@ -45,8 +46,8 @@ def stop(config: SweepConfig, trials: Sequence[Trial]) -> dict[str, str]:
     early = config.early_terminate
     if early is None or config.metric is None:
         return {}
-    metric, sign, eta = config.metric.name, config.metric.sign, float(early.eta)
-    losses = {trial.name: [sign * value for value in metric_history(trial, metric)] for trial in trials}
+    metric, goal, eta = config.metric.name, config.metric.goal, float(early.eta)
+    losses = {trial.name: [goal.to_loss(value) for value in metric_history(trial, metric)] for trial in trials}
     marks = brackets(early)
     reasons: dict[str, str] = {}
     for trial in trials:
@@ -61,7 +62,8 @@ def stop(config: SweepConfig, trials: Sequence[Trial]) -> dict[str, str]:
         if value > threshold:
             what = f"{metric} at iteration {bracket}" if early.strict else f"best {metric} so far"
             reasons[trial.name] = (
-                f"hyperband: {what} is {sign * value:.6g}, {'below' if sign < 0 else 'above'} {sign * threshold:.6g}, "
+                f"hyperband: {what} is {goal.to_loss(value):.6g}, {'below' if goal is Goal.MAXIMIZE else 'above'} "
+                f"{goal.to_loss(threshold):.6g}, "
                 f"the mark for the best 1/{eta:g} of {len(field)} runs at iteration {bracket}"
             )
     return reasons

@@ -68,13 +68,13 @@ def posterior(config: SweepConfig, trials: Sequence[Trial]) -> list[PosteriorEst
     beliefs = [
         PosteriorEstimate(
             {name: value for name, value in group[0].trial.params.items() if name != PARAMETER},
-            config.metric.sign * float(mean),
+            config.metric.goal.to_loss(float(mean)),
             float(deviation),
             tuple(o.trial.name for o in group),
         )
         for group, mean, deviation in zip(groups.values(), means, deviations, strict=True)
     ]
-    return sorted(beliefs, key=lambda belief: config.metric.sign * belief.mean if config.metric else 0.0)
+    return sorted(beliefs, key=lambda belief: config.metric.goal.to_loss(belief.mean) if config.metric else 0.0)
 
 
 def suggest(config: SweepConfig, trials: Sequence[Trial], rng: Any) -> dict[str, Any] | None:

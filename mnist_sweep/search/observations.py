@@ -45,18 +45,18 @@ def observe(space: Space, trials: Sequence[Trial], metric: Metric) -> list[Obser
     has a value for every constraint that any run reported; a run that did not report it kept it.
     """
     known = [(trial, places) for trial in trials if (places := _encode(space, trial)) is not None]
-    sign = metric.sign
-    own = [sign * value for trial, _ in known if (value := own_score(trial, metric)) is not None]
+    to_loss = metric.goal.to_loss
+    own = [to_loss(value) for trial, _ in known if (value := own_score(trial, metric)) is not None]
     middle, best = (median(own), min(own)) if own else (0.0, 0.0)
     limit = middle + _REACH * (middle - best) if best < middle else math.inf
-    worst = max((sign * v for t, _ in known for v in metric_values(t, metric.name)), default=0.0)
+    worst = max((to_loss(v) for t, _ in known for v in metric_values(t, metric.name, metric.goal)), default=0.0)
     constraints = _aligned([constraint_values(trial) for trial, _ in known])
     observations = []
     for (trial, places), bounds in zip(known, constraints, strict=True):
         value = own_score(trial, metric)
         loss = None
         if value is not None:
-            loss = min(sign * value, limit)
+            loss = min(to_loss(value), limit)
         elif counts(trial, metric):
             loss = middle if any(bound > 0 for bound in bounds.values()) else min(worst, limit)
         observations.append(Observation(places, loss, bounds, trial))
@@ -85,8 +85,8 @@ def own_score(trial: Trial, metric: Metric) -> float | None:
     name = metric.name
     if how == "latest":
         return next(iter(metric_history(trial, name)[-1:]), None)
-    values = metric_values(trial, name) if how == "best" else []
-    return (max if metric.goal == "maximize" else min)(values, default=None)
+    values = metric_values(trial, name, metric.goal) if how == "best" else []
+    return min(values, key=metric.goal.to_loss, default=None)
 
 
 def _encode(space: Space, trial: Trial) -> tuple[float, ...] | None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 
-from mnist_sweep.search.trial import finite
+from mnist_sweep.search.metric import finite
 
 LARGEST_EXPONENT = 600.0  # of e: larger powers leave no room for arithmetic
 

@@ -1,9 +1,11 @@
 """What the search sees of a run: its parameters, its state and the numbers it logged."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from mnist_sweep.search.goal import Goal
+from mnist_sweep.search.metric import find_metric, finite
 
 CONSTRAINT_PREFIX = "constraint/"
 """Numbers logged under this prefix are constraints: above zero means infeasible."""
@@ -26,31 +28,23 @@ class Trial:
 
 
 def relevant(row: Mapping[str, Any], metric: str | None) -> dict[str, Any]:
-    """What of a row, or of a summary, a search by that metric reads: the metric and the constraints."""
-    return {key: value for key, value in row.items() if key == metric or key.startswith(CONSTRAINT_PREFIX)}
-
-
-def finite(value: object) -> bool:
-    """Whether `value` is a number that can be compared: no bool, no NaN, no infinity, nothing beyond a float."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
+    """Return the entries of a row or a summary that a search by this metric reads: the metric and the constraints."""
+    return {
+        key: value
+        for key, value in row.items()
+        if key.startswith(CONSTRAINT_PREFIX) or (metric is not None and f"{metric}.".startswith(f"{key}."))
+    }
 
 
 def metric_history(trial: Trial, metric: str) -> list[float]:
-    """The finite values of `metric` in the order they were logged."""
-    return [float(row[metric]) for row in trial.history if finite(row.get(metric))]
+    """Return the finite values of a metric in the order they were logged."""
+    return [value for row in trial.history if (value := find_metric(row, metric)) is not None]
 
 
-def metric_values(trial: Trial, metric: str) -> list[float]:
-    """All finite values of `metric`: its history, then its summary value."""
-    values = metric_history(trial, metric)
-    if finite(trial.summary.get(metric)):
-        values.append(float(trial.summary[metric]))
-    return values
+def metric_values(trial: Trial, metric: str, goal: Goal) -> list[float]:
+    """Return all finite values of a metric: its history, then its summary value."""
+    last = find_metric(trial.summary, metric, goal)
+    return metric_history(trial, metric) + ([] if last is None else [last])
 
 
 def constraint_values(trial: Trial) -> dict[str, float]:

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnist_sweep.search import ConfigurationError, check, grid_size, parse, suggest, warn
+from mnist_sweep.search import ConfigurationError, Goal, check, grid_size, parse, suggest, warn
 from mnist_sweep.search.specs import SPECS
 
 VALID: dict[str, Any] = {
@@ -194,7 +194,7 @@ def test_what_was_parsed_is_typed_and_what_was_given_is_kept_with_keys_that_nobo
     config = parse(given)
     assert config.given == given
     assert [type(bound) for bound in config.given["colour"]["red"]] == [int, float]
-    assert (config.method, config.run_cap, config.metric and config.metric.sign) == ("bayes", 7, -1)
+    assert (config.method, config.run_cap, config.metric and config.metric.goal) == ("bayes", 7, Goal.MAXIMIZE)
     assert config.early_terminate is not None
     assert (config.early_terminate.min_iter, config.early_terminate.eta) == (3, 3)
     assert [(path, spec.distribution) for path, spec in config.leaves] == [(("lr",), "uniform")]

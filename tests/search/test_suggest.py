@@ -1,6 +1,7 @@
 """Suggestions as the server asks for them: many agents, restarts, spaces that run out."""
 
 import json
+import math
 import subprocess
 import sys
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnist_sweep.search import Trial, check, parse, suggest
+from mnist_sweep.search import SweepConfig, Trial, check, parse, suggest, target_reached
 
 MIXED: dict[str, Any] = {
     "method": "bayes",
@@ -130,3 +131,30 @@ def test_importing_the_search_loads_no_optimiser() -> None:
     program = f"import sys, mnist_sweep.search; print([m for m in {heavy} if m in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"
+
+
+def accuracies(name: str, *values: float) -> Trial:
+    return Trial(name, {}, "running", [{"acc": value} for value in values])
+
+
+def with_metric(metric: dict[str, Any] | None) -> SweepConfig:
+    return parse({"method": "random", "parameters": {"x": {"value": 1}}} | ({"metric": metric} if metric else {}))
+
+
+@pytest.mark.parametrize(("goal", "name"), [("maximize", "b"), ("minimize", "a"), (None, "a")])
+def test_the_first_run_that_reached_it_is_named(goal: str | None, name: str) -> None:
+    metric = {"name": "acc", "target": 0.5} | ({"goal": goal} if goal else {})
+    assert (
+        target_reached(
+            with_metric(metric),
+            [accuracies("z"), accuracies("a", 0.4), accuracies("b", 0.3, 0.5, 0.2), accuracies("c", 0.9)],
+        )
+        == name
+    )
+
+
+def test_nothing_is_reached_without_a_target_or_a_number() -> None:
+    trials = [accuracies("a", 0.4), accuracies("b", math.nan, math.inf)]
+    assert target_reached(with_metric({"name": "acc"}), trials) is None
+    assert target_reached(with_metric(None), trials) is None
+    assert target_reached(with_metric({"name": "acc", "goal": "maximize", "target": 0.5}), trials) is None
