@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import wandb
 
+from mnist_sweep import metrics
 from mnist_sweep.config import PRESETS, PROJECT, OverBudgetError, RunConfig
 from mnist_sweep.connection import waiting
 from mnist_sweep.connection.waiting import ServerUnavailable
@@ -21,13 +22,7 @@ from mnist_sweep.environment import environment
 from mnist_sweep.errors import first_line
 from mnist_sweep.training.calibration import calibrated_loss
 from mnist_sweep.training.engine import Epoch, Evaluation, Fit
-from mnist_sweep.training.mnist import SELECTION, Split
-
-OBJECTIVE = "objective"
-"""What sweeps minimise: the held-out images' loss after the last epoch, in nats, at its best temperature.
-
-A working choice: which number tells best is being measured (docs/results.md), and only what is computed will change.
-"""
+from mnist_sweep.training.mnist import Split
 
 MISCLASSIFIED_ROWS = 30
 """As many as a network at the target misses of the validation images. The surest come first; each costs a file."""
@@ -129,27 +124,27 @@ class Tracker:
             self.run.name = run_name(self.suggestion, config)
         if config.baseline:
             self.run.tags = (*(self.run.tags or ()), "baseline")
-        self.run.define_metric("epoch", hidden=True)
-        for pattern in ("train/*", "val/*", "test/*", "lr", "images_per_second"):
-            self.run.define_metric(pattern, step_metric="epoch")
+        self.run.define_metric(metrics.EPOCH, hidden=True)
+        for pattern in metrics.PER_EPOCH:
+            self.run.define_metric(pattern, step_metric=metrics.EPOCH)
         # `complete` becomes true in `conclude`: whatever ends the run before that, its state need not say so
-        self.run.summary.update({**_budget(config.parameters, config.parameter_limit), "complete": False})
+        self.run.summary.update({**_budget(config.parameters, config.parameter_limit), metrics.COMPLETE: False})
 
     def record_over_budget(self, error: OverBudgetError) -> None:
         """Record a suggestion over budget: no metric, so that the search takes it for a bad one, not for a number."""
         self.run.name = f"over-budget-{error.parameters}p"
-        self.run.summary.update({**_budget(error.parameters, error.limit), "reason": str(error)})
+        self.run.summary.update({**_budget(error.parameters, error.limit), metrics.REASON: str(error)})
 
     def log(self, epoch: Epoch, name: str) -> None:
         """One row of history; `name` is `val` or `test`. Rows that a resumed run already has are not repeated."""
         row = {
-            "epoch": epoch.epoch,
-            "train/loss": epoch.train_loss,
-            "train/accuracy": epoch.train_accuracy,
+            metrics.EPOCH: epoch.epoch,
+            metrics.TRAIN_LOSS: epoch.train_loss,
+            metrics.TRAIN_ACCURACY: epoch.train_accuracy,
             f"{name}/loss": epoch.loss,
             f"{name}/accuracy": epoch.accuracy,
-            "lr": epoch.lr,
-            "images_per_second": epoch.images_per_second,
+            metrics.LEARNING_RATE: epoch.lr,
+            metrics.IMAGES_PER_SECOND: epoch.images_per_second,
         }
         self._rows.append(row)
         if epoch.epoch > self._past_rows:
@@ -175,7 +170,7 @@ class Tracker:
         if self._config is not None:
             self.configure(self._config)
         for row in self._rows:
-            if row["epoch"] > self.run.starting_step:
+            if row[metrics.EPOCH] > self.run.starting_step:
                 self.run.log(row)
 
     def record_result(self, fit: Fit, split: Split, evaluation: Evaluation, config: RunConfig) -> None:
@@ -183,9 +178,9 @@ class Tracker:
 
         The last three take a server; where a sweep's stays away, the run on disk lacks them.
         """
-        if split.evaluate_name == SELECTION:  # nothing is chosen by the test images
+        if split.evaluate_name == metrics.HELD_OUT:  # nothing is chosen by the test images
             # A row of its own after the last epoch: a sweep sees one number of a run, and none of one under way.
-            self.run.log({OBJECTIVE: calibrated_loss(evaluation.logits, split.evaluate.labels.cpu())})
+            self.run.log({metrics.OBJECTIVE: calibrated_loss(evaluation.logits, split.evaluate.labels.cpu())})
         self.run.summary.update(_completed(split.evaluate_name, fit.best.accuracy, fit.best.epoch))
 
         def illustrate() -> None:
@@ -226,7 +221,7 @@ class Tracker:
     def record_divergence(self, epoch: int | None = None) -> None:
         """Record that the loss was not finite (in `epoch`, where that is known), which logs no metric."""
         where = "" if epoch is None else f" in epoch {epoch}"
-        self.run.summary.update({"diverged": True, "reason": f"the loss was not finite{where}"})
+        self.run.summary.update({metrics.DIVERGED: True, metrics.REASON: f"the loss was not finite{where}"})
 
     def finish(self, exit_code: int = 0, *, checkpoint: Path | None = None) -> None:
         """End the run. With `again`, its checkpoint, it is to go on later: the server hands its trial out again."""
@@ -312,14 +307,14 @@ def _settings(stop: Callable[[], None] | None, limit: float | None) -> wandb.Set
 
 
 def _completed(name: str, best: float, best_epoch: int) -> dict[str, Any]:
-    return {"complete": True, f"best/{name}/accuracy": best, "best/epoch": best_epoch}
+    return {metrics.COMPLETE: True, metrics.best_accuracy(name): best, metrics.BEST_EPOCH: best_epoch}
 
 
 def _budget(parameters: int, limit: int) -> dict[str, Any]:
     return {
-        "parameters": parameters,
-        "feasible": parameters < limit,
-        "constraint/parameters": parameters - (limit - 1),  # above zero is infeasible
+        metrics.PARAMETERS: parameters,
+        metrics.FEASIBLE: parameters < limit,
+        metrics.PARAMETERS_OVER_LIMIT: parameters - (limit - 1),  # above zero is infeasible
     }
 
 

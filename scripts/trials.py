@@ -17,13 +17,23 @@ from typing import Any
 
 import wandb
 
+from mnist_sweep import metrics
 from mnist_sweep.config import PROJECT
 from mnist_sweep.connection import connect
 from mnist_sweep.errors import UserError
 from mnist_sweep.selection import finals
 from mnist_sweep.sweep import remote
 
-NUMBERS = ("epoch", "objective", "val/accuracy", "val/loss", "train/loss", "parameters", "feasible", "diverged")
+NUMBERS = (
+    metrics.EPOCH,
+    metrics.OBJECTIVE,
+    metrics.VAL_ACCURACY,
+    metrics.VAL_LOSS,
+    metrics.TRAIN_LOSS,
+    metrics.PARAMETERS,
+    metrics.FEASIBLE,
+    metrics.DIVERGED,
+)
 
 
 def line(run: Any) -> dict[str, Any]:

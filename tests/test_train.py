@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mnist_sweep.tracking import OBJECTIVE
+from mnist_sweep.metrics import OBJECTIVE
 
 if TYPE_CHECKING:
     from tests.conftest import Desk, OfflineRun

@@ -33,6 +33,7 @@ from pydantic import TypeAdapter, ValidationError
 from mnist_sweep.config import RunConfig, parse
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
+from mnist_sweep.metrics import COMPLETE, DIVERGED, TEST
 from mnist_sweep.protocol import EXIT_STOPPED
 from mnist_sweep.review.statistics import interval
 from mnist_sweep.signals import STOPS, Signals, Terminated, blocked
@@ -106,7 +107,7 @@ class RunDestination:
             runs = list(api.runs(project, filters={"group": self.group}, lazy=False))
         except (wandb.errors.Error, ValueError):
             runs = []  # a project that is not there yet
-        whole = (run for run in runs if run.summary_metrics.get("complete") or run.summary_metrics.get("diverged"))
+        whole = (run for run in runs if run.summary_metrics.get(COMPLETE) or run.summary_metrics.get(DIVERGED))
         seeds = frozenset(int(run.config["seed"]) for run in whole if "seed" in run.config)
         url = api.project(self.project, entity).url.removesuffix("/workspace")
         return replace(self, entity=entity, finished_seeds=seeds, url=f"{url}/groups/{self.group}")
@@ -260,7 +261,7 @@ def _restate(config: RunConfig, tracker: Tracker, known: Confirmed) -> None:
     if known.diverged:
         tracker.record_divergence()
     else:
-        tracker.copy_result("test", known.accuracy, known.best_accuracy, known.best_epoch)
+        tracker.copy_result(TEST, known.accuracy, known.best_accuracy, known.best_epoch)
 
 
 def _train(config: RunConfig, tracker: Tracker | None) -> Confirmed:

@@ -10,10 +10,9 @@ from typing import Any
 
 from mnist_sweep import search
 from mnist_sweep.config import ConfigError, RunConfig, parse
+from mnist_sweep.metrics import VAL_ACCURACY
 from mnist_sweep.review.records import RunRecord, SweepInfo, number
 from mnist_sweep.review.status import Status, classify
-
-ACCURACY = "val/accuracy"
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ def results(records: Iterable[RunRecord], metric: str) -> Iterator[Result]:
         value = number(record.summary.get(metric)) if kind is Status.FINISHED else None
         config = _config(record)
         if config is not None and (value is not None or kind is Status.DIVERGED):
-            accuracy = None if value is None else number(record.summary.get(ACCURACY))
+            accuracy = None if value is None else number(record.summary.get(VAL_ACCURACY))
             yield Result(record, config, value, accuracy)
 
 
@@ -73,7 +72,7 @@ def estimate_configurations(info: SweepInfo, config: Mapping[str, Any], records:
         groups[result.config.recipe.as_text()].append(result)
     whole = {words: group for words, group in groups.items() if all(result.value is not None for result in group)}
     values = _means(config, found, info.metric, info.goal)
-    accuracies = _means(config, found, ACCURACY, "maximize")
+    accuracies = _means(config, found, VAL_ACCURACY, "maximize")
     rows = []
     for words, group in whole.items():
         known = [result.accuracy for result in group if result.accuracy is not None]

@@ -8,13 +8,13 @@ from typing import Any
 
 from mnist_sweep.config import RunConfig, parse
 from mnist_sweep.errors import UserError
+from mnist_sweep.metrics import TEST_ACCURACY, VAL_ACCURACY
 from mnist_sweep.search.racing import Paired, Stage
-from mnist_sweep.selection.estimates import ACCURACY, estimate_configurations
+from mnist_sweep.selection.estimates import estimate_configurations
 from mnist_sweep.selection.finals import PREFIX, Contest, Outcome, Row, parse_finals_id
 from mnist_sweep.sweep.remote import Sweep, find, poll
 
 JOB_TYPE = "finals"
-METRIC = "test/accuracy"
 
 
 class WinnerError(UserError, LookupError):
@@ -47,8 +47,8 @@ class Winner:
             "sweep": _identifier(self.sweep),
             "chosen_by": "finals" if self.finals else "sweep",
             "configuration": self.config.as_text(),
-            "metric": METRIC,
-            "claim": ACCURACY,
+            "metric": TEST_ACCURACY,
+            "claim": VAL_ACCURACY,
             "claimed": self.claimed,
             "observed": self.observed,
             "runs": self.runs,
@@ -114,7 +114,7 @@ def record_finals(contest: Contest, now: Stage, outcome: Outcome | None = None) 
     about = {
         "sweep": identifier,
         "metric": contest.metric,
-        "claim": ACCURACY,
+        "claim": VAL_ACCURACY,
         "rounds": ",".join(f"{each.entrants}:{each.replicates}" for each in rules.rounds),
         "fresh": rules.fresh,
         "reference": contest.reference,

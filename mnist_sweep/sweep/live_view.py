@@ -15,6 +15,7 @@ from rich.table import Table
 from mnist_sweep.config import RunConfig, parse
 from mnist_sweep.connection.waiting import RetryPolicy
 from mnist_sweep.display import percent
+from mnist_sweep.metrics import VAL_ACCURACY
 from mnist_sweep.review import terminal
 from mnist_sweep.review.palette import STATES
 from mnist_sweep.review.ranking import Ranking, Trial, short_names
@@ -24,8 +25,6 @@ from mnist_sweep.sweep.remote import Sweep, poll, read
 from mnist_sweep.training.mnist import VALIDATION_IMAGES
 
 POLL_SECONDS = 1.0
-ACCURACY = "val/accuracy"
-"""What people read, whatever a sweep's metric is."""
 WIDE, MIDDLING = 116, 80
 """Columns of a terminal from which on everything is shown, and the metric beside the accuracy."""
 NAME_WIDTH = 18
@@ -71,7 +70,7 @@ def trial_table(
     `count` trials were asked for; `note` is added below. In fewer than WIDE columns the least important go; of more
     trials than `rows` the best, the running and the newest stay.
     """
-    wide, beside = width >= WIDE, ranking.info.metric != ACCURACY
+    wide, beside = width >= WIDE, ranking.info.metric != VAL_ACCURACY
     refused = ranking.count(Status.INFEASIBLE)
     done = len(ranking.trials) - ranking.count(Status.RUNNING) - refused
     caption = f"{done} of {count} trials done" if count else f"{done} trials done"
@@ -87,7 +86,7 @@ def trial_table(
     if width >= MIDDLING or not beside:
         shown[escape(ranking.info.metric)] = lambda trial: ranking.presentation.show(trial.value)
     if beside:
-        shown[ACCURACY if wide else "accuracy"] = lambda trial: _accuracy(trial.record)
+        shown[VAL_ACCURACY if wide else "accuracy"] = lambda trial: _accuracy(trial.record)
     shown["progress" if wide else "epoch"] = _progress if wide else _epoch
     if wide:
         shown["left"] = lambda trial: _time_left(trial.record) if trial.status is Status.RUNNING else ""
@@ -145,7 +144,7 @@ def _epoch(trial: Trial) -> str:
 
 
 def _accuracy(record: RunRecord) -> str:
-    return percent(number(record.summary.get(ACCURACY)))
+    return percent(number(record.summary.get(VAL_ACCURACY)))
 
 
 def _time_left(record: RunRecord) -> str:

@@ -29,6 +29,7 @@ from platformdirs import user_cache_path
 
 from mnist_sweep.config import REPLICATES
 from mnist_sweep.errors import UserError, first_line
+from mnist_sweep.metrics import HELD_OUT, TEST
 
 FILES = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -46,10 +47,6 @@ SPLIT_SEED = 20_260_101
 
 UNREADABLE = (EOFError, HTTPException, tarfile.TarError, zlib.error)
 """What a broken download raises."""
-
-
-SELECTION = "val"
-"""What a split calls images that were held out for choosing."""
 
 
 class DataError(UserError, RuntimeError):
@@ -108,14 +105,14 @@ def _selection_split(folder: Path, fold: int) -> Split:
     index = chosen.nonzero().squeeze(1)
     rest = (~chosen).nonzero().squeeze(1)
     train = Images(everything.images[rest], everything.labels[rest])
-    return Split(train, Images(everything.images[index], everything.labels[index]), SELECTION, index)
+    return Split(train, Images(everything.images[index], everything.labels[index]), HELD_OUT, index)
 
 
 def confirmation_split() -> Split:
     """All 60,000 training images, and the 10,000 test images: for confirming what was chosen."""
     folder = fetch()
     test = _load(folder, "t10k")
-    return Split(_load(folder, "train"), test, "test", torch.arange(len(test.labels)))
+    return Split(_load(folder, "train"), test, TEST, torch.arange(len(test.labels)))
 
 
 def fetch(say: Callable[[str], None] = lambda line: None) -> Path:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_sweep.config import WIDTHS, RunConfig, parse
+from mnist_sweep.metrics import OBJECTIVE
 from mnist_sweep.sweep.file import Check, SweepFileError, check, load
-from mnist_sweep.tracking import OBJECTIVE
 from scripts.objective import configurations
 from sweeps import pareto
 
