@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from mnist_sweep.review.records import Goal, RunRecord, SweepField, SweepInfo, number
+from mnist_sweep.review.records import Goal, RunRecord, SweepField, SweepInfo, number, value_text
 
 
 def sweep_info(config: Mapping[str, Any], **about: Any) -> SweepInfo:
@@ -50,21 +50,30 @@ def observed_fields(records: Sequence[RunRecord]) -> tuple[SweepField, ...]:
             kind: Literal["int", "float"] = "int" if all(isinstance(v, int) for v in values) else "float"
             if min(known) < max(known):
                 fields.append(SweepField(name, kind, min(known), max(known)))
-        elif len(distinct := dict.fromkeys(map(str, values))) > 1:
+        elif len(distinct := dict.fromkeys(map(value_text, values))) > 1:
             fields.append(SweepField(name, "categorical", choices=tuple(distinct)))
     return tuple(fields)
+
+
+def field_value(record: RunRecord, field: SweepField) -> str | float | None:
+    """Return the run's value of a searched field: text for a category, else a finite number; None if it has none."""
+    value = record.configured(field.name)
+    if field.kind != "categorical":
+        return number(value)
+    return None if value is None and field.name not in record.config else value_text(value)
 
 
 def _field(name: str, spec: Mapping[str, Any]) -> SweepField | None:
     if "value" in spec:
         return None
     if values := spec.get("values"):
-        return SweepField(name, "categorical", choices=tuple(values)) if len(values) > 1 else None
+        choices = tuple(dict.fromkeys(map(value_text, values)))
+        return SweepField(name, "categorical", choices=choices) if len(choices) > 1 else None
     distribution = str(spec.get("distribution", ""))
     low, high = number(spec.get("min")), number(spec.get("max"))
     log = "log" in distribution
     if distribution in ("log_uniform", "q_log_uniform", "inv_log_uniform"):  # the bounds are exponents of e
-        low, high = (None if bound is None else math.exp(bound) for bound in (low, high))
+        low, high = (None if bound is None else _power_of_e(bound) for bound in (low, high))
         if distribution == "inv_log_uniform" and low and high:
             low, high = 1 / high, 1 / low
     if distribution == "constant" or (low is not None and low == high):
@@ -72,3 +81,10 @@ def _field(name: str, spec: Mapping[str, Any]) -> SweepField | None:
     whole = isinstance(spec.get("min"), int) and isinstance(spec.get("max"), int)
     integer = distribution == "int_uniform" or (not distribution and whole)
     return SweepField(name, "int" if integer else "float", low, high, log)
+
+
+def _power_of_e(exponent: float) -> float | None:
+    try:
+        return math.exp(exponent)
+    except OverflowError:
+        return None

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnist_sweep.review import ped_anova
+from mnist_sweep.review.fields import field_value
 from mnist_sweep.review.ped_anova import Grid
 from mnist_sweep.review.ranking import RankedTrial, Ranking
-from mnist_sweep.review.records import SweepField, number
+from mnist_sweep.review.records import SweepField
 
 TARGET_QUANTILE = 1 / 3
 SHUFFLES = 40
@@ -44,10 +45,7 @@ class Sample:
         """The ranked trials, in the searched fields that vary."""
         info = ranking.info
         fields = tuple(field for field in info.fields if _varies(field, ranking.ranked))
-        rows = [
-            (tuple(_value(field, trial.record.config.get(field.name)) for field in fields), -info.sign * trial.value)
-            for trial in ranking.ranked
-        ]
+        rows = [(tuple(_value(field, trial) for field in fields), -info.sign * trial.value) for trial in ranking.ranked]
         known = [(point, loss) for point, loss in rows if None not in point]
         points, losses = tuple(point for point, _ in known), tuple(loss for _, loss in known)
         return cls(fields, points, losses, info.method == "bayes")
@@ -106,13 +104,11 @@ def _measure(sample: Sample) -> tuple[dict[str, float], dict[str, float]]:
     return raw, noise
 
 
-def _value(field: SweepField, value: object) -> Hashable:
-    """A value as the measure reads it; None where the run has none."""
-    if field.kind == "categorical":
-        return None if value is None else str(value)
-    known = number(value)
-    return int(known) if field.kind == "int" and known is not None else known
+def _value(field: SweepField, trial: RankedTrial) -> Hashable:
+    """Return a trial's value as the measure reads it, or None if it has none."""
+    value = field_value(trial.record, field)
+    return int(value) if field.kind == "int" and isinstance(value, float) else value
 
 
 def _varies(field: SweepField, trials: Sequence[RankedTrial]) -> bool:
-    return len({str(trial.record.config.get(field.name)) for trial in trials}) > 1
+    return len({field_value(trial.record, field) for trial in trials}) > 1

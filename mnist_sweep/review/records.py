@@ -6,6 +6,7 @@ fills them from `wandb.Api()` (W&B's cloud and the local server alike), the loca
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,14 @@ class RunRecord:
     def label(self) -> str:
         return self.name or self.id
 
+    def configured(self, name: str) -> Any:
+        """Return the configuration's value under `name`, a flattened mapping put together again; None if absent."""
+        if name in self.config:
+            return self.config[name]
+        prefix = f"{name}."
+        parts = {key.removeprefix(prefix): value for key, value in self.config.items() if key.startswith(prefix)}
+        return parts or None
+
     def axis_of(self, metric: str) -> str:
         """The logged key over which the metric runs: the step metric that the run defined for it, or `_step`."""
         if metric in self.step_metrics:
@@ -73,7 +82,8 @@ class SweepField:
     low: float | None = None
     high: float | None = None
     log: bool = False
-    choices: tuple[Any, ...] = ()
+    choices: tuple[str, ...] = ()
+    """The values of a categorical field as `value_text` writes them."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +113,28 @@ class SweepInfo:
 
 
 def number(value: Any) -> float | None:
-    """`value` as a finite float, or None. W&B writes non-finite numbers as the strings "NaN" and "Infinity"."""
+    """Return `value` as a finite float, or None for anything else, integers beyond the range of floats included.
+
+    W&B writes non-finite numbers as the strings "NaN" and "Infinity".
+    """
     if type(value) is float:  # by far the most frequent case
         return value if math.isfinite(value) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def value_text(value: Any) -> str:
+    """Return a configuration's value as text: a string unchanged, anything else as JSON (`true`, `null`, `[1, 2]`)."""
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except ValueError:  # Python refuses to write integers of more than 4,300 digits
+        return "a number too long to show"
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from mnist_sweep.review.ranking import Ranking, Trial
-from mnist_sweep.review.records import RunRecord, number
+from mnist_sweep.review.records import RunRecord, number, value_text
 from mnist_sweep.review.status import CONSTRAINT
 
 Kind = Literal["text", "number", "percent", "count", "seconds", "status", "time"]
@@ -91,14 +91,11 @@ def _names(found: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _config(name: str, records: Sequence[RunRecord], shown: bool = True) -> tuple[Column, Cells]:
-    cells = [_cell(record.config.get(name)) for record in records]
+    cells = [_cell(record.configured(name)) for record in records]
     kind: Kind = "text" if any(isinstance(cell, str) for cell in cells) else "number"
     return Column(f"config:{name}", name, kind, shown), cells
 
 
 def _cell(value: Any) -> Any:
-    """A value a table can hold: a finite number or a text."""
-    if isinstance(value, bool) or value is None:
-        return None if value is None else str(value).lower()
-    known = number(value)
-    return value if known is not None else str(value)
+    """Return a value that a table can hold: a finite number, text, or None."""
+    return value if value is None or number(value) is not None else value_text(value)

@@ -19,7 +19,7 @@ import wandb_workspaces.reports.v2 as _workspaces
 from mnist_sweep.review import provenance_text
 from mnist_sweep.review.formatting import REPORT_OF
 from mnist_sweep.review.ranking import Ranking
-from mnist_sweep.review.records import STEP, SweepInfo
+from mnist_sweep.review.records import STEP, SweepInfo, value_text
 from mnist_sweep.review.review import Review
 
 wr: Any = _workspaces  # it re-exports its classes in a way that type checkers do not follow
@@ -204,7 +204,7 @@ def _ranking(ranking: Ranking) -> str:
     lines = [head, ["---"] * len(head)]
     for trial in ranking.ranked[:TOP]:
         size = [f"{trial.size:,.6g}" if trial.size is not None else "–"] if words.size else []
-        values = [_short(trial.record.config.get(name)) for name in names]
+        values = [_short(trial.record.configured(name)) for name in names]
         lines.append([str(trial.rank), trial.label, words.show(trial.value), *size, *values])
     return _markdown(lines)
 
@@ -219,7 +219,7 @@ def _unranked(ranking: Ranking) -> str:
 
 
 def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else "–" if value is None else value_text(value)
 
 
 def _cell(text: str) -> str:

@@ -29,7 +29,7 @@ def test_searched_fields_of_every_kind_of_parameter() -> None:
     assert fields["old_lr"].low == pytest.approx(0.1)
     assert fields["old_lr"].high == 1.0
     assert fields["width"] == SweepField("width", "int", 4, 16)
-    assert fields["size"].choices == (64, 128)
+    assert fields["size"].choices == ("64", "128")
     assert fields["noise"].low is None
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from mnist_sweep.review.fields import field_value
 from mnist_sweep.review.figures.style import (
     MARGIN,
     Figure,
@@ -119,7 +120,7 @@ def slices(ranking: Ranking, first: Sequence[str] = ()) -> Figure | None:
 
 def _slice(field: SweepField, ranking: Ranking, suffix: str) -> list[dict[str, Any]]:
     trials, values = ranking.ranked, ranking.values
-    x = [_plain(field, trial.record.config.get(field.name)) for trial in trials]
+    x = [field_value(trial.record, field) for trial in trials]
     axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "type": "scatter", "mode": "markers"}
     shown = ranking.presentation.hover_format
     points = axes | {
@@ -139,15 +140,15 @@ def _slice(field: SweepField, ranking: Ranking, suffix: str) -> list[dict[str, A
 
 
 def _dimension(field: SweepField, trials: Sequence[RankedTrial]) -> dict[str, Any]:
-    raw = [trial.record.config.get(field.name) for trial in trials]
     dimension: dict[str, Any] = {"label": escape(field.name)}
+    given = [field_value(trial.record, field) for trial in trials]
     if field.kind == "categorical":
-        seen = {str(value) for value in raw}
-        names = [str(c) for c in field.choices] + sorted(seen - {str(c) for c in field.choices})
-        dimension["values"] = [names.index(str(value)) for value in raw]
+        texts = [str(value) if value is not None else "" for value in given]
+        names = list(dict.fromkeys([*field.choices, *sorted(texts)]))
+        dimension["values"] = [names.index(text) for text in texts]
         ticks = {"tickvals": list(range(len(names))), "ticktext": [tick(name) for name in names]}
         return dimension | ticks | {"range": [-0.3, len(names) - 0.7]}
-    known = [number(value) for value in raw]
+    known = [number(value) for value in given]
     if not field.log:
         bounds = {} if field.low is None or field.high is None else {"range": [field.low, field.high]}
         return dimension | {"values": known} | bounds
@@ -158,7 +159,3 @@ def _dimension(field: SweepField, trials: Sequence[RankedTrial]) -> dict[str, An
     dimension |= {"values": values, "range": [low, high]}
     marks = log_ticks(10**low, 10**high, steps=(1, 2, 5))
     return dimension | marks | {"tickvals": [math.log10(mark) for mark in marks["tickvals"]]}
-
-
-def _plain(field: SweepField, value: Any) -> Any:
-    return str(value) if field.kind == "categorical" else number(value)

@@ -110,7 +110,7 @@ def field_axis(field: SweepField) -> dict[str, Any]:
     """An axis for one searched field, over its whole range: logarithmic where the search is, categories in order."""
     axis: dict[str, Any] = {"title": {"text": escape(field.name)}, "zeroline": False}
     if field.kind == "categorical":
-        names = [str(choice) for choice in field.choices]
+        names = list(field.choices)
         ticks = {"tickvals": names, "ticktext": [tick(name) for name in names]}
         return axis | {"type": "category", "categoryarray": names} | ticks
     if field.kind == "int":
@@ -131,7 +131,7 @@ def log_ticks(low: float, high: float, steps: Sequence[int] = (1, 3)) -> dict[st
     if high / low > 1e3:
         steps = (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    marks = [step * 10.0**power for power in powers for step in steps]
+    marks = [step * float(f"1e{power}") for power in powers for step in steps]
     inside = [mark for mark in marks if low * (1 - 1e-9) <= mark <= high * (1 + 1e-9)]
     return {"tickvals": inside, "ticktext": [f"{mark:g}" for mark in inside]}
 
