@@ -20,10 +20,19 @@ from mnist_sweep.review.review import Review
 
 STATIC = Path(__file__).parent / "static"
 TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = ("base.js", "figures.js", "chain.js", "parallel.js", "table.js", "review.js")
-REPORT_SCRIPTS = ("base.js", "figures.js", "parallel.js", "table.js", "overlay.js", "media.js", "review.js")
-RUN_SCRIPTS = ("base.js", "figures.js", "table.js", "overlay.js", "media.js", "review.js")
-WORKSPACE_SCRIPTS = ("base.js", "figures.js", "table.js", "workspace.js", "review.js")
+SCRIPTS = ("base.js", "figures.js", "chain.js", "parallel.js", "filter.js", "table.js", "review.js")
+REPORT_SCRIPTS = (
+    "base.js",
+    "figures.js",
+    "parallel.js",
+    "filter.js",
+    "table.js",
+    "overlay.js",
+    "media.js",
+    "review.js",
+)
+RUN_SCRIPTS = ("base.js", "figures.js", "filter.js", "table.js", "overlay.js", "media.js", "review.js")
+WORKSPACE_SCRIPTS = ("base.js", "figures.js", "filter.js", "table.js", "workspace.js", "review.js")
 SECTIONS = (
     ("result", "Result"),
     ("findings", "Findings"),

@@ -46,7 +46,9 @@ GREY = "#8a94a6"
 BEST = "#e0653a"
 SERIES = ("#4c78dd", "#e0653a", "#2a9d8f", "#b865c9", "#c99a1f", "#5aa9e6", "#d9527e", "#6a9a3b", "#8f7ae5", "#a0704f")
 
-_LUMINANCES = (0.18, 0.26, 0.35)
+_HUES = (0, 25, 42, 60, 110, 160, 185, 205, 230, 265, 300, 335, 360)
+"""Hues in degrees with about the same distance to the eye; runs' colours lie between neighbours."""
+_LUMINANCES = (0.12, 0.22, 0.36)
 """Relative luminances of runs' colours: contrast of at least 2.5 with the white and the dark card."""
 _WEIGHTS = (0.2126, 0.7152, 0.0722)
 _GAMMA = 2.2
@@ -79,8 +81,10 @@ def run_colour(run_id: str) -> str:
     Hue and luminance come from a hash of the id, so two runs rarely share a colour.
     """
     digest = int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:4])
-    luminance = _LUMINANCES[digest // 360 % len(_LUMINANCES)]
-    linear = [channel**_GAMMA for channel in colorsys.hls_to_rgb(digest % 360 / 360, 0.5, 0.8)]
+    place, luminance = digest % 1000 / 1000 * (len(_HUES) - 1), _LUMINANCES[digest // 1000 % len(_LUMINANCES)]
+    before, after = _HUES[int(place)], _HUES[int(place) + 1]
+    hue = before + place % 1 * (after - before)
+    linear = [channel**_GAMMA for channel in colorsys.hls_to_rgb(hue / 360, 0.5, 0.8)]
     own = sum(weight * channel for weight, channel in zip(_WEIGHTS, linear, strict=True))
     if own > luminance:
         linear = [channel * luminance / own for channel in linear]

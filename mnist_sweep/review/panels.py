@@ -14,7 +14,7 @@ from mnist_sweep.review import figures
 from mnist_sweep.review.fields import observed_fields
 from mnist_sweep.review.figures.style import escape, layout
 from mnist_sweep.review.importance import Sample, measure
-from mnist_sweep.review.palette import SERIES
+from mnist_sweep.review.palette import SERIES, run_colour
 from mnist_sweep.review.project_page import curves
 from mnist_sweep.review.ranking import Ranking, rank
 from mnist_sweep.review.records import STEP, Goal, RunRecord, SweepInfo, number
@@ -65,7 +65,8 @@ def _lines(settings: Settings, records: Sequence[RunRecord], _: Goal) -> Drawn |
         for record in runs:
             if len(points.get(record.id, {"x": []})["x"]) > 1:
                 name = record.label if len(metrics) == 1 else f"{record.label} {metric}"
-                line = {"color": SERIES[len(traces) % len(SERIES)], "width": 1.5}
+                colour = run_colour(record.id) if len(metrics) == 1 else SERIES[len(traces) % len(SERIES)]
+                line = {"color": colour, "width": 1.5}
                 y = _smoothed(points[record.id]["y"], number(settings.get("smoothingWeight")) or 0.0)
                 shape = {"type": "scatter", "mode": "lines", "name": escape(name), "line": line}
                 traces.append(shape | {"x": points[record.id]["x"], "y": y})

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from mnist_sweep.review.palette import run_colour
 from mnist_sweep.review.ranking import Ranking, Trial
 from mnist_sweep.review.records import RunRecord, number, value_text
 from mnist_sweep.review.status import CONSTRAINT
@@ -28,7 +29,7 @@ Cells = list[Any]
 
 @dataclass(frozen=True)
 class Table:
-    """Each row has the run's id, the address of its page, and a value or None for every column."""
+    """Each row has the run's id, its page's address, its colour, and a value or None for every column."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -45,7 +46,7 @@ def runs_table(ranking: Ranking) -> Table:
     """
     trials = [*ranking.ranked, *(trial for trial in ranking.trials if trial.rank is None)]
     held = [(column, cells) for column, cells in _columns(ranking, trials) if not trials or set(cells) - {None, ""}]
-    about = [[trial.id for trial in trials], [trial.record.url for trial in trials]]
+    about = [[t.id for t in trials], [t.record.url for t in trials], [run_colour(t.id) for t in trials]]
     rows = zip(*about, *(cells for _, cells in held), strict=True)
     return Table(tuple(column for column, _ in held), tuple(rows))
 

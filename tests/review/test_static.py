@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from mnist_sweep.review.page import Gallery, html_page
+from mnist_sweep.review.palette import run_colour
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.review import review
 from tests.browser import Opener, brush, draw_everything, row_ids
@@ -107,6 +109,32 @@ def test_the_comparison_shows_only_what_differs(open_page: Opener, address: str)
     assert "max_lr" in labels
     assert "epochs" not in labels
     assert "status" not in labels
+
+
+def test_a_run_is_highlighted_everywhere_in_one_colour(open_page: Opener, address: str) -> None:
+    page = open_page(address)
+    draw_everything(page)
+    row = page.locator(f"[data-table] tbody tr[data-id='{BEST.id}']")
+    dot = row.locator(".dot.run").evaluate("dot => dot.style.background")
+    names = "place => place.data.map(t => [t.meta?.runs?.join(), t.line?.color])"
+    drawn = dict(page.locator("[data-figure=curves]").evaluate(names))
+    assert drawn[BEST.id] == run_colour(BEST.id)
+    assert dot == "rgb({}, {}, {})".format(*(int(run_colour(BEST.id)[i : i + 2], 16) for i in (1, 3, 5)))
+
+    row.hover()  # from the table to the charts
+    faded = "place => [...place.querySelectorAll('.scatterlayer .trace')].map(t => t.style.opacity)"
+    opacities = page.locator("[data-figure=curves]").evaluate(faded)
+    assert opacities.count("") == 2  # its metric and its learning rate
+    assert set(opacities) == {"", "0.12", "0.3"}
+
+    page.locator("[data-parallel]").scroll_into_view_if_needed()  # from the lines to the table
+    rail = page.locator(".axis", has=page.locator("text='val/accuracy'")).locator(".rail").bounding_box()
+    assert rail is not None
+    page.mouse.move(rail["x"] - 3, rail["y"] + 1)
+    expect(page.locator(".parallel .tip")).to_be_visible()
+    expect(row).to_have_class(re.compile("highlighted"))
+    page.mouse.move(rail["x"] + 300, 5)
+    expect(page.locator("tr.highlighted")).to_have_count(0)
 
 
 def test_light_and_dark(open_page: Opener, address: str) -> None:

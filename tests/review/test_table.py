@@ -11,7 +11,7 @@ from tests.review import synthetic
 def test_ranked_rows_come_first_and_the_others_say_why_not() -> None:
     runs = synthetic.ranking(40)
     table = runs_table(runs)
-    keys = ["id", "url", *(column.key for column in table.columns)]
+    keys = ["id", "url", "colour", *(column.key for column in table.columns)]
     rows = [dict(zip(keys, row, strict=True)) for row in table.rows]
     ranks = [row["rank"] for row in rows]
     ranked = [rank for rank in ranks if rank]

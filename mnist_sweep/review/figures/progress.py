@@ -21,7 +21,7 @@ from mnist_sweep.review.figures.style import (
     x_axis,
 )
 from mnist_sweep.review.formatting import duration
-from mnist_sweep.review.palette import ACCENT, BEST, FAINT, GREY, SERIES, STATES
+from mnist_sweep.review.palette import ACCENT, BEST, FAINT, GREY, STATES, run_colour
 from mnist_sweep.review.presentation import Presentation, is_fraction
 from mnist_sweep.review.ranking import Ranking, Trial
 from mnist_sweep.review.records import RunRecord, number
@@ -51,6 +51,7 @@ def best_so_far(ranking: Ranking, random: Sequence[float] = ()) -> Figure | None
             "x": [point.proposal for point in points],
             "y": [point.trial.value for point in points],
             "text": [escape(point.trial.label) for point in points],
+            "ids": [point.trial.id for point in points],
             "marker": {"size": 6, "color": FAINT, "line": {"width": 1, "color": ACCENT}},
             "hovertemplate": f"trial %{{x}}: %{{text}}<br>{shown}<extra></extra>",
         },
@@ -132,10 +133,10 @@ def learning_curves(ranking: Ranking, points: Mapping[str, Points] | None = None
     if rest:
         data += _curves(rest, points, columns, {"color": FAINT, "width": 1}, hover=False)
     for trial in live:
-        line = {"color": STATES[Status.RUNNING].light, "width": 2, "dash": "dot"}
+        line = {"color": run_colour(trial.id), "width": 2, "dash": "dot"}
         data += _curves([trial], points, columns, line)
-    for best, colour in reversed(list(zip(top, SERIES, strict=False))):
-        data += _curves([best], points, columns, {"color": colour, "width": 2})
+    for best in reversed(top):
+        data += _curves([best], points, columns, {"color": run_colour(best.id), "width": 2})
     tails = [points[trial.id]["y"][-1:] for trial in rest]
     # of the best more than their ends: where there are few others, these would cut off nearly all of each curve
     tails += [(curve := points[trial.id]["y"])[len(curve) // 3 :] for trial in top]
@@ -196,7 +197,7 @@ def _curves(
         }
         trace |= {"x": _joined(ids, points, "x"), "y": _joined(ids, points, column)}
         if not hover:
-            trace["hoverinfo"] = "skip"
+            trace["hoverinfo"] = "none"  # no label; the page highlights the run all the same
         traces.append(trace)
     return traces
 

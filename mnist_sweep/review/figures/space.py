@@ -127,6 +127,7 @@ def _slice(field: SweepField, ranking: Ranking, suffix: str) -> list[dict[str, A
         "x": x,
         "y": values,
         "text": [escape(trial.label) for trial in trials],
+        "ids": [trial.id for trial in trials],
         "marker": {"size": 7, "color": values, "coloraxis": "coloraxis", "line": {"width": 0.5, "color": GREY}},
         "hovertemplate": f"%{{text}}<br>{escape(field.name)} %{{x}}<br>{shown}<extra></extra>",
     }

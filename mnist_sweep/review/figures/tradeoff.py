@@ -35,6 +35,7 @@ def tradeoff(ranking: Ranking) -> Figure | None:
             "x": [trial.size for trial in trials],
             "y": values,
             "text": [escape(trial.label) for trial in trials],
+            "ids": [trial.id for trial in trials],
             "marker": {
                 "size": 8,
                 "color": values,

@@ -1,8 +1,9 @@
-// Small things every part of a page uses: elements, numbers for people, colours of the theme.
+// What every part of a page uses: elements, the page's address, numbers for people, colours of the theme.
 "use strict";
 window.Review = window.Review || {};
 
-const whole = new Intl.NumberFormat("en-US"); // made once: it is slow to make
+const whole = new Intl.NumberFormat("en-US"); // creating one is slow
+const rendered = new WeakMap(); // place -> JSON of what it shows
 
 Object.assign(Review, {
   element(tag, className = "", text = null) {
@@ -23,6 +24,53 @@ Object.assign(Review, {
     return Review.element("span", `dot ${status}`);
   },
 
+  // A dot in the colour of a run.
+  runDot(colour) {
+    const dot = Review.element("span", "dot run");
+    dot.style.background = colour;
+    return dot;
+  },
+
+  // Whether a place is to show something new. Rendering only then keeps the reader's focus and selection.
+  changed(place, content) {
+    const text = JSON.stringify(content);
+    if (rendered.get(place) === text) return false;
+    rendered.set(place, text);
+    return true;
+  },
+
+  // Run `change`, which may move the focused element, and give the focus back to that element.
+  keepingFocus(change) {
+    const focused = document.activeElement;
+    change();
+    if (focused?.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
+  },
+
+  // What a reader chose on this page is kept in its address, so that a copied address shows the same.
+  chosen(name) {
+    return new URLSearchParams(location.search).get(name) || "";
+  },
+
+  remember(choices) {
+    const query = new URLSearchParams(location.search);
+    for (const [name, value] of Object.entries(choices)) value ? query.set(name, value) : query.delete(name);
+    const text = query.toString();
+    try {
+      history.replaceState(null, "", (text ? `?${text}` : location.pathname) + location.hash);
+    } catch {
+      // a page opened from disk may not change its address
+    }
+  },
+
+  // Show the same runs highlighted everywhere: in tables, charts and parallel coordinates. An empty list ends it.
+  highlight(ids) {
+    document.dispatchEvent(new CustomEvent("highlight", { detail: ids }));
+  },
+
+  onHighlight(act) {
+    document.addEventListener("highlight", (event) => act(event.detail));
+  },
+
   css(name) {
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   },
@@ -32,7 +80,7 @@ Object.assign(Review, {
     return chosen ? chosen === "dark" : window.matchMedia("(prefers-color-scheme: dark)").matches;
   },
 
-  // Run pages are http(s) addresses or paths; anything else (javascript:) stays text.
+  // Whether an address may become a link: http(s) or a path. Anything else (javascript:) stays text.
   safeUrl(url) {
     return typeof url === "string" && /^(https?:\/\/|\/(?!\/))/.test(url);
   },
@@ -49,7 +97,7 @@ Object.assign(Review, {
     return size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : String(+value.toPrecision(4));
   },
 
-  // As review/words.py has it.
+  // The same format as in review/formatting.py.
   duration(seconds) {
     if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
     const minutes = Math.round(seconds / 60);
@@ -68,9 +116,9 @@ Object.assign(Review, {
     return String(text).replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
   },
 
-  // A table's rows by column: they come as arrays of an id, an address and a value or null for every column.
+  // Return a table whose rows are objects. They arrive as arrays: id, address, colour, and a value or null per column.
   unpacked({ columns, rows }) {
-    const keys = ["id", "url", ...columns.map((column) => column.key)];
+    const keys = ["id", "url", "colour", ...columns.map((column) => column.key)];
     const row = (cells) => {
       const found = {};
       keys.forEach((key, i) => cells[i] !== null && (found[key] = cells[i]));
@@ -87,7 +135,7 @@ Object.assign(Review, {
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   },
 
-  // The scale of a figure's `coloraxis` in the colours of the theme.
+  // Return the colour scale of a figure's `coloraxis` in the colours of the theme.
   scale() {
     return [0, 0.45, 0.75, 1].map((stop, i) => [stop, Review.css(`--scale-${i}`)]);
   },

@@ -166,7 +166,7 @@ Review.Media = class {
     card.body.replaceChildren();
     const table = new Review.Table(card.body, { noun: total > rows.length ? `rows of ${total}` : "rows", plain: true, picture: ({ image, boxes, masks }, alt) => this.picture(image, alt, boxes, masks) });
     const shown = columns.map((label, i) => ({ key: String(i), label, kind: kind(i), shown: true }));
-    table.show(Review.unpacked({ columns: shown, rows: rows.map((row, id) => [String(id), null, ...row]) }));
+    table.show(Review.unpacked({ columns: shown, rows: rows.map((row, id) => [String(id), null, null, ...row]) }));
   }
 
   async draw(card, figure) {

@@ -1,8 +1,20 @@
 // Parallel coordinates on a 2D canvas, from a figure in Plotly's `parcoords` form.
-// Plotly's own drawing of that form needs WebGL and `eval`: it stays blank on a remote desktop or under a strict
-// content policy, and takes over a second in software. A drag along an axis brushes it, a click on it clears the brush.
+// Plotly's own version needs WebGL and `eval`: it stays blank on a remote desktop or under a strict content policy, and
+// takes over a second in software. Drag along an axis to brush it, click it to clear the brush, point at a line to see
+// its run.
 "use strict";
 window.Review = window.Review || {};
+
+// How far a curve between two axes has risen, as a share, at a share of the way between them: its Bézier, inverted.
+function risen(along) {
+  let [low, high] = [0, 1];
+  for (let i = 0; i < 20; i += 1) {
+    const t = (low + high) / 2;
+    if (1.5 * t - 1.5 * t * t + t * t * t < along) low = t;
+    else high = t;
+  }
+  return low * low * (3 - 2 * low);
+}
 
 Review.Parallel = class {
   constructor(root, onBrush) {
@@ -12,11 +24,22 @@ Review.Parallel = class {
     this.axes = root.appendChild(document.createElement("div"));
     this.axes.className = "axes";
     this.brushes = new Map(); // dimension label -> [from, to] in the dimension's values
-    this.marked = new Set();
+    this.marked = new Set(); // runs ticked in the table
+    this.highlighted = new Set(); // runs under the pointer, here or elsewhere
+    this.tip = root.appendChild(Review.element("div", "tip"));
+    this.tip.hidden = true;
     new ResizeObserver(() => this.draw()).observe(root);
+    root.addEventListener("pointermove", (event) => this.point(event));
+    root.addEventListener("pointerleave", () => this.point(null));
+    Review.onHighlight((ids) => {
+      this.highlighted = new Set(ids);
+      this.lines();
+    });
   }
 
-  show(figure) {
+  // Draw a figure. The rows of `table` give the runs their names and colours.
+  show(figure, table) {
+    this.runs = new Map((table?.rows || []).map((row) => [row.id, row]));
     const trace = figure.data[0];
     this.ids = trace.ids || [];
     this.colours = trace.line.color;
@@ -26,6 +49,39 @@ Review.Parallel = class {
       if (!this.dimensions.some((d) => d.label === label)) this.brushes.delete(label);
     }
     this.draw();
+  }
+
+  // Highlight the run whose line is nearest to the pointer.
+  point(event) {
+    const found = event && this.dimensions && !event.buttons ? this.nearest(event) : null;
+    if (found === this.pointed) return;
+    this.pointed = found;
+    Review.highlight(found === null ? [] : [this.ids[found]]);
+    this.tip.hidden = found === null;
+    if (found === null) return;
+    const run = this.runs.get(this.ids[found]);
+    this.tip.replaceChildren(Review.runDot(run?.colour || Review.css("--best")), run?.name || this.ids[found]);
+    const box = this.root.getBoundingClientRect();
+    this.tip.style.left = `${Math.min(event.clientX - box.left + 14, this.width - this.tip.offsetWidth)}px`;
+    this.tip.style.top = `${event.clientY - box.top + 14}px`;
+  }
+
+  // Return the index of the line within 10 pixels of an event, or null.
+  nearest(event) {
+    const box = this.root.getBoundingClientRect();
+    const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+    const k = this.dimensions.findIndex((_, i) => i > 0 && x <= this.x(i) && x >= this.x(i - 1));
+    if (k < 1) return null;
+    const share = risen((x - this.x(k - 1)) / (this.x(k) - this.x(k - 1)));
+    const distance = (i) => {
+      const [from, to] = [this.dimensions[k - 1], this.dimensions[k]];
+      if (from.values[i] === null || to.values[i] === null || (this.brushes.size && !this.inside(i))) return Infinity;
+      const [a, b] = [this.y(from, from.values[i]), this.y(to, to.values[i])];
+      return Math.abs(a + share * (b - a) - y);
+    };
+    const distances = this.ids.map((_, i) => distance(i));
+    const least = Math.min(...distances);
+    return least <= 10 ? distances.indexOf(least) : null;
   }
 
   // The ids inside every brush, or null when nothing is brushed.
@@ -96,7 +152,7 @@ Review.Parallel = class {
         if (d.values[i] === null) return;
         const [x, y] = [this.x(k), this.y(d, d.values[i])];
         if (k === 0) return pen.moveTo(x, y);
-        const half = (x - this.x(k - 1)) / 2; // a gentle curve tells crossing lines apart
+        const half = (x - this.x(k - 1)) / 2; // curves keep crossing lines apart
         const before = this.dimensions[k - 1].values[i];
         const from = before === null ? y : this.y(this.dimensions[k - 1], before);
         pen.bezierCurveTo(x - half, from, x - half, y, x, y);
@@ -112,7 +168,12 @@ Review.Parallel = class {
     this.ids.forEach((_, i) => {
       if (!brushed || this.inside(i)) stroke(i, colour(this.colours[i]), 1.4, brushed ? 0.9 : alpha);
     });
-    this.ids.forEach((id, i) => this.marked.has(id) && stroke(i, Review.css("--best"), 3, 1));
+    this.ids.forEach((id, i) => {
+      if (this.marked.has(id)) stroke(i, this.runs.get(id)?.colour || Review.css("--best"), 2.5, 1);
+    });
+    this.ids.forEach((id, i) => {
+      if (this.highlighted.has(id)) stroke(i, Review.css("--best"), 4, 1);
+    });
   }
 
   axis(d, k) {
@@ -121,7 +182,7 @@ Review.Parallel = class {
     axis.style.height = `${this.height}px`;
     const label = axis.appendChild(Review.element("div", "axis-label", Review.unescape(d.label)));
     label.title = label.textContent;
-    const crowded = this.dimensions.length > 8; // then the labels take turns on two lines
+    const crowded = this.dimensions.length > 8; // then the labels alternate between two lines
     label.style.maxWidth = `${Math.max(56, (crowded ? 2 : 1) * ((this.x(1) || this.width) - this.x(0)) - 6)}px`;
     label.style.top = crowded && k % 2 === 0 ? "-3px" : "14px";
     const rail = axis.appendChild(Review.element("div", "rail"));

@@ -1,5 +1,6 @@
-// A page of a sweep: data in `#review-data`, places for it marked with `data-…`. What is missing is not shown.
-// A page with `live` in its data asks for what is new, with the cursor of the last answer.
+// A page: its data is in `#review-data`, and `data-…` attributes mark the places that show it. Missing parts stay hidden.
+// A page with `live` in its data polls for news with the cursor of the last answer. Only places whose content changed
+// are rendered again.
 "use strict";
 (() => {
   const R = window.Review;
@@ -10,7 +11,7 @@
   let table = null;
   let workspace = null;
   let media = null;
-  let shelves = []; // the same, of the runs of a report
+  let shelves = []; // media of the runs of a report
 
   // --- theme ---------------------------------------------------------------------------------------------------
   const remember = (key, value) => {
@@ -28,7 +29,7 @@
     repaint();
   }
 
-  // What draws with Plotly beside the figures.
+  // Draw what uses Plotly beside the figures.
   function others() {
     [workspace, media, ...shelves].forEach((shown) => shown && shown.drawAll());
   }
@@ -41,24 +42,24 @@
 
   // --- the parts -----------------------------------------------------------------------------------------------
   function texts() {
-    $$("[data-text]").forEach((node) => (node.textContent = data.texts[node.dataset.text] ?? ""));
+    const write = (node, text) => R.changed(node, text) && (node.textContent = text);
+    $$("[data-text]").forEach((node) => write(node, data.texts[node.dataset.text] ?? ""));
     $$("[data-note]").forEach((node) => {
-      node.textContent = data.notes[node.dataset.note] ?? "";
+      write(node, data.notes[node.dataset.note] ?? "");
       node.hidden = !node.textContent;
     });
-    $$("[data-stats]").forEach((node) =>
-      node.replaceChildren(
-        ...data.stats.map(({ label, value, hint }) => {
-          const tile = R.element("div", "tile");
-          tile.append(R.element("div", "tile-label", label), R.element("div", "tile-value", value));
-          tile.appendChild(R.element("div", "tile-hint", hint || "")).title = hint || "";
-          return tile;
-        }),
-      ),
-    );
-    $$("[data-list]").forEach((node) =>
-      node.replaceChildren(...(data[node.dataset.list] || []).map((text) => R.element(node.dataset.item || "li", "", text))),
-    );
+    $$("[data-stats]").forEach((node) => R.changed(node, data.stats) && node.replaceChildren(...data.stats.map(tile)));
+    $$("[data-list]").forEach((node) => {
+      const entries = data[node.dataset.list] || [];
+      if (R.changed(node, entries)) node.replaceChildren(...entries.map((text) => R.element(node.dataset.item || "li", "", text)));
+    });
+  }
+
+  function tile({ label, value, hint }) {
+    const node = R.element("div", "tile");
+    node.append(R.element("div", "tile-label", label), R.element("div", "tile-value", value));
+    node.appendChild(R.element("div", "tile-hint", hint || "")).title = hint || "";
+    return node;
   }
 
   // A section is shown when the data it needs (`data-needs`, one of several) is there.
@@ -78,13 +79,14 @@
     const place = $("[data-compare]");
     if (!place || !data.table) return;
     const rows = ids.map((id) => data.table.rows.find((row) => row.id === id)).filter(Boolean);
+    if (!R.changed(place, [rows, data.table.columns])) return;
     if (rows.length < 2) {
       place.replaceChildren(R.element("p", "quiet", "Tick two or more runs in the table to see what differs between them."));
       return;
     }
     const grid = document.createElement("table");
     const head = grid.createTHead().insertRow();
-    head.append(R.element("th", "text", ""), ...rows.map((row) => R.element("th", "number", row.name)));
+    head.append(R.element("th", "text", ""), ...rows.map(compared));
     const body = grid.createTBody();
     let same = 0;
     for (const { key, label, kind } of data.table.columns) {
@@ -106,6 +108,14 @@
       foot.append(" ", Object.assign(document.createElement("a"), { href, textContent: "Their curves, on a page of their own" }));
     }
     place.replaceChildren(frame, foot);
+  }
+
+  function compared(row) {
+    const head = R.element("th", "number", row.name);
+    head.prepend(R.runDot(row.colour));
+    head.addEventListener("mouseenter", () => R.highlight([row.id]));
+    head.addEventListener("mouseleave", () => R.highlight([]));
+    return head;
   }
 
   function mistakes(id) {
@@ -134,7 +144,7 @@
   function mistakeChoice() {
     const choice = $("[data-mistake-run]");
     const ids = Object.keys(data.mistakes || {});
-    if (!choice || !ids.length) return;
+    if (!choice || !ids.length || !R.changed(choice, ids)) return;
     choice.replaceChildren(
       ...ids.map((id) => Object.assign(document.createElement("option"), { value: id, textContent: data.mistakes[id].name })),
     );
@@ -145,12 +155,12 @@
 
   function chain() {
     const place = $("[data-chain]");
-    if (place && data.chain?.steps) R.chain(place, data.chain);
+    if (place && data.chain?.steps && R.changed(place, data.chain)) R.chain(place, data.chain);
   }
 
   function gallery() {
     const place = $("[data-gallery]");
-    if (!place || !data.gallery) return;
+    if (!place || !data.gallery || !R.changed(place, data.gallery)) return;
     place.replaceChildren(
       ...data.gallery.map(({ label, images }) => {
         const row = R.element("div", "strip");
@@ -164,24 +174,21 @@
   function runs() {
     const place = $("[data-table]");
     if (!place || !data.table) return;
-    const chosen = workspace?.chosen || {};
     table ||= new R.Table(place, {
-      query: chosen.q,
-      sort: chosen.sort,
-      columns: chosen.columns,
-      statuses: chosen.status,
+      keepsSelection: !data.selected?.length, // the address of a comparison names its runs itself
       onSelect: (ids) => {
         compare(ids);
         if (parallel) parallel.mark(ids);
         if (workspace) workspace.show(table.visible(), table);
       },
-      onHover: (ids) => parallel && parallel.mark(ids.length ? ids : [...table.selected]),
     });
     table.onClear = () => parallel.clear();
     if (workspace) table.onDraw ||= (rows) => workspace.show(rows, table);
-    const first = chosen.runs?.split(",") || data.selected || data.table.rows.filter((row) => row.rank).slice(0, 3).map((row) => row.id);
-    if (!table.rows) first.forEach((id) => table.selected.add(id));
-    table.show(data.table);
+    if (!table.rows && !table.selected.size) {
+      const best = () => data.table.rows.filter((row) => row.rank).slice(0, 3).map((row) => row.id);
+      (data.selected || best()).forEach((id) => table.selected.add(id));
+    }
+    if (R.changed(place, data.table)) table.show(data.table);
     compare([...table.selected]);
   }
 
@@ -189,19 +196,21 @@
     $$("[data-parallel]").forEach((node) => node.dataset.parallel && new R.Parallel(node, () => {}).show(data.figures[node.dataset.parallel]));
     const place = $("[data-parallel='']");
     if (!place || !data.figures.parallel) return;
+    if (!R.changed(place, data.figures.parallel)) return;
     parallel ||= new R.Parallel(place, (ids) => table && table.update({ brush: ids }));
-    parallel.show(data.figures.parallel);
+    parallel.show(data.figures.parallel, data.table);
   }
 
-  // Of all buttons that a sweep can have, those that make sense in its state.
+  // Show those of a sweep's buttons that make sense in its state. On other pages the server chooses them.
   function buttons() {
-    if (!data.offered) return; // a run's page: its buttons are the server's to choose
+    if (!data.offered) return;
     $$("button[name=action]").forEach((button) => (button.hidden = !data.offered.includes(button.value)));
   }
 
   function log() {
     const place = $("[data-log]");
     if (!place) return;
+    if (!R.changed(place, data.log)) return;
     const atEnd = place.scrollTop + place.clientHeight >= place.scrollHeight - 8;
     const lines = Object.keys(data.log).map(Number).sort((a, b) => a - b);
     place.textContent = lines.map((line) => data.log[line]).join("\n");
@@ -219,9 +228,7 @@
     shelves = $$("[data-media]").filter((node) => node !== place).map((node) => new R.Media(node, data.shelves[node.dataset.media]));
   }
 
-  function showAll() {
-    charts();
-    logged();
+  function render() {
     texts();
     chain();
     sections();
@@ -235,7 +242,10 @@
   }
 
   // --- live ----------------------------------------------------------------------------------------------------
+  // Take over what is new, and return the names of the figures that changed.
   function merge(news) {
+    const before = Object.fromEntries(Object.entries(news.figures || {}).map(([name]) => [name, JSON.stringify(data.figures[name])]));
+    const filled = Object.keys(news.curves || {}).length ? ["curves", "run"] : [];
     for (const [id, points] of Object.entries(news.curves || {})) append((data.curves[id] ||= {}), points);
     if (news.table) {
       const rows = new Map(data.table.rows.map((row) => [row.id, row]));
@@ -259,6 +269,7 @@
       else logged();
     }
     for (const key of ["chain", "texts", "notes", "stats", "findings", "state", "offered", "axes"]) if (news[key]) data[key] = news[key];
+    return [...filled, ...Object.keys(before).filter((name) => before[name] !== JSON.stringify(data.figures[name]))];
   }
 
   // New points of a curve; a point that was sent before is written anew.
@@ -281,16 +292,9 @@
         const news = await answer.json();
         if (news.cursor !== data.live.cursor || news.state !== data.state) {
           data.live.cursor = news.cursor;
-          merge(news);
-          buttons();
-          texts();
-          chain();
-          sections();
-          runs();
-          coordinates();
-          figures.axisChoice();
-          log();
-          figures.renew();
+          const changed = merge(news);
+          render();
+          figures.renew((name) => changed.includes(name));
         }
         document.body.classList.remove("offline");
         wait = data.live.every = news.every || every;
@@ -319,7 +323,9 @@
   data.log ||= {};
   if (data.table) data.table = R.unpacked(data.table);
   const figures = new R.Figures(data);
-  showAll();
+  charts();
+  logged();
+  render();
   performance.mark("review-shown");
   if ($("[data-figure], [data-workspace], [data-media]")) requestAnimationFrame(() => setTimeout(() => figures.load(others), 0));
   if (data.live) setTimeout(poll, data.live.every * 1000);

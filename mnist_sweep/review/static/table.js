@@ -1,34 +1,40 @@
-// The table of runs: sort, filter, choose columns, select for comparison, CSV. Every value is written as text.
-// A `plain` one has rows of anything, which cannot be selected.
+// A table of runs: sort, filter, choose columns, tick rows for comparison, save as CSV. Every value is written as text.
+// The page's address keeps what the reader chose. A `plain` table has other rows, which cannot be ticked, and keeps nothing.
+// A table is rendered in place: only cells whose content changed are written, so keyboard focus stays where it is.
 "use strict";
 window.Review = window.Review || {};
 
 Review.Table = class {
-  constructor(root, { onSelect, onHover, query = "", sort = "", columns = "", statuses = "", noun = "runs", plain = false, picture }) {
-    this.root = root;
-    this.noun = noun;
-    this.plain = plain;
-    this.picture = picture; // of a cell with an image
-    this.onSelect = onSelect;
-    this.onHover = onHover;
-    this.query = query;
-    this.statuses = new Set(statuses.split(",").filter(Boolean)); // empty: all
+  constructor(root, { onSelect, onDraw, picture, noun = "runs", plain = false, keepsSelection = true } = {}) {
+    Object.assign(this, { onSelect, onDraw, picture, noun, plain, keepsSelection });
+    const chosen = plain ? () => "" : Review.chosen;
+    this.query = chosen("q");
+    this.statuses = new Set(chosen("status").split(",").filter(Boolean)); // empty: all
+    this.sort = { key: chosen("sort").replace(/^-/, "") || null, down: chosen("sort").startsWith("-") };
+    this.wanted = chosen("columns").split(",").filter(Boolean).map((key) => key.replaceAll("%2C", ",").replaceAll("%25", "%")); // empty: the default columns
+    this.selected = new Set((keepsSelection ? chosen("runs") : "").split(",").filter(Boolean));
+    this.selectionChosen = this.selected.size > 0;
     this.brush = null;
-    this.sort = { key: sort.replace(/^-/, "") || null, down: sort.startsWith("-") };
-    this.selected = new Set();
-    this.wanted = columns.split(",").filter(Boolean); // the columns a reader chose, if any
     this.limit = 50;
+    this.lines = new Map(); // row id -> its element
     this.bar = root.appendChild(Review.element("div", "toolbar"));
-    this.frame = root.appendChild(Review.element("div", "table-frame"));
-    this.table = this.frame.appendChild(document.createElement("table"));
+    this.problem = root.appendChild(Review.element("p", "warn"));
+    this.problem.setAttribute("role", "alert");
+    this.problem.hidden = true;
+    const frame = root.appendChild(Review.element("div", "table-frame"));
+    const table = frame.appendChild(document.createElement("table"));
+    this.head = table.createTHead().insertRow();
+    this.body = table.createTBody();
     this.foot = root.appendChild(Review.element("div", "table-foot"));
     this.buildBar();
+    if (!plain) this.highlights();
   }
 
   buildBar() {
     const search = (this.search = this.bar.appendChild(document.createElement("input")));
     Object.assign(search, { type: "search", className: "search", value: this.query });
     search.setAttribute("aria-label", `Filter the ${this.noun}`);
+    search.title = "Conditions: name = value, !=, <, <=, >, >=, name in [a, b]; join them with and, or, commas";
     search.addEventListener("input", () => this.update({ query: search.value }));
     this.chips = this.bar.appendChild(Review.element("div", "chips"));
     this.bar.appendChild(Review.element("span", "spacer"));
@@ -36,7 +42,20 @@ Review.Table = class {
     columns.appendChild(Review.element("summary", "button", "Columns"));
     this.menu = columns.appendChild(Review.element("div", "menu-list"));
     document.addEventListener("click", (event) => columns.contains(event.target) || (columns.open = false));
-    Review.button(this.bar, "CSV", () => Review.save(this.plain ? "table.csv" : "runs.csv", this.csv())).title = "The rows and columns shown, as CSV";
+    const csv = Review.button(this.bar, "CSV", () => Review.save(this.plain ? "table.csv" : "runs.csv", this.csv()));
+    csv.title = "Save the visible rows and columns as CSV";
+  }
+
+  // A row under the pointer is highlighted everywhere, and a run under the pointer elsewhere is highlighted here.
+  highlights() {
+    const row = (event) => event.target.closest?.("tr")?.dataset.id;
+    this.body.addEventListener("mouseover", (event) => row(event) && Review.highlight([row(event)]));
+    this.body.addEventListener("mouseleave", () => Review.highlight([]));
+    this.body.addEventListener("focusin", (event) => row(event) && Review.highlight([row(event)]));
+    this.body.addEventListener("focusout", () => Review.highlight([]));
+    Review.onHighlight((ids) => {
+      for (const [id, line] of this.lines) line.classList.toggle("highlighted", ids.includes(id));
+    });
   }
 
   show({ columns, rows }) {
@@ -45,44 +64,63 @@ Review.Table = class {
     this.columns = columns.map((c) => ({ ...c, shown: shown(c) }));
     this.rows = rows;
     this.search.placeholder = this.example();
-    this.menu.replaceChildren(
-      ...this.columns.map((column) => {
-        const label = Review.element("label");
-        const box = label.appendChild(Object.assign(document.createElement("input"), { type: "checkbox" }));
-        box.checked = column.shown;
-        box.addEventListener("change", () => {
-          column.shown = box.checked;
-          this.wanted = this.columns.filter((c) => c.shown).map((c) => c.key);
-          this.draw();
-        });
-        label.append(` ${column.label}`);
-        return label;
-      }),
-    );
-    const count = (status) => rows.filter((row) => row.status === status).length;
-    const present = [...new Set(rows.map((row) => row.status))].filter((status) => !this.plain && status);
-    this.chips.replaceChildren(
-      ...present.map((status) => {
-        const chip = Review.element("button", "chip", `${status} ${count(status)}`);
-        chip.prepend(Review.dot(status));
-        chip.setAttribute("aria-pressed", this.statuses.has(status));
-        chip.addEventListener("click", () => {
-          this.statuses.has(status) ? this.statuses.delete(status) : this.statuses.add(status);
-          chip.setAttribute("aria-pressed", this.statuses.has(status));
-          this.draw();
-        });
-        return chip;
-      }),
-    );
+    this.showMenu();
+    this.showChips();
     this.draw();
   }
 
-  // A filter that says something about these runs: a searched number, halfway.
+  showMenu() {
+    const boxes = this.columns.map(({ key, label, shown }) => [key, label, shown]);
+    if (!Review.changed(this.menu, boxes)) return;
+    this.menu.replaceChildren(
+      ...boxes.map(([key, text, checked]) => {
+        const label = Review.element("label");
+        const box = label.appendChild(Object.assign(document.createElement("input"), { type: "checkbox", checked }));
+        box.addEventListener("change", () => {
+          this.columns.find((column) => column.key === key).shown = box.checked;
+          this.wanted = this.columns.filter((c) => c.shown).map((c) => c.key);
+          this.draw();
+        });
+        label.append(` ${text}`);
+        return label;
+      }),
+    );
+  }
+
+  showChips() {
+    const counts = this.plain ? {} : Object.groupBy(this.rows.filter((row) => row.status), (row) => row.status);
+    const chips = Object.entries(counts).map(([status, rows]) => [status, rows.length]);
+    if (!Review.changed(this.chips, chips)) return;
+    const before = new Map([...this.chips.children].map((chip) => [chip.dataset.status, chip]));
+    const wanted = chips.map(([status, count]) => {
+      const chip = before.get(status) || this.chip(status);
+      chip.lastChild.textContent = `${status} ${count}`;
+      return chip;
+    });
+    Review.keepingFocus(() => this.chips.replaceChildren(...wanted));
+  }
+
+  chip(status) {
+    const chip = Review.element("button", "chip");
+    chip.type = "button";
+    chip.dataset.status = status;
+    chip.append(Review.dot(status), "");
+    chip.setAttribute("aria-pressed", this.statuses.has(status));
+    chip.addEventListener("click", () => {
+      this.statuses.has(status) ? this.statuses.delete(status) : this.statuses.add(status);
+      chip.setAttribute("aria-pressed", this.statuses.has(status));
+      this.draw();
+    });
+    return chip;
+  }
+
+  // A filter that makes sense for these rows: the median of a searched number.
   example() {
     const column = this.columns.find((c) => (this.plain || c.key.startsWith("config:")) && c.kind === "number" && c.shown);
     const values = column ? this.rows.map((row) => row[column.key]).filter((v) => v !== undefined).sort((a, b) => a - b) : [];
     const middle = values[Math.floor(values.length / 2)];
-    return middle === undefined ? `Filter: ${this.plain ? "a text" : "a name"}` : `Filter: ${this.plain ? "a text" : "a name"}, or ${column.label} < ${Review.number(middle)}`;
+    const text = `Filter: ${this.plain ? "a text" : "a name"}`;
+    return middle === undefined ? text : `${text}, or ${column.label} < ${Review.number(middle)}`;
   }
 
   update(change) {
@@ -91,57 +129,72 @@ Review.Table = class {
   }
 
   visible() {
-    const wanted = this.query.toLowerCase().split(/\s+and\s+|,/).map((t) => t.trim()).filter(Boolean);
+    const { test, problem } = Review.filter(this.query, this.columns);
+    this.problem.textContent = problem && `The filter was not applied. ${problem}`;
+    this.problem.hidden = !problem;
     const rows = this.rows.filter(
-      (row) =>
-        (!this.brush || this.brush.has(row.id)) &&
-        (!this.statuses.size || this.statuses.has(row.status)) &&
-        wanted.every((term) => this.matches(row, term)),
+      (row) => (!this.brush || this.brush.has(row.id)) && (!this.statuses.size || this.statuses.has(row.status)) && test(row),
     );
     const { key, down } = this.sort;
     if (!key) return rows;
     const order = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b)));
-    return [...rows].sort((a, b) => {
+    return rows.sort((a, b) => {
       if (a[key] === undefined || b[key] === undefined) return (a[key] === undefined) - (b[key] === undefined);
       return down ? order(b[key], a[key]) : order(a[key], b[key]);
     });
   }
 
-  // `dropout >= 0.1`, `status = finished`, or a text that any shown cell contains.
-  matches(row, term) {
-    const parts = term.match(/^(.+?)\s*(<=|>=|<|>|=)\s*(.+)$/);
-    const column = parts && this.columns.find((c) => [c.label, c.key].some((n) => n.toLowerCase() === parts[1]));
-    if (!column) return this.columns.some((c) => c.shown && Review.cell(row[c.key], c.kind).toLowerCase().includes(term));
-    const percent = column.kind === "percent" && parts[3].endsWith("%");
-    const bound = parseFloat(parts[3]) / (percent ? 100 : 1);
-    const value = row[column.key];
-    if (value === undefined) return false;
-    if (typeof value !== "number") return parts[2] === "=" && String(value).toLowerCase() === parts[3];
-    return { "<": value < bound, ">": value > bound, "<=": value <= bound, ">=": value >= bound, "=": value === bound }[parts[2]];
-  }
-
   draw() {
     const shown = this.columns.filter((c) => c.shown);
     const rows = this.visible();
-    const head = document.createElement("thead");
-    const line = head.insertRow();
-    if (!this.plain) line.appendChild(Review.element("th", "pick"));
-    shown.forEach((column) => {
-      const th = line.appendChild(Review.element("th", column.kind));
-      th.setAttribute("scope", "col");
-      const sorted = this.sort.key === column.key;
-      th.setAttribute("aria-sort", sorted ? (this.sort.down ? "descending" : "ascending") : "none");
-      Review.button(th, column.label, () => this.order(column), "head");
-    });
-    const body = document.createElement("tbody");
-    rows.slice(0, this.limit).forEach((row) => body.appendChild(this.line(row, shown)));
-    this.table.replaceChildren(head, body);
-    this.foot.replaceChildren();
-    const all = rows.length === this.rows.length ? `${rows.length} ${this.noun}` : `${rows.length} of ${this.rows.length} ${this.noun}`;
-    this.foot.appendChild(Review.element("span", "count", all));
-    if (this.brush) Review.button(this.foot, "Clear the brush", () => this.onClear && this.onClear());
+    this.drawHead(shown);
+    this.drawBody(rows.slice(0, this.limit), shown);
+    this.drawFoot(rows);
+    if (!this.plain) this.remember();
     if (this.onDraw) this.onDraw(rows);
+  }
+
+  drawHead(shown) {
+    if (Review.changed(this.head, shown)) {
+      this.head.replaceChildren(...(this.plain ? [] : [Review.element("th", "pick")]));
+      for (const column of shown) {
+        const th = this.head.appendChild(Review.element("th", column.kind));
+        th.setAttribute("scope", "col");
+        th.dataset.key = column.key;
+        Review.button(th, column.label, () => this.order(column), "head");
+      }
+    }
+    const direction = this.sort.down ? "descending" : "ascending";
+    for (const th of this.head.querySelectorAll("[data-key]")) {
+      th.setAttribute("aria-sort", th.dataset.key === this.sort.key ? direction : "none");
+    }
+  }
+
+  drawBody(rows, shown) {
+    const lines = rows.map((row) => {
+      const line = this.lines.get(row.id) || this.line(row);
+      this.fill(line, row, shown);
+      return line;
+    });
+    this.lines = new Map(rows.map((row, i) => [row.id, lines[i]]));
+    const same = lines.length === this.body.rows.length && lines.every((line, i) => this.body.rows[i] === line);
+    if (!same) Review.keepingFocus(() => this.body.replaceChildren(...lines));
+  }
+
+  drawFoot(rows) {
+    const all = this.rows.length;
+    const count = rows.length === all ? `${all} ${this.noun}` : `${rows.length} of ${all} ${this.noun}`;
+    if (!Review.changed(this.foot, [count, Boolean(this.brush), rows.length > this.limit])) return;
+    this.foot.replaceChildren(Review.element("span", "count", count));
+    if (this.brush) Review.button(this.foot, "Clear the brush", () => this.onClear && this.onClear());
     if (rows.length > this.limit) Review.button(this.foot, `Show all ${rows.length}`, () => this.update({ limit: Infinity }));
+  }
+
+  remember() {
+    const sort = this.sort.key ? `${this.sort.down ? "-" : ""}${this.sort.key}` : "";
+    const columns = this.wanted.map((key) => key.replaceAll("%", "%25").replaceAll(",", "%2C")).join();
+    Review.remember({ q: this.query, sort, columns, status: [...this.statuses].join() });
+    if (this.keepsSelection && this.selectionChosen) Review.remember({ runs: [...this.selected].join() });
   }
 
   order(column) {
@@ -151,41 +204,53 @@ Review.Table = class {
     this.draw();
   }
 
-  line(row, shown) {
+  line(row) {
     const line = document.createElement("tr");
     line.dataset.id = row.id;
-    if (row.rank === 1) line.className = "best";
-    if (!this.plain) this.pick(line, row);
-    for (const column of shown) {
-      const cell = line.insertCell();
-      cell.className = column.kind;
-      const text = Review.cell(row[column.key], column.kind);
-      if (column.key === "name" && Review.safeUrl(row.url)) {
-        cell.appendChild(Object.assign(document.createElement("a"), { href: row.url, textContent: text }));
-      } else if (column.kind === "image" && Review.safeUrl(row[column.key]?.image)) {
-        cell.appendChild(this.picture(row[column.key], column.label));
-      } else {
-        cell.textContent = text;
-        if (column.key === "status") cell.prepend(Review.dot(row.status));
-      }
-      if (column.kind === "text") cell.title = text;
-    }
-    if (this.onHover) {
-      line.addEventListener("mouseenter", () => this.onHover([row.id]));
-      line.addEventListener("mouseleave", () => this.onHover([]));
-    }
+    if (!this.plain) line.insertCell().appendChild(this.tick(row));
     return line;
   }
 
-  pick(line, row) {
-    if (!row.rank) line.classList.add("unranked");
-    const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: this.selected.has(row.id) });
+  // Write the cells of a row that changed.
+  fill(line, row, shown) {
+    if (!this.plain) {
+      line.classList.toggle("best", row.rank === 1);
+      line.classList.toggle("unranked", !row.rank);
+      line.cells[0].firstChild.checked = this.selected.has(row.id);
+    }
+    const first = this.plain ? 0 : 1;
+    shown.forEach((column, i) => {
+      const cell = line.cells[first + i] || line.insertCell();
+      if (Review.changed(cell, [column.key, row[column.key], column.key === "name" && row.url])) this.cell(cell, row, column);
+    });
+    while (line.cells.length > first + shown.length) line.deleteCell(-1);
+  }
+
+  cell(cell, row, column) {
+    cell.className = column.kind;
+    const text = Review.cell(row[column.key], column.kind);
+    cell.title = column.kind === "text" ? text : "";
+    if (column.kind === "image" && Review.safeUrl(row[column.key]?.image)) {
+      cell.replaceChildren(this.picture(row[column.key], column.label));
+    } else if (column.key === "name" && Review.safeUrl(row.url)) {
+      cell.replaceChildren(Object.assign(document.createElement("a"), { href: row.url, textContent: text }));
+    } else {
+      cell.textContent = text;
+    }
+    if (column.key === "status" && !this.plain) cell.prepend(Review.dot(row.status));
+    if (column.key === "name" && !this.plain) cell.prepend(Review.runDot(row.colour));
+  }
+
+  tick(row) {
+    const box = Object.assign(document.createElement("input"), { type: "checkbox" });
     box.setAttribute("aria-label", `Compare ${row.name}`);
     box.addEventListener("change", () => {
       box.checked ? this.selected.add(row.id) : this.selected.delete(row.id);
+      this.selectionChosen = true;
+      this.remember();
       this.onSelect([...this.selected]);
     });
-    line.insertCell().appendChild(box);
+    return box;
   }
 
   csv() {

@@ -1,19 +1,19 @@
-// The charts of a project's page: one for every metric, of the runs that the table shows. What is chosen here and in the
-// table is kept in the page's address.
+// The charts of a project's page: one per metric, with the runs that the table shows. The page's address keeps the choices.
 "use strict";
 window.Review = window.Review || {};
+
+const LEGEND = 20; // runs
 
 Review.Workspace = class {
   constructor(root, data) {
     this.root = root;
     this.data = data;
-    this.known = new Map(); // metric and x axis -> by run its points, and the cursor up to which they are known
-    this.waiting = new Set(); // places to be drawn once their points are there
+    this.known = new Map(); // metric and x axis -> points by run, and the cursor up to which they are known
+    this.waiting = new Set(); // places to draw once their points have arrived
     this.selects = {};
     this.grids = {};
     this.rows = [];
-    const asked = new URLSearchParams(location.search);
-    this.chosen = { x: "", smooth: "0", log: "", by: "", ...Object.fromEntries(asked) };
+    this.chosen = Object.fromEntries(["x", "smooth", "log", "by"].map((name) => [name, Review.chosen(name)]));
     this.near = new IntersectionObserver(
       (entries) => entries.forEach((e) => ((e.target.near = e.isIntersecting), e.isIntersecting && this.draw([e.target]))),
       { rootMargin: "200px" },
@@ -31,16 +31,20 @@ Review.Workspace = class {
     const label = bar.appendChild(Review.element("label", "quiet", "smoothing "));
     const slider = label.appendChild(Object.assign(document.createElement("input"), { type: "range", min: 0, max: 0.99, step: 0.01 }));
     slider.setAttribute("aria-label", "Smoothing");
-    slider.value = this.chosen.smooth;
-    slider.addEventListener("input", () => this.choose("smooth", slider.value));
+    slider.value = this.chosen.smooth || "0";
+    slider.addEventListener("input", () => this.choose("smooth", slider.value === "0" ? "" : slider.value));
+    this.legend = this.root.appendChild(Review.element("div", "legend"));
+    Review.onHighlight((ids) => {
+      for (const entry of this.legend.children) entry.classList.toggle("highlighted", ids.includes(entry.dataset.id));
+    });
     this.fill();
   }
 
-  // What can be chosen, and a place for every metric; both grow while runs log.
+  // Offer the choices and add a place for every metric. Both grow while runs log.
   fill() {
     const prefixed = (words, options) => Object.fromEntries(Object.entries(options).map(([key, name]) => [key, words + name]));
     const groups = { group: "group", agent: "job type", ...this.data.groups };
-    this.offer("x", { "": "x: its own", ...prefixed("x: ", this.data.axes) });
+    this.offer("x", { "": "x: metric's own step", ...prefixed("x: ", this.data.axes) });
     this.offer("by", { "": "every run", ...prefixed("mean by ", groups) });
     this.offer("log", { "": "linear", y: "log y", x: "log x", xy: "log x and y" });
     for (const metric of this.data.metrics) {
@@ -70,39 +74,50 @@ Review.Workspace = class {
     select.value = this.chosen[key];
   }
 
-  // News: the charts fetch what is new since their last points when they are drawn next.
+  // Take over news. The charts fetch what is new since their last points when they are drawn.
   renew(data) {
     this.data = data;
     this.fill();
+    this.drawAll();
   }
 
   choose(key, value) {
     this.chosen[key] = value;
-    this.remember();
+    Review.remember(this.chosen);
+    this.drawLegend();
     this.drawAll();
   }
 
-  remember() {
-    const kept = Object.entries(this.chosen).filter(([, value]) => value && value !== "0");
-    const query = new URLSearchParams(kept).toString();
-    history.replaceState(null, "", query ? `?${query}` : location.pathname);
-  }
-
-  // The table's rows, as filtered and sorted: the ticked ones are drawn, or without any the first of them.
+  // Show rows of the table, as filtered and sorted: the ticked ones, or the first 40 if none is ticked.
   show(rows, table) {
     const ticked = rows.filter((row) => table.selected.has(row.id));
     this.rows = ticked.length ? ticked : rows.slice(0, 40);
-    const sort = table.sort.key ? `${table.sort.down ? "-" : ""}${table.sort.key}` : "";
-    Object.assign(this.chosen, { q: table.query, sort, columns: table.wanted.join(), status: [...table.statuses].join(), runs: [...table.selected].join() });
-    this.remember();
+    this.drawLegend();
     this.drawAll();
+  }
+
+  // One legend for all charts of single runs; charts of groups have their own.
+  drawLegend() {
+    this.legend.hidden = Boolean(this.chosen.by);
+    const shown = this.rows.slice(0, LEGEND);
+    if (!Review.changed(this.legend, [shown.map((row) => [row.id, row.name]), this.rows.length])) return;
+    const entries = shown.map((row) => {
+      const entry = Review.element("span", "entry", row.name);
+      entry.dataset.id = row.id;
+      entry.prepend(Review.runDot(row.colour));
+      entry.addEventListener("mouseenter", () => Review.highlight([row.id]));
+      entry.addEventListener("mouseleave", () => Review.highlight([]));
+      return entry;
+    });
+    const more = this.rows.length - shown.length;
+    this.legend.replaceChildren(...entries, ...(more > 0 ? [Review.element("span", "quiet", `and ${more} more; their colours are in the table`)] : []));
   }
 
   drawAll() {
     this.draw([...this.root.querySelectorAll(".chart")].filter((place) => place.near || place.hidden));
   }
 
-  // What comes into sight together is asked for together.
+  // Charts that come into sight together share one request.
   draw(places) {
     places.forEach((place) => this.waiting.add(place));
     this.turn ||= setTimeout(async () => {
@@ -121,7 +136,7 @@ Review.Workspace = class {
     return this.known.get(key);
   }
 
-  // Of the runs that are shown: all points of those that are new here, and of the others what changed since.
+  // Fetch all points of runs that are new here, and only the newer points of the others.
   async fetch(metrics) {
     const [cursor, over, ids] = [this.data.cursor, this.chosen.x, this.rows.map((row) => row.id)];
     const asks = {};
@@ -144,13 +159,13 @@ Review.Workspace = class {
         for (const id of runs) known[metric].cursors[id] = cursor;
       }
     });
-    await Promise.all(all).catch(() => {}); // the server is away: asked again with the next news
+    await Promise.all(all).catch(() => {}); // the server is unavailable: retried with the next news
   }
 
   paint(place) {
     const metric = place.dataset.metric;
     const { points } = this.points(metric);
-    place.hidden = !this.rows.some((row) => points[row.id]); // a number that was set once, not logged on the way
+    place.hidden = !this.rows.some((row) => points[row.id]); // a number that was set once, not logged over steps
     if (place.hidden || !window.Plotly) return;
     const { log, by } = this.chosen;
     const axis = (letter) => ({ zeroline: false, automargin: true, exponentformat: "power", type: log.includes(letter) ? "log" : "linear" });
@@ -159,7 +174,7 @@ Review.Workspace = class {
     const layout = Review.themed({
       layout: {
         title: { text: metric.replaceAll("<", "&lt;"), font: { size: 13 }, x: 0.02, xanchor: "left" },
-        margin: { l: 46, r: 18, t: 34, b: 36 }, // wide enough for the labels: else all is drawn a second time
+        margin: { l: 46, r: 18, t: 34, b: 36 }, // wide enough for the labels, or Plotly draws everything twice
         paper_bgcolor: "rgba(0,0,0,0)",
         plot_bgcolor: "rgba(0,0,0,0)",
         showlegend: Boolean(by),
@@ -174,17 +189,17 @@ Review.Workspace = class {
     return Review.plot(place, traces, layout, { displayModeBar: false });
   }
 
-  colour(i) {
+  groupColour(i) {
     return this.data.series[i % this.data.series.length];
   }
 
   single(points) {
-    return this.rows.flatMap((row, i) => {
+    return this.rows.flatMap((row) => {
       const run = points[row.id];
       if (!run) return [];
       const mode = run.x.length > 1 ? "lines" : "markers";
       const name = String(row.name).replaceAll("<", "&lt;");
-      return [{ type: "scatter", mode, name, x: run.x, y: this.smoothed(run.y), line: { color: this.colour(i), width: 1.5 } }];
+      return [{ type: "scatter", mode, name, x: run.x, y: this.smoothed(run.y), line: { color: row.colour, width: 1.5 }, meta: { runs: [row.id] } }];
     });
   }
 
@@ -197,18 +212,18 @@ Review.Workspace = class {
       const there = x.map((at) => runs.map((run) => Review.interpolate(run, at)).filter((y) => y !== null));
       const line = { type: "scatter", mode: "lines", x, legendgroup: value };
       const band = { ...line, line: { width: 0 }, hoverinfo: "skip", showlegend: false };
-      const fill = `${this.colour(i)}33`;
+      const fill = `${this.groupColour(i)}33`;
       const name = `${value.replaceAll("<", "&lt;")} (${runs.length})`;
       const bands = [
         { ...band, y: there.map((ys) => Math.min(...ys)) },
         { ...band, y: there.map((ys) => Math.max(...ys)), fill: "tonexty", fillcolor: fill },
       ];
-      return [bands, { ...line, name, y: there.map((ys) => ys.reduce((a, b) => a + b, 0) / ys.length), line: { color: this.colour(i), width: 2 } }];
+      return [bands, { ...line, name, y: there.map((ys) => ys.reduce((a, b) => a + b, 0) / ys.length), line: { color: this.groupColour(i), width: 2 } }];
     });
-    return [...drawn.flatMap(([bands]) => bands), ...drawn.map(([, mean]) => mean)]; // no band over a mean
+    return [...drawn.flatMap(([bands]) => bands), ...drawn.map(([, mean]) => mean)]; // means over bands
   }
 
-  // An exponential mean without a bias towards its start.
+  // Return the exponential mean, corrected for its bias towards the start.
   smoothed(values) {
     const weight = parseFloat(this.chosen.smooth) || 0;
     if (!weight) return values;
@@ -221,7 +236,7 @@ Review.Workspace = class {
   }
 };
 
-// A curve's height at `at`, or null outside of it.
+// Return a curve's height at `at`, or null outside its range.
 Review.interpolate = ({ x, y }, at) => {
   const next = x.findIndex((v) => v !== null && v >= at);
   if (next < 0 || y[next] === null) return null;

@@ -73,6 +73,68 @@ def test_the_comparison_has_a_page_of_its_own(sweep_url: str, open_page: Opener)
     assert page.locator("[data-compare] thead th").count() == 4
 
 
+def test_the_address_of_a_sweeps_page_keeps_filter_sort_and_columns(sweep_url: str, open_page: Opener) -> None:
+    page = open_page(sweep_url)
+    page.get_by_role("searchbox").fill("c1 in [4, 8] and status != infeasible")
+    page.get_by_role("button", name="max_lr", exact=True).click()
+    page.get_by_text("Columns", exact=True).click()
+    page.get_by_label("time", exact=True).uncheck()
+    page.locator("[data-table] tbody input:checked").last.uncheck()
+    ids, ticked = row_ids(page), page.locator("[data-table] tbody input:checked").count()
+    assert len(ids) == 3
+
+    again = open_page(page.url)
+    expect(again.locator("[data-table] tbody tr")).to_have_count(3)
+    assert row_ids(again) == ids
+    expect(again.locator("[data-table] tbody input:checked")).to_have_count(ticked)
+    assert "time" not in again.locator("[data-table] thead th").all_inner_texts()
+    expect(again.locator("th[aria-sort=descending]")).to_have_text("max_lr")
+
+
+def test_a_filter_that_is_not_understood_is_reported(sweep_url: str, open_page: Opener) -> None:
+    page = open_page(sweep_url)
+    all_rows = len(row_ids(page))
+    page.get_by_role("searchbox").fill("nofield > 3")
+    expect(page.get_by_role("alert")).to_contain_text("there is no column “nofield”")
+    assert len(row_ids(page)) == all_rows
+    page.get_by_role("searchbox").fill("")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+OTHER = "import wandb\nwith wandb.init(project='elsewhere') as run:\n    run.log({'loss': 1})"
+
+
+def test_the_focus_stays_while_an_ended_sweeps_page_polls(served: Served, sweep_url: str, open_page: Opener) -> None:
+    """Another project's run moves the server's cursor, which once rendered every open page again."""
+    page = open_page(sweep_url)
+    draw_everything(page)
+    link = page.get_by_role("link", name="good", exact=True)
+    link.focus()
+    page.evaluate("document.querySelectorAll('tr, .tile, .main-svg').forEach((node) => (node.known = true))")
+    served.python(OTHER)
+    for _ in range(3):
+        with page.expect_response("**/review?**"):
+            pass
+    expect(link).to_be_focused()
+    assert page.evaluate("[...document.querySelectorAll('tr, .tile, .main-svg')].every((node) => node.known)")
+
+
+def test_the_focus_stays_on_a_row_that_changes_and_moves(served: Served, open_page: Opener) -> None:
+    start = "import wandb\nwith wandb.init(project='moving', id={run!r}) as run:\n    run.log({{'loss': {loss}}})"
+    for run, loss in (("first", 1), ("second", 2)):
+        served.python(start.format(run=run, loss=loss))
+    page = open_page(f"{served.url}/local/moving?sort=summary:loss")
+    expect(page.locator("[data-table] tbody tr")).to_have_count(2)
+    box = page.locator("[data-table] tr[data-id=second] input")
+    box.focus()
+    served.python(
+        "import wandb\nrun = wandb.Api().run('local/moving/second')\nrun.summary['loss'] = 0\nrun.summary.update()"
+    )
+    expect(page.locator("[data-table] tbody tr").first).to_contain_text("0")
+    assert row_ids(page) == ["second", "first"]
+    expect(box).to_be_focused()
+
+
 CONTINUE = """
 import time, wandb
 from pathlib import Path
