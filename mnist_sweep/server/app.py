@@ -174,7 +174,7 @@ class Server:
     def _stream(self, request: Request, body: Any) -> dict[str, Any]:
         with self._store.write() as db:
             run = lookup.run(db, request)
-            if not leases.may_write(request.headers.get(TASK_HEADER), run["holder"]):
+            if not leases.may_write(request.headers.get(TASK_HEADER), run["holder"], bool(run["lease_revoked"])):
                 return {"exitcode": None, "limits": {}, "stopped": True}
             filestream.apply(db, self.sweeper, run, body)
         if run["sweep_id"] is not None:

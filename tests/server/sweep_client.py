@@ -77,6 +77,10 @@ class Sweep:
         self.start(run)
         self.stream(run, *losses, complete=True, exitcode=exitcode)
 
+    def delete(self, run: str) -> None:
+        bucket = self.ask('query($n: String) { project(name: "p") { run(name: $n) { id } } }', n=run)
+        self.ask("mutation($id: ID!) { deleteRun(input: {id: $id}) { success } }", id=bucket["project"]["run"]["id"])
+
     def set(self, state: str) -> None:
         self.ask(CREATE, id=self.id, state=state)
 

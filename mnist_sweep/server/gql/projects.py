@@ -39,8 +39,8 @@ def authorize_writer(context: Context, run: sqlite3.Row) -> sqlite3.Row:
         BadRequest: a task says so that had its trial before.
     """
     if run["state"] not in runs.ALIVE and context.caller is None:
-        runs.update(context.db, run["id"], holder=None)
-    elif not leases.may_write(context.caller, run["holder"]):
+        runs.update(context.db, run["id"], holder=None, lease_revoked=False)
+    elif not leases.may_write(context.caller, run["holder"], bool(run["lease_revoked"])):
         raise BadRequest(f"run {run['name']} is not yours any more: its trial was handed out again")
     return run
 

@@ -20,6 +20,7 @@ _AGENT_SILENCE = 60.0
 columns(
     "Sweep",
     name="name",
+    state="state",
     description="description",
     config="config",
     createdAt="created_at",
@@ -31,12 +32,6 @@ columns(
 identified("Sweep", "Agent")
 constants("Sweep", earlyStopJobRunning=False)
 columns("Agent", name="name", host="host", createdAt="created_at", heartbeatAt="heartbeat_at", totalRuns="total_runs")
-
-
-@field("Sweep", "state")
-def state(source: sqlite3.Row, _: Context) -> Any:
-    """The client refuses to pause a sweep that says it is pending, so it is called running before its first agent."""
-    return "RUNNING" if source["state"] in sweeps.OPEN else source["state"]
 
 
 @field("Sweep", "displayName")
@@ -150,6 +145,8 @@ def upsert_sweep(context: Context, input: dict[str, Any]) -> dict[str, Any]:
         key = sweeps.create(context.db, project["id"], text, **fields)
     else:
         key = known["id"]
+        if fields.get("state") == "PAUSED" and known["state"] not in ("RUNNING", "PAUSED"):
+            raise BadRequest(f"the sweep is {known['state'].lower()}: only a running sweep can be paused")
         if text is not None and text != known["config"]:
             if known["trials"] or sweeps.run_count(context.db, key):
                 raise BadRequest("a trial of this sweep was handed out: it cannot change any more; create a new sweep")

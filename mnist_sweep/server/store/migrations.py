@@ -261,4 +261,13 @@ UPDATE runs SET awaits_step = CAST(json_extract(config, '$._wandb.value.branch_p
 CREATE INDEX runs_by_agent ON runs (agent_id, state)
 """,
     ),
+    (
+        "0008-leases",
+        """
+ALTER TABLE runs ADD COLUMN lease_revoked INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN handed_out_by TEXT;
+ALTER TABLE sweeps ADD COLUMN exhausted INTEGER NOT NULL DEFAULT 0;
+UPDATE runs SET lease_revoked = 1, holder = replace(holder, '/gone', '/0') WHERE holder LIKE '%/gone'
+""",
+    ),
 ]

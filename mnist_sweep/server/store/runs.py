@@ -5,6 +5,7 @@ import secrets
 import sqlite3
 import string
 from collections.abc import Sequence
+from enum import IntEnum
 from typing import Any
 
 from mnist_sweep.protocol import EXIT_NODE_UNFIT, EXIT_STOPPED
@@ -17,6 +18,16 @@ ALIVE = ("pending", "running", "preempting")
 MAX_RETRIES = 3
 """How often a trial is handed out again that was lost with its task, or that gives itself back."""
 STATES = frozenset({*ALIVE, "finished", "failed", "crashed", "killed", "preempted"})
+
+
+class StopRequest(IntEnum):
+    """Whether somebody asked a run to stop, as stored in `stop_requested`."""
+
+    NONE = 0
+    REQUESTED = 1
+    SENT = 2
+    """The run's agent has received the command; a second one would cut the run's end short."""
+
 
 _TABLES = """
 runs JOIN projects ON projects.id = runs.project_id
@@ -31,7 +42,7 @@ _JSON_COLUMNS = ("config", "summary", "tags")
 _COLUMNS = frozenset(
     {"display_name", "state", "config", "summary", "description", "notes", "run_group", "job_type", "tags", "host"}
     | {"program", "repo", "commit_hash", "exit_code", "heartbeat_at", "sweep_id", "started"}
-    | {"stop_requested", "stop_reason", "agent_id", "retries", "holder"}
+    | {"stop_requested", "stop_reason", "agent_id", "retries", "holder", "lease_revoked", "handed_out_by"}
 )
 
 
@@ -129,7 +140,7 @@ def begin_or_resume(
     if under_way and "e" not in wire_json.client_entry(fields.get("config")):
         under_way = "e" not in wire_json.client_entry(json.loads(run["config"]))
     if not under_way:
-        fields.update(stop_requested=0, stop_reason=None, exit_code=None)
+        fields.update(stop_requested=StopRequest.NONE, stop_reason=None, exit_code=None)
         if resume:
             segments.resume(db, run)
         else:
@@ -167,7 +178,7 @@ def end(db: sqlite3.Connection, run: sqlite3.Row, exit_code: int) -> None:
 
 def request_stop(db: sqlite3.Connection, run_id: int, reason: str) -> None:
     """Ask a run to stop; its client learns of it with the next lines it sends."""
-    update(db, run_id, stop_requested=1, stop_reason=reason)
+    update(db, run_id, stop_requested=StopRequest.REQUESTED, stop_reason=reason)
 
 
 def silent(db: sqlite3.Connection, since: str) -> list[sqlite3.Row]:

@@ -80,7 +80,7 @@ def create(db: sqlite3.Connection, project_id: int, config: str, **fields: Any) 
 
 
 def update(db: sqlite3.Connection, sweep_id: int, **fields: Any) -> None:
-    """Set columns: display_name, description, config, state, controller, scheduler, prior_runs."""
+    """Set columns: display_name, description, config, state, exhausted, controller, scheduler, prior_runs."""
     if (state := fields.get("state")) is not None and state not in STATES:
         raise BadRequest(f"no such sweep state: {state[:100]!r}; known are {', '.join(sorted(STATES))}")
     columns = ["updated_at = ?", *(f"{column} = ?" for column in fields)]
@@ -92,8 +92,14 @@ def delete(db: sqlite3.Connection, sweep_id: int) -> None:
 
 
 def count_trial(db: sqlite3.Connection, sweep_id: int) -> None:
-    """Note that one more trial was made up; that number never goes back."""
+    """Count one more trial. The count is the number of the next trial and never decreases."""
     db.execute("UPDATE sweeps SET trials = trials + 1 WHERE id = ?", (sweep_id,))
+
+
+def trial_count(db: sqlite3.Connection, sweep_id: int) -> int:
+    """Return how many trials the sweep has handed out or queued, without those that were deleted since."""
+    query = "SELECT count(*) FROM runs WHERE sweep_id = ? AND trial >= 0"
+    return int(db.execute(query, (sweep_id,)).fetchone()[0])
 
 
 def run_count(db: sqlite3.Connection, sweep_id: int) -> int:

@@ -7,6 +7,7 @@ The answers are W&B's: `docs.wandb.ai/models/sweeps`; the client's side of it is
 import contextlib
 import hashlib
 import json
+import secrets
 import sqlite3
 import threading
 from collections import defaultdict
@@ -45,7 +46,7 @@ class Dispatcher:
         self._store = store
         self._trials = Trials()
         self._locks: defaultdict[int, FairLock] = defaultdict(FairLock)
-        self._handed_out: set[int] = set()
+        self._id = secrets.token_hex(8)  # tells what this process handed out from what an earlier one did
         self._worker = SearchProcess(PATIENCE)
 
     def close(self) -> None:
@@ -81,9 +82,14 @@ class Dispatcher:
     # Agents
 
     def sign_up(self, db: sqlite3.Connection, sweep: sqlite3.Row, host: str, task: Task | None) -> int:
-        """A new agent; returns its row id. Where it names its task, whatever had that task's trials before is gone."""
-        if sweep["state"] == "PENDING":
-            sweeps.update(db, sweep["id"], state="RUNNING")
+        """Add an agent and return its row id. If it names a task, the earlier processes of that task are gone.
+
+        An agent that joins a sweep which used up its trials opens it again if trials were deleted since.
+        """
+        if sweep["state"] == "PENDING" or (
+            sweep["state"] == "FINISHED" and sweep["exhausted"] and self._open(db, sweep)
+        ):
+            sweeps.update(db, sweep["id"], state="RUNNING", exhausted=False)
         if task is None:
             return sweeps.create_agent(db, sweep["id"], host)
         for run in runs.held_by(db, sweep["id"], task.name, task.restart):
@@ -146,18 +152,18 @@ class Dispatcher:
             elif run["name"] in alive:
                 busy = True
                 runs.update(db, run["id"], heartbeat_at=now())
-                if run["stop_requested"] == 1:
-                    runs.update(db, run["id"], stop_requested=2)
+                if run["stop_requested"] == runs.StopRequest.REQUESTED:
+                    runs.update(db, run["id"], stop_requested=runs.StopRequest.SENT)
                     commands.append({"type": "stop", "run_id": run["name"]})
             elif run["started"]:
                 self._lose(db, run)
-            elif run["id"] in self._handed_out:
+            elif run["handed_out_by"] == self._id:
                 # The command reached the agent, and its process ended before it could start a run.
                 reason = "the program ended before it started its run"
                 runs.update(db, run["id"], state="failed", stop_reason=reason)
             else:
                 # Handed out by a server that was killed meanwhile: the agent may never have heard of it.
-                return [self._command(sweep, run, "run")], True
+                return [self._command(db, sweep, run, "run")], True
         return commands, busy
 
     def _take_queued(
@@ -167,18 +173,19 @@ class Dispatcher:
         if (run := runs.first_waiting(db, sweep["id"], agent["task"], elsewhere=elsewhere)) is None:
             return None
         kind = "resume" if run["started"] else "run"
-        fresh = {"state": "pending", "started": 0, "stop_requested": 0}
+        fresh = {"state": "pending", "started": 0, "stop_requested": runs.StopRequest.NONE, "lease_revoked": False}
         runs.update(db, run["id"], agent_id=agent["id"], holder=_lease_holder(agent), **fresh)
-        return self._command(sweep, run, kind)
+        return self._command(db, sweep, run, kind)
 
     def _hand_out(self, sweep_id: int, agent: sqlite3.Row, config: SweepConfig) -> list[Command]:
         while True:
             with self._store.read() as db:
                 sweep = sweeps.by_id(db, sweep_id)
                 trials = self._trials.of(db, sweep, config)
+                count = sweeps.trial_count(db, sweep_id)
             number = sweep["trials"]
-            over = (config.run_cap is not None and number >= config.run_cap) or search.target_reached(config, trials)
-            params = None if over else self._suggest(config, trials, _seed(sweep["name"]))
+            over = (config.run_cap is not None and count >= config.run_cap) or search.target_reached(config, trials)
+            params = None if over else self._suggest(config, trials, _seed(sweep["name"], number))
             with self._store.write() as db:
                 sweep = sweeps.by_id(db, sweep_id)
                 if sweep["state"] not in sweeps.OPEN:
@@ -186,11 +193,13 @@ class Dispatcher:
                 if sweep["trials"] != number:
                     continue
                 if params is None:
+                    if sweeps.trial_count(db, sweep_id) < count:
+                        continue  # a trial was deleted meanwhile: its point is free again
                     if (queued := self._take_queued(db, sweep, agent)) is not None:
                         return [queued]
                     self.finish_if_done(db, sweep_id, exhausted=True)
                     return [EXIT]
-                return [self._command(sweep, self._reserve(db, sweep, agent, params), "run")]
+                return [self._command(db, sweep, self._reserve(db, sweep, agent, params), "run")]
 
     def _suggest(self, config: SweepConfig, trials: list[Trial], seed: int) -> dict[str, Any] | None:
         if search.needs_model(config, trials):
@@ -215,8 +224,8 @@ class Dispatcher:
         sweeps.count_trial(db, sweep["id"])
         return runs.by_id(db, run_id)
 
-    def _command(self, sweep: sqlite3.Row, run: sqlite3.Row, kind: str) -> Command:
-        self._handed_out.add(run["id"])
+    def _command(self, db: sqlite3.Connection, sweep: sqlite3.Row, run: sqlite3.Row, kind: str) -> Command:
+        runs.update(db, run["id"], handed_out_by=self._id)
         params = json.loads(run["params"])
         return {
             "id": f"{run['id']}",
@@ -249,16 +258,21 @@ class Dispatcher:
         if display_name:
             runs.update(db, run["id"], display_name=display_name)
         cap = sweeps.parse_config(sweep["config"]).run_cap
-        if cap is not None and sweep["trials"] + 1 >= cap:
-            sweeps.update(db, sweep["id"], state="FINISHED")
+        if cap is not None and sweeps.trial_count(db, sweep["id"]) >= cap:
+            sweeps.update(db, sweep["id"], state="FINISHED", exhausted=True)
         return run
 
     def state_was_set(self, db: sqlite3.Connection, sweep_id: int, state: str) -> None:
-        """Canceling a sweep stops what runs of it; nothing waits for an agent in a sweep that has ended."""
+        """Settle a sweep's runs after a person set its state.
+
+        Canceling stops what runs. Nothing waits for an agent in a sweep that has ended.
+        """
+        sweeps.update(db, sweep_id, exhausted=False)
         if state not in ("CANCELED", "FINISHED"):
             return
         for run in runs.of_sweep(db, sweep_id):
-            if run["state"] == "preempted" or (run["state"] == "pending" and run["agent_id"] is None):
+            waits = run["state"] == "pending" and (state == "CANCELED" or run["agent_id"] is None)
+            if run["state"] == "preempted" or waits:
                 runs.update(db, run["id"], state="killed")
             elif state == "CANCELED" and run["state"] in runs.ALIVE and not run["stop_requested"]:
                 runs.request_stop(db, run["id"], CANCELED)
@@ -281,12 +295,17 @@ class Dispatcher:
                     runs.request_stop(db, row["id"], reason)
 
     def finish_if_done(self, db: sqlite3.Connection, sweep_id: int, *, exhausted: bool = False) -> None:
-        """Finish a sweep whose runs have all ended once no further ones can come."""
+        """Finish a sweep, a paused one too, if all its runs have ended and no further trial can come."""
         sweep = sweeps.by_id(db, sweep_id)
+        if sweep["state"] not in (*sweeps.OPEN, "PAUSED") or not (exhausted or not self._open(db, sweep)):
+            return
+        if not runs.any_unfinished(db, sweep_id):
+            sweeps.update(db, sweep_id, state="FINISHED", exhausted=True)
+
+    def _open(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> bool:
+        """Return whether the sweep has fewer trials than it can have."""
         expected = self.expected_runs(sweep)
-        exhausted = exhausted or (expected is not None and sweep["trials"] >= expected)
-        if exhausted and sweep["state"] in sweeps.OPEN and not runs.any_unfinished(db, sweep_id):
-            sweeps.update(db, sweep_id, state="FINISHED")
+        return expected is None or sweeps.trial_count(db, sweep["id"]) < expected
 
     def lose_silent(self, silent_since: str) -> None:
         """Give up runs that were running and have given no sign of life since then."""
@@ -296,14 +315,12 @@ class Dispatcher:
 
     def _lose(self, db: sqlite3.Connection, run: sqlite3.Row) -> None:
         """A run's process is gone and never said how it ended."""
-        # From now on nobody's word counts for the run, until somebody gets it.
-        holder = run["holder"] and f"{run['holder'].split('/')[0]}/gone"
         if run["stop_requested"]:
             runs.update(db, run["id"], state="killed")
         elif run["state"] == "preempting":
-            runs.update(db, run["id"], state="preempted", holder=holder)
+            runs.update(db, run["id"], state="preempted", lease_revoked=True)
         elif run["sweep_id"] is not None and run["retries"] < self._retries(db, run):
-            again = {"state": "pending", "agent_id": None, "started": 0, "holder": holder}
+            again = {"state": "pending", "agent_id": None, "started": 0, "lease_revoked": True}
             runs.update(db, run["id"], retries=run["retries"] + 1, **again)
         else:
             runs.update(db, run["id"], state="crashed")
@@ -322,5 +339,6 @@ def _lease_holder(agent: sqlite3.Row) -> str | None:
     return None if agent["task"] is None else str(Task(agent["task"], agent["restart"]))
 
 
-def _seed(sweep_name: str) -> int:
-    return int.from_bytes(hashlib.sha256(sweep_name.encode()).digest()[:6])
+def _seed(sweep_name: str, trial: int) -> int:
+    """Return the seed of a trial. It depends on the trial's number, so that no deletion repeats an earlier draw."""
+    return int.from_bytes(hashlib.sha256(f"{sweep_name}/{trial}".encode()).digest()[:6])

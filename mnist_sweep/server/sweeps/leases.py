@@ -1,8 +1,9 @@
-"""Who speaks: an agent may say, in a header of all its requests, which task of which job it is and which restart of it.
+"""Decide which process may write to a run.
 
-`X-Sweep-Task: slurm-812_3.1/2` is the agent 1 of task 3 of job 812, which has begun for the third time. Its trial is
-lent to it, and nobody else's word counts for that run. The loan ends with the trial, with the silence of the agent, or
-when the same task asks again: then whoever held it before is gone, or is an orphan that shall not be heard any more.
+An agent may name its task in a header of all its requests. `X-Sweep-Task: slurm-812_3.1/2` is agent 1 of task 3 of job
+812, in that task's third start. A trial is leased to the task that received it, and only that task may write to the
+run. The lease ends with the trial, when the agent falls silent, or when the same task asks again: its earlier process
+is then gone, or is an orphan whose requests are refused.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _FORM = re.compile(r"([\w.:@-]{1,200})/(\d{1,18})", re.ASCII)
 
 @dataclass(frozen=True)
 class Task:
-    """A task as it says who it is."""
+    """A task of a cluster's job, and how often it was restarted."""
 
     name: str
     restart: int
@@ -25,11 +26,17 @@ class Task:
 
 
 def parse(header: str | None) -> Task | None:
-    """The task that a header names; None without one, or for what is none."""
+    """Return the task that a header names, or None if there is no valid header."""
     found = _FORM.fullmatch(header or "")
     return None if found is None else Task(found[1], int(found[2]))
 
 
-def may_write(header: str | None, holder: str | None) -> bool:
-    """Whether a request with this header may write to a run that `holder` was given: whoever gave no name may."""
-    return holder is None or header == holder
+def may_write(header: str | None, holder: str | None, revoked: bool = False) -> bool:
+    """Return whether a request with this header may write to a run.
+
+    Args:
+        header: the request's header, if it has one.
+        holder: the task that was given the run; anyone may write to a run that no task was given.
+        revoked: the holder is gone, and nobody may write until the run is handed out again.
+    """
+    return holder is None or (header == holder and not revoked)

@@ -17,7 +17,6 @@ from tests.server.sweep_client import BEAT, CREATE, GRID, Sweep
 
 def test_a_grid_hands_out_each_point_once_and_then_finishes(client: httpx.Client, ask: Ask) -> None:
     sweep = Sweep(client, ask, GRID)
-    assert sweep.look()["state"] == "RUNNING"  # for `wandb sweep --pause`, which refuses what is pending
     first, second = sweep.agent(), sweep.agent()
     drawn = []
     for agent in (first, second, first):
@@ -29,6 +28,88 @@ def test_a_grid_hands_out_each_point_once_and_then_finishes(client: httpx.Client
     assert (look["state"], look["runCount"], look["runCountExpected"], look["bestLoss"]) == ("FINISHED", 3, 3, 0.5)
     assert [edge["node"]["totalRuns"] for edge in look["agents"]["edges"]] == [2, 1]
     assert sweep.beat(first) == sweep.beat(second) == [{"type": "exit"}]
+
+
+def test_a_sweep_is_pending_until_an_agent_joins_and_cannot_be_paused_before(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    assert sweep.look()["state"] == "PENDING"
+    answer = client.post("/graphql", json={"query": CREATE, "variables": {"id": sweep.id, "state": "PAUSED"}})
+    (error,) = answer.json()["errors"]
+    assert error["message"] == "the sweep is pending: only a running sweep can be paused"
+    sweep.agent()
+    assert sweep.look()["state"] == "RUNNING"
+    sweep.set("PAUSED")
+    assert sweep.look()["state"] == "PAUSED"
+
+
+FIVE = GRID | {"parameters": {"x": {"values": [0, 1, 2, 3, 4]}}}
+RANDOM = GRID | {"method": "random", "run_cap": 5, "parameters": {"x": {"min": 0.0, "max": 1.0}}}
+
+
+def run_all(sweep: Sweep, agent: str) -> list[str]:
+    """Execute trials until the agent is told to leave; return the runs."""
+    names = []
+    while (command := sweep.beat(agent)[0])["type"] != "exit":
+        names.append(command["run_id"])
+        sweep.finish(command["run_id"], 1.0)
+    return names
+
+
+def assert_complete(sweep: Sweep) -> None:
+    look = sweep.look()
+    tried = [json.loads(edge["node"]["config"])["x"]["value"] for edge in look["runs"]["edges"]]
+    assert (look["state"], look["runCount"], look["runCountExpected"], len(set(tried))) == ("FINISHED", 5, 5, 5)
+
+
+@pytest.mark.parametrize("config", [FIVE, FIVE | {"run_cap": 5}, RANDOM, RANDOM | {"method": "bayes"}])
+@pytest.mark.parametrize("deleted", [1, 3, 4])
+def test_deleted_trials_are_replaced_while_a_sweep_runs(
+    client: httpx.Client, ask: Ask, config: dict[str, Any], deleted: int
+) -> None:
+    sweep = Sweep(client, ask, config)
+    agent = sweep.agent()
+    for run in [sweep.draw(agent)[0] for _ in range(deleted)]:  # each is given up by the next question
+        sweep.delete(run)
+    run_all(sweep, agent)
+    assert_complete(sweep)
+
+
+@pytest.mark.parametrize("config", [FIVE, RANDOM])
+@pytest.mark.parametrize("resumed", [True, False])
+@pytest.mark.parametrize("deleted", [1, 3])
+def test_trials_deleted_after_the_end_are_run_by_the_next_agent(
+    client: httpx.Client, ask: Ask, config: dict[str, Any], resumed: bool, deleted: int
+) -> None:
+    sweep = Sweep(client, ask, config)
+    for run in run_all(sweep, sweep.agent())[:deleted]:
+        sweep.delete(run)
+    if resumed:
+        sweep.set("RUNNING")
+    assert len(run_all(sweep, sweep.agent())) == deleted
+    assert_complete(sweep)
+
+
+def test_a_sweep_that_a_person_stopped_stays_stopped(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, FIVE)
+    run, _ = sweep.draw(agent := sweep.agent())
+    sweep.finish(run)
+    sweep.set("FINISHED")
+    assert sweep.beat(agent) == sweep.beat(sweep.agent()) == [{"type": "exit"}]
+
+
+def test_a_paused_sweep_whose_trials_are_all_done_has_finished(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID | {"run_cap": 1})
+    run, _ = sweep.draw(sweep.agent())
+    sweep.set("PAUSED")
+    sweep.finish(run)
+    assert sweep.look()["state"] == "FINISHED"
+
+
+def test_canceling_kills_what_has_not_started(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    sweep.draw(sweep.agent())
+    sweep.set("CANCELED")
+    assert sweep.states() == ["killed"]
 
 
 def test_an_exhausted_sweep_finishes_when_its_last_run_ends(client: httpx.Client, ask: Ask) -> None:

@@ -52,6 +52,7 @@ def test_whose_trial_has_no_holder_may_be_written_by_all() -> None:
     assert may_write("a/0", "a/0")
     assert not may_write("a/0", "a/1")
     assert not may_write(None, "a/0")
+    assert not may_write("a/0", "a/0", revoked=True)
 
 
 def test_a_run_being_preempted_stays_so_through_changes_of_its_configuration(client: httpx.Client, ask: Ask) -> None:
