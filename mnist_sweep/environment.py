@@ -1,4 +1,4 @@
-"""The environment of this process and of those it starts, changed for a while."""
+"""Temporary changes of the environment of this process and of those that it starts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 @contextmanager
 def environment(values: Mapping[str, str | None]) -> Iterator[None]:
-    """Set these variables, or unset them where None, for as long as the context lasts. What else is set stays."""
+    """Set these variables inside the block, or unset those whose value is None. Restore them on exit."""
     before = {name: os.environ.get(name) for name in values}
     _set(values)
     try:

@@ -1,4 +1,4 @@
-"""Signals as exceptions that never strike in the middle of what must not be interrupted."""
+"""Signals that become exceptions, and that can be deferred while work must not be interrupted."""
 
 from __future__ import annotations
 
@@ -9,26 +9,33 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
+from mnist_sweep.cluster import task
+
 
 class Preempted(BaseException):
-    """SIGUSR1: the machine is about to be taken away; another process will go on."""
+    """SIGUSR1: the machine is about to be taken away. Another process will resume the work."""
 
 
 class Terminated(BaseException):
-    """SIGTERM: as Ctrl-C where a person sent it, as `Preempted` where a scheduler will begin this task again."""
+    """SIGTERM. It means Ctrl-C if a person sent it, and `Preempted` if a scheduler will requeue the task."""
 
 
 STOPS: dict[signal.Signals, type[BaseException]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
-"""What stops a run, an agent, a task."""
+"""The signals that stop a run, an agent or a task, and the exceptions that they become."""
 if sys.platform != "win32":
     STOPS[signal.SIGUSR1] = Preempted
 
 
+def will_resume(stop: BaseException) -> bool:
+    """Return whether another process will resume the work that the exception `stop` ended."""
+    return isinstance(stop, Preempted) or (isinstance(stop, Terminated) and task.taken_back())
+
+
 @contextmanager
 def blocked() -> Iterator[None]:
-    """A process started inside gets no signal of `STOPS` until it handles them: it would die in its imports.
+    """Block the signals of `STOPS` for processes started inside the block, which would die of them while they import.
 
-    What comes before is not lost.
+    Such a process receives them once it handles signals.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -41,19 +48,19 @@ def blocked() -> Iterator[None]:
 
 
 class Signals:
-    """Signals that become exceptions, at once or once what is `held` is done."""
+    """Signals that become exceptions, either at once or when a `deferred` block ends."""
 
     def __init__(self, errors: Mapping[signal.Signals, type[BaseException]]) -> None:
-        """`errors`: which exception a signal becomes."""
+        """`errors` maps each signal to the exception that it becomes."""
         self.errors = dict(errors)
         self._deferred = False
         self._pending: type[BaseException] | None = None
 
     @contextmanager
     def handled(self) -> Iterator[None]:
-        """Inside, the signals become exceptions, also those that were `blocked`: this belongs inside a `try`.
+        """Turn the signals into exceptions inside the block, including those that were `blocked` before.
 
-        Outside the main thread, nothing changes.
+        Use it inside a `try`. Outside the main thread it has no effect.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -72,7 +79,7 @@ class Signals:
     def deferred(self, *, raise_on_exit: bool = True) -> Iterator[None]:
         """Defer signals inside the block. On exit, raise a pending one unless `raise_on_exit` is false.
 
-        Blocks nest: only the outermost one raises.
+        Blocks may be nested. Only the outermost one raises.
         """
         before, self._deferred = self._deferred, True
         try:
@@ -83,14 +90,20 @@ class Signals:
             self.raise_pending()
 
     def request(self, error: type[BaseException]) -> None:
-        """Raise `error` after the current or next `deferred` block. Thread-safe. A pending signal takes precedence."""
+        """Raise `error` when the current or next `deferred` block ends, unless a signal is pending. Thread-safe."""
         if self._pending is None:
             self._pending = error
 
     def cancel(self, error: type[BaseException]) -> None:
-        """Drop a request for `error` that has not been raised yet."""
+        """Cancel a request for `error` that has not been raised yet."""
         if self._pending is error:
             self._pending = None
+
+    def raise_pending(self) -> None:
+        """Raise the pending signal or request, if there is one."""
+        error, self._pending = self._pending, None
+        if error is not None:
+            raise error
 
     def _handler(self, error: type[BaseException]) -> Callable[[int, FrameType | None], None]:
         def handle(number: int, frame: FrameType | None) -> None:
@@ -99,9 +112,3 @@ class Signals:
                 self.raise_pending()
 
         return handle
-
-    def raise_pending(self) -> None:
-        """Raise the pending signal or request, if there is one."""
-        error, self._pending = self._pending, None
-        if error is not None:
-            raise error

@@ -22,7 +22,7 @@ from mnist_sweep.config import ConfigError, OverBudgetError, RunConfig, parse
 from mnist_sweep.display import TrainingDisplay, percent
 from mnist_sweep.errors import UserError
 from mnist_sweep.protocol import EXIT_NODE_UNFIT, EXIT_PREEMPTED, EXIT_STOPPED
-from mnist_sweep.signals import STOPS, Preempted, Signals, Terminated
+from mnist_sweep.signals import STOPS, Preempted, Signals, Terminated, will_resume
 from mnist_sweep.tracking import Tracker
 from mnist_sweep.training import engine, mnist
 
@@ -41,7 +41,7 @@ class Stopped(Exception):
     """The server wants the run to end; the next one may follow."""
 
 
-signals = Signals(STOPS)
+run_signals = Signals(STOPS)
 """What stops a run, which then finishes its upload. They wait for the client's work and for a step of the training, as
 an exception would break those."""
 
@@ -67,10 +67,10 @@ def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None
         Away: a sweep's server stays away.
     """
     console = console or Console()
-    with signals.deferred(raise_on_exit=False):
-        tracker = Tracker(overrides or {}, stop=lambda: signals.request(Stopped))
+    with run_signals.deferred(raise_on_exit=False):
+        tracker = Tracker(overrides or {}, stop=lambda: run_signals.request(Stopped))
     try:
-        signals.raise_pending()
+        run_signals.raise_pending()
         outcome = _train(tracker, console)
     except UserError as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
@@ -79,8 +79,8 @@ def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None
         _fail(tracker, config_error=failed.config_error)
         raise failed from None
     except (Preempted, Terminated, KeyboardInterrupt) as stop:
-        again = _will_resume(stop)
-        with signals.deferred(raise_on_exit=False):  # a second one changes nothing
+        again = will_resume(stop)
+        with run_signals.deferred(raise_on_exit=False):  # a second one changes nothing
             if again:
                 tracker.finish(EXIT_PREEMPTED, checkpoint=_checkpoint(tracker))
             else:
@@ -93,7 +93,7 @@ def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None
         _fail(tracker, config_error=False)
         raise
     kept = tracker.offline_notice
-    with signals.deferred(raise_on_exit=False):
+    with run_signals.deferred(raise_on_exit=False):
         tracker.finish()
     if kept:
         console.print(kept, markup=False, highlight=False, soft_wrap=True)
@@ -108,18 +108,13 @@ def _fail(tracker: Tracker, *, config_error: bool) -> None:
         tracker.finish(EXIT_NODE_UNFIT, checkpoint=_checkpoint(tracker))
 
 
-def _will_resume(stop: BaseException) -> bool:
-    """Whether another process will go on with the run."""
-    return isinstance(stop, Preempted) or (isinstance(stop, Terminated) and task.taken_back())
-
-
 def _checkpoint(tracker: Tracker) -> Path:
     return user_state_path("mnist-sweep") / "checkpoints" / tracker.checkpoint_name
 
 
 def _train(tracker: Tracker, console: Console) -> Outcome:
     def say(line: str) -> None:
-        with signals.deferred():  # what is printed goes to the client, too
+        with run_signals.deferred():  # what is printed goes to the client, too
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     try:
@@ -128,28 +123,28 @@ def _train(tracker: Tracker, console: Console) -> Outcome:
         tracker.record_over_budget(error)
         say(f"not trained: {error}")
         return Outcome(feasible=False)
-    with signals.deferred():
+    with run_signals.deferred():
         tracker.configure(config)
     mnist.fetch(say)
     split = mnist.selection_split(config.replicate)
     checkpoint = _checkpoint(tracker)
-    with signals.deferred():
+    with run_signals.deferred():
         tracker.restore_checkpoint(checkpoint)
     name = split.evaluate_name
     # An exception within a step would not come through: compiled code takes it for a failure of its own.
-    with TrainingDisplay(config, name, console) as display, signals.deferred():
+    with TrainingDisplay(config, name, console) as display, run_signals.deferred():
 
         def on_step(step: engine.Step) -> None:
             display.on_step(step)
-            signals.raise_pending()
+            run_signals.raise_pending()
 
         def on_epoch(epoch: engine.Epoch) -> None:
             tracker.log(epoch, name)
             display.on_epoch(epoch)
-            signals.raise_pending()
+            run_signals.raise_pending()
 
         fit = engine.fit(config, split, on_step=on_step, on_epoch=on_epoch, checkpoint=checkpoint, say=say)
-    with signals.deferred(raise_on_exit=False):
+    with run_signals.deferred(raise_on_exit=False):
         _conclude(tracker, fit, split, config, console)
         checkpoint.unlink(missing_ok=True)
     return Outcome(feasible=True, fit=fit)
@@ -180,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(overrides: Mapping[str, Any]) -> int:
     """`train`, with its failures as exit codes: 1 invalid or stopped by the server, 130 stopped, 75 preempted."""
     try:
-        with signals.handled():
+        with run_signals.handled():
             train(overrides)
     except UserError as error:
         if not isinstance(error, FailedRunError):

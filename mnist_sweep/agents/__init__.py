@@ -1,1 +1,1 @@
-"""Agents: the loop of one, its protocol with the server, and the processes that run several."""
+"""Agents: the loop of one agent, its protocol with the server, and the processes that run several."""

@@ -1,7 +1,7 @@
-"""What a sweep's server wants of an agent: W&B's questions and answers, as its own agents ask them.
+"""The agent's side of W&B's protocol for sweeps, as W&B's own agents speak it.
 
-An agent signs up once. It then asks for a trial, and says every few seconds that it is at it; each answer may bring an
-order: run this, stop that, leave. (`wandb/wandb_agent.py`, `wandb/agents/pyagent.py`.)
+An agent registers once. It then asks for trials, and sends a heartbeat every few seconds while it trains one. Each
+answer may contain a command: run a trial, stop a run, or exit. (`wandb/wandb_agent.py`, `wandb/agents/pyagent.py`.)
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from mnist_sweep.connection.waiting import ServerUnavailable
 from mnist_sweep.errors import UserError
 
 HEARTBEAT_SECONDS = 5.0
-"""Between two signs of life."""
+"""Time between two heartbeats."""
 _PAUSE = 2.0
 _ANSWER_SECONDS = 60.0
-"""A search may take its time. As W&B's agents."""
+"""Time limit for an answer, which may take a search; the same as W&B's agents use."""
 _CREATE_AGENT = """mutation CreateAgent($host: String!, $project: String!, $entity: String!, $sweep: String!) {
   createAgent(input: {host: $host, projectName: $project, entityName: $entity, sweep: $sweep}) { agent { id } } }"""
 _HEARTBEAT = """mutation Heartbeat($id: ID!, $runs: JSONString) {
@@ -36,16 +36,17 @@ _HEARTBEAT = """mutation Heartbeat($id: ID!, $runs: JSONString) {
 
 
 class AgentRefusedError(UserError, RuntimeError):
-    """The server refuses this agent; the message is one line for people."""
+    """The server refuses this agent. The message is one line for people."""
 
 
 @dataclass(frozen=True)
 class TrialAssignment:
-    """A trial to train."""
+    """A trial that the server assigned to this agent."""
 
     path: str
-    """entity/project/id of its sweep"""
+    """The sweep: entity/project/id."""
     run: str
+    """The id of the run."""
     values: Mapping[str, Any]
     """`{name: {"value": value}}`, as the client reads it."""
 
@@ -55,7 +56,7 @@ class TrialAssignment:
         return " ".join(f"{name}={spec.get('value')}" for name, spec in self.values.items())
 
     def environment(self) -> dict[str, str | None]:
-        """What tells `wandb.init` that it is this trial."""
+        """Write the trial's values to a file and return the variables that make `wandb.init` start this trial."""
         entity, project, sweep = self.path.split("/")
         folder = Path(os.environ.get("WANDB_DIR", ".")).absolute() / "wandb" / f"sweep-{sweep}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,20 +72,25 @@ class TrialAssignment:
 
 
 class AgentClient:
-    """An agent's line to the server of WANDB_BASE_URL, which is waited for where it does not answer."""
+    """One agent's connection to the server of WANDB_BASE_URL. Requests wait while that does not answer."""
 
     def __init__(self, path: str) -> None:
-        """`path` is the sweep: entity/project/id."""
+        """Create a client for the sweep `path`: entity/project/id."""
         self._path = path
         self._url = os.environ["WANDB_BASE_URL"].rstrip("/")
-        self._patience = waiting.retry_policy(self._url)
+        self._retry = waiting.retry_policy(self._url)
         self._agent: str | None = None
         self._over = False
 
     def next(self) -> TrialAssignment | None:
-        """The next trial; None once the sweep is over. Raises Away, OrdersError."""
+        """Return the next trial, or None once the sweep is over.
+
+        Raises:
+            ServerUnavailable: the server has not answered for too long.
+            AgentRefusedError: the server refuses this agent.
+        """
         while not self._over:
-            command = next(iter(self._patience.retry_until_available(lambda: self._heartbeat({}))), None)
+            command = next(iter(self._retry.retry_until_available(lambda: self._heartbeat({}))), None)
             if command is None:
                 time.sleep(_PAUSE)
             elif command["type"] == "exit":
@@ -94,60 +100,59 @@ class AgentClient:
         return None
 
     @contextmanager
-    def heartbeating(self, order: TrialAssignment, stop: Callable[[], None]) -> Iterator[None]:
-        """Say for as long as the context lasts that the trial is at work; `stop` is called if it shall end."""
+    def heartbeating(self, trial: TrialAssignment, stop: Callable[[], None]) -> Iterator[None]:
+        """Send heartbeats for `trial` inside the block. Call `stop` if the server wants the trial to end."""
         done = threading.Event()
-        thread = threading.Thread(target=self._heartbeat_until_done, args=(order, stop, done), daemon=True)
+        thread = threading.Thread(target=self._heartbeat_until_done, args=(trial, stop, done), daemon=True)
         thread.start()
         try:
             yield
         finally:
-            done.set()  # and no waiting for the thread, which may be waiting for the server
+            done.set()  # without joining the thread, which may be waiting for the server
 
-    def _heartbeat_until_done(self, order: TrialAssignment, stop: Callable[[], None], done: threading.Event) -> None:
+    def _heartbeat_until_done(self, trial: TrialAssignment, stop: Callable[[], None], done: threading.Event) -> None:
         while not done.wait(HEARTBEAT_SECONDS):
-            with suppress(
-                ServerUnavailable, AgentRefusedError
-            ):  # the trial goes on; whoever needs the server next will see
-                for command in self._patience.attempt(lambda: self._heartbeat({order.run: True})) or []:
+            # The trial continues without a server; the next request that needs one reports it.
+            with suppress(ServerUnavailable, AgentRefusedError):
+                for command in self._retry.attempt(lambda: self._heartbeat({trial.run: True})) or []:
                     self._over |= command["type"] == "exit"
-                    if not done.is_set() and (command["type"] == "exit" or command.get("run_id") == order.run):
+                    if not done.is_set() and (command["type"] == "exit" or command.get("run_id") == trial.run):
                         stop()
 
     def _heartbeat(self, runs: Mapping[str, bool]) -> list[dict[str, Any]]:
-        """A sign of life, with what is at work; returns what is wanted."""
+        """Send a heartbeat that names the running `runs`, and return the server's commands."""
         if self._agent is None:
             entity, project, sweep = self._path.split("/")
             host = socket.gethostname()
-            answer = self._ask(_CREATE_AGENT, host=host, project=project, entity=entity, sweep=sweep)
+            answer = self._request(_CREATE_AGENT, host=host, project=project, entity=entity, sweep=sweep)
             self._agent = str(answer["createAgent"]["agent"]["id"])
         try:
-            answer = self._ask(_HEARTBEAT, id=self._agent, runs=json.dumps(runs))
+            answer = self._request(_HEARTBEAT, id=self._agent, runs=json.dumps(runs))
         except requests.Timeout:
             if not runs:
-                self._agent = None  # whatever the answer was, it is lost: who signs up anew gets it again
+                self._agent = None  # the answer may have held a trial: a new agent of this task gets it again
             raise
         commands: list[dict[str, Any]] = json.loads(answer["agentHeartbeat"]["commands"] or "[]")
         return commands
 
-    def _ask(self, query: str, **variables: str) -> dict[str, Any]:
+    def _request(self, query: str, **variables: str) -> dict[str, Any]:
         key = os.environ.get("WANDB_API_KEY")
-        answer = requests.post(
+        response = requests.post(
             f"{self._url}/graphql",
             json={"query": query, "variables": variables},
-            auth=("api", key) if key else None,  # else from ~/.netrc
+            auth=("api", key) if key else None,  # requests then looks into ~/.netrc
             headers=json.loads(os.environ.get("WANDB_X_EXTRA_HTTP_HEADERS") or "{}"),
             timeout=_ANSWER_SECONDS,
         )
-        if answer.status_code in (401, 403, 404):
+        if response.status_code in (401, 403, 404):
             raise AgentRefusedError(
-                f"{self._url} refuses this agent of {self._path}: {answer.status_code} {answer.reason}"
+                f"{self._url} refuses this agent of {self._path}: {response.status_code} {response.reason}"
             )
-        answer.raise_for_status()
-        told = answer.json()
-        if told.get("errors"):
+        response.raise_for_status()
+        answer = response.json()
+        if answer.get("errors"):
             raise AgentRefusedError(
-                f"{self._url} refuses this agent of {self._path}: {told['errors'][0].get('message')}"
+                f"{self._url} refuses this agent of {self._path}: {answer['errors'][0].get('message')}"
             )
-        data: dict[str, Any] = told["data"]
+        data: dict[str, Any] = answer["data"]
         return data

@@ -1,8 +1,7 @@
-"""Creating a sweep, agents that work on it side by side, and watching them.
+"""Several agents in processes of their own, which share a number of trials.
 
-Several agents (`agent.work`), each in a process of its own, share a count of trials. An agent has a service of the
-client's own, so that whatever happens to one does not happen to others: where an agent is killed, its parent starts it
-anew; where the parent is, its agents end their trials and go.
+Each agent has its own service process of W&B's client, so that a failure of one does not affect the others. If an agent
+is killed, the pool restarts it. If the pool's process ends, its agents finish their uploads and exit.
 """
 
 from __future__ import annotations
@@ -28,83 +27,89 @@ from mnist_sweep.environment import environment
 from mnist_sweep.protocol import EXIT_NODE_UNFIT, EXIT_PREEMPTED
 
 STOP_SECONDS = 10.0
-"""How long agents that are stopped try to reach a server that does not answer."""
+"""How long stopped agents try to reach a server that does not answer."""
 
 RESTART_LIMIT = 3
-"""An agent that was killed is started anew, at most so many times without finishing a trial between."""
+"""How often a killed agent is restarted in a row without completing a trial."""
+
+AGENT_MEMORY = 700 << 20
+"""Bytes that one agent needs: Python, torch, MNIST and the client's service process."""
 
 _STOPPED = [-number for number in signals.STOPS]
-"""Exit codes of an agent that a signal to stop met where it was not listening: before its work, or after it."""
+"""Exit codes of an agent that a stop signal ended while it did not handle signals: before or after its work."""
 _KILLED = [-number for number in signal.Signals if -number not in _STOPPED]
 
 
 class TrialSlot:
-    """The place of one agent, which outlives it: its share of the tickets, and what it was at when it was killed."""
+    """One agent's share of the quota. It outlives the agent's process and knows whether a killed one was training."""
 
-    def __init__(self, tickets: TrialQuota, context: SpawnContext) -> None:
-        self._tickets = tickets
+    def __init__(self, quota: TrialQuota, context: SpawnContext) -> None:
+        self._quota = quota
         self._busy = context.RawValue("b", 0)
         self._finished = context.RawValue("i", 0)
 
     def acquire(self, block: bool = True) -> bool:
-        """A ticket for the next trial; the one before is over."""
+        """Finish the previous trial and return whether another one may start."""
         self._finished.value += self._busy.value
         self._busy.value = 0
-        self._busy.value = int(self._tickets.acquire(block))
+        self._busy.value = int(self._quota.acquire(block))
         return bool(self._busy.value)
 
     def release(self) -> None:
-        """Give the ticket back: its trial does not count."""
+        """Return the current trial to the quota: it does not count."""
         self._busy.value = 0
-        self._tickets.release()
+        self._quota.release()
 
     def clear(self) -> int:
-        """After its agent was killed: give back what that left undone; returns how many trials it had finished."""
+        """Return the unfinished trial of a killed agent to the quota, and return how many trials it finished."""
         if self._busy.value:
             self.release()
         return int(self._finished.value)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Agent:
-    """One agent, in one process after another."""
+    """One agent and its current process."""
 
     number: int
     slot: TrialSlot
     process: SpawnProcess | None = None
     restart: int = 0
     finished: int = 0
-    """Trials at the last restart."""
+    """Trials that it had finished at the last restart."""
     restarts_without_progress: int = 0
-    """Restarts since then."""
 
 
 class AgentPool:
-    """Several agents in processes of their own, sharing one count of trials and the machine's cores or GPUs."""
+    """Agents in processes of their own, which share a quota of trials and the machine's cores or GPUs."""
 
     note = ""
-    """What a live view says about them beside their trials."""
+    """The live view shows nothing about local agents beside their trials."""
 
     def __init__(
         self, path: str, *, agents: int = 1, count: int | None = None, log: Callable[[int], Path] | None = None
     ) -> None:
         """Start `agents` processes that together train `count` trials (None: until the sweep ends).
 
-        `log` says where the output of agent 1, 2, … goes; without it, it goes where this process's goes. Raises OSError
-        where that cannot be.
+        `log` returns the file for the output of agent 1, 2, …; without it, agents print where this process prints.
+        Raises OSError if the folder of the logs cannot be created.
         """
         self._path, self._log = path, log
         if log is not None:
             log(1).parent.mkdir(parents=True, exist_ok=True)
         self._context = multiprocessing.get_context("spawn")
-        resource_tracker.ensure_running()  # which would unblock signals when the first agent starts it
-        tickets: TrialQuota = UnlimitedQuota() if count is None else self._context.Semaphore(count)
-        self._agents = [_Agent(number, TrialSlot(tickets, self._context)) for number in range(1, agents + 1)]
+        resource_tracker.ensure_running()  # it would unblock signals if the first agent started it
+        quota: TrialQuota = UnlimitedQuota() if count is None else self._context.Semaphore(count)
+        self._agents = [_Agent(number=number, slot=TrialSlot(quota, self._context)) for number in range(1, agents + 1)]
         for agent in self._agents:
             self._start(agent)
 
-    def tend(self) -> bool:
-        """Start agents anew that were killed; returns whether any is at work."""
+    def update(self) -> None:
+        """Do what is due while the agents work (for the live view)."""
+        self.restart_dead()
+
+    def restart_dead(self) -> None:
+        """Restart agents that were killed, up to RESTART_LIMIT times without a completed trial."""
         for agent in self._agents:
             if agent.process is None or agent.process.exitcode not in _KILLED:
                 continue
@@ -114,56 +119,63 @@ class AgentPool:
             if agent.restarts_without_progress <= RESTART_LIMIT:
                 agent.restart += 1
                 self._start(agent)
+
+    def any_alive(self) -> bool:
+        """Return whether any agent is running."""
         return any(process.is_alive() for process in self.processes)
 
     @property
     def processes(self) -> list[SpawnProcess]:
+        """The current process of each agent."""
         return [agent.process for agent in self._agents if agent.process is not None]
 
     @property
     def failed(self) -> bool:
-        """At least one agent gave up."""
+        """Whether at least one agent gave up."""
         fine = (None, 0, 130, EXIT_PREEMPTED, *_STOPPED)
         return any(process.exitcode not in fine for process in self.processes)
 
     @property
     def node_unfit(self) -> bool:
-        """At least one agent gave up for the sake of this machine."""
+        """Whether at least one agent gave up because of this machine."""
         return any(process.exitcode == EXIT_NODE_UNFIT for process in self.processes)
 
     @property
     def preempted(self) -> bool:
-        """At least one agent left work that it, or another one, should go on with."""
+        """Whether at least one agent left work that should be resumed."""
         return any(process.exitcode == EXIT_PREEMPTED for process in self.processes)
 
     def send(self, number: signal.Signals) -> None:
-        """Pass a signal on to every agent."""
+        """Send a signal to every running agent."""
         for process in self.processes:
             if process.is_alive() and process.pid is not None:
                 os.kill(process.pid, number)
 
     def close(self) -> None:
-        """Leave the client's service, which a scheduler may have ended before: the client complains about that."""
+        """Disconnect from the client's service. A scheduler may have ended it before, which the client reports."""
         import wandb
 
         with contextlib.suppress(Exception):
             wandb.teardown()
 
     def stop(self, url: str) -> None:
-        """End the running trials and wait for them: their uploads are finished first, if their server answers."""
+        """Stop the running trials and wait for their uploads, as long as the server at `url` answers."""
         self.send(signal.SIGTERM)
         while alive := [process for process in self.processes if process.is_alive()]:
             wait([process.sentinel for process in alive], timeout=STOP_SECONDS)
             if waiting.why_unavailable(url):
                 for process in alive:
-                    process.kill()  # what it had to send is in the folder `wandb`
+                    process.kill()  # what it has not sent is in the folder `wandb`
 
-    def join(self, patience: RetryPolicy) -> None:
-        """Wait until the agents are done; one that is killed is started anew. Their server is mended, if need be."""
-        while self.tend():
-            with contextlib.suppress(ServerUnavailable):  # they say so themselves, and end
-                patience.lost()
-            # with a limit: the last one may end between the two looks, and nothing is waited for for ever
+    def join(self, retry: RetryPolicy) -> None:
+        """Wait until the agents are done. Meanwhile, restart agents that were killed, and their server if need be."""
+        while True:
+            self.restart_dead()
+            if not self.any_alive():
+                return
+            with contextlib.suppress(ServerUnavailable):  # the agents report it themselves, and exit
+                retry.lost()
+            # The timeout is needed: the last agent may end before it is waited for.
             wait([process.sentinel for process in self.processes if process.is_alive()], timeout=1.0)
 
     def _start(self, agent: _Agent) -> None:
@@ -173,8 +185,29 @@ class AgentPool:
             agent.process.start()
 
 
-def for_gpus(each: int) -> int:
-    """How many agents share this machine's visible GPUs, `each` on one. Raises NodeError where none is visible."""
+@dataclass(frozen=True)
+class AgentLimit:
+    """How many agents may run, and what limits them."""
+
+    agents: int
+    reason: str = ""
+    """What the limit is, as in `2 cores`; empty if the number is what was asked for."""
+
+
+def limit_agents(asked: int, trials: int | None) -> AgentLimit:
+    """Return how many of `asked` agents to start: no more than trials, cores, and agents that fit into free memory."""
+    limits = {f"{cluster.cores()} cores": cluster.cores()}
+    if trials is not None:
+        limits[f"{trials} trials"] = trials
+    free = cluster.free_memory()
+    if free is not None:
+        limits[f"{free / (1 << 30):.1f} GiB of free memory"] = max(free // AGENT_MEMORY, 1)
+    reason, least = min(limits.items(), key=lambda limit: limit[1])
+    return AgentLimit(asked) if asked <= least else AgentLimit(least, reason)
+
+
+def agents_for_gpus(per_gpu: int) -> int:
+    """Return how many agents run on this machine's visible GPUs, `per_gpu` on each. Raise NodeError without a GPU."""
     devices = cluster.gpus()
     if devices is None:
         import torch
@@ -185,5 +218,7 @@ def for_gpus(each: int) -> int:
     if not count:
         named = os.environ.get("CUDA_VISIBLE_DEVICES")
         why = "" if named is None else f" (CUDA_VISIBLE_DEVICES is {named!r})"
-        raise cluster.NodeError(f"--agents-per-gpu: {cluster.node()} has no visible GPU{why}; on CPUs say --agents")
-    return each * count
+        raise cluster.NodeError(
+            f"--agents-per-gpu: {cluster.node()} has no visible GPU{why}; use --agents to run on CPUs"
+        )
+    return per_gpu * count

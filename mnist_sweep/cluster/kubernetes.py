@@ -1,6 +1,7 @@
-"""A job for Kubernetes: an Indexed Job, as a manifest for `kubectl apply`.
+"""A job for Kubernetes: an Indexed Job as a manifest for `kubectl apply`.
 
-What it relies on: https://kubernetes.io/docs/concepts/workloads/controllers/job/ (completion mode, pod failure policy).
+It relies on completion modes and pod failure policies:
+https://kubernetes.io/docs/concepts/workloads/controllers/job/
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ from mnist_sweep.cluster.task import WARNING_SECONDS
 from mnist_sweep.protocol import EXIT_PREEMPTED
 
 SERVER = Path("/run/sweep-server")
-"""Where a pod sees the folder that says how to reach the server."""
+"""The path in a pod of the folder that says how to reach the server."""
 
 
 def manifest(job: Job, image: str) -> str:
-    """The manifest of a job whose pods run `image`, in which `mnist-sweep` is installed."""
+    """Return the manifest of a job whose pods run `image`, in which `mnist-sweep` is installed.
+
+    Raises:
+        JobError: a value contains a control character, which would become a line of the manifest.
+    """
     return render(
         "kubernetes.yaml",
         job=job,
@@ -34,7 +39,7 @@ def manifest(job: Job, image: str) -> str:
 
 
 def _memory(text: str | None) -> str | None:
-    """Slurm's `4G`, and its `4096`, which are MiB, as Kubernetes writes them."""
+    """Convert Slurm's `4G`, and its `4096`, which are MiB, to Kubernetes' units."""
     if text is None:
         return None
     return f"{text}Mi" if text.isdigit() else f"{text}i"

@@ -1,4 +1,4 @@
-"""A job for Slurm: its batch script, how it is handed over, and what has become of it."""
+"""A job for Slurm: its batch script, its submission, and the state of its tasks."""
 
 from __future__ import annotations
 
@@ -13,23 +13,31 @@ from mnist_sweep.cluster.job import STAGGER_SECONDS, VARIABLES, Job, JobError, r
 from mnist_sweep.cluster.task import WARNING_SECONDS
 
 ASK_SECONDS = 5.0
-"""How often Slurm is asked what has become of a job; its controller serves a whole cluster."""
+"""How often Slurm is asked about a job. Its controller serves a whole cluster."""
 
-_OURS_ALONE = ("WANDB_API_KEY", "MNIST_SWEEP_SERVER_KEY", "WANDB_SERVICE")
-"""Slurm keeps the environment that a job is to have, so keys go by a file; the client's service is on this machine."""
+_PRIVATE = ("WANDB_API_KEY", "MNIST_SWEEP_SERVER_KEY", "WANDB_SERVICE")
+"""Variables that a job does not receive: Slurm stores its environment, and the client's service is on this machine."""
 
 
 def script(
-    job: Job, program: Path, *, partition: str | None = None, account: str | None = None, more: Sequence[str] = ()
+    job: Job,
+    program: Path,
+    *,
+    partition: str | None = None,
+    account: str | None = None,
+    more: Sequence[str] = (),
 ) -> str:
-    """The batch script of an array of tasks.
+    """Return the batch script of an array of tasks.
 
     Args:
-        job: what it is to do.
-        program: `mnist-sweep`, as the nodes find it.
-        partition: Slurm's partition; None is its default one.
-        account: whom Slurm charges; None is the user's own.
-        more: options of sbatch, as they are.
+        job: the job.
+        program: the path of `mnist-sweep` on the nodes.
+        partition: Slurm's partition; None is the default one.
+        account: the account to charge; None is the user's default.
+        more: further options of sbatch, unchanged.
+
+    Raises:
+        JobError: a value contains a control character, which would become a line of the script.
     """
     options = {
         "--job-name": job.name,
@@ -42,11 +50,11 @@ def script(
         "--cpus-per-task": job.cpus,
         "--mem": job.memory,
         "--gres": f"gpu:{job.gpus}" if job.gpus else None,
-        "--output": shlex.quote(f"{job.output}".replace("%", "%%") + "/slurm-%A_%a.log"),
+        "--output": f"{job.output}".replace("%", "%%") + "/slurm-%A_%a.log",
         "--open-mode": "append",
         "--signal": f"B:USR1@{WARNING_SECONDS}",
     }
-    lines = [f"{name}={value}" for name, value in options.items() if value is not None]
+    lines = [f"{name}={shlex.quote(str(value))}" for name, value in options.items() if value is not None]
     return render(
         "slurm.sh",
         job=job,
@@ -58,36 +66,39 @@ def script(
 
 
 def submit(script: Path, environment: Mapping[str, str]) -> str:
-    """Hand a batch script over; returns the job's number. Raises JobError with Slurm's reason.
+    """Submit a batch script and return the job's number.
 
     Args:
-        script: its file.
-        environment: the person's own, of which the job gets what is no secret.
+        script: the script's file.
+        environment: the user's variables, which the job receives unless they are secret.
+
+    Raises:
+        JobError: Slurm refused the job; the message has its reason.
     """
-    given = {name: value for name, value in environment.items() if name not in _OURS_ALONE}
+    given = {name: value for name, value in environment.items() if name not in _PRIVATE}
     return _slurm("sbatch", "--parsable", str(script), env=given).partition(";")[0]
 
 
 class Queue:
-    """The jobs of one name, as Slurm lists them."""
+    """The tasks of all jobs with one name, as Slurm lists them."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._asked = -ASK_SECONDS
         self._alive = True
         self.note = ""
-        """How many tasks run and how many wait, and for what."""
+        """How many tasks run, how many wait, and why they wait."""
 
-    def tend(self) -> bool:
-        """Whether any of its tasks runs or waits; asks Slurm where the last answer is old."""
+    def update(self) -> None:
+        """Ask Slurm for the tasks if its last answer is older than ASK_SECONDS."""
         if time.monotonic() < self._asked + ASK_SECONDS:
-            return self._alive
+            return
         self._asked = time.monotonic()
         try:
             listed = _slurm("squeue", "--noheader", "--array", f"--name={self._name}", "--format=%T %r")
         except JobError as error:
-            self.note = str(error)  # its controller may be starting again
-            return self._alive
+            self.note = str(error)  # its controller may be restarting
+            return
         tasks = [line.split(maxsplit=1) for line in listed.splitlines()]
         self._alive = bool(tasks)
         waiting = [" ".join(reason) for state, *reason in tasks if state == "PENDING"]
@@ -95,6 +106,9 @@ class Queue:
         if waiting:
             reasons = ", ".join(reason for reason, _ in Counter(waiting).most_common())
             self.note += f", {len(waiting)} wait ({reasons})"
+
+    def any_alive(self) -> bool:
+        """Return whether any task runs or waits, by Slurm's last answer."""
         return self._alive
 
 
@@ -102,7 +116,7 @@ def _slurm(*command: str, env: dict[str, str] | None = None) -> str:
     try:
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     except FileNotFoundError:
-        raise JobError(f"there is no {command[0]} here: run this where Slurm's commands are") from None
+        raise JobError(f"{command[0]} was not found: run this on a machine with Slurm's commands") from None
     except subprocess.TimeoutExpired:
         raise JobError(f"{command[0]} has not answered for a minute") from None
     if done.returncode:

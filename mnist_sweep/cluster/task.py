@@ -1,7 +1,8 @@
-"""What a cluster's scheduler says to this process: which task it is, how often it began, and why it is being ended.
+"""What a cluster's scheduler tells this process: its task, how often that was restarted, and its part of the machine.
 
-Slurm says it in its environment and through `squeue`. On Kubernetes a manifest has to name the job in
-`MNIST_SWEEP_KUBERNETES_JOB`, and should the node in `MNIST_SWEEP_NODE` and say in `MNIST_SWEEP_CPUS` how many it gives.
+Slurm uses environment variables and `squeue`. On Kubernetes, the manifest must name the job in
+`MNIST_SWEEP_KUBERNETES_JOB`. It should also name the node in `MNIST_SWEEP_NODE` and the number of CPUs in
+`MNIST_SWEEP_CPUS`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import subprocess
 import time
 from dataclasses import dataclass
 from itertools import takewhile
+from pathlib import Path
 
 from mnist_sweep.errors import FAILED, UserError
 from mnist_sweep.protocol import EXIT_NODE_UNFIT
 
 WARNING_SECONDS = 60
-"""How long before its time is up a task is warned, so that its trial can send its rows and its checkpoint."""
+"""How long before its time limit a task is warned, so that its trial can send its rows and its checkpoint."""
 
 _ANSWER_SECONDS = 5.0
 
@@ -28,45 +30,45 @@ class Task:
     """One task of a job on a cluster."""
 
     name: str
-    """The same however often the task begins: `slurm-812_3`."""
+    """The same for all restarts of the task: `slurm-812_3`."""
     restart: int
-    """Greater each time that it begins."""
+    """Increases with each restart."""
     job: str
-    """What the scheduler calls it."""
+    """The scheduler's name for it; empty for a process that belongs to no cluster."""
 
 
 def task() -> Task | None:
-    """The task that this process is part of; None outside of a cluster."""
+    """Return the task that this process belongs to, or None outside a cluster."""
     env = os.environ
     if job := env.get("SLURM_JOB_ID"):
-        if "SLURM_ARRAY_TASK_ID" in env:  # one task of an array has the array's own number, which means all of them
+        if "SLURM_ARRAY_TASK_ID" in env:  # the number of a task may be the array's own, which means all its tasks
             job = f"{env.get('SLURM_ARRAY_JOB_ID', job)}_{env['SLURM_ARRAY_TASK_ID']}"
         return Task(f"slurm-{job}", _whole(env.get("SLURM_RESTART_COUNT")), job)
     if job := env.get("MNIST_SWEEP_KUBERNETES_JOB"):
-        # A pod does not know how many there were before it: the later one has the later time.
+        # A pod does not know how many came before it, but a later one starts later.
         return Task(f"kubernetes-{job}-{env.get('JOB_COMPLETION_INDEX', '0')}", _STARTED, job)
     return None
 
 
 class NodeError(UserError, RuntimeError):
-    """This machine is not fit for the work; the message is one line for people."""
+    """This machine cannot do the work. The message is one line for people."""
 
     @property
     def exit_code(self) -> int:  # type: ignore[override]
-        """Of a task's: another node may be fit for it."""
+        """70 in a task of a cluster, so that another node retries it."""
         return FAILED if task() is None else EXIT_NODE_UNFIT
 
 
 def node() -> str:
-    """The name by which the scheduler knows this machine."""
+    """Return the scheduler's name for this machine."""
     return os.environ.get("SLURMD_NODENAME") or os.environ.get("MNIST_SWEEP_NODE") or socket.gethostname()
 
 
 def taken_back() -> bool:
-    """Whether the scheduler, having asked this process to end, will begin its task again: no after `scancel`.
+    """Return whether the scheduler, which asked this process to end, will restart its task. Not after `scancel`.
 
-    Slurm calls a job that it ends COMPLETING, whether that was cancelled or requeued; the latter's next start counts
-    already. One that is still RUNNING has been warned.
+    Slurm lists a job that it ends as COMPLETING, cancelled or requeued. If it was requeued, its count of restarts has
+    already increased. A job that is still RUNNING was only warned.
     """
     found = task()
     if found is None:
@@ -81,7 +83,7 @@ def taken_back() -> bool:
 
 
 def seconds_left() -> float | None:
-    """How long this task may still run; None where nobody limits or tells it."""
+    """Return how long this task may still run, or None if there is no known limit."""
     found = task()
     if found is None or not found.name.startswith("slurm-"):
         return None
@@ -89,9 +91,9 @@ def seconds_left() -> float | None:
 
 
 def gpus() -> list[str] | None:
-    """The GPUs that a scheduler, or a person, left this process, as CUDA_VISIBLE_DEVICES names them; None: all.
+    """Return the GPUs that CUDA_VISIBLE_DEVICES allows this process, or None if it allows all.
 
-    CUDA takes no notice of what follows a name it cannot read, such as the `-1` that means none at all.
+    CUDA ignores everything after a name that it cannot read, such as the `-1` that means no GPU at all.
     """
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
@@ -101,17 +103,38 @@ def gpus() -> list[str] | None:
 
 
 def cores() -> int:
-    """How many cores this process may use: a scheduler may have given it some of the machine's only.
+    """Return how many cores this process may use, which a scheduler may limit.
 
-    Not every cluster binds a task to its cores, and a pod sees all of its machine's, whatever its share of their time.
+    Not every cluster binds a task to its cores. A pod sees all cores of its machine, whatever its share of their time.
     """
     seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     given = _whole(os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("MNIST_SWEEP_CPUS"))
     return min(seen, given or seen)
 
 
+def free_memory() -> int | None:
+    """Return how many bytes this process and its children may still use, or None if the system does not say (Linux)."""
+    found = re.search(r"MemAvailable:\s*(\d+) kB", _read(Path("/proc/meminfo")))
+    if found is None:
+        return None
+    free = int(found[1]) << 10
+    group = Path("/sys/fs/cgroup") / _read(Path("/proc/self/cgroup")).partition("0::/")[2].split("\n")[0]
+    limit, used = _read(group / "memory.max").strip(), _read(group / "memory.current").strip()
+    cache = re.search(r"^inactive_file (\d+)$", _read(group / "memory.stat"), re.MULTILINE)
+    if limit.isdigit() and used.isdigit():
+        free = min(free, max(int(limit) - int(used) + (int(cache[1]) if cache else 0), 0))
+    return free
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
+
+
 def _ask(*command: str) -> str:
-    """The first line of what Slurm answers; nothing where it does not."""
+    """Return the first line of Slurm's answer, or an empty text without one."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
@@ -120,7 +143,7 @@ def _ask(*command: str) -> str:
 
 
 def _seconds(text: str) -> float | None:
-    """Slurm's `1-02:03:04`, `02:03:04` or `03:04` in seconds; None for `UNLIMITED` and the like."""
+    """Convert Slurm's `1-02:03:04`, `02:03:04` or `03:04` to seconds; return None for `UNLIMITED` and the like."""
     days, _, clock = text.rpartition("-")
     parts = clock.split(":")
     if not all(part.isdigit() for part in (*parts, days or "0")):

@@ -48,7 +48,7 @@ def _agent(arguments: argparse.Namespace, signals: Signals) -> int:
     from mnist_sweep.connection import connect
     from mnist_sweep.sweep import remote
 
-    count = pool.for_gpus(arguments.agents_per_gpu) if arguments.agents_per_gpu else arguments.agents
+    count = pool.agents_for_gpus(arguments.agents_per_gpu) if arguments.agents_per_gpu else arguments.agents
     with connect.connected_server(say) as server:
         found = remote.find(arguments.sweep, PROJECT)
         logs = agent_logs(found.path)

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mnist_sweep.errors import UserError
 
@@ -23,6 +23,7 @@ _PAUSE = 1.0
 _ANSWER_SECONDS = 5.0
 _AWAY = (502, 503, 504)
 """What a proxy answers whose server does not."""
+_TIMEOUT = 408
 _NO_ROOM = 507
 """What the local server answers that cannot write, and why."""
 
@@ -31,6 +32,24 @@ T = TypeVar("T")
 
 class ServerUnavailable(UserError, RuntimeError):
     """A server has not answered for too long; the message is one line for people."""
+
+
+class RequestsUnanswered(ServerUnavailable):
+    """Requests have not been answered for too long, although the server is there: this machine or the server is busy.
+
+    With W&B's client, its service process on this machine answers; that may be busy or gone, too.
+    """
+
+
+def unanswered(error: BaseException) -> bool:
+    """Return whether a request failed because nothing answered in time, rather than because it was refused."""
+    import requests
+
+    cause: Any = getattr(error, "exc", error)  # what the client's CommError wraps
+    if type(cause).__name__ == "WandbApiFailedError":  # private to the client, and not one of `wandb.errors`
+        response = cause.response
+        return response is None or response.http_status in (_TIMEOUT, *_AWAY)
+    return isinstance(cause, TimeoutError | ConnectionError | requests.Timeout | requests.ConnectionError)
 
 
 def seconds() -> float:
@@ -75,6 +94,7 @@ class RetryPolicy:
         self._say, self._restart = say, restart
         self.limit = seconds() if limit is None else limit
         self._since: float | None = None
+        self._unanswered_since: float | None = None
         self._refusals = 0
 
     def lost(self) -> bool:
@@ -104,20 +124,35 @@ class RetryPolicy:
         """What `ask` returns; None where that failed because the server is away, or has just been.
 
         Raises:
-            Away: it has been away for too long.
+            ServerUnavailable: it has been away for too long, or this machine's client has not answered for too long.
             Exception: `ask` fails time and again, though the server answers.
         """
         if self.lost():
             return None
         try:
             answer = ask()
-        except Exception:
+        except Exception as error:
+            if unanswered(error):
+                self._note_unanswered()
+                return None
             self._refusals += 1
             if not self.lost() and self._refusals >= _REFUSALS:
                 raise
             return None
         self._refusals = 0
+        if self._unanswered_since is not None:
+            self._unanswered_since = None
+            self._say(f"Requests to {self.url} are answered again")
         return answer
+
+    def _note_unanswered(self) -> None:
+        """Report once that requests are not answered. Raise RequestsUnanswered if that has lasted for too long."""
+        now = time.monotonic()
+        if self._unanswered_since is None:
+            self._unanswered_since = now
+            self._say(f"A request to {self.url} was not answered in time: the machine is busy; retrying …")
+        if now - self._unanswered_since >= self.limit:
+            raise RequestsUnanswered(f"requests to {self.url} have not been answered for {self.limit:.0f} s")
 
     def retry_until_available(self, ask: Callable[[], T]) -> T:
         """What `ask` returns in the end; raises as `attempt`."""

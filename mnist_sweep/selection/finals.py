@@ -28,7 +28,7 @@ from mnist_sweep.search.racing import (
     value_of_information,
 )
 from mnist_sweep.selection.estimates import estimate_configurations, results
-from mnist_sweep.sweep.remote import Sweep, create, find_all, poll
+from mnist_sweep.sweep.remote import Sweep, create, fetch_ranking, find_all
 
 PREFIX = "finals"
 
@@ -93,7 +93,7 @@ class Contest:
     @classmethod
     def of(cls, sweep: Sweep, rules: Schedule = RULES, reference: str = STEP8) -> Contest:
         """The contest of a sweep's feasible configurations. Raises FinalsError where there is none."""
-        ranking = poll(sweep)
+        ranking = fetch_ranking(sweep)
         info = ranking.info
         promising = estimate_configurations(info, sweep.config, (trial.record for trial in ranking.trials))
         if not promising:
@@ -111,7 +111,7 @@ class Contest:
         """All that has been trained: in the sweep, and in its finals."""
         board = Results()
         for each in (self.sweep, *self.sweeps()):
-            board.add((trial.record for trial in poll(each).trials), self.metric, self.sign)
+            board.add((trial.record for trial in fetch_ranking(each).trials), self.metric, self.sign)
         return board
 
     def sweeps(self) -> list[Sweep]:

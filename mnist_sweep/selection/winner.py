@@ -12,7 +12,7 @@ from mnist_sweep.metrics import TEST_ACCURACY, VAL_ACCURACY
 from mnist_sweep.search.racing import Paired, Stage
 from mnist_sweep.selection.estimates import estimate_configurations
 from mnist_sweep.selection.finals import PREFIX, Contest, Outcome, Row, parse_finals_id
-from mnist_sweep.sweep.remote import Sweep, find, poll
+from mnist_sweep.sweep.remote import Sweep, fetch_ranking, find
 
 JOB_TYPE = "finals"
 
@@ -75,7 +75,7 @@ def finals_of(sweep: Sweep) -> str:
 
 
 def _best(sweep: Sweep) -> Winner:
-    ranking = poll(sweep)
+    ranking = fetch_ranking(sweep)
     beliefs = estimate_configurations(ranking.info, sweep.config, (trial.record for trial in ranking.trials))
     if not beliefs:
         metric = ranking.info.metric or "a metric"

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from mnist_sweep.config import RunConfig, parse
-from mnist_sweep.connection.waiting import RetryPolicy
+from mnist_sweep.connection.waiting import RequestsUnanswered, RetryPolicy
 from mnist_sweep.display import percent
 from mnist_sweep.metrics import VAL_ACCURACY
 from mnist_sweep.review import terminal
@@ -38,11 +38,15 @@ SAID_EVERY = 5
 class Workers(Protocol):
     """Whoever works on a sweep that is shown."""
 
-    note: str
-    """What to say about them; nothing where there is nothing."""
+    @property
+    def note(self) -> str:
+        """One line about them for the view; empty if there is nothing to say."""
 
-    def tend(self) -> bool:
-        """Do what has to be done for them now and then; whether any is at work, or will be."""
+    def update(self) -> None:
+        """Do what is due: restart what was killed, or ask the scheduler. The view calls this every second."""
+
+    def any_alive(self) -> bool:
+        """Return whether any worker runs or waits to run."""
 
 
 def follow(sweep: Sweep, workers: Workers, count: int | None, console: Console, patience: RetryPolicy) -> Ranking:
@@ -178,10 +182,16 @@ def _follow_plainly(sweep: Sweep, workers: Workers, console: Console, patience: 
     return _poll_until_done(sweep, workers, show, patience)
 
 
-def _poll_until_done(sweep: Sweep, workers: Workers, show: Callable[[Ranking], None], patience: RetryPolicy) -> Ranking:
+def _poll_until_done(sweep: Sweep, workers: Workers, show: Callable[[Ranking], None], retry: RetryPolicy) -> Ranking:
     while True:
-        alive = workers.tend()  # before the poll, so that the last poll sees everything
-        ranking = patience.attempt(lambda: poll(sweep))
+        workers.update()
+        alive = workers.any_alive()  # before the poll, so that the last poll sees everything
+        ranking = None
+        try:
+            ranking = retry.attempt(lambda: poll(sweep))
+        except RequestsUnanswered:
+            if not alive:
+                raise  # as long as workers run, the view only lags behind
         if ranking is not None:
             show(ranking)
             if not alive:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from mnist_sweep.connection import waiting
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError, first_line
 from mnist_sweep.review import api
 from mnist_sweep.review.ranking import Ranking
 from mnist_sweep.review.review import Review, review
 
+T = TypeVar("T")
+
 
 class SweepError(UserError, RuntimeError):
-    """A sweep that could not be created or worked on; the message is one line for people."""
+    """A sweep could not be created or read. The message is one line for people."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sweep:
     """A sweep on a server."""
 
@@ -31,55 +34,111 @@ class Sweep:
 
 
 def create(config: Mapping[str, Any], project: str, entity: str | None = None) -> Sweep:
-    """Create a sweep on the server in use, for the user's own entity by default. Raises SweepError with its reason."""
+    """Create a sweep on the connected server, by default for the user's own entity.
+
+    Raises:
+        SweepError: the server refused it; the message has its reason.
+    """
     import wandb
 
+    name = str(config.get("project", project))
     try:
         with contextlib.redirect_stdout(io.StringIO()), environment({"WANDB_SILENT": "true"}):
-            name = str(config.get("project", project))
             identifier = wandb.sweep(dict(config), project=name, entity=entity)
-            return find("/".join([*([entity] if entity else []), name, identifier]), name)
-    except (wandb.errors.Error, ValueError) as error:
-        raise SweepError(f"the server refused the sweep: {first_line(error)}") from None
+    except Exception as error:
+        if waiting.unanswered(error):
+            raise SweepError("the request to create the sweep was not answered in time: try again") from None
+        if isinstance(error, wandb.errors.Error | ValueError):
+            raise SweepError(f"the server refused the sweep: {first_line(error)}") from None
+        raise
+    return find("/".join([*([entity] if entity else []), name, identifier]), name)
 
 
 def find(path: str, project: str) -> Sweep:
-    """An existing sweep by id, project/id or entity/project/id. Raises SweepError where there is none."""
+    """Find a sweep by id, project/id or entity/project/id. `project` is the one for an id alone.
+
+    Raises:
+        SweepError: there is no such sweep, or the server refuses the key.
+    """
     import wandb
 
-    try:
+    def ask() -> Any:
         api = wandb.Api()
         parts = path.strip("/").split("/")
         full = {1: [api.default_entity, project, *parts], 2: [api.default_entity, *parts]}.get(len(parts), parts)
-        found = api.sweep("/".join(str(part) for part in full))
-        return _sweep(found)
-    except (wandb.errors.Error, ValueError) as error:
-        raise SweepError(f"no sweep {path}: {first_line(error)}") from None
+        return api.sweep("/".join(str(part) for part in full))
+
+    return _sweep(_request(path, ask))
 
 
 def find_all(beside: Sweep) -> list[Sweep]:
-    """All sweeps of the project in which `beside` is, oldest first."""
+    """Return all sweeps of the project that contains `beside`, oldest first."""
     import wandb
 
     entity, project, _ = beside.path.split("/")
-    return [_sweep(found) for found in reversed(list(wandb.Api().project(project, entity).sweeps()))]
+    found = _request(beside.path, lambda: list(wandb.Api().project(project, entity).sweeps()))
+    return [_sweep(each) for each in reversed(found)]
 
 
-def _sweep(found: Any) -> Sweep:
-    return Sweep("/".join(found.path), found.url, found.config, str(found.state))
+def fetch_ranking(sweep: Sweep) -> Ranking:
+    """Return the sweep's runs as they are now, ranked, without their histories. Wait while nothing answers."""
+    return _request(sweep.path, lambda: poll(sweep))
+
+
+def fetch_review(sweep: Sweep, **options: Any) -> Review:
+    """Return the sweep's review as it is now. Wait while nothing answers. `options` go to `review()`."""
+    return _request(sweep.path, lambda: read(sweep, **options))
 
 
 def poll(sweep: Sweep) -> Ranking:
-    """The sweep's runs as they are now, ranked, without their histories."""
+    """Return the sweep's runs as `fetch_ranking` does. Raise the client's own errors."""
     import wandb
 
     return api.ranking(wandb.Api().sweep(sweep.path), histories=False)
 
 
-def read(sweep: Sweep, **told: Any) -> Review:
-    """The whole review of the sweep as it is now; `told` goes to `review.review.review`."""
+def read(sweep: Sweep, **options: Any) -> Review:
+    """Return the sweep's review as `fetch_review` does. Raise the client's own errors."""
     import wandb
 
     public = wandb.Api().sweep(sweep.path)
     ranking = api.ranking(public)
-    return review(ranking, media=api.media_of_best(public, ranking), chain=api.chain(public), **told)
+    return review(ranking, media=api.media_of_best(public, ranking), chain=api.chain(public), **options)
+
+
+def _request(path: str, ask: Callable[[], T]) -> T:
+    """Return what `ask` returns. Retry while nothing answers; raise SweepError if the request is refused."""
+    import wandb
+
+    url = str(wandb.setup().settings.base_url)
+
+    def answer() -> T | SweepError:
+        try:
+            return ask()
+        except Exception as error:
+            if waiting.unanswered(error):
+                raise
+            return _refusal(path, url, error)
+
+    answered = waiting.retry_policy(url).retry_until_available(answer)
+    if isinstance(answered, SweepError):
+        raise answered
+    return answered
+
+
+def _refusal(path: str, url: str, error: Exception) -> SweepError:
+    """Return the error for people that a refused request becomes. Raise `error` itself if it is not the client's."""
+    import wandb
+
+    text = first_line(error)
+    if "401" in text or "403" in text or "permission denied" in text.lower():
+        return SweepError(f"{url} does not accept the API key: check WANDB_API_KEY, or run `wandb login --relogin`")
+    if text.startswith("Could not find sweep") or "not found" in text.lower():
+        return SweepError(f"there is no sweep {path} on {url}: check its id on the project's page")
+    if isinstance(error, wandb.errors.Error | ValueError):
+        return SweepError(f"sweep {path}: {text}")
+    raise error
+
+
+def _sweep(found: Any) -> Sweep:
+    return Sweep(path="/".join(found.path), url=found.url, config=found.config, state=str(found.state))

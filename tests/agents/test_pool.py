@@ -48,7 +48,7 @@ def test_a_signal_while_agents_are_being_started_ends_them(
     monkeypatch.setattr(module, "AgentPool", Struck)
     nobody, said = "http://127.0.0.1:9", Console(file=io.StringIO())
     try:
-        code = work(Sweep("local/p/s", nobody, {}), 1, 2, said, RetryPolicy(nobody))
+        code = work(Sweep(path="local/p/s", url=nobody, config={}), 1, 2, said, RetryPolicy(nobody))
     except KeyboardInterrupt:
         pytest.fail("not held back")
     assert code == 130

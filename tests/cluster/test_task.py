@@ -28,7 +28,7 @@ def test_visible_gpus_are_those_that_cuda_would_see(
 
 def test_agents_are_spread_over_the_gpus_of_their_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    count = pool.for_gpus(2)
+    count = pool.agents_for_gpus(2)
     shares = [child.child_environment(number, count) for number in range(1, count + 1)]
     assert [share["CUDA_VISIBLE_DEVICES"] for share in shares] == ["4", "6", "4", "6"]
     names = [share["WANDB_X_EXTRA_HTTP_HEADERS"] for share in shares]
@@ -40,7 +40,7 @@ def test_a_task_without_the_gpu_it_counts_on_is_misplaced(monkeypatch: pytest.Mo
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("SLURMD_NODENAME", "node9")
     with pytest.raises(task.NodeError, match="node9 has no visible GPU") as raised:
-        pool.for_gpus(1)
+        pool.agents_for_gpus(1)
     assert raised.value.exit_code == EXIT_NODE_UNFIT
     monkeypatch.delenv("SLURM_JOB_ID")
     assert raised.value.exit_code == 1
