@@ -25,9 +25,6 @@ PARAMETER_LIMIT = 10_000
 
 EPOCH_LIMIT = 15
 
-NON_IDENTITY_FIELDS = ("replicate", "seed", "device", "precision", "threads")
-"""Fields that say where and on which images a configuration is trained, not what it is."""
-
 REPLICATES = 12
 """As many parts as the training images have, each held out by one replicate."""
 
@@ -82,13 +79,14 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    # `preset` and `base` are shorthands: validation replaces them by the fields that they stand for.
     preset: Literal["step1", "step2", "step3", "step4", "step5", "step6", "step7", "step8"] | None = Field(
-        None, description="start from the study's step; other fields given override it"
+        None, description="start from this step of the study; other given fields override it"
     )
     base: str | None = Field(
         None,
         pattern=_BASE.pattern,
-        description="start from these fields, `name=value name=value …`; other fields given override them",
+        description="start from these fields, `name=value name=value …`; other given fields override them",
     )
     model: Literal["tiny", "step1", "step2", "step3", "step4", "step5", "step6", "step7", "step8"] = Field(
         "tiny", description="network: tiny has the widths below, step1 to step8 are the study's"
@@ -178,7 +176,9 @@ class RunConfig(BaseModel):
             words = (word.split("=", 1) for word in base.split())
             data = dict(words) | {name: value for name, value in data.items() if name != "base"}
         preset = data.get("preset") if isinstance(data, Mapping) else None
-        return PRESETS[preset] | dict(data) if isinstance(preset, str) and preset in PRESETS else data
+        if isinstance(preset, str) and preset in PRESETS:
+            data = PRESETS[preset] | {name: value for name, value in data.items() if name != "preset"}
+        return data
 
     @model_validator(mode="after")
     def _seed_from_replicate(self) -> Self:
@@ -223,27 +223,38 @@ class RunConfig(BaseModel):
 
     @property
     def recipe(self) -> Self:
-        """What is trained, whatever the replicate and the machine."""
+        """Return the configuration's identity: `self` with the default in every field of `NON_IDENTITY_FIELDS`.
+
+        Two runs are replicates of one configuration if and only if their recipes are equal. A recipe can be a key.
+        """
         defaults = {name: RunConfig.model_fields[name].default for name in NON_IDENTITY_FIELDS}
         return self.model_copy(update=defaults)
 
     def command(self) -> str:
-        """The command line that repeats this run: every field that is not the default."""
+        """Return the command that repeats this run."""
         return " ".join(["mnist-sweep train", *(f"--{name}={value}" for name, value in self._chosen().items())])
 
     def as_text(self) -> str:
-        """The same as one value, for the field `base` of another run."""
+        """Return the configuration as one value, for the field `base` of another run: `preset=step8 max_lr=0.1`."""
         return " ".join(f"{name}={value}" for name, value in (self._chosen() or {"model": self.model}).items())
 
     def _chosen(self) -> dict[str, Any]:
-        # A preset and a replicate fill fields by themselves, so only what differs from that has to be said.
-        base = RunConfig.model_validate({"preset": self.preset, "replicate": self.replicate, "over_budget": True})
-        base = base.model_copy(update={"preset": None, "replicate": 0, "over_budget": False})
-        return {name: value for name, value in self.model_dump().items() if value != getattr(base, name)}
+        """Return the fields that are not the default; for a network of the study, those its preset does not set."""
+        shorthand = {"preset": self.model} if self.model in PRESETS else {}
+        # The replicate sets the seed, so a seed that follows from the replicate is left out.
+        base = RunConfig.model_validate({**shorthand, "replicate": self.replicate, "over_budget": True})
+        base = base.model_copy(update={"replicate": 0, "over_budget": False})
+        return shorthand | {name: value for name, value in self.model_dump().items() if value != getattr(base, name)}
 
 
 WIDTHS = ("c1", "c2", "squeeze", "c3", "c4", "c5", "c6", "head")
 """Fields that set the widths of the tiny network."""
+
+MACHINE_FIELDS = ("device", "precision", "threads")
+"""Fields that say where a configuration is trained."""
+
+NON_IDENTITY_FIELDS = ("replicate", "seed", *MACHINE_FIELDS)
+"""Fields that are no part of a configuration's identity: the replicate, the seed and the machine."""
 
 
 def parse(values: Mapping[str, Any]) -> RunConfig:

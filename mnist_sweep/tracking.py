@@ -43,7 +43,7 @@ _SHORT = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunIdentity:
     """Which run it is, and where: the same one again where it is there already."""
 

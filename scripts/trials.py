@@ -57,7 +57,7 @@ def main() -> int:
         with connect.connected_server(partial(print, file=sys.stderr)):
             sweep, all_finals = finals.parse_finals_id(arguments.sweep)
             found = remote.find(sweep, PROJECT)
-            chosen = finals.sweeps_of(found) if all_finals else [found]
+            chosen = finals.rounds_of(found) if all_finals else [found]
             runs = [run for each in chosen for run in wandb.Api().sweep(each.path).runs if run.state == "finished"]
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -115,7 +115,6 @@ def test_the_defaults_are_a_valid_run_under_the_limit() -> None:
         ("precision", ("auto", "float32", "bfloat16"), ("float16",)),
         ("lr_schedule", ("onecycle", "constant"), ("cosine",)),
         ("model", ("tiny", "step2"), ("step9", "resnet")),
-        ("preset", ("step8", None), ("step0", "tiny")),
     ],
 )
 def test_bounds(name: str, inside: tuple[Any, ...], outside: tuple[Any, ...]) -> None:
@@ -307,6 +306,16 @@ def test_a_recipe_is_what_is_trained_and_its_words_say_it(values: dict[str, Any]
     recipe = parse(values | where).recipe
     assert recipe == parse(values)
     assert parse({"base": recipe.as_text(), "replicate": 5}) == parse(values | {"replicate": 5})
+
+
+def test_a_preset_is_the_fields_it_stands_for() -> None:
+    """However a configuration is written, it is one configuration, and one key of a dictionary."""
+    spelled = parse(PRESETS["step8"])
+    assert parse({"preset": "step8"}) == spelled
+    assert len({parse({"preset": "step8"}).recipe, spelled.recipe, parse({"base": "preset=step8"}).recipe}) == 1
+    assert spelled.as_text() == "preset=step8"
+    with pytest.raises(ConfigError, match="preset='step0'"):
+        parse({"preset": "step0"})
 
 
 def test_single_fields_override_a_preset() -> None:

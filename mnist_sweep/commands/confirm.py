@@ -74,8 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
             with environment({"WANDB_MODE": None}):  # it says where runs go; a sweep is read from its server
                 server = stack.enter_context(connect.connected_server(say))
                 chosen = winner.find_winner(arguments.sweep, PROJECT)
-            config = parse({"base": chosen.config.as_text(), **fields})
-            console.print(f"Chosen by {chosen.identifier}: {chosen.config.as_text()}")
+            config = parse({"base": chosen.claim.configuration, **fields})
+            console.print(f"Chosen by {chosen.identifier}: {chosen.claim.configuration}")
         elif mode not in ("offline", "disabled"):
             server = stack.enter_context(connect.running_server(say))
         reported = None
@@ -116,4 +116,4 @@ def _reported(config: RunConfig, chosen: Winner | None) -> RunDestination:
         entity, project = os.environ.get("WANDB_ENTITY", ""), os.environ.get("WANDB_PROJECT") or PROJECT
         return confirming.RunDestination(entity, project, confirming.group(config))
     entity, project, _ = chosen.sweep.path.split("/")
-    return confirming.RunDestination(entity, project, confirming.group(config, chosen.identifier), chosen.origin())
+    return confirming.RunDestination(entity, project, confirming.group(config, chosen.identifier), chosen.claim)

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import math
 from typing import TYPE_CHECKING
 
 from mnist_sweep.commands.arguments import MAX_AGENTS, add_sweep, whole_number
 from mnist_sweep.commands.console import say
 from mnist_sweep.commands.local_agents import work
 from mnist_sweep.config import PROJECT
-from mnist_sweep.review.formatting import decided
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mnist_sweep.search.racing import Paired, Stage
-    from mnist_sweep.selection.finals import Contest, Outcome, Row
+    from mnist_sweep.config import RunConfig
+    from mnist_sweep.review.provenance import Finals
+    from mnist_sweep.search.racing import Stage
+    from mnist_sweep.selection.finals import Results
     from mnist_sweep.sweep.remote import Sweep
-
-
-_REFERENCE = "ref"
-"""Its number in the table."""
-
 
 HELP = "race a sweep's best configurations against each other, over replicates"
 
@@ -39,7 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="configurations and their replicates in all, round by round [30:1,10:3,3:6]",
     )
     parser.add_argument(
-        "--fresh", type=int, default=6, metavar="R", help="further replicates for the last two and the reference [6]"
+        "--fresh",
+        type=int,
+        default=6,
+        metavar="R",
+        help="replicates of the final, which no earlier round used: for two configurations and the reference [6]",
     )
     parser.add_argument(
         "--reference",
@@ -53,110 +52,68 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from mnist_sweep.connection import connect
-    from mnist_sweep.selection import finals as playing
-    from mnist_sweep.selection import winner as choice
+    from mnist_sweep.review import provenance_text
+    from mnist_sweep.selection import finals, winner
     from mnist_sweep.sweep import remote
     from mnist_sweep.training import mnist
 
-    rules = playing.rules(arguments.rounds, arguments.fresh)
+    schedule = finals.parse_schedule(arguments.rounds, arguments.fresh)
     console = Console(highlight=False, soft_wrap=True)
     mnist.fetch(say)
     with connect.connected_server(say) as server:
-        patience = server.patience(say)
-        contest = playing.Contest.of(remote.find(arguments.sweep, PROJECT), rules, arguments.reference)
+        policy = server.patience(say)
+        race = finals.Race.of(remote.find(arguments.sweep, PROJECT), schedule, arguments.reference)
 
-        def enter(now: Stage) -> None:
-            title = "Final" if now.is_final else f"Round {now.number}"
-            console.print(f"{title}: {len(now.entrants)} configurations, {len(now.missing)} trainings to go")
-            choice.record_finals(contest, now)
+        def on_stage(stage: Stage[RunConfig], found: Results) -> None:
+            title = "Final" if stage.is_final else f"Round {stage.number}"
+            console.print(f"{title}: {len(stage.entrants)} configurations, {len(stage.missing)} trainings to go")
+            winner.record_finals(race.sweep, finals.describe(race, found))
 
         def train(sweep: Sweep, count: int) -> int:
-            return work(sweep, None, arguments.agents, console, patience)
+            return work(sweep, None, arguments.agents, console, policy)
 
-        code = playing.play(contest, train, enter)
-        if code:
-            console.print(f"To go on: mnist-sweep finals {arguments.sweep}")
-            return code
-        board = contest.board()
-        outcome = playing.conclude(contest, board)
-        choice.record_finals(contest, contest.stage(board), outcome)
+        with race.lock():
+            code = finals.run_race(race, train, on_stage)
+            if code:
+                console.print(f"To resume: mnist-sweep finals {arguments.sweep}")
+                return code
+            outcome = finals.describe(race, race.results())
+            winner.record_finals(race.sweep, outcome)
         console.print(legend(outcome))
-        console.print(table(contest, outcome), soft_wrap=False)
-        console.print(verdict(contest, outcome, sum(board.seconds) / max(len(board.seconds), 1)))
-        name = playing.finals_id(contest.sweep.path)
-        console.print(f"Next:  mnist-sweep confirm {name} --seeds=20 --agents={arguments.agents}")
+        console.print(table(outcome, str(race.sweep.config.get("name") or race.sweep.path)), soft_wrap=False)
+        for line in (*provenance_text.finals_sentences(outcome), provenance_text.next_replicate_sentence(outcome)):
+            if line:
+                console.print(line)
+        if outcome.winner is not None:
+            console.print(f"Best of the sweep: {outcome.winner.name}")
+        console.print(
+            f"Next: mnist-sweep confirm {finals.finals_id(race.sweep.path)} --seeds=20 --agents={arguments.agents}"
+        )
     return 0
 
 
-def table(contest: Contest, outcome: Outcome) -> Table:
-    """One row a configuration, the best first, by number (see `legend`); losses and differences in thousandths."""
+def legend(finals: Finals) -> str:
+    """Return the configurations of the table, one a line and in full, so that each can be given to `--base`."""
+    from mnist_sweep.review import provenance_text
+
+    return "\n".join(
+        f"{place}: {row.name}" + ("" if row.parameters is None else f"  ({row.parameters:,} parameters)")
+        for place, row in zip(provenance_text.places(finals), finals.standing, strict=True)
+    )
+
+
+def table(finals: Finals, name: str) -> Table:
+    """Return the finals' table without what the legend has, so that a row fits into one line of 80 columns."""
     from rich import box
     from rich.table import Table
 
-    from mnist_sweep.display import percent
+    from mnist_sweep.review import provenance_text
 
-    shown = Table(
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),  # fits 80 columns
-        show_edge=False,
-        title=f"Finals of {contest.sweep.config.get('name') or contest.sweep.path}",
-        caption=f"{contest.metric} and its paired differences in thousandths, ± 95 % interval",
-    )
-    headings = ("", "parameters", "folds", "accuracy", contest.metric, "less the next", "less reference")
-    for heading in headings:
-        shown.add_column(heading, justify="left" if not heading else "right")
-    for place, row in enumerate(outcome.rows, start=1):
-        shown.add_row(
-            _REFERENCE if row.words == outcome.reference else str(place),
-            "" if row.parameters is None else f"{row.parameters:,}",
-            str(row.replicates),
-            percent(row.accuracy),
-            f"{1000 * row.loss:.2f}",
-            *(_difference(contest, found) for found in (row.to_next, row.to_reference)),
-            style=None if row.finalist else "dim",
-        )
+    head, *rows = provenance_text.standing(finals)
+    columns = [place for place, heading in enumerate(head) if heading not in ("configuration", "parameters")]
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, title=f"Finals of {name}")
+    for column in columns:
+        shown.add_column(head[column].replace("/", "/\n"), justify="right" if head[column] else "left")
+    for entrant, cells in zip(finals.standing, rows, strict=True):
+        shown.add_row(*(cells[column] for column in columns), style=None if entrant.finalist else "dim")
     return shown
-
-
-def legend(outcome: Outcome) -> str:
-    """The configurations of the table, one a line: whole, so that each can be given to `--base`."""
-    return "\n".join(
-        f"{_REFERENCE if row.words == outcome.reference else place}: {row.words}"
-        for place, row in enumerate(outcome.rows, start=1)
-    )
-
-
-def _difference(contest: Contest, found: Paired | None) -> str:
-    if found is None:
-        return ""
-    if math.isinf(found.half):
-        return f"{1000 * contest.sign * found.difference:+.2f}"
-    words = f"{1000 * contest.sign * found.difference:+.2f} ± {1000 * found.half:.2f}"
-    return f"{words} tie" if found.tie else words
-
-
-def winner(outcome: Outcome) -> Row:
-    """The better of the last two."""
-    return next(row for row in outcome.rows if row.finalist and row.words != outcome.reference)
-
-
-def verdict(contest: Contest, outcome: Outcome, seconds: float) -> str:
-    """Who leads, over whom it is decided, and what the next training would buy."""
-    best = winner(outcome)
-    lines = [f"Best:  {best.words}"]
-    if best.to_reference is not None:
-        found = best.to_reference
-        how = decided(known=math.isfinite(found.half), tie=found.tie, better=found.difference < 0)
-        lines.append(f"       {how} the reference ({outcome.reference})")
-    if outcome.next_training is None:
-        lines.append(
-            "What the next training would buy is not known: that takes two finalists, and several replicates of each"
-        )
-    else:
-        bought = outcome.next_training
-        lines.append(
-            f"One more replicate of the first two (two trainings of {seconds:.0f} s) would change who leads with a "
-            f"probability of {bought.change:.0%}, and buys {1000 * bought.gain:.3f} thousandths of "
-            f"{contest.metric} on average"
-        )
-    return "\n".join(lines)

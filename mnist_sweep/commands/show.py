@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mnist_sweep import architecture
 
     config = parse(flags.given(arguments) | {"over_budget": True})
-    table = Table(title=f"{config.preset or config.model}: {config.parameters:,} parameters")
+    table = Table(title=f"{config.model}: {config.parameters:,} parameters")
     table.add_column("layer")
     for heading in ("output", "parameters", "receptive field"):
         table.add_column(heading, justify="right")

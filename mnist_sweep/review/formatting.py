@@ -6,13 +6,6 @@ REPORT_OF = "review of sweep"
 """With the sweep's id after it, the end of a stored report's description: so it is found again."""
 
 
-def decided(*, known: bool, tie: bool, better: bool) -> str:
-    """How one stands against another, before the other's name. `known`: how sure that is, is known."""
-    if not known:
-        return "undecided, by one replicate, against"
-    return "a tie with" if tie else "better than" if better else "worse than"
-
-
 def duration(seconds: float) -> str:
     """`4.2 s`, `42 s`, `12 min`, `3 h 20 min`."""
     if seconds < 60:

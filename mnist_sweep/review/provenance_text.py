@@ -1,85 +1,121 @@
-"""A chain in words, as steps and as a table: the same on the page, in the report and in the terminal."""
+"""Finals and confirmation as sentences, steps and a table: the same on the page, in the report and in the terminal."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from statistics import stdev
 
-from mnist_sweep.review.formatting import decided
 from mnist_sweep.review.presentation import Presentation, is_fraction
-from mnist_sweep.review.provenance import Chain, Confirmation, Difference, Finals
+from mnist_sweep.review.provenance import Chain, Confirmation, Difference, Entrant, Finals
+
+REFERENCE = "ref"
+"""The reference's place in the finals' table."""
 
 
 def headline(confirmed: Confirmation) -> str:
-    """`99.56 % ± 0.03`: the mean and half the width of its 95 % interval."""
+    """Return `99.56 % ± 0.03`: the mean and half the width of its 95 % interval."""
     half = "" if math.isnan(confirmed.half) else f" ± {_amount(confirmed, confirmed.half)}"
     return f"{_show(confirmed.metric, confirmed.mean)}{half}"
 
 
-def sentences(chain: Chain, sign: float) -> Iterator[str]:
-    """The chain in sentences, the number that counts first. `sign`: 1 where more of the sweep's metric is better."""
+def sentences(chain: Chain) -> Iterator[str]:
+    """Yield what followed a sweep in sentences, the number that counts first."""
     if chain.confirmed is not None:
-        yield _confirmed(chain.confirmed)
+        yield confirmation_sentence(chain.confirmed)
         yield from _against_claim(chain.confirmed)
     if chain.finals is not None:
-        yield _standing(chain.finals, sign)
+        yield from finals_sentences(chain.finals)
 
 
-def _confirmed(one: Confirmation) -> str:
+def confirmation_sentence(one: Confirmation) -> str:
+    """Return the result of a confirmation as one or two sentences."""
     count, found = len(one.values), headline(one)
-    failed = f" {_count(one.diverged, 'seed')} diverged and counts not." if one.diverged else ""
+    diverged = f" {_count(one.diverged, 'seed')} diverged and {_is(one.diverged)} not counted." if one.diverged else ""
     if count == 1:
-        return f"Confirmed with one seed: {found} {one.metric}; more seeds say how sure that is.{failed}"
+        return f"Confirmed with one seed: {found} {one.metric}. More seeds are needed for an interval.{diverged}"
     lowest, highest = (_show(one.metric, value) for value in (min(one.values), max(one.values)))
     return (
-        f"Confirmed: {found} {one.metric}, mean over {count} fresh trainings with its 95 % interval; deviation "
-        f"{_amount(one, stdev(one.values))}, from {lowest} to {highest}.{failed}"
+        f"Confirmed: {found} {one.metric}, the mean of {count} seeds with its 95 % interval. The standard deviation "
+        f"is {_amount(one, one.deviation)}, and the seeds range from {lowest} to {highest}.{diverged}"
     )
 
 
 def _against_claim(one: Confirmation) -> Iterator[str]:
-    """What was claimed before, against what fresh trainings say."""
-    if one.claimed is None:
+    """Compare the confirmation with what was claimed before."""
+    claim = one.claim
+    if claim is None or claim.claimed is None:
         return
-    who = "The finals" if one.chosen_by == "finals" else "The sweep"
-    said = f"{who} claimed {_show(one.claim, one.claimed)} {one.claim} of it"
-    if one.chosen_by != "finals" and one.observed is not None:
-        said += f", and had measured {_show(one.claim, one.observed)} ({_count(one.runs, 'run')})"
-    over = one.claimed - one.mean
+    who = "The finals" if claim.chosen_by == "finals" else "The sweep"
+    said = f"{who} claimed {_show(claim.claim, claim.claimed)} {claim.claim}"
+    if claim.chosen_by != "finals" and claim.observed is not None:
+        said += f" after measuring {_show(claim.claim, claim.observed)} in {_count(claim.runs, 'run')}"
+    over = claim.claimed - one.mean
     amount = f"{_amount(one, abs(over))}{' points' if _fraction(one.metric) else ''}"
     if math.isnan(one.half):
-        judged = f"the seed is {amount} {'below' if over > 0 else 'above'} the claim"
+        judged = f"The seed is {amount} {'below' if over > 0 else 'above'} the claim."
     elif abs(over) <= one.half:
-        judged = f"fresh trainings differ from that by {amount}, which is within their interval"
+        judged = f"The confirmation differs from that by {amount}, which is within its interval."
     else:
-        judged = f"fresh trainings say that this was {amount} too {'high' if over > 0 else 'low'}"
-    yield f"{said}: {judged}."
+        judged = f"The claim was {amount} too {'high' if over > 0 else 'low'}."
+    yield f"{said}. {judged}"
 
 
-def _standing(finals: Finals, sign: float) -> str:
-    best = finals.winner
-    if best is None:
-        return (
-            f"The finals are in round {finals.round} of {finals.rounds}: {_count(finals.entrants, 'configuration')}, "
-            f"{_count(finals.missing, 'training')} to go when it began."
+def finals_sentences(finals: Finals) -> Iterator[str]:
+    """Yield how far the finals are, or who leads, by how much, and how certain that is."""
+    leader, winner = finals.leader, finals.winner
+    if leader is None or winner is None:
+        yield (
+            f"The finals are in round {finals.round} of {finals.rounds}, with "
+            f"{_count(finals.entrants, 'configuration')}. The round began with {_count(finals.missing, 'training')} "
+            "to go."
         )
-    parts = [f"{_show(finals.metric, best.value)} {finals.metric}"]
-    rivals = [row for row in finals.standing if row.finalist and not row.reference]
-    if len(rivals) > 1 and best.to_next is not None:
-        parts.append(_compared(best.to_next, "the second", finals.metric, sign))
-    if best.to_reference is not None:
-        parts.append(_compared(best.to_reference, "the reference", finals.metric, sign))
-    return f"Finals over {_count(best.replicates, 'fresh replicate')}: the first has {', '.join(parts)}."
+        return
+    who = "The reference" if leader.reference else "The sweep's best configuration"
+    yield (
+        f"{who} leads the finals: {_show(finals.metric, leader.value)} {finals.metric}, the mean of "
+        f"{_count(leader.replicates, 'fresh replicate')}."
+    )
+    if winner.to_reference is not None:
+        yield _compared("The sweep's best configuration", winner.to_reference, "the reference", finals)
+    below = _next_of(winner, finals)
+    if below is not None and not below.reference and below.finalist and winner.to_next is not None:
+        yield _compared("The sweep's best configuration", winner.to_next, "the second", finals)
+    yield (
+        "In the table of the finals, configurations that reached a later round come first. Each ± is the 95 % "
+        "interval of a paired difference; a smaller difference is a tie."
+    )
 
 
-def _compared(found: Difference, whom: str, metric: str, sign: float) -> str:
-    how = decided(known=found.half is not None, tie=found.tie, better=sign * found.difference > 0)
-    return f"{how} {whom} ({difference(found)} {metric})"
+def next_replicate_sentence(finals: Finals) -> str:
+    """Return what one more replicate of the sweep's two best configurations would bring; empty if that is unknown."""
+    found = finals.next_replicate
+    if found is None:
+        return ""
+    cost = "" if found.seconds is None else f" (two trainings of {found.seconds:.0f} s)"
+    return (
+        f"One more replicate of the sweep's two finalists{cost} would change which of them leads with a probability "
+        f"of {100 * found.change:.0f} %, and improve {finals.metric} by {_rounded(found.gain)} on average."
+    )
+
+
+def _next_of(row: Entrant, finals: Finals) -> Entrant | None:
+    place = finals.standing.index(row) + 1
+    return finals.standing[place] if place < len(finals.standing) else None
+
+
+def _compared(who: str, found: Difference, other: str, finals: Finals) -> str:
+    better = finals.goal.to_loss(found.difference) < 0
+    amount = difference(found).lstrip("+−")
+    direction = f"{'better' if better else 'worse'} than {other} by {amount} {finals.metric}"
+    if found.half is None:
+        return f"{who} is {direction}. The interval is unknown: it takes more than one replicate of each."
+    if found.tie:
+        return f"{who} is {direction}: a tie, because the 95 % interval contains zero."
+    return f"{who} is {direction}: certain at the 95 % level."
 
 
 def difference(found: Difference | None) -> str:
-    """`−0.00032 ± 0.00020`, with as many decimals as the interval has to say."""
+    """Return `−0.00032 ± 0.00020`, with two significant digits of the interval."""
     if found is None:
         return ""
     spread = found.half or abs(found.difference)
@@ -88,8 +124,83 @@ def difference(found: Difference | None) -> str:
     return f"{found.difference:+.{decimals}f}{half}".replace("-", "−")
 
 
+def steps(chain: Chain, question: str, swept: str, best: str) -> list[dict[str, str]]:
+    """Return question, sweep, finals and confirmation with the result of each.
+
+    `swept` and `best` describe the sweep itself.
+    """
+    finals, one = chain.finals, chain.confirmed
+    row = finals.leader if finals else None
+    found = [
+        {"label": "question", "value": question, "hint": "", "url": ""},
+        {"label": "sweep", "value": best, "hint": swept, "url": ""},
+    ]
+    if finals is None:
+        found.append({"label": "finals", "value": "not run", "hint": "", "url": ""})
+    elif row is None:
+        hint = f"{_count(finals.entrants, 'configuration')}"
+        value = f"round {finals.round} of {finals.rounds}"
+        found.append({"label": "finals", "value": value, "hint": hint, "url": finals.url})
+    else:
+        value = f"{_show(finals.metric, row.value)} {finals.metric}"
+        hint = f"{_count(row.replicates, 'fresh replicate')}"
+        if row.accuracy is not None:
+            hint = f"{_show(finals.claim, row.accuracy)} {finals.claim}, {hint}"
+        if row.reference:
+            hint = f"the reference leads, {hint}"
+        found.append({"label": "finals", "value": value, "hint": hint, "url": finals.url})
+    if one is None:
+        found.append({"label": "confirmed", "value": "not yet", "hint": "", "url": ""})
+    else:
+        hint = f"{one.metric}, {_count(len(one.values), 'seed')}"
+        found.append({"label": "confirmed", "value": headline(one), "hint": hint, "url": one.url})
+    return found
+
+
+def places(finals: Finals) -> list[str]:
+    """Return the place of each row of the finals' table: 1, 2, … and `ref`, which takes no place."""
+    place, found = 0, []
+    for row in finals.standing:
+        place += not row.reference
+        found.append(REFERENCE if row.reference else str(place))
+    return found
+
+
+def standing(finals: Finals | None) -> list[list[str]]:
+    """Return the finals' table with its headings first; empty until the finals have ended."""
+    if finals is None or not finals.standing:
+        return []
+    head = ["", "configuration", "round", "replicates", "parameters", finals.claim, finals.metric]
+    head += ["vs next", "vs reference"]
+    rows = [
+        [
+            place,
+            row.name,
+            _round(row.round, finals),
+            str(row.replicates),
+            "" if row.parameters is None else f"{row.parameters:,}",
+            "" if row.accuracy is None else _show(finals.claim, row.accuracy),
+            _show(finals.metric, row.value),
+            difference(row.to_next),
+            difference(row.to_reference),
+        ]
+        for place, row in zip(places(finals), finals.standing, strict=True)
+    ]
+    return [head, *rows]
+
+
+def _round(number: int | None, finals: Finals) -> str:
+    if number is None:
+        return ""
+    return "final" if number == finals.rounds else str(number)
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.2g}"
+
+
 def _amount(one: Confirmation, value: float) -> str:
-    return f"{100 * value:.2f}" if _fraction(one.metric) else f"{value:.2g}"
+    return f"{100 * value:.2f}" if _fraction(one.metric) else _rounded(value)
 
 
 def _fraction(metric: str) -> bool:
@@ -104,61 +215,5 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def steps(chain: Chain, question: str, swept: str, best: str) -> list[dict[str, str]]:
-    """Question, sweep, finals and confirmation, each with what it came to; `swept` and `best` are the sweep's own."""
-    finals, one = chain.finals, chain.confirmed
-    row = finals.winner if finals else None
-    found = [
-        {"label": "question", "value": question, "hint": "", "url": ""},
-        {"label": "sweep", "value": best, "hint": swept, "url": ""},
-    ]
-    if finals is None:
-        found.append({"label": "finals", "value": "not played", "hint": "", "url": ""})
-    elif row is None:
-        hint = f"{_count(finals.entrants, 'configuration')}"
-        value = f"round {finals.round} of {finals.rounds}"
-        found.append({"label": "finals", "value": value, "hint": hint, "url": finals.url})
-    else:
-        value = f"{_show(finals.metric, row.value)} {finals.metric}"
-        hint = f"{_count(row.replicates, 'fresh replicate')}"
-        if row.accuracy is not None:
-            hint = f"{_show(finals.claim, row.accuracy)} {finals.claim}, {hint}"
-        found.append({"label": "finals", "value": value, "hint": hint, "url": finals.url})
-    if one is None:
-        found.append({"label": "confirmed", "value": "not yet", "hint": "", "url": ""})
-    else:
-        hint = f"{one.metric}, {_count(len(one.values), 'fresh training')}"
-        found.append({"label": "confirmed", "value": headline(one), "hint": hint, "url": one.url})
-    return found
-
-
-def standing(finals: Finals | None) -> list[list[str]]:
-    """The finals' table, its headings first; empty where there is none yet."""
-    if finals is None or not finals.standing:
-        return []
-    head = [
-        "",
-        "configuration",
-        "replicates",
-        "parameters",
-        finals.claim,
-        finals.metric,
-        "less the next",
-        "less the reference",
-    ]
-    rows = [
-        [
-            str(place),
-            f"the reference: {row.name}" if row.reference else row.name,
-            str(row.replicates),
-            "" if row.parameters is None else f"{row.parameters:,}",
-            "" if row.accuracy is None else _show(finals.claim, row.accuracy),
-            _show(finals.metric, row.value),
-            *(
-                difference(one) + (", a tie" if one and one.tie and one.half is not None else "")
-                for one in (row.to_next, row.to_reference)
-            ),
-        ]
-        for place, row in enumerate(finals.standing, start=1)
-    ]
-    return [head, *rows]
+def _is(number: int) -> str:
+    return "is" if number == 1 else "are"

@@ -59,5 +59,5 @@ def review(
     order = {trial.id: place for place, trial in enumerate(ranking.ranked)}
     shown = {run: media[run] for run in sorted(media, key=lambda run: order.get(run, len(order)))}
     said = tuple(findings(ranking, mattered, known, drawn))
-    told = tuple(provenance_text.sentences(chain, ranking.info.sign))
+    told = tuple(provenance_text.sentences(chain))
     return Review(ranking, mattered, known, said, drawn, shown, chain, told)

@@ -8,11 +8,14 @@ replicates that had no part in choosing them, so that what these say is not the 
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
-Results = Mapping[str, Mapping[int, float]]
+EntrantT = TypeVar("EntrantT", bound=Hashable)
+"""Whatever identifies a configuration."""
+
+Results = Mapping[EntrantT, Mapping[int, float]]
 """Entrant -> replicate -> loss: smaller is better, infinity for a training that failed by itself."""
 
 
@@ -40,18 +43,26 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(Generic[EntrantT]):
     """Where a contest stands: what is still to be trained for this round, and who is in it."""
 
     number: int
     """From 1; the final is the last."""
     is_final: bool
-    entrants: tuple[str, ...]
-    missing: tuple[tuple[str, int], ...]
+    entrants: tuple[EntrantT, ...]
+    missing: tuple[tuple[EntrantT, int], ...]
     """Entrant and replicate; empty where the contest is over."""
+    reached: Mapping[EntrantT, int] = field(default_factory=dict)
+    """The last round that each entrant took part in."""
 
 
-def next_stage(results: Results, order: Sequence[str], rules: Schedule, *, reference: str | None = None) -> Stage:
+def next_stage(
+    results: Results[EntrantT],
+    order: Sequence[EntrantT],
+    rules: Schedule,
+    *,
+    reference: EntrantT | None = None,
+) -> Stage[EntrantT]:
     """The first round with something left to train; the final where nothing is.
 
     A round is decided by the means over its replicates. One replicate each is one number each, and decides nothing but
@@ -61,16 +72,20 @@ def next_stage(results: Results, order: Sequence[str], rules: Schedule, *, refer
         order: who takes part, the most promising first.
         reference: whom the finalists are compared with, in the final alone.
     """
-    field = list(order)
+    left = list(order)
+    reached: dict[EntrantT, int] = {}
     for number, each in enumerate(rules.rounds, start=1):
-        field = field[: each.entrants]
+        left = left[: each.entrants]
+        reached |= dict.fromkeys(left, number)
         replicates = range(each.replicates)
-        if missing := _missing(results, field, replicates):
-            return Stage(number, False, tuple(field), missing)
-        # a sort is stable: who is equal stays in order
-        field.sort(key=lambda entrant: _standing(results[entrant], replicates))
-    final = [*field[:2], *([reference] if reference is not None and reference not in field[:2] else [])]
-    return Stage(len(rules.rounds) + 1, True, tuple(final), _missing(results, final, rules.final))
+        if missing := _missing(results, left, replicates):
+            return Stage(number, False, tuple(left), missing, reached)
+        # The sort is stable: entrants with equal results keep their order.
+        left.sort(key=lambda entrant: _standing(results[entrant], replicates))
+    final = [*left[:2], *([reference] if reference is not None and reference not in left[:2] else [])]
+    number = len(rules.rounds) + 1
+    reached |= dict.fromkeys(final, number)
+    return Stage(number, True, tuple(final), _missing(results, final, rules.final), reached)
 
 
 def _standing(losses: Mapping[int, float], replicates: Sequence[int]) -> float:
@@ -78,9 +93,11 @@ def _standing(losses: Mapping[int, float], replicates: Sequence[int]) -> float:
     return found if len(replicates) > 1 or math.isinf(found) else 0.0
 
 
-def _missing(results: Results, field: Sequence[str], replicates: Sequence[int]) -> tuple[tuple[str, int], ...]:
+def _missing(
+    results: Results[EntrantT], entrants: Sequence[EntrantT], replicates: Sequence[int]
+) -> tuple[tuple[EntrantT, int], ...]:
     """Replicate by replicate, so that a contest broken off has some for everybody."""
-    return tuple((entrant, r) for r in replicates for entrant in field if r not in results.get(entrant, {}))
+    return tuple((entrant, r) for r in replicates for entrant in entrants if r not in results.get(entrant, {}))
 
 
 def mean(losses: Mapping[int, float], replicates: Sequence[int]) -> float:

@@ -16,7 +16,7 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -35,6 +35,7 @@ from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError
 from mnist_sweep.metrics import COMPLETE, DIVERGED, TEST
 from mnist_sweep.protocol import EXIT_STOPPED
+from mnist_sweep.review.provenance import CLAIM_KEY, CONFIRM_JOB_TYPE, Claim
 from mnist_sweep.review.statistics import interval
 from mnist_sweep.signals import STOPS, Signals, Terminated, blocked
 
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
     from mnist_sweep.tracking import Tracker
 
 TARGET = 0.994
-JOB_TYPE = "confirm"
-PROVENANCE_KEY = "confirms"
-"""The key of a run's configuration under which it says what it confirms."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +87,8 @@ class RunDestination:
     """Empty: the user's own."""
     project: str
     group: str
-    origin: Mapping[str, Any] | None = None
-    """What chose the configuration and what it claims of it; the runs keep it in their configuration."""
+    claim: Claim | None = None
+    """What chose the configuration, stored in the configuration of the runs."""
     finished_seeds: frozenset[int] = frozenset()
     """Seeds whose runs are there, whole."""
     url: str = ""
@@ -116,7 +114,7 @@ class RunDestination:
 def group(config: RunConfig, chosen_by: str = "") -> str:
     """The group of a configuration's seeds: what chose it, and its fingerprint; `confirm-1a2b3c4d` for given fields."""
     text = json.dumps(_key(config), sort_keys=True)
-    return "-".join(filter(None, (JOB_TYPE, chosen_by, hashlib.sha256(text.encode()).hexdigest()[:8])))
+    return "-".join(filter(None, (CONFIRM_JOB_TYPE, chosen_by, hashlib.sha256(text.encode()).hexdigest()[:8])))
 
 
 def confirm(
@@ -250,10 +248,15 @@ def _tracker(config: RunConfig, reported: RunDestination) -> Tracker:
     from mnist_sweep.tracking import RunIdentity, Tracker
 
     seed = config.seed
-    seat = RunIdentity(
-        reported.entity, reported.project, f"{reported.group}-{seed}", f"seed {seed}", reported.group, JOB_TYPE
+    identity = RunIdentity(
+        entity=reported.entity,
+        project=reported.project,
+        id=f"{reported.group}-{seed}",
+        name=f"seed {seed}",
+        group=reported.group,
+        job_type=CONFIRM_JOB_TYPE,
     )
-    return Tracker({} if reported.origin is None else {PROVENANCE_KEY: dict(reported.origin)}, identity=seat)
+    return Tracker({} if reported.claim is None else {CLAIM_KEY: reported.claim.stored_config()}, identity=identity)
 
 
 def _restate(config: RunConfig, tracker: Tracker, known: Confirmed) -> None:

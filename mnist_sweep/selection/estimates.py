@@ -1,4 +1,4 @@
-"""What a sweep's configurations are believed to be worth, luck taken off: who is promising, and what may be claimed."""
+"""Estimate how good a sweep's configurations are, without the luck of single runs."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ from mnist_sweep.config import ConfigError, RunConfig, parse
 from mnist_sweep.metrics import VAL_ACCURACY
 from mnist_sweep.review.records import RunRecord, SweepInfo, number
 from mnist_sweep.review.status import Status, classify
+from mnist_sweep.search.goal import Goal
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Result:
-    """A run that says something about its configuration: trained to its end, or diverged."""
+    """A run that says something about its configuration: it completed its training, or diverged."""
 
     record: RunRecord
     config: RunConfig
     value: float | None
-    """The sweep's metric; None where it diverged."""
+    """The sweep's metric; None if the run diverged."""
     accuracy: float | None
-    """On the held-out images after the last epoch, fraction; None where it diverged."""
+    """Accuracy on the held-out images after the last epoch, a fraction; None if the run diverged."""
 
 
 def results(records: Iterable[RunRecord], metric: str) -> Iterator[Result]:
-    """The runs that are results; those over budget, broken off or under way are passed over."""
+    """Yield the runs that are results. Skip runs that are over budget, interrupted or still running."""
     for record in records:
-        kind, _ = classify(record, metric)
-        value = number(record.summary.get(metric)) if kind is Status.FINISHED else None
+        status, _ = classify(record, metric)
+        value = number(record.summary.get(metric)) if status is Status.FINISHED else None
         config = _config(record)
-        if config is not None and (value is not None or kind is Status.DIVERGED):
+        if config is not None and (value is not None or status is Status.DIVERGED):
             accuracy = None if value is None else number(record.summary.get(VAL_ACCURACY))
-            yield Result(record, config, value, accuracy)
+            yield Result(record=record, config=config, value=value, accuracy=accuracy)
 
 
 def _config(record: RunRecord) -> RunConfig | None:
@@ -45,63 +46,66 @@ def _config(record: RunRecord) -> RunConfig | None:
         return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """One configuration."""
+    """How good one configuration is."""
 
-    config: RunConfig
-    """Its recipe: no replicate, no machine."""
+    recipe: RunConfig
     value: float
-    """The sweep's metric, posterior mean."""
+    """Posterior mean of the sweep's metric."""
     accuracy: float | None
-    """Held-out accuracy, posterior mean, fraction."""
+    """Posterior mean of the held-out accuracy, a fraction."""
     observed: float | None
-    """Held-out accuracy as it was measured, mean over `runs`, fraction."""
+    """Mean of the held-out accuracy as it was measured in `runs` runs, a fraction."""
     runs: int
 
 
 def estimate_configurations(info: SweepInfo, config: Mapping[str, Any], records: Iterable[RunRecord]) -> list[Estimate]:
-    """A sweep's configurations that never diverged, the best first by posterior mean of its metric.
+    """Return a sweep's configurations that never diverged, the best first by the posterior mean of its metric.
 
-    `config` is the sweep's own. What there is no model of (a sweep of several metrics, a run that the ranges do not
-    hold) stands with the mean of what was measured of it, behind the others.
+    `config` is the sweep's own. Configurations without a posterior mean come last, by the mean of what was measured:
+    no model covers a sweep of several metrics, or a run outside the ranges.
     """
+    goal = Goal(info.goal)
     found = list(results(records, info.metric))
-    groups: dict[str, list[Result]] = defaultdict(list)
+    groups: dict[RunConfig, list[Result]] = defaultdict(list)
     for result in found:
-        groups[result.config.recipe.as_text()].append(result)
-    whole = {words: group for words, group in groups.items() if all(result.value is not None for result in group)}
-    values = _means(config, found, info.metric, info.goal)
-    accuracies = _means(config, found, VAL_ACCURACY, "maximize")
-    rows = []
-    for words, group in whole.items():
+        groups[result.config.recipe].append(result)
+    values = _posterior_means(config, found, info.metric, goal)
+    accuracies = _posterior_means(config, found, VAL_ACCURACY, Goal.MAXIMIZE)
+    estimates = []
+    for recipe, group in groups.items():
+        measured = [result.value for result in group if result.value is not None]
+        if len(measured) < len(group):
+            continue
         known = [result.accuracy for result in group if result.accuracy is not None]
         observed = fmean(known) if known else None
-        plain = fmean(result.value for result in group if result.value is not None)
-        value = values.get(words)
-        row = Estimate(
-            group[0].config.recipe,
-            plain if value is None else value,
-            accuracies.get(words, observed),
-            observed,
-            len(group),
+        estimates.append(
+            Estimate(
+                recipe=recipe,
+                value=values.get(recipe, fmean(measured)),
+                accuracy=accuracies.get(recipe, observed),
+                observed=observed,
+                runs=len(group),
+            )
         )
-        rows.append((value is None, -info.sign * row.value, row))
-    return [row for *_, row in sorted(rows, key=lambda each: each[:2])]
+    return sorted(estimates, key=lambda each: (each.recipe not in values, goal.to_loss(each.value)))
 
 
-def _means(config: Mapping[str, Any], found: Sequence[Result], metric: str, goal: str) -> dict[str, float]:
-    """The posterior mean of a metric by configuration (its words); empty where there is no model of it."""
+def _posterior_means(
+    config: Mapping[str, Any], found: Sequence[Result], metric: str, goal: Goal
+) -> dict[RunConfig, float]:
+    """Return the posterior mean of a metric by recipe; nothing if no model covers the sweep."""
     try:
-        sought = search.parse({**config, "metric": {"name": metric, "goal": goal}})
-        beliefs = search.posterior(sought, [_trial(sought, result) for result in found])
+        sweep = search.parse({**config, "metric": {"name": metric, "goal": str(goal)}})
+        beliefs = search.posterior(sweep, [_trial(sweep, result) for result in found])
     except ValueError:
         return {}
-    names = {result.record.id: result.config.recipe.as_text() for result in found}
-    return {names[run]: belief.mean for belief in reversed(beliefs) for run in belief.runs}
+    recipes = {result.record.id: result.config.recipe for result in found}
+    return {recipes[run]: belief.mean for belief in reversed(beliefs) for run in belief.runs}
 
 
-def _trial(sought: search.SweepConfig, result: Result) -> search.Trial:
+def _trial(sweep: search.SweepConfig, result: Result) -> search.Trial:
     given = result.record.config
-    params = {name: given[name] for name in sought.parameters if name in given}
+    params = {name: given[name] for name in sweep.parameters if name in given}
     return search.Trial(result.record.id, params, "finished", (), result.record.summary)

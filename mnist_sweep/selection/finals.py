@@ -1,23 +1,31 @@
-"""`mnist-sweep finals`: the best configurations of a sweep, played off against each other over replicates.
+"""Race a sweep's best configurations against each other, over replicates.
 
-What is to be trained next follows from what has been trained, so a contest that was broken off goes on by being started
-again. Each round is a sweep of its own: a grid over whole configurations (the field `base`), which W&B's cloud and any
-agent can work on.
+The trainings that are still missing follow from the runs on the server, so an interrupted race resumes when it is
+started again. Each round is a sweep of its own, a grid over whole configurations (the field `base`), so that W&B's
+cloud and any agent can work on it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from mnist_sweep.config import REPLICATES, parse
+from platformdirs import user_state_path
+
+from mnist_sweep.config import REPLICATES, RunConfig, parse
 from mnist_sweep.errors import UserError
+from mnist_sweep.metrics import VAL_ACCURACY
+from mnist_sweep.review.provenance import Difference, Entrant, Finals, NextReplicate
 from mnist_sweep.review.records import RunRecord
+from mnist_sweep.search.goal import Goal
 from mnist_sweep.search.racing import (
-    InformationValue,
+    Noise,
     Paired,
     Round,
     Schedule,
@@ -28,71 +36,93 @@ from mnist_sweep.search.racing import (
     value_of_information,
 )
 from mnist_sweep.selection.estimates import estimate_configurations, results
+from mnist_sweep.selection.lock import exclusive_lock
 from mnist_sweep.sweep.remote import Sweep, create, fetch_ranking, find_all
 
 PREFIX = "finals"
 
-STEP8 = "preset=step8"
-RULES = Schedule((Round(30, 1), Round(10, 3), Round(3, 6)), fresh=6)
-"""With a sweep of one replicate each, the first round is the sweep itself: 20, 9 and 18 trainings are added."""
+REFERENCE = "preset=step8"
+SCHEDULE = Schedule((Round(30, 1), Round(10, 3), Round(3, 6)), fresh=6)
+"""After a sweep of one replicate each, the first round is the sweep itself: 20, 9 and 18 trainings are added."""
+
+INTERRUPTED = 130
+
+
+class FinalsError(UserError, RuntimeError):
+    """A race that cannot be run; the message is one line for people."""
 
 
 def finals_id(path: str) -> str:
-    """By what the finals of the sweep of that path are known: entity/project/finals-id."""
+    """Return the path of a sweep's finals: entity/project/finals-id."""
     *place, identifier = path.split("/")
     return "/".join([*place, f"{PREFIX}-{identifier}"])
 
 
 def parse_finals_id(path: str) -> tuple[str, bool]:
-    """The path of the sweep that `path` names, and whether its finals are meant: the inverse of `title`."""
+    """Return the path of the sweep that `path` names, and whether `path` means its finals. Inverse of `finals_id`."""
     *place, identifier = path.strip("/").split("/")
     bare = identifier.removeprefix(f"{PREFIX}-")
     return "/".join([*place, bare]), bare != identifier
 
 
-class FinalsError(UserError, RuntimeError):
-    """A contest that cannot be played; the message is one line for people."""
+def round_of(sweep: Sweep) -> str:
+    """Return the path of the sweep whose finals `sweep` is a round of; empty for any other sweep.
+
+    A round has the name and the description that `Race.create_round` gives it. A name alone proves nothing: people
+    may call a sweep `finals-…`.
+    """
+    match = re.fullmatch(r"(round-\d+|final) of the finals of (\S+)", str(sweep.config.get("description", "")))
+    if match is None or sweep.config.get("name") != _round_name(match[2], match[1]):
+        return ""
+    return match[2]
+
+
+def rounds_of(sweep: Sweep) -> list[Sweep]:
+    """Return the sweeps that are rounds of a sweep's finals, oldest first."""
+    return [found for found in find_all(sweep) if round_of(found) == sweep.path]
+
+
+def _round_name(path: str, title: str) -> str:
+    return f"{PREFIX}-{path.split('/')[-1]}-{title}"
 
 
 @dataclass
 class Results:
-    """What has been measured: by configuration (its words, see `RunConfig.words`) and replicate."""
+    """What has been measured, by recipe and replicate."""
 
-    losses: dict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
-    """The sweep's metric, turned so that smaller is better; infinity where a training diverged."""
-    accuracies: dict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
-    """On the held-out images after the last epoch, fractions."""
-    parameters: dict[str, int] = field(default_factory=dict)
+    losses: dict[RunConfig, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
+    """The sweep's metric as a loss; infinity if a training diverged."""
+    accuracies: dict[RunConfig, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
+    """Accuracy on the held-out images after the last epoch, fractions."""
     seconds: list[float] = field(default_factory=list)
 
-    def add(self, records: Iterable[RunRecord], metric: str, sign: float) -> None:
-        """Take in the runs that are results."""
+    def add(self, records: Iterable[RunRecord], metric: str, goal: Goal) -> None:
+        """Add the runs that are results."""
         for result in results(records, metric):
-            words, replicate = result.config.recipe.as_text(), result.config.replicate
-            self.parameters[words] = result.config.parameters
-            self.losses[words][replicate] = math.inf if result.value is None else sign * result.value
+            recipe, replicate = result.config.recipe, result.config.replicate
+            self.losses[recipe][replicate] = math.inf if result.value is None else goal.to_loss(result.value)
             if result.accuracy is not None:
-                self.accuracies[words][replicate] = result.accuracy
+                self.accuracies[recipe][replicate] = result.accuracy
             if result.record.seconds is not None:
                 self.seconds.append(result.record.seconds)
 
 
-@dataclass(frozen=True)
-class Contest:
+@dataclass(frozen=True, kw_only=True)
+class Race:
     """The finals of one sweep."""
 
     sweep: Sweep
-    rules: Schedule
-    order: tuple[str, ...]
-    """Who takes part, the most promising first: by posterior mean, not by the luckiest run."""
-    reference: str
+    schedule: Schedule
+    entrants: tuple[RunConfig, ...]
+    """Recipes, the most promising first: by posterior mean, not by the luckiest run."""
+    reference: RunConfig
+    """The recipe that the finalists are compared with."""
     metric: str
-    sign: float
-    """Times the metric, smaller is better."""
+    goal: Goal
 
     @classmethod
-    def of(cls, sweep: Sweep, rules: Schedule = RULES, reference: str = STEP8) -> Contest:
-        """The contest of a sweep's feasible configurations. Raises FinalsError where there is none."""
+    def of(cls, sweep: Sweep, schedule: Schedule = SCHEDULE, reference: str = REFERENCE) -> Race:
+        """Return the race among a sweep's feasible configurations. Raise FinalsError if there are none."""
         ranking = fetch_ranking(sweep)
         info = ranking.info
         promising = estimate_configurations(info, sweep.config, (trial.record for trial in ranking.trials))
@@ -100,162 +130,189 @@ class Contest:
             raise FinalsError(
                 f"{sweep.path} has no finished run with {info.metric or 'a metric'}: let it train some first"
             )
+        epochs = promising[0].recipe.epochs
         known = parse({"base": reference})
-        epochs = promising[0].config.epochs
-        if epochs < known.epochs and "epochs=" not in reference:  # a sweep of short trainings is compared with one
-            known = known.model_copy(update={"epochs": epochs})
-        order = tuple(each.config.as_text() for each in promising)
-        return cls(sweep, rules, order, known.recipe.as_text(), info.metric, -info.sign)
+        if epochs < known.epochs and not re.search(r"(^| )epochs=", reference):
+            known = known.model_copy(update={"epochs": epochs})  # compare short trainings with a short training
+        return cls(
+            sweep=sweep,
+            schedule=schedule,
+            entrants=tuple(each.recipe for each in promising),
+            reference=known.recipe,
+            metric=info.metric,
+            goal=Goal(info.goal),
+        )
 
-    def board(self) -> Results:
-        """All that has been trained: in the sweep, and in its finals."""
-        board = Results()
-        for each in (self.sweep, *self.sweeps()):
-            board.add((trial.record for trial in fetch_ranking(each).trials), self.metric, self.sign)
-        return board
+    def results(self) -> Results:
+        """Return everything that was measured in the sweep and in its finals."""
+        found = Results()
+        for sweep in (self.sweep, *rounds_of(self.sweep)):
+            found.add((trial.record for trial in fetch_ranking(sweep).trials), self.metric, self.goal)
+        return found
 
-    def sweeps(self) -> list[Sweep]:
-        """The contest's own sweeps, oldest first."""
-        return sweeps_of(self.sweep)
+    def stage(self, found: Results) -> Stage[RunConfig]:
+        """Return the round under way."""
+        return next_stage(found.losses, self.entrants, self.schedule, reference=self.reference)
 
-    def stage(self, board: Results) -> Stage:
-        """Where it stands."""
-        return next_stage(board.losses, self.order, self.rules, reference=self.reference)
-
-    def start(self, now: Stage) -> Sweep:
-        """A sweep of what is missing."""
-        title = "final" if now.is_final else f"round-{now.number}"
-        values = [f"{words} replicate={replicate}" for words, replicate in now.missing]
+    def create_round(self, stage: Stage[RunConfig]) -> Sweep:
+        """Create the sweep of the trainings that `stage` lacks."""
+        title = "final" if stage.is_final else f"round-{stage.number}"
+        values = [f"{recipe.as_text()} replicate={replicate}" for recipe, replicate in stage.missing]
         config = {
             **{name: self.sweep.config[name] for name in ("metric", "program", "command") if name in self.sweep.config},
-            "name": f"{_name(self.sweep)}{title}",
-            "description": f"{title} of the finals of {self.sweep.path}",
+            "name": _round_name(self.sweep.path, title),
+            "description": f"{title} of the finals of {self.sweep.path}",  # `round_of` reads it
             "method": "grid",
             "parameters": {"base": {"values": values}},
         }
         entity, project, _ = self.sweep.path.split("/")
         return create(config, project, entity)
 
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold these finals inside the block. Raise FinalsError if another process of this user holds them."""
+        key = hashlib.sha256(self.sweep.url.encode()).hexdigest()[:16]  # the address tells servers apart
+        folder = user_state_path("mnist-sweep", ensure_exists=True)
+        busy = FinalsError(f"another process runs the finals of {self.sweep.path}: wait for it, or stop it")
+        with exclusive_lock(folder / f"finals-{key}.lock", busy):
+            yield
 
-def sweeps_of(sweep: Sweep) -> list[Sweep]:
-    """The sweeps of a sweep's finals, oldest first; they are known by their names."""
-    return [found for found in find_all(sweep) if str(found.config.get("name", "")).startswith(_name(sweep))]
 
+def run_race(
+    race: Race, work: Callable[[Sweep, int], int], on_stage: Callable[[Stage[RunConfig], Results], None]
+) -> int:
+    """Train what is missing until nothing is. Return 0, or the exit code with which `work` was interrupted.
 
-def _name(sweep: Sweep) -> str:
-    return f"{PREFIX}-{sweep.path.split('/')[-1]}-"
+    Unfinished sweeps of an earlier start come first. Raise FinalsError if trainings fail.
 
-
-def play(contest: Contest, work: Callable[[Sweep, int], int], enter: Callable[[Stage], None]) -> int:
-    """Train what is missing until nothing is; returns 0, or the exit code with which `work` was stopped.
-
-    `work` lets agents train all that a sweep has (so many trainings), and returns an exit code. Sweeps that an earlier
-    start left unfinished come first. `enter` is told of every stage before its trainings. Raises FinalsError where
-    trainings fail.
+    Args:
+        work: lets agents train all trials of a sweep, given their number, and returns an exit code.
+        on_stage: called before the trainings of each round.
     """
-    tried: tuple[tuple[str, int], ...] | None = None
-    open_sweeps = [each for each in contest.sweeps() if each.state.lower() in ("running", "pending")]
-    while (now := contest.stage(contest.board())).missing:
-        if not open_sweeps and now.missing == tried:
+    tried: tuple[tuple[RunConfig, int], ...] | None = None
+    unfinished = [each for each in rounds_of(race.sweep) if each.state.lower() in ("running", "pending")]
+    while (stage := race.stage(found := race.results())).missing:
+        if not unfinished and stage.missing == tried:
             raise FinalsError(f"{len(tried)} trainings of the finals end without a result: see their logs")
-        enter(now)
-        if not open_sweeps:
-            tried = now.missing
-        code = work(open_sweeps.pop(0) if open_sweeps else contest.start(now), len(now.missing))
-        if code == 130:
+        on_stage(stage, found)
+        if not unfinished:
+            tried = stage.missing
+        code = work(unfinished.pop(0) if unfinished else race.create_round(stage), len(stage.missing))
+        if code == INTERRUPTED:
             return code
     return 0
 
 
-@dataclass(frozen=True)
-class Row:
-    """One row of the outcome."""
-
-    words: str
-    parameters: int | None
-    replicates: int
-    loss: float
-    """Mean of the metric over the replicates, as it is."""
-    accuracy: float | None
-    to_next: Paired | None
-    """Loss less that of the row below."""
-    to_reference: Paired | None
-    finalist: bool
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a contest ended: the finalists on the final's replicates alone, then the others on all they have."""
-
-    rows: tuple[Row, ...]
-    reference: str
-    next_training: InformationValue | None
-
-
-def conclude(contest: Contest, board: Results) -> Outcome:
-    """The table. Differences are paired over the final's replicates for those in it, else over all that both have.
-
-    How sure they are is learned from all results of everybody in the table, those of earlier rounds included.
-    """
-    now = contest.stage(board)
-    fresh = contest.rules.final
-    seen: Mapping[str, Mapping[int, float]] = {
-        words: {r: v for r, v in losses.items() if (r in fresh) == (words in now.entrants)}
-        for words, losses in board.losses.items()
-    }
-    rivals = [words for words in now.entrants if words in contest.order]
-    rivals.sort(key=lambda words: _mean(seen[words]))
-    others = [words for words in contest.order if words not in now.entrants and len(seen.get(words, {})) > 1]
-    others.sort(key=lambda words: (-len(seen[words]), _mean(seen[words])))
-    final = sorted(now.entrants, key=lambda words: (words not in rivals, _mean(seen[words])))
-    rows = [*final, *others]
-    scatter = noise({
-        (words, of_final): {r: loss for r, loss in board.losses[words].items() if (r in fresh) == of_final}
-        for words in rows
-        for of_final in (False, True)
-    })  # fmt: skip
-    standings = tuple(
-        Row(
-            words=words,
-            parameters=board.parameters.get(words),
-            replicates=len(seen[words]),
-            loss=contest.sign * _mean(seen[words]),
-            accuracy=_accuracy(board.accuracies.get(words, {}), seen[words]),
-            to_next=paired(seen[words], seen[below], scatter) if below is not None else None,
-            to_reference=paired(seen[words], seen[contest.reference], scatter) if words != contest.reference else None,
-            finalist=words in now.entrants,
-        )
-        for words, below in zip(rows, [*rows[1:], None], strict=True)
+def describe(race: Race, found: Results) -> Finals:
+    """Return how far the finals are; once nothing is missing, with their table and what another replicate is worth."""
+    stage = race.stage(found)
+    rows, decider = ((), None) if stage.missing else _standing(race, found, stage)
+    worth = None if decider is None else value_of_information(decider)
+    return Finals(
+        sweep=race.sweep.path.split("/")[-1],
+        metric=race.metric,
+        goal=race.goal,
+        claim=VAL_ACCURACY,
+        schedule=",".join(f"{each.entrants}:{each.replicates}" for each in race.schedule.rounds),
+        fresh=race.schedule.fresh,
+        reference=race.reference.as_text(),
+        round=stage.number,
+        rounds=len(race.schedule.rounds) + 1,
+        entrants=len(stage.entrants),
+        missing=len(stage.missing),
+        standing=rows,
+        next_replicate=None
+        if worth is None
+        else NextReplicate(
+            change=worth.change, gain=worth.gain, seconds=fmean(found.seconds) if found.seconds else None
+        ),
     )
-    decider = paired(seen[rivals[0]], seen[rivals[1]], scatter) if len(rivals) > 1 else None
-    return Outcome(standings, contest.reference, value_of_information(decider) if decider else None)
+
+
+def _standing(race: Race, found: Results, stage: Stage[RunConfig]) -> tuple[tuple[Entrant, ...], Paired | None]:
+    """Return the table, and how the sweep's two finalists compare.
+
+    Each configuration is judged on the replicates of the last round that it reached: the finalists on the final's
+    fresh replicates alone. The noise of a difference is learned from all results of every row.
+    """
+    final = len(race.schedule.rounds) + 1
+
+    def judged(recipe: RunConfig) -> Mapping[int, float]:
+        reached = stage.reached[recipe]
+        replicates = race.schedule.final if reached == final else range(race.schedule.rounds[reached - 1].replicates)
+        return {r: found.losses[recipe][r] for r in replicates}
+
+    compared = {recipe: judged(recipe) for recipe in stage.reached}
+    rows = [recipe for recipe in compared if stage.reached[recipe] == final or len(compared[recipe]) > 1]
+    rows.sort(key=lambda recipe: (-stage.reached[recipe], _mean(compared[recipe])))
+    scatter = noise(
+        {
+            (recipe, fresh): {r: x for r, x in found.losses[recipe].items() if (r in race.schedule.final) == fresh}
+            for recipe in rows
+            for fresh in (False, True)
+        }
+    )
+
+    def entrant(recipe: RunConfig, below: RunConfig | None) -> Entrant:
+        losses = compared[recipe]
+        accuracies = [found.accuracies[recipe][r] for r in losses if r in found.accuracies.get(recipe, {})]
+        return Entrant(
+            name=recipe.as_text(),
+            round=stage.reached[recipe],
+            replicates=len(losses),
+            value=_finite(race.goal.to_loss(_mean(losses))),
+            accuracy=fmean(accuracies) if accuracies else None,
+            parameters=recipe.parameters,
+            finalist=stage.reached[recipe] == final,
+            reference=recipe == race.reference,
+            to_next=None if below is None else _difference(race.goal, losses, compared[below], scatter),
+            to_reference=None
+            if recipe == race.reference
+            else _difference(race.goal, losses, compared[race.reference], scatter),
+        )
+
+    rivals = [recipe for recipe in rows if stage.reached[recipe] == final and recipe in race.entrants][:2]
+    decider = paired(compared[rivals[0]], compared[rivals[1]], scatter) if len(rivals) > 1 else None
+    return tuple(entrant(recipe, below) for recipe, below in zip(rows, [*rows[1:], None], strict=True)), decider
+
+
+def _difference(
+    goal: Goal, losses: Mapping[int, float], others: Mapping[int, float], scatter: Noise
+) -> Difference | None:
+    found = paired(losses, others, scatter)
+    if found is None:
+        return None
+    return Difference(
+        difference=goal.to_loss(found.difference), half=_finite(found.half), count=found.count, tie=found.tie
+    )
 
 
 def _mean(losses: Mapping[int, float]) -> float:
-    return fmean(losses.values()) if losses else math.inf
+    return fmean(losses.values())
 
 
-def _accuracy(accuracies: Mapping[int, float], of: Mapping[int, float]) -> float | None:
-    known = [accuracies[r] for r in of if r in accuracies]
-    return fmean(known) if known else None
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
-def rules(text: str, fresh: int) -> Schedule:
-    """`10:3,3:6` as rules: 10 configurations at 3 replicates in all, then 3 at 6. Raises FinalsError."""
+def parse_schedule(text: str, fresh: int) -> Schedule:
+    """Read `10:3,3:6`: 10 configurations at 3 replicates in all, then 3 at 6. Raise FinalsError if it cannot be run."""
     try:
         rounds = [Round(*map(int, part.split(":"))) for part in text.split(",")]
     except (TypeError, ValueError):
         raise FinalsError(f"rounds={text!r} should be like 30:1,10:3,3:6 (configurations:replicates in all)") from None
-    return check(Schedule(tuple(rounds), fresh))
+    return check_schedule(Schedule(tuple(rounds), fresh))
 
 
-def check(rules: Schedule) -> Schedule:
-    """The rules, if there are replicates enough for them. Raises FinalsError."""
-    replicates = [each.replicates for each in rules.rounds]
-    if any(each.entrants < 1 or each.replicates < 1 for each in rules.rounds) or rules.fresh < 1:
+def check_schedule(schedule: Schedule) -> Schedule:
+    """Return the schedule if there are enough replicates for it. Raise FinalsError otherwise."""
+    replicates = [each.replicates for each in schedule.rounds]
+    if any(each.entrants < 1 or each.replicates < 1 for each in schedule.rounds) or schedule.fresh < 1:
         raise FinalsError("a round needs at least one configuration and one replicate")
-    if replicates != sorted(replicates) or rules.final.stop > REPLICATES:
+    if replicates != sorted(replicates):
+        raise FinalsError(f"rounds={replicates} replicates: no round may have fewer replicates than the one before")
+    if schedule.final.stop > REPLICATES:
         raise FinalsError(
-            f"rounds need ever more replicates, and with the {rules.fresh} fresh ones at most {REPLICATES}"
+            f"rounds need {schedule.final.stop} replicates with the {schedule.fresh} fresh ones; there are {REPLICATES}"
         )
-    return rules
+    return schedule

@@ -12,6 +12,7 @@ from mnist_sweep.connection import waiting
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError, first_line
 from mnist_sweep.review import api
+from mnist_sweep.review.provenance import Chain
 from mnist_sweep.review.ranking import Ranking
 from mnist_sweep.review.review import Review, review
 
@@ -88,6 +89,13 @@ def fetch_ranking(sweep: Sweep) -> Ranking:
 def fetch_review(sweep: Sweep, **options: Any) -> Review:
     """Return the sweep's review as it is now. Wait while nothing answers. `options` go to `review()`."""
     return _request(sweep.path, lambda: read(sweep, **options))
+
+
+def fetch_chain(sweep: Sweep) -> Chain:
+    """Return the finals and the confirmations of the sweep. Wait while nothing answers."""
+    import wandb
+
+    return _request(sweep.path, lambda: api.chain(wandb.Api().sweep(sweep.path)))
 
 
 def poll(sweep: Sweep) -> Ranking:

@@ -81,11 +81,11 @@ def test_a_sweeps_trials_are_kept_as_lines(chain: Chain) -> None:
 
 def test_what_finals_chose_is_confirmed_in_runs_of_one_group(chain: Chain) -> None:
     """The file's lines are as without a server, and the runs say what the lines say; what is there is not trained."""
-    next_command = re.search(r"^Next:  (mnist-sweep confirm (\S+)) --seeds=20 --agents=1$", chain.finals, re.MULTILINE)
+    next_command = re.search(r"^Next: (mnist-sweep confirm (\S+)) --seeds=20 --agents=1$", chain.finals, re.MULTILINE)
     assert next_command, chain.finals
     path = f"local/mnist-sweep/finals-{chain.sweep}"
     assert next_command[2] == path
-    words = re.search(r"^Best:  (.*)$", chain.finals, re.MULTILINE)
+    words = re.search(r"^Best of the sweep: (.*)$", chain.finals, re.MULTILINE)
     assert words
     fields = [f"--{word}" for word in words[1].split()]
     # by its fields and without a server first: two seeds are in the file before there are runs
@@ -147,7 +147,7 @@ def test_page_report_and_terminal_tell_the_number_that_counts_first(chain: Chain
     accuracies = [
         run["summary"]["test/accuracy"] for run in chain.runs(**{"config.confirms.value.chosen_by": "finals"})
     ]
-    headline = re.search(r"• Confirmed: (\S+ % ± \S+) test/accuracy, mean over 2 fresh trainings", said)
+    headline = re.search(r"• Confirmed: (\S+ % ± \S+) test/accuracy, the mean of 2 seeds", said)
     assert headline, said
     assert headline[1].startswith(f"{100 * sum(accuracies) / 2:.2f} %")
     assert said.index("Confirmed: ") < said.index("The finals claimed ") < said.index("Ranking")

@@ -34,8 +34,8 @@ LUCKY = run(0.29, 0, 0.0195)
 
 def test_the_most_promising_is_not_the_luckiest_run() -> None:
     found = estimate_configurations(INFO, SWEEP, [*POOR, *STEADY, LUCKY])
-    steady, lucky = found[0], next(each for each in found if each.config.max_lr == 0.29)
-    assert steady.config.max_lr == 0.1
+    steady, lucky = found[0], next(each for each in found if each.recipe.max_lr == 0.29)
+    assert steady.recipe.max_lr == 0.1
     assert lucky.observed is not None
     assert lucky.accuracy is not None
     assert lucky.accuracy < lucky.observed - 0.002  # its luck is taken off
@@ -51,18 +51,18 @@ def test_what_diverged_is_not_promising_and_what_is_no_result_says_nothing() -> 
     killed = run(0.05, 0, 0.001, state="killed")
     refused = run(0.02, 0, None, feasible=False)
     found = estimate_configurations(INFO, SWEEP, [*STEADY[:5], diverged, stopped, killed, refused])
-    assert [(each.config.max_lr, each.runs) for each in found] == [(0.1, 5)]
+    assert [(each.recipe.max_lr, each.runs) for each in found] == [(0.1, 5)]
 
 
 def test_a_run_outside_the_ranges_stands_behind_with_what_was_measured() -> None:
     outside = run(0.9, 0, 0.001)
     found = estimate_configurations(INFO, SWEEP, [outside, *STEADY])
-    assert [each.config.max_lr for each in found] == [0.1, 0.9]
+    assert [each.recipe.max_lr for each in found] == [0.1, 0.9]
     assert found[1].value == 0.001
 
 
 def test_without_a_model_means_decide() -> None:
     several = {key: value for key, value in SWEEP.items() if key != "metric"} | {"method": "custom", "metrics": ["x"]}
     found = estimate_configurations(INFO, several, [LUCKY, *STEADY])
-    assert [each.config.max_lr for each in found] == [0.29, 0.1]
+    assert [each.recipe.max_lr for each in found] == [0.29, 0.1]
     assert math.isclose(found[0].value, 0.0195)

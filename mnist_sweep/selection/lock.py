@@ -1,0 +1,27 @@
+"""Let only one process at a time do a piece of work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mnist_sweep.errors import UserError
+
+
+@contextmanager
+def exclusive_lock(file: Path, busy: UserError) -> Iterator[None]:
+    """Hold the lock `file` inside the block, and remove it afterwards. Raise `busy` if another process holds it."""
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise busy from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            file.unlink()
+        lock.release()
