@@ -1,0 +1,764 @@
+"""Replay searches on recorded trainings: what is the true worth of what a search selects, at equal cost?
+
+    python -m scripts.replay                                       all engines in the simulated world, an hour of a core
+    python -m scripts.replay --repetitions 5 --engines random      a first look, seconds
+    python -m scripts.replay --world table                         the real trainings of docs/results/table.jsonl
+
+A replayed search "trains" by looking up a training: it pays that training's core-seconds and learns its objective. It
+is judged by the true objective of the configuration that it selects, relative to the average configuration.
+
+- **table**: the trainings are real. The truth is the mean of the replicates, at 15 epochs, that the search never saw.
+  Each repetition takes a random three quarters of the configurations and the replicates in random order.
+- **simulated**: the table's space with as many configurations as wanted. The truth is a function drawn from a Gaussian
+  process fitted to all real trainings of this space, so it agrees with them and varies where they say nothing. The
+  noise of a training, the effect of a fold, the relation of 5 to 15 epochs and the costs are the measured ones.
+
+A proposal is the best configuration of the world by the engine's own acquisition. TPE is the exception: Optuna's
+public sampler proposes any point, and the nearest configuration that is still untried is trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from mnist_sweep.config import EPOCH_LIMIT, REPLICATES
+from mnist_sweep.search import parse
+from mnist_sweep.search.distributions import Discrete
+from mnist_sweep.search.gaussian_process import NoisyGaussianProcess
+from mnist_sweep.search.racing import noise as residual_noise
+from mnist_sweep.search.space import Space, read
+from scripts.objective import rows
+from scripts.table import FILE, SHORT_EPOCHS, draw_configurations, sweep_document
+
+RESULTS = FILE.parent
+SWEEPS = ("random", "random-finals", "onecycle-2", "onecycle-2-finals", "refine", "refine-2", "refine-finals")
+"""Recorded sweeps with trainings in the space of the table."""
+CHECKPOINTS = (8, 16, 30, 60, 120)
+"""Budgets, in the cost of an average training of 15 epochs."""
+POOL = 600
+"""Configurations of the simulated world."""
+CORRELATION = 0.8
+"""Of the true objectives at 5 and at 15 epochs over configurations, in the simulated world."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What can be trained, and what each training would give."""
+
+    encoded: Any
+    """Shape (configurations, parameters)."""
+    unordered: Sequence[bool]
+    losses: Mapping[int, Any]
+    """Epochs -> objective, shape (configurations, replicates); NaN if it was not trained."""
+    seconds: Mapping[int, Any]
+    """Epochs -> core-seconds, the same shape."""
+    offsets: Mapping[int, Any]
+    """Epochs -> what the average configuration has on each replicate, shape (replicates,)."""
+    truth: Any = None
+    """True objectives less the average configuration's, shape (configurations,); None to judge by unseen replicates."""
+
+    @property
+    def count(self) -> int:
+        return len(self.encoded)
+
+    @property
+    def whole_training(self) -> float:
+        """Core-seconds of the average training of 15 epochs."""
+        return float(np.nanmean(self.seconds[EPOCH_LIMIT]))
+
+    def allowed(self, configuration: int) -> list[int]:
+        """Return the replicates a search may use: the last known one is kept for judging if there is no truth."""
+        known = np.flatnonzero(np.isfinite(self.losses[EPOCH_LIMIT][configuration])).tolist()
+        return known if self.truth is not None else known[:-1]
+
+    def gain(self, configuration: int, seen: set[int]) -> float:
+        """Return by how much the true objective is below that of the average configuration."""
+        if self.truth is not None:
+            return -float(self.truth[configuration])
+        unseen = [r for r in range(self.losses[EPOCH_LIMIT].shape[1]) if r not in seen]
+        centred = self.losses[EPOCH_LIMIT][configuration, unseen] - self.offsets[EPOCH_LIMIT][unseen]
+        return -float(np.nanmean(centred))
+
+
+@dataclass
+class Session:
+    """One search under way."""
+
+    world: World
+    rng: np.random.Generator
+    configurations: list[int] = field(default_factory=list)
+    replicates: list[int] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    spent: float = 0.0
+
+    def train(self, configuration: int, replicate: int, epochs: int) -> None:
+        """Look one training up and pay for it."""
+        self.configurations.append(configuration)
+        self.replicates.append(replicate)
+        self.epochs.append(epochs)
+        self.losses.append(float(self.world.losses[epochs][configuration, replicate]))
+        self.spent += float(self.world.seconds[epochs][configuration, replicate])
+
+    def copy(self) -> Session:
+        """Return an independent session that continues from the same trainings."""
+        return replace(
+            self,
+            rng=np.random.default_rng(int(self.rng.integers(2**31))),
+            configurations=[*self.configurations],
+            replicates=[*self.replicates],
+            epochs=[*self.epochs],
+            losses=[*self.losses],
+        )
+
+    def seen(self, configuration: int) -> set[int]:
+        """Return the replicates of a configuration that were trained, at whatever epochs."""
+        return {r for c, r in zip(self.configurations, self.replicates, strict=True) if c == configuration}
+
+    def untried(self) -> Any:
+        """Return the numbers of the configurations that were not trained."""
+        return np.setdiff1d(np.arange(self.world.count), self.configurations)
+
+    def model(self, *, with_epochs: bool = False) -> NoisyGaussianProcess:
+        """Fit the process to all trainings.
+
+        With epochs, they are one more parameter, and every fidelity has an offset of its own.
+        """
+        points = self.world.encoded[self.configurations]
+        unordered = list(self.world.unordered)
+        names = [str(r) for r in self.replicates]
+        if with_epochs:
+            points = np.column_stack([points, [epochs == EPOCH_LIMIT for epochs in self.epochs]])
+            unordered.append(False)
+            names = [f"{name} {epochs}" for name, epochs in zip(names, self.epochs, strict=True)]
+        return NoisyGaussianProcess(points, self.losses, unordered, names)
+
+    def reference(self) -> float:
+        """Return what the average configuration would have had on the replicates of the longest trainings."""
+        longest = max(self.epochs)
+        pairs = zip(self.replicates, self.epochs, strict=True)
+        return fmean(float(self.world.offsets[e][r]) for r, e in pairs if e == longest)
+
+
+Proposer = Callable[[Session], Sequence[int]]
+"""Which configurations to train next: one, or a batch of parallel trials."""
+
+
+def random_proposals(session: Session) -> Sequence[int]:
+    """Return one untried configuration."""
+    return [int(session.rng.choice(session.untried()))]
+
+
+def wandb_proposals(session: Session) -> Sequence[int]:
+    """Return the choice of W&B's published engine (package `sweeps` 0.3.0, `bayes_search.next_sample`).
+
+    An isotropic Matérn 3/2 process without noise, and the expected improvement over the best observed value.
+    """
+    from scipy.stats import norm
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import Matern
+
+    free = session.untried()
+    if len(session.losses) < 2:
+        return random_proposals(session)
+    y = np.array(session.losses)
+    y = (y - y.mean()) / (y.std() + 1e-6)
+    process = GaussianProcessRegressor(Matern(nu=1.5), alpha=1e-7, n_restarts_optimizer=2, random_state=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        process.fit(session.world.encoded[session.configurations], y)
+    if np.isclose(process.kernel_.bounds, process.kernel_.theta[:, None]).any():
+        return random_proposals(session)
+    mean, deviation = process.predict(session.world.encoded[free], return_std=True)
+    gap = y.min() - mean
+    z = gap / (deviation + 1e-6)
+    return [int(free[np.argmax(gap * norm.cdf(z) + deviation * norm.pdf(z))])]
+
+
+def tpe_proposals(session: Session) -> Sequence[int]:
+    """Return the untried configuration nearest to the proposal of Optuna's TPE."""
+    import optuna
+    from optuna.trial import create_trial
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore")
+    distributions = _optuna_distributions(session.world)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=int(session.rng.integers(2**31))))
+    for configuration, loss in zip(session.configurations, session.losses, strict=True):
+        point = session.world.encoded[configuration]
+        params = {
+            name: int(x) if session.world.unordered[i] else float(x)
+            for i, (name, x) in enumerate(zip(distributions, point, strict=True))
+        }
+        study.add_trial(create_trial(value=loss, params=params, distributions=distributions))
+    asked = list(study.ask(distributions).params.values())
+    free = session.untried()
+    distance = session.world.encoded[free] - np.array(asked, float)
+    distance[:, list(session.world.unordered)] = distance[:, list(session.world.unordered)] != 0
+    return [int(free[np.argmin((distance**2).sum(1))])]
+
+
+def _optuna_distributions(world: World) -> dict[str, Any]:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    return {
+        str(i): CategoricalDistribution([int(v) for v in np.unique(world.encoded[:, i])])
+        if unordered
+        else FloatDistribution(0.0, 1.0)
+        for i, unordered in enumerate(world.unordered)
+    }
+
+
+def model_proposals(acquisition: str, startup: int) -> Proposer:
+    """Return a proposer that fits the noisy process: `thompson`, `improvement`, `bound` (one deviation) or `mean`."""
+
+    def propose(session: Session) -> Sequence[int]:
+        from scipy.stats import norm
+
+        if len(session.losses) < startup:
+            return random_proposals(session)
+        free, model = session.untried(), session.model()
+        batch = max(1, len(session.losses) // 15)  # as parallel agents ask; it also keeps the replay fast
+        points = session.world.encoded[free]
+        mean, deviation = model.posterior(points)
+        if acquisition == "thompson":
+            some = np.r_[np.argsort(mean)[:100], session.rng.integers(0, len(free), 100)]
+            found = [int(free[some[np.argmin(model.draw(points[some], session.rng))]]) for _ in range(batch)]
+            return list(dict.fromkeys(found))
+        if acquisition == "improvement":
+            best = model.posterior(session.world.encoded[session.configurations])[0].min()
+            z = (best - mean) / deviation
+            worth = (best - mean) * norm.cdf(z) + deviation * norm.pdf(z)
+        else:
+            worth = -mean + (deviation if acquisition == "bound" else 0.0)
+        return [int(i) for i in free[np.argsort(-worth, kind="stable")[:batch]]]
+
+    return propose
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What a search selects in the end, and what it says of it."""
+
+    configuration: int
+    claim: float
+    """The objective it claims less that of the average configuration on the same replicates; NaN if it claims none."""
+
+
+def best_observed(session: Session) -> Selected:
+    """Select the configuration with the lowest single objective, and claim that."""
+    best = int(np.argmin(session.losses))
+    return Selected(session.configurations[best], session.losses[best] - session.reference())
+
+
+def best_posterior(session: Session) -> Selected:
+    """Select the tried configuration with the lowest posterior mean, and claim that."""
+    tried = np.unique(session.configurations)
+    mean = session.model().posterior(session.world.encoded[tried])[0]
+    best = int(np.argmin(mean))
+    return Selected(int(tried[best]), float(mean[best]) - session.reference())
+
+
+def observed_order(session: Session) -> list[int]:
+    """Return the tried configurations, the lowest mean observed first."""
+    losses: dict[int, list[float]] = defaultdict(list)
+    for configuration, loss in zip(session.configurations, session.losses, strict=True):
+        losses[configuration].append(loss)
+    return sorted(losses, key=lambda configuration: fmean(losses[configuration]))
+
+
+def posterior_order(session: Session) -> list[int]:
+    """Return the tried configurations, the lowest posterior mean first."""
+    if len(session.losses) < 5:
+        return observed_order(session)
+    tried = np.unique(session.configurations)
+    return [int(i) for i in tried[np.argsort(session.model().posterior(session.world.encoded[tried])[0])]]
+
+
+def halving(session: Session, order: Sequence[int], budget: float) -> Selected:
+    """Play finals of 15 epochs by sequential halving (Karnin, Koren and Somekh 2013), on replicates new to all.
+
+    Every round costs the same. The claim is the winner's mean over all its finals.
+    """
+    world, end = session.world, session.spent + budget
+    trainings = max(int(budget / world.whole_training), 1)
+    field = list(order[: max(2, min(round(trainings / 2.5), 16))])
+    rounds = max(1, math.ceil(math.log2(len(field))))
+    used = {c: session.seen(c) for c in field}
+    finals: dict[int, dict[int, float]] = {c: {} for c in field}
+    for _ in range(rounds):
+        for _ in range(max(1, trainings // (rounds * len(field)))):
+            for configuration in field:
+                free = [r for r in world.allowed(configuration) if r not in used[configuration]]
+                if free and session.spent < end:
+                    session.train(configuration, free[0], EPOCH_LIMIT)
+                    used[configuration].add(free[0])
+                    finals[configuration][free[0]] = session.losses[-1]
+        place = {configuration: i for i, configuration in enumerate(field)}
+        field.sort(key=lambda c: (_centred(world, finals[c]), place[c]))
+        field = field[: max(1, len(field) // 2)]
+    return Selected(field[0], _centred(world, finals[field[0]]))
+
+
+def _centred(world: World, losses: Mapping[int, float]) -> float:
+    """Return the mean of 15-epoch losses less the average configuration's on the same replicates; 0 without any."""
+    return fmean(x - float(world.offsets[EPOCH_LIMIT][r]) for r, x in losses.items()) if losses else 0.0
+
+
+def joint_finals(session: Session, order: Sequence[int], budget: float) -> Selected:
+    """Continue at 15 epochs by Thompson sampling of one model over configurations and epochs.
+
+    Any of the best twenty so far may get its next replicate. The claim is the winner's posterior mean at 15 epochs.
+    """
+    world, end = session.world, session.spent + budget
+    field = np.array(order[:20])
+    points = np.column_stack([world.encoded[field], np.ones(len(field))])
+    for configuration in order[:2]:
+        _train_next(session, configuration)
+    while session.spent < end:
+        model = session.model(with_epochs=True)
+        drawn = list(dict.fromkeys(int(field[np.argmin(model.draw(points, session.rng))]) for _ in range(2)))
+        if sum(_train_next(session, configuration) for configuration in drawn) == 0:
+            break
+    mean = session.model(with_epochs=True).posterior(points)[0]
+    best = int(np.argmin(mean))
+    return Selected(int(field[best]), math.nan)
+
+
+def _train_next(session: Session, configuration: int) -> bool:
+    """Train the next unused replicate at 15 epochs; return whether there was one."""
+    free = [r for r in session.world.allowed(configuration) if r not in session.seen(configuration)]
+    if free:
+        session.train(configuration, free[0], EPOCH_LIMIT)
+    return bool(free)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """A search and its rule of selection."""
+
+    propose: Proposer
+    epochs: int = EPOCH_LIMIT
+    """Of the trials; finals always train 15."""
+    select: Callable[[Session], Selected] = best_observed
+    """Without finals."""
+    order: Callable[[Session], list[int]] = posterior_order
+    """Who enters finals."""
+    finals: Callable[[Session, Sequence[int], float], Selected] | None = None
+    share: float = 1 / 3
+    """Of the budget, for finals."""
+
+
+THOMPSON = model_proposals("thompson", 10)
+ENGINES: dict[str, Engine] = {
+    "random": Engine(propose=random_proposals),
+    "random + finals": Engine(propose=random_proposals, order=observed_order, finals=halving),
+    "W&B's rule": Engine(propose=wandb_proposals),
+    "TPE": Engine(propose=tpe_proposals),
+    "Thompson": Engine(propose=THOMPSON, select=best_posterior),
+    "Thompson + finals": Engine(propose=THOMPSON, finals=halving),
+    "random, model selects": Engine(propose=random_proposals, select=best_posterior),
+    "improvement": Engine(propose=model_proposals("improvement", 10), select=best_posterior),
+    "bound": Engine(propose=model_proposals("bound", 10), select=best_posterior),
+    "mean": Engine(propose=model_proposals("mean", 10), select=best_posterior),
+    "bound, 5 starts": Engine(propose=model_proposals("bound", 5), select=best_posterior),
+    "bound, 20 starts": Engine(propose=model_proposals("bound", 20), select=best_posterior),
+    "short random + finals": Engine(
+        propose=random_proposals, epochs=SHORT_EPOCHS, order=observed_order, finals=halving
+    ),
+    "short Thompson": Engine(propose=THOMPSON, epochs=SHORT_EPOCHS, select=best_posterior),
+    "short Thompson + finals": Engine(propose=THOMPSON, epochs=SHORT_EPOCHS, finals=halving),
+    "short bound": Engine(propose=model_proposals("bound", 10), epochs=SHORT_EPOCHS, select=best_posterior),
+    "short bound + finals": Engine(propose=model_proposals("bound", 10), epochs=SHORT_EPOCHS, finals=halving),
+    "short bound + joint finals": Engine(
+        propose=model_proposals("bound", 10), epochs=SHORT_EPOCHS, finals=joint_finals
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One search at one budget."""
+
+    budget: int
+    """In whole trainings."""
+    gain: float
+    """True objective below the average configuration's."""
+    claim: float
+    """The claimed gain; NaN if there is none."""
+    top: bool
+    """Whether the selected configuration is truly among the best tenth of the world."""
+
+
+def replay(engine: Engine, world: World, seed: int, checkpoints: Sequence[int]) -> list[Outcome]:
+    """Run one search, and select at every checkpoint what would have been selected at that budget."""
+    session = Session(world, np.random.default_rng(seed))
+    best_tenth = _best_tenth(world)
+    outcomes = []
+    for checkpoint in checkpoints:
+        budget = checkpoint * world.whole_training
+        reserved = budget * engine.share if engine.finals is not None else 0.0
+        queue: list[int] = []
+        while session.spent < budget - reserved and len(session.untried()):
+            queue = queue or list(engine.propose(session))
+            configuration = queue.pop(0)
+            session.train(configuration, world.allowed(configuration)[0], engine.epochs)
+        fork = session.copy()
+        if engine.finals is None:
+            selected = engine.select(fork)
+        else:
+            selected = engine.finals(fork, engine.order(fork), budget - fork.spent)
+        claim = -selected.claim if engine.epochs == EPOCH_LIMIT or engine.finals is not None else math.nan
+        outcomes.append(
+            Outcome(
+                budget=checkpoint,
+                gain=world.gain(selected.configuration, fork.seen(selected.configuration)),
+                claim=claim,
+                top=selected.configuration in best_tenth,
+            )
+        )
+    return outcomes
+
+
+def _best_tenth(world: World) -> set[int]:
+    truth = world.truth
+    if truth is None:
+        truth = np.nanmean(world.losses[EPOCH_LIMIT] - world.offsets[EPOCH_LIMIT], axis=1)
+    return set(np.argsort(truth)[: max(1, world.count // 10)].tolist())
+
+
+@cache
+def space() -> Space:
+    """Return the table's space."""
+    return read(parse(sweep_document()))
+
+
+def encode(values: Mapping[str, Any]) -> list[float] | None:
+    """Return a configuration as the model sees it; None if it lies outside the space."""
+    if any(values.get(path[0], constant) != constant for path, constant in space().fixed.items()):
+        return None
+    point = [p.encode(values.get(p.path[0])) for p in space().parameters]
+    return None if any(x is None for x in point) else [x for x in point if x is not None]
+
+
+def unordered() -> list[bool]:
+    return [isinstance(p, Discrete) and not p.ordered for p in space().parameters]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """One real training in the table's space."""
+
+    point: tuple[float, ...]
+    replicate: int
+    epochs: int
+    objective: float
+    accuracy: float
+    train_loss: float
+    core_seconds: float | None
+
+
+@cache
+def recorded() -> list[Recorded]:
+    """Return all real trainings in the table's space: the sweeps of docs/results, and the table."""
+    found = []
+    for name in SWEEPS:
+        for row in rows(RESULTS / f"{name}.jsonl"):
+            config, summary = row["config"], row["summary"]
+            ours = config.get("model") == "tiny" and not config.get("separable") and config.get("epochs") == EPOCH_LIMIT
+            point = encode(config) if ours and "objective" in summary else None
+            if point is not None:
+                found.append(
+                    Recorded(
+                        point=tuple(point),
+                        replicate=config["replicate"],
+                        epochs=EPOCH_LIMIT,
+                        objective=summary["objective"],
+                        accuracy=summary["val/accuracy"],
+                        train_loss=summary["train/loss"],
+                        core_seconds=None,
+                    )
+                )
+    for row in rows(FILE):
+        point = encode(row["values"])
+        if point is not None and not row["diverged"]:
+            found.append(
+                Recorded(
+                    point=tuple(point),
+                    replicate=row["replicate"],
+                    epochs=row["epochs"],
+                    objective=row["objective"],
+                    accuracy=row["accuracy"],
+                    train_loss=row["train_loss_by_epoch"][-1],
+                    core_seconds=row["core_seconds"],
+                )
+            )
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the simulated world takes from real trainings."""
+
+    process: NoisyGaussianProcess
+    """Of the objective at 15 epochs."""
+    noise: float
+    """Deviation of one training of 15 epochs, configuration and fold taken out."""
+    fold: float
+    """Deviation of the folds' effects."""
+    signal_ratio: float
+    """Deviation of the true objective between configurations: 5 epochs over 15."""
+    noise_ratio: float
+    """The same of the noise."""
+    seconds: tuple[float, ...]
+    """Core-seconds of the trainings of 15 epochs."""
+    cost_ratio: float
+    """Core-seconds of 5 epochs over those of 15."""
+    points_per_loss: float
+    """Points of held-out accuracy that a unit of objective is worth, over configurations."""
+
+
+@cache
+def measured() -> Measured:
+    """Measure the real trainings."""
+    whole = [each for each in recorded() if each.epochs == EPOCH_LIMIT]
+    process = NoisyGaussianProcess(
+        [each.point for each in whole],
+        [each.objective for each in whole],
+        unordered(),
+        [str(each.replicate) for each in whole],
+    )
+    study = [row for row in rows(RESULTS / "objective.jsonl") if row["name"].startswith("drawn")]
+    layouts = {epochs: _layout(study, epochs) for epochs in (SHORT_EPOCHS, EPOCH_LIMIT)}
+    cells: dict[Any, dict[int, float]] = defaultdict(dict)
+    for each in whole:
+        cells[each.point][each.replicate] = each.objective
+    for row in study:
+        if row["config"]["epochs"] == EPOCH_LIMIT:
+            cells[row["name"]][row["config"]["replicate"]] = row["calibrated_loss"]
+    seconds = {
+        epochs: [each.core_seconds for each in recorded() if each.epochs == epochs and each.core_seconds]
+        for epochs in (SHORT_EPOCHS, EPOCH_LIMIT)
+    }
+    short, long = layouts[SHORT_EPOCHS], layouts[EPOCH_LIMIT]
+    means = [
+        (fmean(each.objective for each in group), 100 * fmean(each.accuracy for each in group))
+        for group in _grouped(whole)
+        if group[0].replicate == 0
+    ]
+    slope = float(np.polyfit(np.array(means)[:, 0], np.array(means)[:, 1], 1)[0])
+    return Measured(
+        process=process,
+        noise=residual_noise(cells).deviation,
+        fold=long["fold"],
+        signal_ratio=short["signal"] / long["signal"],
+        noise_ratio=short["noise"] / long["noise"],
+        seconds=tuple(seconds[EPOCH_LIMIT]),
+        cost_ratio=fmean(seconds[SHORT_EPOCHS]) / fmean(seconds[EPOCH_LIMIT]) if seconds[SHORT_EPOCHS] else 0.35,
+        points_per_loss=-slope,
+    )
+
+
+def _grouped(found: Sequence[Recorded]) -> list[list[Recorded]]:
+    groups: dict[Any, list[Recorded]] = defaultdict(list)
+    for each in found:
+        groups[each.point].append(each)
+    return list(groups.values())
+
+
+def _layout(study: Sequence[Mapping[str, Any]], epochs: int) -> dict[str, float]:
+    """Return the deviations of configurations, folds and noise of a complete two-way layout."""
+    cells: dict[str, dict[int, float]] = defaultdict(dict)
+    for row in study:
+        if row["config"]["epochs"] == epochs:
+            cells[row["name"]][row["config"]["replicate"]] = row["calibrated_loss"]
+    table = np.array([[losses[r] for r in sorted(losses)] for losses in cells.values()])
+    count, replicates = table.shape
+    residual = table - table.mean(1, keepdims=True) - table.mean(0) + table.mean()
+    noise = (residual**2).sum() / (count - 1) / (replicates - 1)
+    signal = max(table.mean(1).var(ddof=1) - noise / replicates, 0.0)
+    fold = max(table.mean(0).var(ddof=1) - noise / count, 0.0)
+    return {"noise": math.sqrt(noise), "signal": math.sqrt(signal), "fold": math.sqrt(fold)}
+
+
+@cache
+def pool() -> Any:
+    """Return the encoded configurations of the simulated world, shape (POOL, parameters)."""
+    return np.array([encode(values) for values in draw_configurations(POOL)], float)
+
+
+def simulated_world(seed: int, correlation: float = CORRELATION) -> World:
+    """Return one world of the simulation."""
+    rng, known = np.random.default_rng([seed, 1]), measured()
+    points = pool()
+    truth = known.process.draw(points, rng)
+    truth -= truth.mean()
+    # A second function with the same lengths: the part of the short schedule's objective that the long one lacks.
+    own = known.process.draw_prior(points, rng)
+    own -= own.mean()
+    mixed = correlation * truth / truth.std() + math.sqrt(1 - correlation**2) * own / own.std()
+    short = mixed * truth.std() * known.signal_ratio
+    shape = (len(points), REPLICATES)
+    folds = rng.normal(0, known.fold, REPLICATES)
+    whole = truth[:, None] + folds + rng.normal(0, known.noise, shape)
+    quick = short[:, None] + folds + rng.normal(0, known.noise * known.noise_ratio, shape)
+    seconds = rng.choice(known.seconds, len(points))[:, None] * np.ones(shape)
+    return World(
+        encoded=points,
+        unordered=unordered(),
+        losses={EPOCH_LIMIT: whole, SHORT_EPOCHS: quick},
+        seconds={EPOCH_LIMIT: seconds, SHORT_EPOCHS: seconds * known.cost_ratio},
+        offsets={EPOCH_LIMIT: folds, SHORT_EPOCHS: folds},
+        truth=truth,
+    )
+
+
+def table_world(seed: int, *, without: Sequence[int] = ()) -> World:
+    """Return a random three quarters of the table's configurations, those in `without` excepted.
+
+    Only configurations with at least two replicates at 15 epochs and one at 5 take part.
+    """
+    rng = np.random.default_rng([seed, 2])
+    cells: dict[int, dict[int, dict[int, dict[str, Any]]]] = defaultdict(lambda: defaultdict(dict))
+    for row in rows(FILE):
+        if not row["diverged"]:
+            cells[row["configuration"]][row["epochs"]][row["replicate"]] = row
+    complete = [c for c, found in cells.items() if len(found[EPOCH_LIMIT]) > 1 and 0 in found[SHORT_EPOCHS]]
+    complete = [c for c in complete if c not in without]
+    if len(complete) < 8:
+        raise SystemExit(f"the table has {len(complete)} configurations with two replicates; a replay needs 8")
+    chosen = sorted(rng.choice(complete, max(8, 3 * len(complete) // 4), replace=False).tolist())
+    replicates = max(max(cells[c][EPOCH_LIMIT]) for c in chosen) + 1
+    losses, seconds = {}, {}
+    for epochs in (SHORT_EPOCHS, EPOCH_LIMIT):
+        losses[epochs] = np.full((len(chosen), replicates), np.nan)
+        seconds[epochs] = np.full((len(chosen), replicates), np.nan)
+        for i, c in enumerate(chosen):
+            for r, row in cells[c][epochs].items():
+                losses[epochs][i, r], seconds[epochs][i, r] = row["objective"], row["core_seconds"]
+    encoded = [encode(cells[c][EPOCH_LIMIT][0]["values"]) for c in chosen]
+    return World(
+        encoded=np.array(encoded, float),
+        unordered=unordered(),
+        losses=losses,
+        seconds=seconds,
+        offsets={epochs: np.nanmean(values, axis=0) for epochs, values in losses.items()},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One repetition of one engine."""
+
+    world: str
+    engine: str
+    seed: int
+    checkpoints: tuple[int, ...]
+    correlation: float
+
+
+def run(job: Job) -> list[Outcome]:
+    """Run one repetition."""
+    with threadpool_limits(1):
+        world = table_world(job.seed) if job.world == "table" else simulated_world(job.seed, job.correlation)
+        return replay(ENGINES[job.engine], world, job.seed, job.checkpoints)
+
+
+Results = dict[str, list[list[Outcome]]]
+"""Engine -> its repetitions, in the order of their seeds, so that two engines are paired; each one per checkpoint."""
+
+
+def summarise(found: Results, points_per_loss: float, baseline: str = "random") -> Iterator[dict[str, Any]]:
+    """Yield one row per engine and checkpoint: means with the half width of their 95 % interval.
+
+    The ratio is that of the mean gains; its interval is a paired bootstrap over repetitions.
+    """
+    rng = np.random.default_rng(0)
+    for engine, repetitions in found.items():
+        count = len(repetitions)
+        picks = rng.integers(0, count, (2000, count))
+        for i, outcome in enumerate(repetitions[0]):
+            gains = np.array([repetition[i].gain for repetition in repetitions])
+            claims = np.array([repetition[i].claim for repetition in repetitions])
+            row: dict[str, Any] = {"engine": engine, "budget": outcome.budget, "repetitions": count}
+            row["gain"] = float(gains.mean())
+            row["half"] = float(1.96 * gains.std(ddof=1) / math.sqrt(count))
+            row["points"], row["points_half"] = row["gain"] * points_per_loss, row["half"] * points_per_loss
+            row["over"] = float((claims - gains).mean()) * points_per_loss
+            row["over_half"] = float(1.96 * (claims - gains).std(ddof=1) / math.sqrt(count)) * points_per_loss
+            row["top"] = fmean(repetition[i].top for repetition in repetitions)
+            row["top_half"] = 1.96 * math.sqrt(row["top"] * (1 - row["top"]) / count)
+            if baseline in found:
+                base = np.array([repetition[i].gain for repetition in found[baseline][:count]])
+                if len(base) == count:
+                    row["ratio"] = float(gains.mean() / base.mean())
+                    ratios = gains[picks].mean(1) / base[picks].mean(1)
+                    row["ratio_low"], row["ratio_high"] = (float(x) for x in np.percentile(ratios, [2.5, 97.5]))
+            yield row
+
+
+def print_table(table: Sequence[Mapping[str, Any]], minutes: float) -> None:
+    """Print the rows as Markdown."""
+    print(
+        "| search | cost, whole trainings (core-min) | true gain, points | times random | claimed - true | top tenth |"
+    )
+    print("|---|---|---|---|---|---|")
+    for row in table:
+        ratio = f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})" if "ratio" in row else ""
+        over = "" if math.isnan(row["over"]) else f"{row['over']:+.3f} ± {row['over_half']:.3f}"
+        print(
+            f"| {row['engine']} | {row['budget']} ({row['budget'] * minutes:.0f}) "
+            f"| {row['points']:.3f} ± {row['points_half']:.3f} | {ratio} | {over} "
+            f"| {100 * row['top']:.0f} ± {100 * row['top_half']:.0f} % |",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Replay, print the table and keep it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--world", choices=["simulated", "table"], default="simulated", help="default: %(default)s")
+    parser.add_argument("--repetitions", type=int, default=100, help="searches per engine (default %(default)s)")
+    parser.add_argument("--engines", nargs="+", choices=list(ENGINES), default=list(ENGINES), help="default: all")
+    parser.add_argument("--checkpoints", nargs="+", type=int, default=CHECKPOINTS, help="budgets, in whole trainings")
+    parser.add_argument("--correlation", type=float, default=CORRELATION, help="of 5 and 15 epochs, simulated world")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default %(default)s)")
+    parser.add_argument("--json", type=Path, help="also write the rows to this file")
+    arguments = parser.parse_args()
+    found: Results = {}
+    with ProcessPoolExecutor(arguments.jobs) as executor:
+        for engine in arguments.engines:
+            jobs = [
+                Job(
+                    world=arguments.world,
+                    engine=engine,
+                    seed=seed,
+                    checkpoints=tuple(arguments.checkpoints),
+                    correlation=arguments.correlation,
+                )
+                for seed in range(arguments.repetitions)
+            ]
+            found[engine] = list(executor.map(run, jobs))
+            table = list(summarise(found, measured().points_per_loss))
+            minutes = fmean(measured().seconds) / 60
+            print_table([row for row in table if row["engine"] == engine], minutes)
+            if arguments.json:
+                arguments.json.write_text(json.dumps({"minutes": minutes, "rows": table}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
