@@ -13,6 +13,7 @@ import asyncio
 import ipaddress
 import logging
 import os
+import secrets
 import shlex
 import signal
 import socket
@@ -26,9 +27,9 @@ import uvicorn
 from filelock import FileLock, Timeout
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
-from mnist_sweep.server.app import create_app
+from mnist_sweep.server.app import LOOPBACK_NAMES, create_app
+from mnist_sweep.server.auth import OpenRoute
 from mnist_sweep.server.process import certificate, launch, shared_server
 from mnist_sweep.server.store import Store, StoreError, permissions
 
@@ -118,16 +119,19 @@ def _serve(args: argparse.Namespace, key: str | None, pair: tuple[Path, Path] | 
     listener = _listen(args.host, args.port)
     store = Store(args.data)
     key = key or store.key
-    local = _loopback(args.host)
-    app = create_app(store, key=key, local=local, entity=args.entity, crash_after=args.crash_after)
-    app.router.routes.insert(0, Route(launch.PROOF_PATH, partial(_prove, key), methods=["GET"]))
+    hosts = [*LOOPBACK_NAMES, args.host] if _loopback(args.host) else ["*"]
+    login_secret = secrets.token_hex(20)
+    app = create_app(
+        store, key=key, hosts=hosts, login_secret=login_secret, entity=args.entity, crash_after=args.crash_after
+    )
+    app.router.routes.insert(0, OpenRoute(launch.PROOF_PATH, partial(_prove, key), methods=["GET"]))
     host = certificate.reachable_as(args.host)[0]
     url = f"http{'s' if pair else ''}://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
     if pair:
         config.ssl_certfile, config.ssl_keyfile = pair
     trust = str(certificate.trusted(args.data.absolute(), pair[0])) if pair else ""
-    server = _Server(config, args.data, launch.Facts(url, os.getpid(), key, args.while_used, trust))
+    server = _Server(config, args.data, launch.Facts(url, os.getpid(), key, args.while_used, trust, login_secret))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # uvicorn shuts down on these, then raises them once more
     try:

@@ -4,23 +4,24 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
 import anyio.to_thread
 from graphql import ExecutionResult, GraphQLError
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from mnist_sweep.protocol import TASK_HEADER
 from mnist_sweep.server import filestream, gql, http, lookup
-from mnist_sweep.server.auth import Gate, Keys
+from mnist_sweep.server.auth import Gate, KeyRoute, Keys, OpenRoute, derived_secret
 from mnist_sweep.server.http import Json, refusal
 from mnist_sweep.server.pages import routes as pages
 from mnist_sweep.server.signed_urls import SignedUrls
@@ -32,7 +33,7 @@ from mnist_sweep.server.sweeps import leases
 from mnist_sweep.server.sweeps.dispatcher import Dispatcher
 
 _log = logging.getLogger("mnist_sweep.server")
-_LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"]
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _THREADS = 64
 
 
@@ -40,7 +41,8 @@ def create_app(
     store: Store,
     *,
     key: str | None = None,
-    local: bool = True,
+    hosts: Sequence[str] = LOOPBACK_NAMES,
+    login_secret: str | None = None,
     entity: str = "local",
     crash_after: float = 300.0,
     upload_limit: int = 20 * 1024**3,
@@ -50,19 +52,23 @@ def create_app(
     Args:
         store: where everything is kept.
         key: the only key that is let in; None is the store's own.
-        local: requests must name this machine as their host, so that no web page can reach the server through a name of
-            its own.
+        hosts: names that requests may use for this server; ["*"] allows all. On loopback, the list prevents web pages
+            from reaching the server through a name of their own.
+        login_secret: what login links are made from; None accepts no links.
         entity: whose things are meant where a client names nobody.
         crash_after: seconds without a sign of life after which a running run counts as crashed.
         upload_limit: bytes of the largest file.
     """
-    server = Server(store, entity, crash_after, upload_limit)
-    keys = Keys(key or store.key, store.secret)
-    hosts = _LOOPBACK_NAMES if local else ["*"]
+    key = key or store.key
+    server = Server(store, entity, crash_after, upload_limit, derived_secret(store.secret, key, "links"))
+    keys = Keys(store, key, login_secret)
     templates = pages.environment()
     return Starlette(
         routes=[*server.routes(), *pages.routes(store, keys, server.sweeper, templates)],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(Gate, keys=keys)],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
+            Middleware(Gate, keys=keys),
+        ],
         exception_handlers=cast(Any, _handlers(partial(pages.refusal, templates))),
         lifespan=server.lifespan,
     )
@@ -71,22 +77,26 @@ def create_app(
 class Server:
     """The endpoints that the client talks to."""
 
-    def __init__(self, store: Store, entity: str, crash_after: float, upload_limit: int) -> None:
+    def __init__(self, store: Store, entity: str, crash_after: float, upload_limit: int, link_secret: str) -> None:
         self._store = store
+        self._link_secret = link_secret
         self.sweeper = Dispatcher(store)
         self._entity = entity
         self._crash_after = crash_after
         self._upload_limit = upload_limit
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[BaseRoute]:
         return [
-            Route("/healthz", self.health, methods=["GET"]),
-            Route("/graphql", self.graphql, methods=["POST"]),
-            Route("/files/{entity}/{project}/{run}/file_stream", self.file_stream, methods=["POST"]),
+            OpenRoute("/healthz", self.health, methods=["GET"]),
+            OpenRoute("/sdk/otel/v1/{signal}", _no_telemetry, methods=["POST"]),
+            KeyRoute("/graphql", self.graphql, methods=["POST"]),
+            KeyRoute("/files/{entity}/{project}/{run}/file_stream", self.file_stream, methods=["POST"]),
             Route("/files/{entity}/{project}/{run}/{name:path}", self.run_file, methods=["GET"]),
-            Route("/artifacts/{entity}/{digest}", self.artifact_file, methods=["GET"]),
-            Route("/artifactsV2/{region}/{entity}/{where:path}/{digest}/{name}", self.artifact_file, methods=["GET"]),
-            Route("/storage/{kind}/{key:int}/{name:path}", self.storage, methods=["GET", "PUT", "OPTIONS"]),
+            Route("/artifacts/{entity}/{digest:md5}", self.artifact_file, methods=["GET"]),
+            Route(
+                "/artifactsV2/{region}/{entity}/{where:path}/{digest:md5}/{name}", self.artifact_file, methods=["GET"]
+            ),
+            OpenRoute("/storage/{kind}/{key:int}/{name:path}", self.storage, methods=["GET", "PUT", "OPTIONS"]),
         ]
 
     @contextlib.asynccontextmanager
@@ -127,7 +137,7 @@ class Server:
         operation = body.get("operationName") or None if isinstance(body, dict) else None
         if not isinstance(query, str) or not isinstance(variables, dict) or not isinstance(operation, str | None):
             raise HTTPException(400, "a GraphQL request is a JSON object with query and variables")
-        links = SignedUrls(str(request.base_url).rstrip("/"), self._store.secret)
+        links = SignedUrls(str(request.base_url).rstrip("/"), self._link_secret)
         speaker = request.headers.get(TASK_HEADER)
         result = await anyio.to_thread.run_sync(self._execute, query, variables, operation, links, speaker)
         answer: dict[str, Any] = {"data": result.data}
@@ -214,7 +224,7 @@ class Server:
             return Response(headers={**headers, "Access-Control-Allow-Methods": "GET, PUT"})
         method = "PUT" if request.method == "PUT" else "GET"
         expires, signature = (request.query_params.get(name, "") for name in ("expires", "signature"))
-        if not SignedUrls("", self._store.secret).valid(method, kind, key, expires, signature):
+        if not SignedUrls("", self._link_secret).valid(method, kind, key, expires, signature):
             raise HTTPException(403, "this address is not valid, or not any more; ask the server for a new one")
         if method == "PUT":
             await self._receive(request, kind, key)
@@ -250,6 +260,20 @@ class Server:
         }
         path = self._store.blobs.path(row["blob"])
         return FileResponse(path, media_type="application/octet-stream", headers={**(headers or {}), **safe})
+
+
+async def _no_telemetry(_: Request) -> Response:
+    """Refuse what clients ask without a key: any answer but 404 and 405 would make them send telemetry."""
+    raise HTTPException(404, "this server takes no telemetry")
+
+
+class _Digest(StringConvertor):
+    """A part of an address that is an MD5 in hexadecimal."""
+
+    regex = "[0-9a-fA-F]{32}"
+
+
+register_url_convertor("md5", _Digest())
 
 
 class _Undo(Exception):

@@ -2,12 +2,15 @@
 
 import base64
 import json
+import socket
 import threading
+from collections.abc import Iterator
 
 import httpx
 import pytest
 import yaml
 
+from mnist_sweep.server.process import launch
 from mnist_sweep.server.store import Store
 from tests.server.conftest import Ask, basic, served
 from tests.server.sweep_client import CREATE, GRID, Sweep
@@ -125,3 +128,117 @@ def test_a_neighbour_cannot_change_what_an_agent_executes(client: httpx.Client, 
     answer = client.post("/graphql", json=steps[2]).json()
     assert "cannot change" in answer["errors"][0]["message"]
     assert yaml.safe_load(sweep.look_at("config")) == GRID
+
+
+STARTED = """mutation($entity: String) {
+    upsertBucket(input: {name: "secret", entityName: $entity, modelName: "p"}) { bucket { id } } }"""
+ENTITIES = ["login", "login-team", "authorize", "healthz", "storage", "sdk", "-", "graphql", "files", "artifacts",
+            "artifactsV2", "api", "logout"]  # fmt: skip
+
+
+@pytest.fixture
+def browser_of(client: httpx.Client, kept: Store) -> Iterator[httpx.Client]:
+    """A browser that has logged in."""
+    with httpx.Client(base_url=client.base_url) as browser:
+        browser.post("/login", content=f"key={kept.key}")
+        yield browser
+
+
+@pytest.mark.parametrize("entity", ENTITIES)
+def test_no_name_of_an_entity_opens_or_closes_its_pages(
+    client: httpx.Client, ask: Ask, browser_of: httpx.Client, entity: str
+) -> None:
+    ask(STARTED, entity=entity)
+    paths = ["p", "p/workspace", "p/compare", "p/runs/secret"]
+    with httpx.Client(base_url=client.base_url) as nobody:
+        for path in paths[entity == "-" :]:  # /-/p is an asset that does not exist
+            assert browser_of.get(f"/{entity}/{path}").status_code == 200, path
+            assert nobody.get(f"/{entity}/{path}").status_code == 401, path
+        assert nobody.post(f"/{entity}/p/runs/secret", content="action=delete").status_code == 401
+        assert nobody.post(f"/{entity}/p/sweeps/any", content="action=cancel").status_code == 401
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:/login?", "127.0.0.1/login?", "localhost:80/login?x=", "127.0.0.1:80#"])
+def test_a_host_header_that_contains_a_path_opens_nothing(client: httpx.Client, host: str) -> None:
+    with httpx.Client(base_url=client.base_url, headers={"Host": host}) as nobody:
+        for answer in (nobody.get("/local"), nobody.post("/graphql", json=VIEWER), nobody.get("/")):
+            assert answer.status_code in (400, 401)
+        answer = nobody.get("/local", headers={"Accept": "text/html"}, follow_redirects=False)
+        assert answer.status_code in (303, 400)
+        assert answer.headers.get("location", "/login?to=/local") == "/login?to=/local"
+
+
+@pytest.mark.parametrize("path", ["/login/../local", "//local", "/%6cogin/p", "/login%2f..%2flocal", "/-/../local/p"])
+def test_no_other_spelling_of_an_address_opens_a_page(client: httpx.Client, path: str) -> None:
+    host, port = client.base_url.host, client.base_url.port
+    with socket.create_connection((host, port)) as raw:
+        raw.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: raw.recv(65536), b""))
+    assert int(answer.split()[1]) in (401, 404)
+    assert b"local" not in answer.partition(b"\r\n\r\n")[2]
+
+
+def test_each_login_has_a_cookie_of_its_own_which_logging_out_ends(
+    client: httpx.Client, kept: Store, browser_of: httpx.Client
+) -> None:
+    with httpx.Client(base_url=client.base_url) as other:
+        other.post("/login", content=f"key={kept.key}")
+        stolen = dict(other.cookies)
+        assert stolen != dict(browser_of.cookies)
+        assert other.get("/").status_code == 200
+        assert other.post("/logout", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+        assert other.get("/").status_code == 200
+        assert other.post("/logout").headers["location"] == "/login"
+        assert other.get("/").status_code == 401
+    with httpx.Client(base_url=client.base_url, cookies=stolen) as thief:
+        assert thief.get("/").status_code == 401
+    assert browser_of.get("/").status_code == 200
+
+
+def test_another_key_ends_sessions_and_signed_addresses(store: Store) -> None:
+    files = """mutation { createRunFiles(input: {entityName: "local", projectName: "p", runName: "r", files: ["a"]}) {
+        files { uploadUrl } } }"""
+    with served(store) as client, httpx.Client(base_url=client.base_url) as browser:
+        browser.post("/login", content=f"key={store.key}")
+        assert browser.get("/").status_code == 200
+        client.post("/graphql", json={"query": STARTED.replace("secret", "r")})
+        answer = client.post("/graphql", json={"query": files}).json()
+        address = httpx.URL(answer["data"]["createRunFiles"]["files"][0]["uploadUrl"])
+        assert httpx.put(address, content=b"a").status_code == 200
+        cookies = dict(browser.cookies)
+    with served(store, key="k" * 40) as client, httpx.Client(base_url=client.base_url, cookies=cookies) as browser:
+        assert browser.get("/").status_code == 401
+        assert httpx.put(address.copy_with(port=client.base_url.port), content=b"b").status_code == 403
+
+
+def test_a_login_link_works_once(store: Store) -> None:
+    with served(store, login_secret="s" * 40) as client:
+        url = str(client.base_url).rstrip("/")
+        link = launch.login_link(launch.Facts(url, 1, store.key, login_secret="s" * 40), "/local?x=1")
+        forged = launch.login_link(launch.Facts(url, 1, store.key, login_secret="t" * 40))
+        with httpx.Client() as browser:
+            answer = browser.get(link)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/local?x=1")
+            assert browser.get(f"{url}/").status_code == 200
+            assert browser.get(link).status_code == 303  # this browser has logged in
+        with httpx.Client() as thief:
+            for bad in (link, forged, f"{url}/login?token=", f"{url}/login?token=é.é"):
+                answer = thief.get(bad)
+                assert answer.status_code == 401
+                assert "was used before" in answer.text
+            assert thief.get(f"{url}/").status_code == 401
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "]"])
+def test_an_origin_that_is_no_address_is_refused_without_a_traceback(
+    client: httpx.Client, caplog: pytest.LogCaptureFixture, origin: str
+) -> None:
+    assert client.post("/graphql", json=VIEWER, headers={"Origin": origin}).status_code == 403
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("path", ["/local/p/runs/secret", "/local/p/sweeps/any"])
+def test_a_form_token_that_is_not_ascii_is_refused(client: httpx.Client, ask: Ask, path: str) -> None:
+    ask(STARTED)
+    answer = client.post(path, content="token=%C3%A9&action=delete")
+    assert (answer.status_code, "did not come from a page" in answer.text) == (403, True)

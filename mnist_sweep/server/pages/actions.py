@@ -48,7 +48,7 @@ def routes(store: Store, sweeper: Dispatcher) -> list[Route]:
         async def act(request: Request) -> Response:
             body = b"".join([piece async for piece in http.chunks(request, FORM_LIMIT)])
             form = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
-            if not hmac.compare_digest(form.get("token", ""), token(store)):
+            if not hmac.compare_digest(form.get("token", "").encode(), token(store).encode()):
                 raise HTTPException(403, "this did not come from a page of this server; open the page and try again")
 
             def write() -> str:

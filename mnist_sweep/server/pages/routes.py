@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from mnist_sweep.review import page as review
 from mnist_sweep.server import lookup
-from mnist_sweep.server.auth import Keys
+from mnist_sweep.server.auth import Keys, OpenRoute
 from mnist_sweep.server.pages import actions, login
 from mnist_sweep.server.pages import media as logged
 from mnist_sweep.server.pages.views import Pages, PageValues
@@ -99,7 +99,7 @@ def routes(store: Store, keys: Keys, sweeper: Dispatcher, environment: Environme
     return [
         page("/", "projects.html", pages.projects),
         *login.routes(keys, environment, _HEADERS),
-        Route("/-/{name}", asset, methods=["GET"]),
+        OpenRoute("/-/{name}", asset, methods=["GET"]),
         data("/api/{entity}/{project}/curves", pages.curves),
         data("/api/{entity}/{project}/runs", pages.project_news),
         data("/api/{entity}/{project}/sweeps/{sweep}/review", pages.sweep_news),

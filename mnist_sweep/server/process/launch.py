@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from http.client import HTTPException
 from pathlib import Path
+from urllib.parse import urlencode
 
 from platformdirs import user_data_path
 
@@ -41,6 +42,8 @@ class Facts:
     """It ends when the last program that uses it has (`shared`)."""
     trust: str = ""
     """With TLS, the file of the certificates that its clients trust."""
+    login_secret: str = ""
+    """Login links are made from it (`login_link`); another one at each start."""
 
     @property
     def variables(self) -> dict[str, str]:
@@ -78,6 +81,13 @@ def announced(folder: Path) -> Facts | None:
 def proof(key: str, nonce: str) -> str:
     """What only a server with this key can answer to `nonce`."""
     return hmac.new(key.encode(), nonce.encode(), "sha256").hexdigest()
+
+
+def login_link(facts: Facts, page: str = "/") -> str:
+    """Return an address that logs a browser in once and opens `page`. It ends with the server."""
+    nonce = secrets.token_hex(16)
+    query = urlencode({"token": f"{nonce}.{proof(facts.login_secret, nonce)}", "to": page}, safe="/")
+    return f"{facts.url}/login?{query}"
 
 
 def proves(facts: Facts) -> bool:

@@ -270,4 +270,10 @@ ALTER TABLE sweeps ADD COLUMN exhausted INTEGER NOT NULL DEFAULT 0;
 UPDATE runs SET lease_revoked = 1, holder = replace(holder, '/gone', '/0') WHERE holder LIKE '%/gone'
 """,
     ),
+    (
+        "0009-sessions",
+        """
+CREATE TABLE sessions (digest TEXT PRIMARY KEY, expires REAL NOT NULL) WITHOUT ROWID
+""",
+    ),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import re
 import threading
 from collections.abc import Iterator
 
@@ -79,7 +80,12 @@ def test_a_wrong_key_opens_nothing_and_the_right_one_the_page_that_was_wanted(
     page.goto(f"{client.base_url}/local/p?x=1")
     page.get_by_label("Key").fill("0" * 40)
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("alert")).to_contain_text("not this server's key")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("not this server's key")
+    red, green, blue = (
+        int(part) for part in re.findall(r"\d+", alert.evaluate("node => getComputedStyle(node).color"))[:3]
+    )
+    assert red > 2 * max(green, blue)
     page.get_by_label("Key").fill(kept.key)
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("link", name="victim").first).to_be_visible()
@@ -99,6 +105,14 @@ def test_the_cookie_opens_pages_and_nothing_that_clients_talk_to(person: Page, c
         return answer.status
     }"""
     assert person.evaluate(post) == 401
+
+
+def test_logging_out_is_a_button_on_every_page(person: Page, client: httpx.Client) -> None:
+    person.get_by_role("button", name="Log out").click()
+    expect(person.get_by_role("heading", name="Log in")).to_be_visible()
+    expect(person.get_by_role("button", name="Log out")).to_have_count(0)
+    person.goto(f"{client.base_url}")
+    expect(person.get_by_role("heading", name="Log in")).to_be_visible()
 
 
 @pytest.mark.parametrize("to", ["//evil.example", "/\\evil.example", "https://evil.example", "/\n/evil.example"])
