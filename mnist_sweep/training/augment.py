@@ -1,8 +1,8 @@
-"""Augmentation as one batched transform on the images' device: the study's (policy A) with a strength, and more.
+"""Augment a batch of images on their device: the study's policy A with a strength, and additional affine ranges.
 
-At strength 1, per image: rotation within 6 degrees; then rotation within 7 degrees, shear within 10 degrees,
-translation up to a tenth of the side, scale 0.8 … 1.2; then brightness and contrast within 40 %. A strength s scales
-every one of these ranges by s. Ranges of one's own may be added (`Affine`), or stand alone at strength 0. The two
+At strength 1, each image gets a rotation within 6 degrees; then rotation within 7 degrees, shear within 10 degrees,
+translation up to a tenth of the side and scale 0.8 … 1.2; then brightness and contrast within 40 %. A strength s
+multiplies all of these ranges by s. `Affine` adds ranges of its own, which also work alone at strength 0. The two
 geometric steps are composed and resampled once, bilinearly.
 """
 
@@ -23,23 +23,23 @@ MEAN, STD = 0.1307, 0.3081
 
 
 def normalise(images: torch.Tensor) -> torch.Tensor:
-    """uint8 N x 28 x 28 -> float32 N x 1 x 28 x 28 with the training images' mean 0 and deviation 1."""
+    """Convert uint8 N x 28 x 28 to float32 N x 1 x 28 x 28. The training images then have mean 0 and deviation 1."""
     return (images.unsqueeze(1).float() / 255 - MEAN) / STD
 
 
 RANGES = (math.radians(6), math.radians(7), math.radians(10), 0.2, 0.2, 0.2, 0.4, 0.4)
-"""At strength 1: turn, rotation, shear (radians), shifts (half sides), scale, brightness, contrast (around 1)."""
+"""Ranges at strength 1: turn, rotation, shear (radians), shifts (half sides), scale, brightness, contrast."""
 
 
 class Affine(NamedTuple):
-    """Ranges that are added to policy A's second geometric step, each to either side."""
+    """Ranges that are added to policy A's second geometric step. Each applies in both directions."""
 
     rotate: float = 0.0
     """Degrees."""
     shear: float = 0.0
     """Degrees."""
     shift: float = 0.0
-    """Share of the side, across and down."""
+    """Fraction of the side, in x and y."""
     zoom: float = 0.0
     """Scale 1 - zoom … 1 + zoom."""
 
@@ -54,12 +54,12 @@ def augment(
     dtype: torch.dtype = torch.float32,
     affine: Affine = NO_AFFINE,
 ) -> torch.Tensor:
-    """Policy A at `strength` (0 … 1.5) and `affine`, normalised.
+    """Apply policy A at `strength` (0 … 1.5) and `affine`, then normalise.
 
     Args:
         images: uint8, N x 28 x 28.
-        strength: 0 without `affine` leaves the images as they are.
-        generator: on the images' device; every image draws its own parameters.
+        strength: 0 without `affine` only normalises.
+        generator: a generator on the images' device. Each image gets its own parameters.
         dtype: float32 or bfloat16.
 
     Returns:
@@ -78,14 +78,14 @@ def augment(
 
 @functools.lru_cache(maxsize=8)
 def _ranges(strength: float, affine: Affine, device: torch.device) -> torch.Tensor:
-    """8 x 1; kept, because a copy to a GPU would wait for it."""
+    """Return the ranges as 8 x 1. They are cached because a copy to a GPU waits for the device."""
     rotate, shear = math.radians(affine.rotate), math.radians(affine.shear)
     beside = (0.0, rotate, shear, 2 * affine.shift, 2 * affine.shift, affine.zoom, 0.0, 0.0)
     return (torch.tensor(RANGES) * strength + torch.tensor(beside)).unsqueeze(1).to(device)
 
 
 def _augment(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
-    """The same on any device, in PyTorch's operations; `parameters` as in `kernels.augment`."""
+    """Augment on any device with PyTorch's operations; `parameters` as in `kernels.augment`."""
     turn, angle, shear, shift_x, shift_y, scale, brightness, contrast = parameters
     matrices = _inverse_affine(turn, angle, shear, shift_x, shift_y, 1 + scale)
     grid = F.affine_grid(matrices, [len(images), 1, *images.shape[1:]], align_corners=False)
@@ -97,7 +97,7 @@ def _augment(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
 
 
 def strip(images: torch.Tensor, strength: float, seed: int = 0) -> list[bytes]:
-    """What the network is shown at `strength`: one PNG for each of `images` (uint8, N x 28 x 28)."""
+    """Return what the network sees at `strength`: one PNG for each of `images` (uint8, N x 28 x 28)."""
     shown = augment(images, strength, torch.Generator().manual_seed(seed)).squeeze(1) * STD + MEAN
     pixels = (shown * 255).round().clamp(0, 255).byte().numpy()
     pngs = []
@@ -116,7 +116,7 @@ def _inverse_affine(
     shift_y: torch.Tensor,
     scale: torch.Tensor,
 ) -> torch.Tensor:
-    """N x 2 x 3 matrices from output to input coordinates (-1 … 1) of: turn, then shear, scale, rotate, translate.
+    """Return N x 2 x 3 matrices from output to input coordinates (-1 … 1): turn, then shear, scale, rotate, translate.
 
     Angles in radians, shifts in units of half the side.
     """

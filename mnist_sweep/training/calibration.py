@@ -1,4 +1,4 @@
-"""What a network's logits are worth once its confidence is put right: one temperature, fitted afterwards.
+"""Measure a network's loss after its confidence is calibrated with one fitted temperature.
 
 Guo et al. 2017, On calibration of modern neural networks, arXiv:1706.04599.
 """
@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 
 TEMPERATURES = (0.05, 20.0)
-"""Lowest and highest that are considered."""
+"""Lowest and highest temperature considered."""
 
 
 def temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
-    """The T in TEMPERATURES at which logits / T have the lowest cross-entropy.
+    """Return the T in TEMPERATURES that minimises the cross-entropy of logits / T.
 
     Args:
         logits: N x classes.
@@ -32,8 +32,8 @@ def temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
 
 
 def calibrated_loss(logits: torch.Tensor, labels: torch.Tensor) -> float:
-    """Mean cross-entropy in nats of logits / temperature(logits, labels).
+    """Return the mean cross-entropy in nats of logits / temperature(logits, labels).
 
-    The temperature is fitted to the very images that are judged: one number for thousands of them.
+    The temperature is fitted on the evaluated images themselves. It is one number for thousands of images.
     """
     return F.cross_entropy(logits.double() / temperature(logits, labels), labels).item()

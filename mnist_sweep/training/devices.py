@@ -1,4 +1,4 @@
-"""What a machine makes of `auto`: device and precision. And a device's failures in words."""
+"""Choose device and precision for `auto`, and explain a device's failures in one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mnist_sweep.errors import UserError, first_line
 
 
 class DeviceError(UserError, RuntimeError):
-    """A device that cannot do the work; the message is one line for people."""
+    """A device failed. The message is one line for people."""
 
 
 NO_GPU = r"Found no NVIDIA driver|No CUDA GPUs are available|no CUDA-capable device"
@@ -28,29 +28,30 @@ _ADVICE = {
     r"out of memory|can't allocate memory|ALLOC_FAILED": (
         "out of memory{tried}: run fewer agents on it, take a smaller batch_size, or use another device"
     ),
-    r"busy or unavailable": "another process holds it: wait for that one, or use another --device=cuda:N or cpu",
+    r"busy or unavailable": "another process uses it: wait for that process, or use --device=cuda:N or --device=cpu",
     r"no kernel image|not compatible with the current PyTorch": (
         "this PyTorch has no code for this GPU: install one that has, or use --device=cpu"
     ),
     r"CUDA error|CUDA driver|cuDNN|CUBLAS|NVML|\bMPS\b": "{error}: run `mnist-sweep doctor`, or use --device=cpu",
 }
-"""What PyTorch's errors say, as patterns, and what we say."""
+"""Patterns of PyTorch's error messages, and the explanation of each."""
 
 
 def choose(name: str, say: Callable[[str], None] = lambda line: None) -> torch.device:
-    """The device meant by the field `device`. `say` is told of a GPU that `auto` cannot use.
+    """Return the device for the field `device`. `say` receives one line if `auto` cannot use a GPU that exists.
 
-    Raises ConfigError for one that is not there.
+    Raises:
+        ConfigError: the machine does not have the device.
     """
     if name == "auto":
         missing = unavailable()
         if missing is not None and not re.search(f"{NO_GPU}|not compiled", str(missing)):
-            say(f"the GPU is not used: {words(missing)}")
+            say(f"the GPU is not used: {explain(missing)}")
         name = "cpu" if missing is not None else "cuda"
     device = torch.device(name)
     missing = unavailable() if device.type == "cuda" else None
     if missing is not None:
-        raise ConfigError(f"device={name} is not available on this machine: {words(missing)}")
+        raise ConfigError(f"device={name} is not available on this machine: {explain(missing)}")
     available = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if (device.index or 0) >= available.get(device.type, 0):
         raise ConfigError(f"device={name} is not available on this machine: use --device=cpu or --device=auto")
@@ -58,12 +59,12 @@ def choose(name: str, say: Callable[[str], None] = lambda line: None) -> torch.d
 
 
 def unavailable() -> Exception | None:
-    """Why no CUDA device can be used, in PyTorch's words; None where one can."""
+    """Return PyTorch's error if no CUDA device can be used, else None."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what PyTorch warns of is returned
+        warnings.simplefilter("ignore")  # the error is returned instead
         try:
             if not torch.cuda.is_available():
-                torch.cuda.init()  # which says why
+                torch.cuda.init()  # raises the reason
                 return RuntimeError("No CUDA GPUs are available")
         except (RuntimeError, AssertionError) as error:
             return error
@@ -71,7 +72,7 @@ def unavailable() -> Exception | None:
 
 
 def precision(name: str, device: torch.device) -> str:
-    """The arithmetic meant by the field `precision`. Raises ConfigError for one that the GPU only imitates, slowly."""
+    """Return the arithmetic for the field `precision`. Raises ConfigError if the GPU only emulates it, slowly."""
     if device.type == "cuda":
         with torch.cuda.device(device):
             has = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -86,17 +87,17 @@ def precision(name: str, device: torch.device) -> str:
 
 @contextlib.contextmanager
 def explained(device: torch.device | str) -> Iterator[None]:
-    """Inside, what PyTorch raises for a device that fails becomes a DeviceError; what it raises for bugs does not."""
+    """Turn PyTorch's errors about a failing device into DeviceError. Other errors pass."""
     try:
         yield
     except (RuntimeError, AssertionError) as error:
         if isinstance(error, UserError) or not _matching(error):
             raise
-        raise DeviceError(f"device={device}: {words(error)}") from None
+        raise DeviceError(f"device={device}: {explain(error)}") from None
 
 
-def words(error: BaseException) -> str:
-    """A device's failure in one line: what it is, and what to do."""
+def explain(error: BaseException) -> str:
+    """Return a device's failure in one line: what is wrong, and what to do."""
     text, matching = str(error), _matching(error)
     tried = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", text)
     return (matching or "{error}: use --device=cpu").format(
@@ -107,4 +108,4 @@ def words(error: BaseException) -> str:
 
 
 def _matching(error: BaseException) -> str | None:
-    return next((told for pattern, told in _ADVICE.items() if re.search(pattern, str(error))), None)
+    return next((advice for pattern, advice in _ADVICE.items() if re.search(pattern, str(error))), None)

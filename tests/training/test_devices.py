@@ -166,7 +166,7 @@ def test_training_needs_no_compiler_of_pytorchs(desk: Desk) -> None:
         "from mnist_sweep.config import parse; from mnist_sweep.training import engine, mnist\n"
         "few = mnist.Images(*(part[:256] for part in mnist.selection_split().train))\n"
         "split = mnist.Split(few, few, 'val', few.labels)\n"
-        "engine._twin = lambda network, device: network\n"  # as on a GPU: PyTorch's own layers
+        "engine._fast = lambda network, device: network\n"  # as on a GPU: PyTorch's own layers
         "fit = engine.fit(parse({'epochs': 1, 'device': 'cpu', 'precision': 'float32'}), split)\n"
         "print(len(fit.history))"
     )

@@ -191,7 +191,7 @@ def test_a_checkpoint_that_cannot_be_kept_is_said_once(reference: Fit, handful: 
     whole, place = config(epochs=4, dropout=0.1, augment_strength=1), tmp_path / "file"
     fit = engine.fit(whole, handful, checkpoint=place / "run.pt", say=said.append)
     assert metrics(fit.history) == metrics(reference.history)
-    assert said == [f"no checkpoint can be kept in {place}: File exists; the training goes on without"]
+    assert said == [f"cannot write a checkpoint to {place}: File exists; training continues without one"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of resources on Windows")
@@ -209,7 +209,7 @@ def test_a_checkpoint_on_a_full_disk_leaves_nothing(handful: Split, tmp_path: Pa
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
     (line,) = said
-    assert line.startswith(f"no checkpoint can be kept in {tmp_path}: ")
+    assert line.startswith(f"cannot write a checkpoint to {tmp_path}: ")
     assert list(tmp_path.iterdir()) == []
 
 

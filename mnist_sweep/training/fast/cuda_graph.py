@@ -1,8 +1,8 @@
-"""CUDA graphs for a training step, and how a recording earns trust.
+"""CUDA graphs for a training step, verified before use.
 
-A recording runs without Python, so what is wrong with one would go unnoticed: training would go on, only worse. Its
-first replays are therefore compared with the same steps launched one by one; where they differ, or where nothing can be
-recorded, the steps are launched one by one from then on.
+A recording runs without Python, so an error in one would go unnoticed: training would continue with worse results. The
+first replays are therefore compared with the same steps launched one by one. If they differ, or if nothing can be
+recorded, all further steps are launched one by one.
 """
 
 from __future__ import annotations
@@ -17,23 +17,33 @@ from torch import Tensor
 from mnist_sweep.errors import first_line
 
 WARM_UP = 3
-"""Calls before a recording, in which libraries choose their kernels and allocate what they keep."""
+"""Calls before a recording, in which libraries choose kernels and allocate workspaces."""
 
 TOLERANCE = 0.1
-"""How far replays may be off, as a share of what the steps change: far more than rounding, and far less than what is
-wrong. Other images, or random numbers that repeat, put some tensor of the state off by half of what they change.
+"""Largest allowed difference of replays, as a fraction of the change that the steps make.
+
+It is far above rounding and far below an error: other images, or repeated random numbers, change some tensor of the
+state by half of the steps' own change.
 """
 
 Step = Callable[[Tensor], None]
 Recorder = Callable[[Step, Tensor, torch.Generator], Callable[[], None]]
-"""`record`, or what stands in for it."""
+"""`record`, or its substitute in tests."""
 
 
 def record(step: Step, given: Tensor, generator: torch.Generator) -> Callable[[], None]:
-    """Record `step(given)` on the current GPU as a CUDA graph, after a few calls; it must not wait for the GPU.
+    """Record `step(given)` on the current GPU as a CUDA graph, after WARM_UP calls.
 
-    Returns what launches the same again, on what `given` holds by then. `generator` is what the step draws from beside
-    the device's own. Raises RuntimeError where it cannot be recorded.
+    Args:
+        step: must not wait for the GPU.
+        given: the step's argument. A replay reads its present contents.
+        generator: the generator that the step uses beside the device's default one.
+
+    Returns:
+        A function that replays the step.
+
+    Raises:
+        RuntimeError: the step cannot be recorded.
     """
     graph = torch.cuda.CUDAGraph()
     main, side = torch.cuda.current_stream(), torch.cuda.Stream()
@@ -49,21 +59,21 @@ def record(step: Step, given: Tensor, generator: torch.Generator) -> Callable[[]
 
 
 RECORDERS: dict[str, Recorder] = {"cuda": record}
-"""By type of device: where steps can be recorded."""
+"""The recorder of each device type that has one."""
 
 
 @dataclass(frozen=True)
 class State:
-    """All that a step changes."""
+    """Everything that a step changes."""
 
     tensors: Sequence[Tensor]
     generator: torch.Generator
     default: torch.Generator
-    """The device's own, which dropout draws from."""
+    """The device's default generator, which dropout uses."""
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Undo afterwards what changes inside, whatever happens there."""
+        """Restore the state on exit, also after an exception."""
         before = [tensor.clone() for tensor in self.tensors]
         random = self.generator.get_state(), self.default.get_state()
         try:
@@ -77,13 +87,13 @@ class State:
 
 @dataclass
 class Recorded:
-    """`step`, recorded at its first call for each length of its argument; called as it is where that is not right."""
+    """Record `step` at its first call for each length of its argument. Call it unrecorded if that fails."""
 
     step: Step
     state: State
     recorder: Recorder
     say: Callable[[str], None]
-    """Receives one line where the steps are launched one by one after all."""
+    """Receives one line if the steps are launched one by one after all."""
     replays: dict[int, Step] = field(default_factory=dict)
     verified: bool = True
 
@@ -95,15 +105,15 @@ class Recorded:
     def _prepare(self, index: Tensor) -> None:
         try:
             replay = self._record(index)
-            wrong = None if self._matches(replay, index) else "its replays come to other weights or losses"
-        except RuntimeError as error:  # what is wrong with the device itself, the plain step meets again
+            wrong = None if self._matches(replay, index) else "replays give other weights or losses"
+        except RuntimeError as error:  # a failure of the device itself will appear again in the plain step
             wrong = first_line(error)
         if wrong is None:
             self.replays[len(index)] = replay
         else:
             self.verified = False
             self.replays.clear()
-            self.say(f"recorded steps are not used ({wrong}): training goes on with plain ones, slower but right")
+            self.say(f"CUDA graphs are not used ({wrong}): training continues with plain steps, slower but correct")
 
     def _record(self, index: Tensor) -> Step:
         given = index.clone()
@@ -117,13 +127,13 @@ class Recorded:
         return replay
 
     def _matches(self, replay: Step, index: Tensor) -> bool:
-        """Whether three replays in a row, on different images, come to what `step` does."""
+        """Return whether three replays on different images change the state as `step` does."""
         indexes = index, index // 2, index // 3
         before = [tensor.double() for tensor in self.state.tensors]
         replayed, stepped = (self._after(run, indexes) for run in (replay, self.step))
         return all(
-            _close(mine, its, start, torch.finfo(tensor.dtype).eps if tensor.is_floating_point() else 0)
-            for mine, its, start, tensor in zip(replayed, stepped, before, self.state.tensors, strict=True)
+            _close(actual, expected, start, torch.finfo(tensor.dtype).eps if tensor.is_floating_point() else 0)
+            for actual, expected, start, tensor in zip(replayed, stepped, before, self.state.tensors, strict=True)
         )
 
     def _after(self, run: Step, indexes: Sequence[Tensor]) -> list[Tensor]:
@@ -133,7 +143,7 @@ class Recorded:
             return [tensor.double() for tensor in self.state.tensors]
 
 
-def _close(mine: Tensor, its: Tensor, start: Tensor, eps: float) -> bool:
-    """Whether `mine` is `its` up to rounding, measured by the way from `start`."""
-    off, way = (mine - its).norm(), (its - start).norm()
-    return bool(off <= TOLERANCE * way + 4 * eps * its.norm())
+def _close(actual: Tensor, expected: Tensor, start: Tensor, eps: float) -> bool:
+    """Return whether `actual` is close to `expected`, relative to the change of `expected` from `start`."""
+    error, distance = (actual - expected).norm(), (expected - start).norm()
+    return bool(error <= TOLERANCE * distance + 4 * eps * expected.norm())

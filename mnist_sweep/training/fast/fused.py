@@ -1,11 +1,11 @@
-"""The same networks, quicker on a CPU: a network's `Twin` trains the same parameters in less time.
+"""Train a network faster on a CPU: `FusedNetwork` shares a network's parameters and replaces its layers.
 
-PyTorch's own layers spend most of a small network's step outside its convolutions: on the random numbers of dropout,
-drawn one by one, on passes over activations with few channels, which its vector loops handle badly, and on autograd's
-bookkeeping. The twin keeps activations in channels-last order, which oneDNN's convolutions want; batch norm, ReLU,
-dropout and max-pool are done together by `kernels`; and for autograd it is one function.
+For a small network, PyTorch's own layers spend most of a step outside the convolutions: they draw dropout's random
+numbers one at a time, their vector loops are slow for few channels, and autograd has an overhead per layer. The fused
+network keeps activations in channels-last order, which oneDNN's convolutions need. The kernels in `kernels` compute
+batch norm, ReLU, dropout and max-pooling together. Autograd sees a single function.
 
-Every layer computes what its torch.nn counterpart does, up to rounding and up to which random numbers it draws.
+Each layer computes the same as its torch.nn counterpart, up to rounding and up to the random numbers that it draws.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ NO_STATES = np.zeros((2, 0), np.uint32)
 
 
 class Link(Protocol):
-    """One link of the chain. Activations belong to it alone: it may write into what it is given."""
+    """One layer of the fused network. It owns its input and may overwrite it."""
 
     parameters: list[nn.Parameter]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """In eval mode."""
+        """Compute the output in evaluation mode."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Any]:
-        """In training mode: the output, and what `backward` needs."""
+        """Compute the output in training mode. Return it with the values that `backward` needs."""
 
     def backward(self, dy: Tensor, saved: Any) -> tuple[Tensor | None, list[Tensor]]:
-        """The gradients of the input, and of the parameters."""
+        """Return the gradients of the input and of the parameters."""
 
 
 class FusedNetwork(nn.Module):
-    """A module that shares `network`'s parameters and buffers and computes the same. Gradients stop at its input."""
+    """Compute the same as `network` with its parameters and buffers. The input receives no gradient."""
 
     def __init__(self, network: nn.Sequential) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class FusedNetwork(nn.Module):
         return super().train(mode)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float32 or bfloat16 images -> logits of that dtype. Activations have it too; parameters stay float32."""
+        """Map float32 or bfloat16 images to logits of the same dtype. Parameters stay float32."""
         if self.training:
             y: Tensor = _Chain.apply(x, self.layers, *(p for layer in self.layers for p in layer.parameters))
             return y
@@ -112,7 +112,7 @@ class _Chain(torch.autograd.Function):
 
 
 class Other:
-    """Any module, with PyTorch's own derivative."""
+    """Any module, differentiated by PyTorch's autograd."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module, self.parameters = module, list(module.parameters())
@@ -124,7 +124,7 @@ class Other:
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         x = x.detach().requires_grad_()
         with torch.enable_grad():
-            y = self.module(x.clone())  # it may work in place
+            y = self.module(x.clone())  # the module may work in place
         return y.detach(), (x, y)
 
     def backward(self, dy: Tensor, saved: tuple[Tensor, Tensor]) -> tuple[Tensor, list[Tensor]]:
@@ -147,7 +147,7 @@ class Flatten:
 
 
 class AvgPool:
-    """A `nn.AvgPool2d` over size x size."""
+    """`nn.AvgPool2d` over size x size."""
 
     parameters: list[nn.Parameter] = []  # noqa: RUF012
 
@@ -167,7 +167,7 @@ class AvgPool:
 
 
 class Conv:
-    """A `nn.Conv2d` whose float32 parameters are rounded to the input's dtype; channels-last in and out."""
+    """`nn.Conv2d` with float32 parameters rounded to the input's dtype. Input and output are channels-last."""
 
     def __init__(self, convolution: nn.Conv2d, *, first: bool = False) -> None:
         self.convolution, self.first = convolution, first
@@ -181,7 +181,7 @@ class Conv:
         weight, bias = (None if p is None else p.detach().to(x.dtype) for p in (convolution.weight, convolution.bias))
         assert weight is not None
         if x.shape[1] == 1:
-            # With one channel both memory formats are the same bytes; only these strides say channels-last.
+            # With one channel both memory formats have the same bytes; only these strides mean channels-last.
             x = x.contiguous().as_strided(x.shape, (x[0].numel(), 1, x.shape[3], 1))
         if self._dense(x, weight):
             y = F.linear(x.flatten(1), weight.flatten(1), bias)[:, :, None, None]
@@ -205,12 +205,12 @@ class Conv:
         return dx, [g.float().view_as(p) for g, p in zip((dw, db), self.parameters, strict=False)]
 
     def _dense(self, x: Tensor, weight: Tensor) -> bool:
-        """Whether it is no more than a matrix product."""
+        """Return whether the convolution is a plain matrix product."""
         return x.shape[2:] == weight.shape[2:] == (1, 1) and self.convolution.groups == 1
 
 
 class NormAct:
-    """ReLU and batch norm in either order, dropout with probability `p`, and max-pool over `pool` x `pool`, as one."""
+    """ReLU and batch norm in either order, dropout with probability `p`, and `pool` x `pool` max-pooling at once."""
 
     def __init__(self, norm: nn.BatchNorm2d, *, relu_first: bool, p: float = 0.0, pool: int = 1) -> None:
         assert norm.running_mean is not None
@@ -218,7 +218,7 @@ class NormAct:
         assert norm.momentum is not None
         self.norm, self.relu_first, self.p, self.pool = norm, relu_first, p, pool
         self.parameters = [norm.weight, norm.bias]
-        # The same memory as arrays, made once.
+        # NumPy views of the same memory, created once.
         self.affine = norm.weight.detach().numpy(), norm.bias.detach().numpy()
         self.running = norm.running_mean.numpy(), norm.running_var.numpy(), norm.momentum
         self.states: npt.NDArray[np.uint32] | None = None
@@ -255,7 +255,7 @@ class NormAct:
     def backward(self, dy: Tensor, saved: Any) -> tuple[Tensor, list[Tensor]]:
         rows, bits, gate_bits, statistics, shape = saved
         arriving = _rows(dy, self.pool).view(len(bits) // self.pool, -1)
-        # The input's memory becomes its gradient's.
+        # The gradient overwrites the input.
         gradients = kernels.norm_act_backward(
             *(kernels.bits(arriving), bits, gate_bits, bits, *statistics, self.affine[0]),
             *(self.relu_first, self.p, self.pool),
@@ -263,9 +263,9 @@ class NormAct:
         return _image(rows, shape), [torch.from_numpy(gradient) for gradient in gradients]
 
     def _states(self, columns: int) -> npt.NDArray[np.uint32]:
-        """State of the random generators of dropout, one for each of `columns`.
+        """Return the state of dropout's random generators, one per column (uint32, 2 x columns).
 
-        Seeded anew, from PyTorch's global generator, after each `train()`: what drops follows `torch.manual_seed`.
+        After each `train()` they are seeded from PyTorch's global generator, so dropout follows `torch.manual_seed`.
         """
         if self.states is None or self.states.shape[1] != columns:
             random = np.random.Generator(np.random.SFC64(int(torch.randint(2**62, ()))))
@@ -274,9 +274,9 @@ class NormAct:
 
 
 def _rows(x: Tensor, pool: int) -> Tensor:
-    """N x C x H x W -> (N H) x (W C); a view if `x` is channels-last, else a copy.
+    """Reshape N x C x H x W to (N H) x (W C): a view if `x` is channels-last, else a copy.
 
-    Unless rows are pooled, several short ones are taken as one.
+    Without pooling, several short rows are joined into one.
     """
     n, c, h, w = x.shape
     together = 1
@@ -286,6 +286,6 @@ def _rows(x: Tensor, pool: int) -> Tensor:
 
 
 def _image(rows: Tensor, shape: Sequence[int]) -> Tensor:
-    """The inverse of `_rows`."""
+    """Undo `_rows`."""
     n, c, h, w = shape
     return rows.view(n, h, w, c).permute(0, 3, 1, 2)

@@ -1,14 +1,14 @@
-"""What a CPU computes outside its convolutions, compiled by Numba: augmentation, batch norm, ReLU, dropout, max-pool.
+"""CPU kernels compiled by Numba, for all but convolutions: augmentation, batch norm, ReLU, dropout, pooling.
 
-An activation is a matrix of bits here: uint16 for bfloat16, uint32 for float32. It has one row per image row (N H of
-them), channels fastest (W C columns), so that a loop over a row fills vector registers whatever the number of channels.
-Arithmetic and sums are float32; a channel's statistics are put together in float64.
+An activation is a matrix of bits: uint16 for bfloat16, uint32 for float32. It has one row per image row (N H rows) and
+the channels vary fastest (W C columns), so a loop over a row fills vector registers for any number of channels.
+Arithmetic and sums are float32. The statistics of a channel are combined in float64.
 
-The backward pass has to know which elements pass their gradient on: those that were neither dropped, nor cut off by
-the ReLU, nor beaten in the pooling. It is kept where it costs nothing, in the sign bits of a tensor that has no
-negative numbers (`gate`): a set bit stops the gradient.
+The backward pass must know which elements pass their gradient: those that were neither dropped, nor set to zero by the
+ReLU, nor below the maximum in the pooling. This costs no memory: it is stored in the sign bits of a tensor without
+negative numbers (`gate`). A set bit stops the gradient.
 
-The compiled code is kept in Numba's cache on disk; the first use on a machine takes some seconds.
+Numba caches the compiled code on disk. The first use on a machine takes some seconds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ZERO, LOWEST = np.float32(0), np.float32(-np.inf)
 
 
 def bits(x: torch.Tensor) -> Bits:
-    """The bits of a contiguous float32 or bfloat16 tensor, sharing its memory."""
+    """Return the bits of a contiguous float32 or bfloat16 tensor. They share its memory."""
     shared: Bits = x.view(torch.uint16 if x.itemsize == 2 else torch.uint32).numpy()
     return shared
 
@@ -38,13 +38,13 @@ def _compiled(function: Any, **options: Any) -> Any:
     options |= {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
     try:
         return njit(function, cache=True, **options)
-    except RuntimeError:  # there is no folder to keep compiled code in
+    except RuntimeError:  # no folder for the cache is writable
         return njit(function, **options)
 
 
 @_compiled
 def _load(bits: Any, shift: Any) -> Any:
-    """bfloat16 (`shift` 16) or float32 (`shift` 0) as bits -> float32."""
+    """Convert the bits of a bfloat16 (`shift` 16) or a float32 (`shift` 0) to float32."""
     return np.uint32(np.uint32(bits) << shift).view(np.float32)
 
 
@@ -55,7 +55,7 @@ def _raw(value: Any) -> Any:
 
 @_compiled
 def _bits(value: Any, shift: Any) -> Any:
-    """float32 -> bits of the nearest bfloat16 (`shift` 16; ties to even) or of itself (`shift` 0)."""
+    """Convert a float32 to the bits of the nearest bfloat16 (`shift` 16; ties to even) or its own (`shift` 0)."""
     bits = _raw(value)
     half = np.uint32(0x7FFF) if shift else np.uint32(0)
     odd = np.uint32(1) if shift else np.uint32(0)
@@ -65,20 +65,20 @@ def _bits(value: Any, shift: Any) -> Any:
 
 @_compiled
 def _gated(gate: Any, gradient: Any, shift: Any) -> Any:
-    """`gradient`, or 0 where the sign bit of `gate` is set."""
+    """Return `gradient`, or 0 if the sign bit of `gate` is set."""
     return ZERO if np.uint32(np.uint32(gate) << shift) >= STOP else gradient
 
 
 @_compiled
 def _given(x: Any, relu_first: Any, shift: Any) -> Any:
-    """What was normalised: `x`, whose sign bit is no sign where the ReLU came first."""
+    """Return the normalised value: `x`, whose sign bit is a gate and not a sign if the ReLU came first."""
     value = _load(x, shift)
     return abs(value) if relu_first else value
 
 
 def _shift(x: Any) -> Any:
-    """How far the bits of `x` have to go to be a float32's."""
-    raise NotImplementedError  # only compiled code calls it
+    """Return by how many bits an element of `x` is shifted left to become a float32."""
+    raise NotImplementedError  # only compiled code calls this
 
 
 @overload(_shift)
@@ -95,13 +95,13 @@ def _shift_of(x: Any) -> Any:
 def normalise(
     x: Bits, relu: bool, eps: float, running_mean: Floats, running_var: Floats, momentum: float
 ) -> tuple[Floats, Floats]:
-    """Mean and 1 / sqrt(variance + eps) over N H W of each channel of `x`, N H x W C, or of its ReLU.
+    """Return mean and 1 / sqrt(variance + eps) over N H W of each channel of `x` (N H x W C), or of its ReLU.
 
-    Running mean and variance (one per channel, float32) are moved on, as nn.BatchNorm2d does.
+    Running mean and variance (float32, one per channel) are updated in place, as nn.BatchNorm2d does.
     """
     (rows, columns), channels, shift = x.shape, running_mean.shape[0], _shift(x)
     floor = ZERO if relu else LOWEST
-    # Sums of differences from the first row: no cancellation where the mean is large.
+    # Sums of differences from the first row avoid cancellation if the mean is large.
     origin, sums, squares = np.empty(columns, np.float32), np.zeros(columns, np.float32), np.zeros(columns, np.float32)
     for j in range(columns):
         origin[j] = max(_load(x[0, j], shift), floor)
@@ -131,7 +131,7 @@ def normalise(
 
 @_compiled
 def _draw(states: Any, chance: Any, row: Any, stop: Any) -> None:
-    """stop[row, j] = STOP with probability chance / 2^32, else 0; each column has a generator, xoroshiro64*.
+    """Set stop[row, j] to STOP with probability chance / 2^32, else to 0. Each column has a xoroshiro64* generator.
 
     Blackman & Vigna 2021, Scrambled linear pseudorandom number generators.
     """
@@ -159,25 +159,25 @@ def norm_act_forward(
     states: Any,
     pool: int,
 ) -> None:
-    """out = max_pool(dropout(batch_norm(relu(x)))), or with the ReLU after batch norm.
+    """Compute out = max_pool(dropout(batch_norm(relu(x)))), or with the ReLU after batch norm.
 
     Args:
         x: N H x W C.
-        gate: receives relu(x), or with the ReLU last what dropout puts out, and the sign bits that stop gradients. It
-            may be `x`, or (without pooling, ReLU last) `out`.
-        out: N H/pool x W/pool C. Even H and W where `pool` is 2.
-        mean, inverse: as `normalise` returned them.
-        weight, bias: batch norm's, one per channel.
-        p: probability that dropout drops, in 0 … 1 (1 excluded).
-        states: uint32, 2 x W C: the state of one random generator per column; moved on.
-        pool: 1 or 2; max-pool over pool x pool.
+        gate: receives relu(x), or dropout's output if the ReLU is last, and the sign bits that stop gradients. May be
+            `x`, or `out` if the ReLU is last and there is no pooling.
+        out: N H/pool x W/pool C. H and W must be even if `pool` is 2.
+        mean, inverse: the results of `normalise`.
+        weight, bias: those of batch norm, one per channel.
+        p: dropout probability, 0 <= p < 1.
+        states: uint32, 2 x W C: the state of one random generator per column, updated in place.
+        pool: 1 or 2: the side of a max-pooling window.
     """
     (rows, columns), channels, shift = x.shape, mean.shape[0], _shift(x)
     floor, last_floor = (ZERO, LOWEST) if relu_first else (LOWEST, ZERO)
     chance, factor = np.uint32(p * 2**32), np.float32(1 / (1 - p))
     scale = weight * inverse * factor
     a, b = _tile(scale, columns), _tile(bias * factor - mean * scale, columns)
-    # Scratch rows, because loops that read and write tensors that may be one and the same do not become vector code.
+    # Scratch rows: a loop that may read and write the same tensor is not vectorised.
     given, value = np.empty((pool, columns), np.float32), np.empty((pool, columns), np.float32)
     stop = np.zeros((pool, columns), np.uint32)
     best, lost = (
@@ -230,7 +230,7 @@ def norm_act_forward(
 
 
 def _arriving(dy: Bits, row: int, pool: int, shift: Any, gradient: Any, places: Any) -> None:
-    """gradient = what reaches image row `row` of what was pooled, gates aside. `places`: a view of it, W x C."""
+    """Set `gradient` to what reaches row `row` before pooling, gates not applied. `places` is its view as W x C."""
     if pool == 1:
         for j in range(gradient.shape[0]):
             gradient[j] = _load(dy[row, j], shift)
@@ -259,12 +259,12 @@ def norm_act_backward(
     p: float,
     pool: int,
 ) -> tuple[Floats, Floats]:
-    """The gradients of `normalise` and `forward` together (batch norm: Ioffe & Szegedy 2015, section 3).
+    """Compute the gradients of `normalise` and `norm_act_forward` (batch norm: Ioffe & Szegedy 2015, section 3).
 
     Args:
-        dy: N H/pool x W/pool C, the gradient of `out`.
-        x, gate, mean, inverse, weight, p, pool: as `forward` had or left them.
-        dx: receives the gradient of x; may be `x`.
+        dy: N H/pool x W/pool C: the gradient of `out`.
+        x, gate, mean, inverse, weight, p, pool: as `norm_act_forward` received or left them.
+        dx: receives the gradient of x. May be `x`.
 
     Returns:
         The gradients of weight and bias.
@@ -304,7 +304,7 @@ def norm_act_backward(
 
 @_compiled
 def _tile(vector: Any, count: Any) -> Any:
-    """One value per channel -> one per column."""
+    """Repeat one value per channel to one value per column."""
     tiled = np.empty(count, np.float32)
     for j in range(count):
         tiled[j] = vector[j % vector.shape[0]]
@@ -313,17 +313,17 @@ def _tile(vector: Any, count: Any) -> Any:
 
 @_compiled
 def augment(images: npt.NDArray[np.uint8], parameters: Floats, mean: float, std: float, out: Bits) -> None:
-    """Policy A for each image: turn; shear, scale, rotate, shift; brightness and contrast; normalise. Bilinear.
+    """Apply policy A to each image: turn; shear, scale, rotate, shift; brightness, contrast; normalise. Bilinear.
 
     Args:
         images: N x S x S.
-        parameters: 8 x N: turn, rotation and shear in radians, shifts in x and y in units of half the side, and scale,
-            brightness and contrast as their difference from 1.
-        mean, std: of the pixels, 0 … 1, to normalise with.
+        parameters: 8 x N: turn, rotation and shear in radians; shifts in x and y in units of half the side; scale,
+            brightness and contrast as differences from 1.
+        mean, std: mean and standard deviation of the pixels (0 … 1) for the normalisation.
         out: N x S^2.
     """
     side, size, shift = images.shape[1], out.shape[1], _shift(out)
-    # Zeros around the image are what lies outside it; coordinates are clamped to them.
+    # Outside the image there are zeros; coordinates are clamped to this border.
     wide = side + 3
     padded = np.zeros((wide, wide), np.float32)
     flat = padded.reshape(wide * wide)
@@ -365,7 +365,7 @@ def augment(images: npt.NDArray[np.uint8], parameters: Floats, mean: float, std:
             for j in range(side):
                 sums[j] += rows[i, j]
         average = sums.sum() / np.float32(size)
-        # Brightness and contrast commute but for clipping, so both orders of the study's jitter are this one.
+        # Brightness and contrast commute except for clipping, so one order covers both orders of the study's jitter.
         gain, blend = one + parameters[6, n], one + parameters[7, n]
         slope, offset = np.float32(gain * blend), np.float32(gain * average * (one - blend))
         for k in range(size):

@@ -31,7 +31,7 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         out[:] = kernels.bits(pixels.flatten(1))
 
     monkeypatch.setattr(kernels, "augment", augmented)
-    monkeypatch.setattr(engine, "_twin", lambda network, device: network)
+    monkeypatch.setattr(engine, "_fast", lambda network, device: network)
 
 
 ON_CPU = FIELDS | {"device": "cpu", "threads": 1, "epochs": 1}
@@ -105,7 +105,7 @@ def failing_later(step: Step, given: Tensor, generator: torch.Generator) -> Laun
     return replay
 
 
-DIFFER = "its replays come to other weights or losses"
+DIFFER = "replays give other weights or losses"
 CHOSEN = parse(ON_CPU | {"dropout": 0.1, "weight_decay": 1e-3, "batch_size": 128})
 
 
@@ -142,7 +142,7 @@ def test_a_recording_is_used_if_it_is_right(
 
     monkeypatch.setitem(cuda_graph.RECORDERS, "cpu", counting)
     mine = engine.fit(CHOSEN, small, say=said.append)
-    line = f"recorded steps are not used ({why}): training goes on with plain ones, slower but right"
+    line = f"CUDA graphs are not used ({why}): training continues with plain steps, slower but correct"
     assert said == ([] if why is None else [line])
     assert len(replayed) == replays
     assert [replace(e, images_per_second=0) for e in mine.history] == [

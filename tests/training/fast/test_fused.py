@@ -1,4 +1,4 @@
-"""A twin against their torch.nn counterparts."""
+"""A fused against their torch.nn counterparts."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ def odd_one() -> nn.Sequential:
 
 
 @pytest.mark.parametrize("name", [*NETWORKS, "odd one"])
-def test_twin_is_the_same_function(name: str) -> None:
+def test_fused_network_is_the_same_function(name: str) -> None:
     """Logits, gradients and running statistics agree with torch.nn's."""
     torch.manual_seed(0)
     plain = model.build(NETWORKS[name]) if name in NETWORKS else odd_one()
     shared = copy.deepcopy(plain)
-    twin = FusedNetwork(shared)
+    fused = FusedNetwork(shared)
     images = torch.randn(32, 1, 28, 28)
-    expected, got = gradients(plain, images), gradients(twin, images)
+    expected, got = gradients(plain, images), gradients(fused, images)
     assert len(got) == len(expected)
     for mine, theirs in zip(got.values(), expected.values(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=2e-5)
-    # the twin's parameters and buffers are the network's own
+    # the fused's parameters and buffers are the network's own
     for (key, mine), theirs in zip(shared.state_dict().items(), plain.state_dict().values(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6, msg=key)
     assert all(p.grad is not None for p in shared.parameters())
-    torch.testing.assert_close(twin.eval()(images), plain.eval()(images), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(fused.eval()(images), plain.eval()(images), rtol=1e-4, atol=1e-5)
 
 
 def channels_last(x: torch.Tensor) -> torch.Tensor:
@@ -119,7 +119,7 @@ def test_norm_act_with_dropout(relu_first: bool) -> None:
 
 @pytest.mark.parametrize("step", [7, 8])
 def test_bfloat16_rounds_but_does_not_drift(step: int) -> None:
-    """In bfloat16 the twin's gradients point where float32's do, about as closely as PyTorch's autocast."""
+    """In bfloat16 the fused's gradients point where float32's do, about as closely as PyTorch's autocast."""
     torch.manual_seed(0)
     network = model.build(architecture.ladder(step, 0.0))
     images = torch.randn(128, 1, 28, 28)
@@ -197,5 +197,5 @@ def test_convolution(size: int, kernel: int, bias: bool) -> None:
 def test_nothing_of_the_ladder_is_left_to_slow_layers() -> None:
     """From step 3 on, where batch norm comes in."""
     for step in range(3, 9):
-        twin = FusedNetwork(model.build(architecture.ladder(step, 0.1)))
-        assert not any(isinstance(layer, Other) for layer in twin.layers)
+        fused = FusedNetwork(model.build(architecture.ladder(step, 0.1)))
+        assert not any(isinstance(layer, Other) for layer in fused.layers)
