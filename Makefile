@@ -10,6 +10,7 @@ COUNT ?= 4
 AGENTS ?= 2
 SWEEP ?= sweeps/onecycle.yaml
 BIN := $(VENV)/bin
+MARKDOWN := README.md CHANGELOG.md docs
 
 .PHONY: sweep test chaos cluster-test conformance check format setup setup-dev
 
@@ -31,12 +32,14 @@ conformance: setup-dev
 
 check: setup-dev
 	$(BIN)/ruff format --check .
+	$(BIN)/mdformat --check $(MARKDOWN)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: setup-dev
 	$(BIN)/ruff format .
+	$(BIN)/mdformat $(MARKDOWN)
 	$(BIN)/ruff check --fix .
 
 setup: $(VENV)/.setup

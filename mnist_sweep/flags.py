@@ -102,12 +102,3 @@ def _read(field: FieldInfo, text: str) -> Any:
             except ValueError:
                 continue
     return None if text.lower() == "none" and field.default is None else text
-
-
-def markdown() -> str:
-    """The fields as the table in README.md."""
-    rows = ["| field | values | default | what it is |", "|---|---|---|---|"]
-    for name, field in RunConfig.model_fields.items():
-        default = "" if field.default is None else f"`{field.default}`"
-        rows.append(f"| `{name}` | {allowed(field)} | {default} | {field.description} |")
-    return "\n".join(rows)
