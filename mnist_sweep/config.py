@@ -116,10 +116,10 @@ class RunConfig(BaseModel):
     )
     zoom: float = Field(0.0, ge=0, le=0.5, description="augmentation beside policy A: scale up to this far from 1")
     no_aug_epochs: int = Field(
-        0, ge=0, le=EPOCH_LIMIT, description="augmentation: the last so many epochs learn from the images as they are"
+        0, ge=0, le=EPOCH_LIMIT, description="number of final epochs trained without augmentation"
     )
     lr_schedule: Literal["onecycle", "constant"] = Field(
-        "onecycle", description="onecycle: up to max_lr and down to nearly 0; constant: max_lr throughout"
+        "onecycle", description="onecycle rises to max_lr and falls to nearly 0; constant is max_lr"
     )
     max_lr: float = Field(0.015, gt=0, le=5, description="highest learning rate")
     pct_start: float = Field(0.3, gt=0, lt=1, description="share of the steps spent raising the rate (onecycle)")
@@ -136,19 +136,19 @@ class RunConfig(BaseModel):
     )
     precise_bn: bool = Field(
         False,
-        description="batch norm's means and variances are estimated anew at the end, on training images as they are",
+        description="estimate batch norm's statistics at the end, on unaugmented images",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
     batch_size: int = Field(128, ge=8, le=4096, description="images per step")
     epochs: int = Field(EPOCH_LIMIT, ge=1, le=EPOCH_LIMIT, description="passes over the training images")
     replicate: int = Field(
-        0, ge=0, lt=REPLICATES, description="which twelfth of the training images is held out; sets the seed, too"
+        0, ge=0, lt=REPLICATES, description="which twelfth of the training images is held out; also sets the seed"
     )
     seed: int = Field(
         0,
         ge=0,
         lt=2**31,
-        description="seed of weights, data order, augmentation and dropout; unless given, the replicate's number",
+        description="seed of weights, order, augmentation, dropout; default: replicate",
     )
     device: str = Field(
         "auto",
