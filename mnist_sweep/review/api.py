@@ -107,6 +107,7 @@ def _record(run: Any, lane: str, histories: bool) -> RunRecord:
         history=_plain(run.history(samples=HISTORY_ROWS, pandas=False)) if histories else (),
         created_at=created,
         finished_at=ended,
+        read_at=datetime.now(UTC) if state.lower() == "running" else None,
         agent=lane,
         group=str(run.group or ""),
         tags=tuple(run.tags or ()),

@@ -7,7 +7,8 @@ from mnist_sweep.review.ranking import Ranking, Trial
 from mnist_sweep.review.records import SweepInfo
 from mnist_sweep.review.status import Status
 
-Tile = dict[str, str]
+Tile = dict[str, str | float]
+"""A `label`, a `value`, a `hint`; `elapsed` seconds if an open page shall count on."""
 
 
 def lede(info: SweepInfo) -> str:
@@ -53,7 +54,8 @@ def run_tiles(trial: Trial, ranking: Ranking) -> list[Tile]:
         *found,
         *_size(trial, ranking),
         {"label": "state", "value": trial.record.state, "hint": trial.reason},
-        {"label": "time", "value": duration(seconds) if seconds is not None else "–", "hint": ""},
+        {"label": "time", "value": duration(seconds) if seconds is not None else "–", "hint": ""}
+        | ({"elapsed": seconds} if trial.record.read_at and seconds is not None else {}),
     ]
 
 

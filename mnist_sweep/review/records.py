@@ -37,6 +37,8 @@ class RunRecord:
     step_metrics: Mapping[str, str] = field(default_factory=dict)
     created_at: datetime | None = None
     finished_at: datetime | None = None
+    read_at: datetime | None = None
+    """When this record was read, for a run that was running then."""
     agent: str = ""
     group: str = ""
     tags: tuple[str, ...] = ()
@@ -64,13 +66,20 @@ class RunRecord:
 
     @property
     def seconds(self) -> float | None:
-        """Wall time in seconds: the client's own clock where it reported one, else from the two timestamps."""
+        """Return the wall time in seconds: by the client's own clock if it reported one, else by the timestamps.
+
+        A running run has taken its time up to `read_at`.
+        """
         for key in ("_runtime", "_wandb.runtime"):
             if (value := number(self.summary.get(key))) is not None:
                 return value
-        if self.created_at and self.finished_at:
-            return max((self.finished_at - self.created_at).total_seconds(), 0.0)
-        return None
+        return self.span
+
+    @property
+    def span(self) -> float | None:
+        """Return the seconds between the run's start and its end, or `read_at`; None without both."""
+        end = self.finished_at or self.read_at
+        return max((end - self.created_at).total_seconds(), 0.0) if self.created_at and end else None
 
 
 @dataclass(frozen=True)

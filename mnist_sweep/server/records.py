@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,8 @@ class Reviews:
         """The sweep's runs with their histories, ranked."""
         named = lanes([(agent["name"], agent["host"] or "") for agent in sweeps.agents(db, sweep["id"])])
         versions = runs.versions(db, sweep["id"])
-        records = self._kept.of(sweep["id"], versions, lambda key: record(db, runs.by_id(db, key), named))
+        known = self._kept.of(sweep["id"], versions, lambda key: record(db, runs.by_id(db, key), named))
+        records = [replace(one, read_at=datetime.now(UTC)) if one.read_at else one for one in known]
         about = info(sweep)
         return rank(about if about.fields else replace(about, fields=observed_fields(records)), records)
 
@@ -101,6 +102,7 @@ def record(
         step_metrics=step_metrics(runs.defined_metrics(row["config"])),
         created_at=datetime.fromisoformat(row["created_at"]),
         finished_at=None if row["state"] in LIVE_STATES else datetime.fromisoformat(row["heartbeat_at"]),
+        read_at=datetime.now(UTC) if row["state"] == "running" else None,
         agent=row["job_type"] or lane,  # as the public API's reader has it
         group=row["run_group"] or "",
         tags=tuple(stored(row["tags"])),

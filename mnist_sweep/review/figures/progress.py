@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -258,7 +257,5 @@ def _shown(trial: Trial, ranking: Ranking) -> list[str]:
 
 
 def _length(run: RunRecord) -> float:
-    """Seconds drawn: what the run took, but never so little that the bar cannot be seen."""
-    if run.created_at and run.finished_at:
-        return max((run.finished_at - run.created_at) / timedelta(seconds=1), 0.5)
-    return max(run.seconds or 0.0, 0.5)
+    """Return the seconds to draw: what the run took, and at least half a second to be visible."""
+    return max(run.span or run.seconds or 0.0, 0.5)

@@ -3,6 +3,7 @@
 window.Review = window.Review || {};
 
 const whole = new Intl.NumberFormat("en-US"); // creating one is slow
+const clocks = new Map(); // place -> when the seconds that it shows began, on the page's clock
 const rendered = new WeakMap(); // place -> JSON of what it shows
 
 Object.assign(Review, {
@@ -104,6 +105,12 @@ Object.assign(Review, {
     return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
   },
 
+  // Show seconds in a place, and let them count on while they are `running`.
+  elapsed(place, seconds, running) {
+    place.textContent = Review.duration(seconds);
+    running ? clocks.set(place, performance.now() - 1000 * seconds) : clocks.delete(place);
+  },
+
   cell(value, kind) {
     if (value === undefined || value === null) return "";
     if (typeof value !== "number") return kind === "time" ? String(value).replace("T", " ").slice(0, 19) : String(value);
@@ -154,3 +161,10 @@ Object.assign(Review, {
     };
   },
 });
+
+setInterval(() => {
+  for (const [place, start] of clocks) {
+    if (place.isConnected) place.textContent = Review.duration((performance.now() - start) / 1000);
+    else clocks.delete(place);
+  }
+}, 1000);

@@ -5,7 +5,8 @@ window.Review = window.Review || {};
 // Draw with Plotly. `meta.runs` of a trace are the runs that it joins, `ids` those of its points: they can be highlighted.
 Review.plot = async (place, traces, layout, options) => {
   const numbered = traces.map((trace, i) => ({ ...trace, uid: `trace-${i}` })); // Plotly makes it a class of the drawn trace
-  await window.Plotly.react(place, numbered, { uirevision: "kept", ...layout }, { responsive: true, displaylogo: false, ...options });
+  const drawn = { uirevision: "kept", ...layout, ...Review.wholeAxes(traces, layout) };
+  await window.Plotly.react(place, numbered, drawn, { responsive: true, displaylogo: false, ...options });
   if (place.followed) return;
   place.followed = true;
   place.on("plotly_hover", ({ points }) => {
@@ -13,6 +14,21 @@ Review.plot = async (place, traces, layout, options) => {
     if (run) Review.highlight([run]);
   });
   place.on("plotly_unhover", () => Review.highlight([]));
+};
+
+// Return axes with a tick per number for linear axes of a layout on which all values are few whole numbers.
+Review.wholeAxes = (traces, layout) => {
+  const whole = (letter, suffix) => {
+    const axis = layout[`${letter}axis${suffix}`] || {};
+    const [low, high] = axis.range || [];
+    if ((axis.type && axis.type !== "linear") || axis.tickvals || axis.dtick || /%/.test(axis.tickformat) || high - low > 9) return null;
+    const own = traces.filter((trace) => (trace[`${letter}axis`] || letter) === letter + suffix);
+    const values = own.flatMap((trace) => [...(trace[letter] || [])]).filter((value) => value !== null && value !== undefined);
+    const [least, most] = [Math.min(...values.slice(0, 10000)), Math.max(...values.slice(0, 10000))];
+    return values.length && most - least <= 9 && values.every(Number.isInteger) ? { ...axis, dtick: 1, tickformat: "d" } : null;
+  };
+  const axes = Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key));
+  return Object.fromEntries(axes.map((key) => [key, whole(key[0], key.slice(5))]).filter(([, axis]) => axis));
 };
 
 // Return the run of a point of a chart, or undefined.
@@ -64,6 +80,7 @@ Review.themed = (figure) => {
   layout.font = { ...layout.font, color: ink, family: Review.css("--sans") };
   layout.hoverlabel = { ...layout.hoverlabel, bgcolor: card, bordercolor: grid, font: { color: Review.css("--ink") } };
   layout.autosize = true;
+  delete layout.width; // a figure is as wide as its place
   if (layout.coloraxis) layout.coloraxis.colorscale = Review.scale();
   for (const shape of layout.shapes || []) if (shape.label) shape.label.font = { color: ink, size: 11 };
   for (const key of Object.keys(layout).filter((k) => /^[xy]axis/.test(k))) {

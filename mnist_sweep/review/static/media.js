@@ -1,4 +1,4 @@
-// What a run logged beside numbers: a card for every key, with a slider over its steps where it has several.
+// What a run logged beside numbers: a card per key, with a slider over its steps if it has several.
 "use strict";
 window.Review = window.Review || {};
 
@@ -11,7 +11,7 @@ Review.Media = class {
     this.add(data.keys);
   }
 
-  // New keys, and new steps of known ones; a slider that stood at the last step goes along.
+  // Add new keys, and new steps of known ones. A slider at the last step moves to the new last step.
   add(keys) {
     for (const [key, shown] of Object.entries(keys)) {
       const card = this.cards.get(key) || this.card(key, shown.kind);
@@ -34,7 +34,8 @@ Review.Media = class {
   }
 
   card(key, kind) {
-    const node = this.root.appendChild(Review.element("figure", `medium ${kind}`));
+    const node = Review.element("figure", `medium ${kind}`);
+    this.root.insertBefore(node, kind === "table" ? null : this.root.querySelector(".medium.table")); // figures over tables
     node.dataset.key = key;
     const head = node.appendChild(Review.element("figcaption"));
     head.appendChild(Review.element("b", "", key));
@@ -85,9 +86,10 @@ Review.Media = class {
     );
   }
 
-  // An image, with what is laid over it, by their addresses.
+  // An image with its boxes and masks, given by their addresses.
   picture(src, alt, boxes, masks) {
     const image = Object.assign(document.createElement("img"), { src, alt, loading: "lazy" });
+    image.addEventListener("load", () => image.classList.toggle("tiny", image.naturalWidth <= 128)); // its pixels are to be seen
     return boxes.length + masks.length ? Review.overlaid(image, boxes, masks, (id) => this.colour(id)) : image;
   }
 
@@ -110,7 +112,7 @@ Review.Media = class {
     );
   }
 
-  // Somebody else's page: shown in a frame of its own, in which no script runs.
+  // HTML that a run logged: shown in a frame in which no script runs.
   html(card, entry) {
     card.body.replaceChildren(
       ...entry.items.map(({ path }) => {
@@ -122,7 +124,7 @@ Review.Media = class {
   }
 
   file(card, entry) {
-    card.body.replaceChildren(...entry.items.map(({ path }) => Review.element("p", "quiet", `${path}, below among the files`)));
+    card.body.replaceChildren(...entry.items.map(({ path }) => Review.element("p", "quiet", `${path}: see the files below`)));
   }
 
   histogram(card, { bins, values }) {
@@ -149,7 +151,7 @@ Review.Media = class {
     if (card.entries[card.at] !== entry) return;
     if (found.figure) return this.draw(card, found.figure);
     this.rows(card, found);
-    card.body.prepend(Review.element("p", "quiet", "This chart's definition is on W&B's servers; this is the table that it draws."));
+    card.body.prepend(Review.element("p", "quiet", "Only W&B's servers have the definition of this chart. This is the table that it draws."));
   }
 
   async table(card, entry) {
@@ -171,10 +173,13 @@ Review.Media = class {
 
   async draw(card, figure) {
     card.drawn = figure;
-    if (!window.Plotly) return; // drawn once it is there
+    if (!window.Plotly) return; // drawn when Plotly has loaded
     const place = card.body.firstElementChild?.classList.contains("plot") ? card.body.firstElementChild : Review.element("div", "plot");
     if (!place.parentNode) card.body.replaceChildren(place);
-    const layout = Review.themed({ layout: { margin: { l: 48, r: 12, t: 28, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", xaxis: {}, yaxis: {}, ...figure.layout, template: undefined } });
+    const { width, ...own } = figure.layout || {};
+    card.node.classList.toggle("wide", width > 700); // before the place is measured
+    if (width && own.height) own.height = Math.max(240, Math.round(own.height * Math.min(1, place.clientWidth / width)));
+    const layout = Review.themed({ layout: { margin: { l: 48, r: 12, t: 28, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", xaxis: {}, yaxis: {}, ...own, template: undefined } });
     await Review.plot(place, figure.data || [], Review.narrowed(layout, place.clientWidth), { displayModeBar: false });
   }
 

@@ -230,7 +230,8 @@ Review.Parallel = class {
     const show = (v) => (d.tickformat ? `${(100 * v).toFixed(2)} %` : Review.number(v));
     const raw = (high - low) / 5 || 1;
     const power = 10 ** Math.floor(Math.log10(raw));
-    const step = [1, 2, 5, 10].find((s) => s * power >= raw) * power;
+    const whole = d.values.every((value) => value === null || Number.isInteger(value));
+    const step = Math.max([1, 2, 5, 10].find((s) => s * power >= raw) * power, whole ? 1 : 0);
     const ticks = [];
     for (let v = Math.ceil(low / step - 1e-9) * step + 0; v <= high + step * 1e-9; v += step) ticks.push([v, show(+v.toPrecision(12) + 0)]);
     return ticks;

@@ -55,9 +55,11 @@
     });
   }
 
-  function tile({ label, value, hint }) {
+  function tile({ label, value, hint, elapsed }) {
     const node = R.element("div", "tile");
-    node.append(R.element("div", "tile-label", label), R.element("div", "tile-value", value));
+    const shown = R.element("div", "tile-value", value);
+    if (elapsed !== undefined) R.elapsed(shown, elapsed, true);
+    node.append(R.element("div", "tile-label", label), shown);
     node.appendChild(R.element("div", "tile-hint", hint || "")).title = hint || "";
     return node;
   }

@@ -221,7 +221,7 @@ Review.Table = class {
     const first = this.plain ? 0 : 1;
     shown.forEach((column, i) => {
       const cell = line.cells[first + i] || line.insertCell();
-      if (Review.changed(cell, [column.key, row[column.key], column.key === "name" && row.url])) this.cell(cell, row, column);
+      if (Review.changed(cell, [column.key, row[column.key], column.key === "name" && row.url, row.status])) this.cell(cell, row, column);
     });
     while (line.cells.length > first + shown.length) line.deleteCell(-1);
   }
@@ -234,6 +234,8 @@ Review.Table = class {
       cell.replaceChildren(this.picture(row[column.key], column.label));
     } else if (column.key === "name" && Review.safeUrl(row.url)) {
       cell.replaceChildren(Object.assign(document.createElement("a"), { href: row.url, textContent: text }));
+    } else if (column.kind === "seconds" && text) {
+      Review.elapsed(cell, row[column.key], row.status === "running");
     } else {
       cell.textContent = text;
     }

@@ -35,6 +35,44 @@ for _ in range(2):
         run.log({"seen": wandb.Table(["image", "<b>"], [[wandb.Image(image), script]])})
         run.log({"page": wandb.Html("<h1>A page</h1>", inject=False)})
 """
+WIDE = """
+import numpy as np, plotly.graph_objects as go, wandb
+figure = go.Figure(go.Bar(x=["a", "b"], y=[1, 3]), layout={"width": 1493, "height": 500, "autosize": False})
+photo = np.zeros((300, 400, 3), dtype=np.uint8)
+with wandb.init(project="wide", id="wide") as run:
+    table = wandb.Table(["step", "height"], [[i, i * i] for i in range(3)])
+    run.log({"table": table, "wide": figure, "photo": wandb.Image(photo)})
+    run.log({"line": wandb.plot.line(table, "step", "height")})
+"""
+WIDER = "document.documentElement.scrollWidth - innerWidth"
+
+
+def test_figures_with_a_width_of_their_own_stay_in_their_cards(served: Served, open_page: Opener) -> None:
+    served.python(WIDE)
+    page = open_page(f"{served.url}/local/wide/runs/wide")
+    for width in (1360, 420):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.reload()
+        plot = page.locator(".medium[data-key=wide] .plot")
+        plot.scroll_into_view_if_needed()
+        expect(plot.locator(".main-svg").first).to_be_visible()
+        card = page.locator(".medium[data-key=wide]").bounding_box()
+        drawn = plot.locator(".main-svg").first.bounding_box()
+        assert card
+        assert drawn
+        assert card["x"] <= drawn["x"]
+        assert drawn["x"] + drawn["width"] <= card["x"] + card["width"]
+        assert page.evaluate(WIDER) <= 0
+        image = page.locator(".medium[data-key=photo] img").bounding_box()
+        frame = page.locator(".medium[data-key=photo]").bounding_box()
+        assert image
+        assert frame
+        assert image["width"] > 0.85 * frame["width"]
+    keys = page.locator(".medium").evaluate_all("cards => cards.map((card) => card.dataset.key)")
+    assert keys[-1] == "table"  # below the figures
+    expect(page.locator(".medium[data-key=line] .xtick text").first).to_be_visible()
+    ticks = page.locator(".medium[data-key=line] .xtick text").all_text_contents()
+    assert ticks == ["0", "1", "2"]  # whole numbers
 
 
 def test_media_by_step_tables_and_charts(run_url: str, open_page: Opener) -> None:

@@ -185,6 +185,41 @@ def test_a_running_sweep_updates_by_itself_and_fetches_only_what_is_new(served: 
     expect(run_page.locator("[data-log]")).to_contain_text("working on epoch 3")
 
 
+SILENT = """
+import time, wandb
+from pathlib import Path
+with wandb.init(project="review", id="silent", settings=wandb.Settings(sweep_id={sweep!r})) as run:
+    deadline = time.monotonic() + 120
+    while not Path("enough").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+"""
+
+
+def test_a_run_that_has_logged_nothing_shows_how_long_it_runs(served: Served, open_page: Opener) -> None:
+    (served.folder / "enough").unlink(missing_ok=True)
+    sweep = served.python(CREATE.replace("again", "review")).split()[-1]
+    process = subprocess.Popen([sys.executable, "-c", SILENT.format(sweep=sweep)], env=served.env, cwd=served.folder)
+    try:
+        page = open_page(f"{served.url}/local/review/sweeps/{sweep}")
+        cell = page.locator("[data-table] tbody tr[data-id=silent] td.seconds")
+        expect(cell).to_have_text(re.compile(r"^\d+(\.\d)? s$"))
+        first = cell.inner_text()
+        expect(cell).not_to_have_text(first)  # counts on while nothing arrives
+        page.wait_for_timeout(2000)
+        page.reload()
+        draw_everything(page)
+        bar = page.locator("[data-figure=timeline]").evaluate("place => Math.max(...place.data.flatMap((t) => t.x))")
+        assert bar > 2000  # milliseconds
+        page.goto(f"{served.url}/local/review/runs/silent")
+        time = page.locator(".tile", has_text="time").locator(".tile-value")
+        expect(time).to_have_text(re.compile(r" s$"))
+        before = time.inner_text()
+        expect(time).not_to_have_text(before)
+    finally:
+        (served.folder / "enough").touch()
+        process.wait(120)
+
+
 def post(served: Served, url: str, **form: str) -> tuple[int, str]:
     headers = {"Sec-Fetch-Site": form.pop("site")} if "site" in form else {}
     request = urllib.request.Request(url, urlencode(form).encode(), headers | served.headers)
