@@ -142,13 +142,13 @@ class RunConfig(BaseModel):
     batch_size: int = Field(128, ge=8, le=4096, description="images per step")
     epochs: int = Field(EPOCH_LIMIT, ge=1, le=EPOCH_LIMIT, description="passes over the training images")
     replicate: int = Field(
-        0, ge=0, lt=REPLICATES, description="which twelfth of the training images is held out; also sets the seed"
+        0, ge=0, lt=REPLICATES, description="the twelfth of the training images held out; also sets the seed"
     )
     seed: int = Field(
         0,
         ge=0,
         lt=2**31,
-        description="seed of weights, order, augmentation, dropout; default: replicate",
+        description="seed of all random numbers; default: the replicate",
     )
     device: str = Field(
         "auto",
