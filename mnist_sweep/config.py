@@ -274,10 +274,20 @@ def parse(values: Mapping[str, Any]) -> RunConfig:
 
 
 def unknown_field(name: str) -> str:
-    """What to say of a name that is no field: the nearest known ones, else all."""
-    near = get_close_matches(name, RunConfig.model_fields, n=3)
-    hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(RunConfig.model_fields)}"
+    """Return a message about a name that is not a field: the nearest known ones, else all."""
+    near = nearest_fields(name)
+    hint = f"did you mean {', '.join(near)}?" if near else known_fields()
     return f"unknown field {name!r}: {hint}"
+
+
+def nearest_fields(name: str) -> list[str]:
+    """Return the names of up to three fields that resemble `name`."""
+    return get_close_matches(name, RunConfig.model_fields, n=3)
+
+
+def known_fields() -> str:
+    """Return the names of all fields, for a message."""
+    return f"known: {', '.join(RunConfig.model_fields)}"
 
 
 def _word(problem: Mapping[str, Any]) -> str:

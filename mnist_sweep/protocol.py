@@ -6,6 +6,9 @@ TASK_HEADER = "X-Sweep-Task"
 The server then knows that the task's earlier process is gone.
 """
 
+RETRY_CRASHED = "retry_crashed"
+"""This project's own key of a sweep: how often a trial whose process vanished is handed out again."""
+
 EXIT_STOPPED = 255
 """Exit code of a run that a person stopped: the client's own code for Ctrl-C."""
 

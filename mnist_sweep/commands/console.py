@@ -36,11 +36,17 @@ def write(file: Path, text: str) -> None:
 
 
 def report_check(path: Path, found: Check, console: Console) -> None:
-    """Say that a sweep file is valid and how much of it fits the budget. Raises SweepFileError where it is not."""
+    """Print the warnings about a sweep file, and how much of its space fits the budget.
+
+    Raises:
+        SweepFileError: the file has problems.
+    """
     from mnist_sweep.sweep.file import SweepFileError
 
     if found.problems:
         raise SweepFileError("\n       ".join(f"{path}: {problem}" for problem in found.problems))
+    for warning in found.warnings:
+        console.print(f"{path}: warning: {warning}", highlight=False, markup=False, soft_wrap=True)
     if math.isnan(found.feasible):
         console.print(f"{path}: valid; its scheduler decides what is tried", highlight=False, soft_wrap=True)
         return

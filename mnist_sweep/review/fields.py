@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from mnist_sweep.review.records import Goal, RunRecord, SweepField, SweepInfo, number, value_text
+from mnist_sweep.search import repair
 
 
 def sweep_info(config: Mapping[str, Any], **about: Any) -> SweepInfo:
     """A `SweepInfo` from a sweep's configuration; `about` gives id, name, entity, project, state, url."""
+    config, _ = repair(config)
     metric = config.get("metric") or {}
     goal: Goal = "maximize" if metric.get("goal") == "maximize" else "minimize"
     return SweepInfo(

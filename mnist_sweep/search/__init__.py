@@ -11,6 +11,7 @@ from mnist_sweep.search.goal import Goal
 from mnist_sweep.search.hyperband import stop
 from mnist_sweep.search.metric import find_metric
 from mnist_sweep.search.noisy_bayes import PosteriorEstimate, posterior
+from mnist_sweep.search.repair import repair
 from mnist_sweep.search.suggest import grid_size, needs_model, suggest, target_reached
 from mnist_sweep.search.trial import Trial, relevant
 
@@ -27,6 +28,7 @@ __all__ = [
     "parse",
     "posterior",
     "relevant",
+    "repair",
     "stop",
     "suggest",
     "target_reached",

@@ -1,19 +1,21 @@
-"""A sweep's configuration, parsed once: a typed `SweepConfig`, or every reason why there is none.
+"""Parse a sweep's configuration into a typed `SweepConfig`, or report every reason why that is impossible.
 
-The rules are those of W&B's published schema (repository wandb/sweeps) and of its search engine:
-https://docs.wandb.ai/models/sweeps/sweep-config-keys
+The rules are those of W&B's published schema (repository wandb/sweeps) and of its search engine. A violation of the
+schema that the engine tolerates is a warning: https://docs.wandb.ai/models/sweeps/sweep-config-keys
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, PrivateAttr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from mnist_sweep.search.goal import Goal
 from mnist_sweep.search.metric import finite
-from mnist_sweep.search.specs import SPECS, Number, Spec, before, distribution, integer, rule, says, show
+from mnist_sweep.search.repair import IMPUTE, repair
+from mnist_sweep.search.specs import SPECS, Number, Spec, Weighted, before, distribution, integer, rule, says, show
 
 METHODS = ("grid", "random", "bayes", "custom")
 GRID_DISTRIBUTIONS = frozenset({"constant", "categorical", "int_uniform", "q_uniform"})
@@ -21,6 +23,8 @@ _ABOUT = ("apiVersion", "kind", "name", "description", "entity", "project", "pri
 _SEARCH = ("method", "metric", "metrics", "parameters", "early_terminate", "scheduler", "controller")
 _PROGRAM = ("program", "command", "job", "image_uri")
 TOP_LEVEL = (*_ABOUT, *_SEARCH, *_PROGRAM)
+REPLICATE = "replicate"
+"""Name of the parameter by which a sweep says that its runs are noisy and repeated."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _EXPONENTS = {name: f"{name}_values" for name in ("log_uniform", "inv_log_uniform", "q_log_uniform")}
 
@@ -52,13 +56,7 @@ def _node(value: Any) -> "Group | Spec":
     return SPECS[name].model_validate({**value, "distribution": name})
 
 
-_Name = Annotated[
-    str,
-    rule(
-        lambda v: isinstance(v, str) and _NAME.fullmatch(v) is not None,
-        "a name starts with a letter or _ and goes on with letters, digits, _ . or -",
-    ),
-]
+_Name = Annotated[str, rule(lambda v: isinstance(v, str) and v != "", "a parameter's name is a text")]
 _Parameters = Annotated[
     dict[_Name, Annotated[Any, PlainValidator(_node)]],
     before(lambda v: isinstance(v, Mapping) and len(v) > 0, "is not a mapping with at least one parameter"),
@@ -75,12 +73,14 @@ class _Part(BaseModel):
 class Metric(_Part):
     """What to optimise: the key under which runs log it, and which way is better."""
 
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
     name: Annotated[str, rule(lambda v: isinstance(v, str) and v != "", "is not the key under which runs log it")]
     goal: Annotated[Goal, before(lambda v: v in tuple(Goal), f"is not one of {', '.join(Goal)}")] = Goal.MINIMIZE
     target: Number | None = None
-    impute: Annotated[Literal["worst", "best", "latest"], _one_of("worst", "best", "latest")] = "worst"
+    impute: Annotated[Literal["worst", "best", "latest"], _one_of(*IMPUTE)] = "worst"
     impute_while_running: Annotated[
-        Literal["false", "worst", "best", "latest", False], _one_of("false", "worst", "best", "latest", False)
+        Literal["false", "worst", "best", "latest", False], _one_of("false", *IMPUTE, False)
     ] = "false"
 
 
@@ -90,14 +90,22 @@ _OBJECTIVE = before(lambda v: isinstance(v, Mapping), "is not a mapping with a n
 class Hyperband(_Part):
     """When to stop runs early: `min_iter`, or `max_iter` with `s`."""
 
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
     type: Annotated[
-        Literal["hyperband"] | None, rule(lambda v: v == "hyperband", "is not hyperband, the only one there is")
+        Literal["hyperband"] | None, rule(lambda v: v == "hyperband", "is not hyperband, the only known type")
     ] = Field(None, validate_default=True)
     min_iter: _Iterations | None = None
     max_iter: _Iterations | None = None
     s: _Iterations | None = None
     eta: Annotated[float, rule(lambda v: finite(v) and v > 1, "is not a number above 1")] = 3
-    strict: Annotated[bool, rule(lambda v: isinstance(v, bool), "is not true or false")] = False
+    strict: Annotated[bool, rule(lambda v: isinstance(v, bool), "is not true or false")] = True
+
+    @model_validator(mode="after")
+    def _has_brackets(self) -> Self:
+        if self.min_iter is None and (self.max_iter is None or self.s is None):
+            raise says("either 'min_iter' or both 'max_iter' and 's' are required")
+        return self
 
 
 class Group(_Part):
@@ -118,24 +126,28 @@ class SweepConfig(BaseModel):
         before(lambda v: isinstance(v, list) and len(v) >= 2, "is not a list of two or more objectives"),
     ] = ()
     parameters: _Parameters = Field(default_factory=dict)
-    early_terminate: (
-        Annotated[Hyperband, before(lambda v: isinstance(v, Mapping), "is not a mapping with a type")] | None
-    ) = None
+    early_terminate: Hyperband | None = None
     run_cap: Annotated[int, rule(lambda v: integer(v) and v > 0, "is not a whole number above 0")] | None = None
     scheduler: Any = None
     controller: Any = None
     name: Any = None
     program: Any = None
     _given: Mapping[str, Any] = PrivateAttr(default_factory=dict)
+    _repairs: list[str] = PrivateAttr(default_factory=list)
 
     @property
     def given(self) -> Mapping[str, Any]:
-        """The configuration as it was given, with all its keys, unknown ones too."""
+        """The whole configuration, repaired, with the keys that this model does not know."""
         return self._given
 
     @property
+    def repeats_runs(self) -> bool:
+        """Whether the sweep says that its runs are noisy, so that the search may repeat a configuration."""
+        return REPLICATE in self.parameters
+
+    @property
     def suggests(self) -> bool:
-        """Whether it is the server that searches: a scheduler or the user's own controller may do it instead."""
+        """Whether the server searches. A scheduler or the user's own controller may do it instead."""
         local = isinstance(self.controller, Mapping) and self.controller.get("type") == "local"
         return self.method != "custom" and not local and self.scheduler is None
 
@@ -154,23 +166,45 @@ def _leaves(parameters: Mapping[str, Any], prefix: tuple[str, ...]) -> Iterator[
 
 
 def parse(config: Any) -> SweepConfig:
-    """The configuration, typed.
+    """Return the configuration, repaired and typed.
 
     Raises:
-        ConfigurationError: it cannot be run; with all that is wrong.
+        ConfigurationError: no engine can run it. The error holds all reasons.
     """
     if not isinstance(config, Mapping):
         raise ConfigurationError([f"a sweep configuration is a mapping of keys to values, not {show(config)}"])
+    given, warnings = repair(config)
+    if unusable := list(_unusable_early_termination(given)):
+        warnings += [f"{line}; no run is stopped early" for line in unusable]
+        given["early_terminate"] = None
     problems: list[str] = []
     try:
-        parsed = SweepConfig.model_validate(config)
+        parsed = SweepConfig.model_validate(given)
     except ValidationError as error:
-        problems = [_line(config, details) for details in error.errors(include_url=False)]
-    problems += _contradictions(config)
+        problems = [_line(given, details) for details in error.errors(include_url=False)]
+    problems += _contradictions(given)
     if problems:
         raise ConfigurationError(problems)
-    parsed._given = config
+    parsed._given, parsed._repairs = given, warnings
     return parsed
+
+
+def _unusable_early_termination(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield why `early_terminate` cannot be used; W&B's engine then runs the sweep without it."""
+    early = config.get("early_terminate")
+    if early is None or config.get("scheduler"):
+        return
+    if "metric" not in config and "metrics" not in config:
+        yield "early_terminate: needs 'metric', the name and goal of what to compare"
+    if not isinstance(early, Mapping):
+        yield f"early_terminate: {show(early)} is not a mapping with a type"
+        return
+    try:
+        Hyperband.model_validate(early)
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            details["loc"] = ("early_terminate", *details["loc"])
+            yield _line(config, details)
 
 
 def check(config: Any) -> list[str]:
@@ -183,19 +217,31 @@ def check(config: Any) -> list[str]:
 
 
 def warn(config: SweepConfig, known: Sequence[str] = ()) -> list[str]:
-    """What is odd about a configuration but does not keep it from running, one line each.
+    """Return warnings about a configuration that can be run, one line each.
 
-    `known` are keys that W&B does not know, but whoever asks does.
+    `known` are keys that W&B does not know, but the caller does.
     """
     unknown = [name for name in config.given if name not in (*TOP_LEVEL, *known)]
-    lines = [f"'{name}' is not a key of a sweep and is ignored" for name in unknown]
+    lines = [f"'{name}' is not a key of a sweep and is ignored" for name in unknown] + config._repairs
+    parts: tuple[tuple[str, type[BaseModel]], ...] = (("metric", Metric), ("early_terminate", Hyperband))
+    for part, model in parts:
+        given = config.given.get(part) or {}
+        lines += [f"{part}: '{key}' is not a key and is ignored" for key in given if key not in model.model_fields]
     for path, spec in config.leaves:
-        values = _EXPONENTS.get(spec.distribution)
-        if values:
+        where = f"parameter {'.'.join(path)}"
+        if not all(_NAME.fullmatch(name) for name in path):
+            lines.append(f"{where}: W&B's schema wants a name of letters, digits, _, . and -, with no digit first")
+        if isinstance(spec, Weighted) and not math.isclose(total := sum(spec.probabilities), 1.0, rel_tol=1e-5):
+            lines.append(f"{where}: probabilities {show(spec.probabilities)} sum to {total:g} and are divided by that")
+        if values := _EXPONENTS.get(spec.distribution):
             lines.append(
-                f"parameter {'.'.join(path)}: the min and max of {spec.distribution} are exponents of e; "
-                f"{values} takes the limits themselves"
+                f"{where}: the min and max of {spec.distribution} are exponents of e; {values} takes the limits"
             )
+    if config.method == "bayes" and config.repeats_runs:
+        lines.append(
+            f"parameter {REPLICATE}: this name tells the search that runs are noisy; "
+            "it repeats promising configurations with other values of the parameter"
+        )
     return lines
 
 
@@ -204,18 +250,12 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     method, early, scheduler = config.get("method"), config.get("early_terminate"), config.get("scheduler")
     if "metric" in config and "metrics" in config:
         yield "'metric' and 'metrics' exclude each other: one objective or several"
-    elif "metric" not in config and "metrics" not in config:
-        if method == "bayes":
-            yield "'metric' is required by method bayes: the name and goal of what to optimise"
-        if early:
-            yield "'metric' is required by early_terminate: the name and goal of what to compare"
+    elif method == "bayes" and "metric" not in config and "metrics" not in config:
+        yield "'metric' is required by method bayes: the name and goal of what to optimise"
     if "metrics" in config and method != "custom":
         yield f"'metrics' needs method custom, not {show(method)}"
-    if isinstance(early, Mapping):
-        if scheduler:
-            yield "early_terminate and scheduler exclude each other: a scheduler stops runs itself"
-        if "min_iter" not in early and not ("max_iter" in early and "s" in early):
-            yield "early_terminate: either 'min_iter' or both 'max_iter' and 's' are required"
+    if early and scheduler:
+        yield "early_terminate and scheduler exclude each other: a scheduler stops runs itself"
     if "parameters" not in config and not (isinstance(scheduler, Mapping) and scheduler.get("search_space")):
         yield "'parameters' is required: what to search"
     if method == "grid":
@@ -243,7 +283,7 @@ def _line(config: Mapping[str, Any], error: ErrorDetails) -> str:
     elif kind == "extra_forbidden":
         parts: dict[str, type[BaseModel]] = {"metric": Metric, "early_terminate": Hyperband, "group": Group, **SPECS}
         said = (
-            f"'{key}' is not a key{f' of {of}' if of in SPECS else ''}; there are {', '.join(parts[of].model_fields)}"
+            f"'{key}' is not a key{f' of {of}' if of in SPECS else ''}; known are {', '.join(parts[of].model_fields)}"
         )
     elif kind == "says" or key == "[key]":
         said = error["msg"]

@@ -24,7 +24,7 @@ def brackets(early: Hyperband) -> list[int]:
     if early.max_iter is not None and early.s is not None:
         down, count, iteration = True, min(int(early.s), _MOST), early.max_iter / eta
     else:
-        assert early.min_iter is not None  # one of the two is there, or no configuration passes
+        assert early.min_iter is not None  # the model requires one of the two
         down, count, iteration = False, _MOST, float(early.min_iter)
     found: set[int] = set()
     for _ in range(count):
@@ -38,7 +38,7 @@ def brackets(early: Hyperband) -> list[int]:
 def stop(config: SweepConfig, trials: Sequence[Trial]) -> dict[str, str]:
     """Runs to stop now, by name, each with the reason as one line for people.
 
-    An iteration is a row of history that carries the metric. A bracket at iteration b looks at the row after b others,
+    An iteration is a row of history that carries the metric. A bracket at iteration b looks at the b-th of these rows,
     and its threshold is the value at rank ⌊n/eta⌋ (from the best, from 0) of the n runs that got there, finished ones
     included. A running run is measured at the last bracket it has reached: by its best value so far, or, if `strict`,
     by its value at that bracket. Equal to the threshold is good enough.
@@ -52,13 +52,13 @@ def stop(config: SweepConfig, trials: Sequence[Trial]) -> dict[str, str]:
     reasons: dict[str, str] = {}
     for trial in trials:
         mine = losses[trial.name]
-        reached = [bracket for bracket in marks if bracket < len(mine)]
+        reached = [bracket for bracket in marks if bracket <= len(mine)]
         if trial.state != "running" or not reached:
             continue
         bracket = reached[-1]
-        field = sorted(loss[bracket] for loss in losses.values() if len(loss) > bracket)
+        field = sorted(loss[bracket - 1] for loss in losses.values() if len(loss) >= bracket)
         threshold = field[int(len(field) / eta)]
-        value = mine[bracket] if early.strict else min(mine)
+        value = mine[bracket - 1] if early.strict else min(mine)
         if value > threshold:
             what = f"{metric} at iteration {bracket}" if early.strict else f"best {metric} so far"
             reasons[trial.name] = (

@@ -11,18 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mnist_sweep.search.config import SweepConfig
+from mnist_sweep.search.config import REPLICATE, SweepConfig
 from mnist_sweep.search.distributions import Discrete, key
 from mnist_sweep.search.gaussian_process import NoisyGaussianProcess
 from mnist_sweep.search.observations import Observation, observe
 from mnist_sweep.search.space import Space, read, value_at
 from mnist_sweep.search.trial import Trial
 
-PARAMETER = "replicate"
 STARTUP = 10
 """Runs with an outcome before a model is fitted."""
 
-_PATH = (PARAMETER,)
+_PATH = (REPLICATE,)
 _DRAWN, _CENTRES, _NEAR = 500, 5, 40  # candidates: at random; the best tried; variations of each
 _MARGIN = 0.05  # standard deviations that a constraint is to be kept by
 
@@ -39,11 +38,6 @@ class PosteriorEstimate:
     """Standard deviation of that mean; infinite where there is too little to tell."""
     runs: tuple[str, ...]
     """The runs of it that count, by name."""
-
-
-def declared(config: SweepConfig) -> bool:
-    """Whether the sweep says which replicate a run is."""
-    return PARAMETER in config.parameters
 
 
 def posterior(config: SweepConfig, trials: Sequence[Trial]) -> list[PosteriorEstimate]:
@@ -67,7 +61,7 @@ def posterior(config: SweepConfig, trials: Sequence[Trial]) -> list[PosteriorEst
     )
     beliefs = [
         PosteriorEstimate(
-            {name: value for name, value in group[0].trial.params.items() if name != PARAMETER},
+            {name: value for name, value in group[0].trial.params.items() if name != REPLICATE},
             config.metric.goal.to_loss(float(mean)),
             float(deviation),
             tuple(o.trial.name for o in group),

@@ -36,7 +36,7 @@ def suggest(config: SweepConfig, trials: Sequence[Trial], *, seed: int) -> dict[
 
     if config.method == "random" or config.metric is None or not space.parameters:
         return space.nest(draw())
-    if noisy_bayes.declared(config):
+    if config.repeats_runs:
         found = noisy_bayes.suggest(config, trials, rng)
         return space.nest(draw()) if found is None else found
     values = bayes.suggest(space, trials, config.metric, int(rng.integers(2**31)))

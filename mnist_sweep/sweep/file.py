@@ -1,7 +1,6 @@
-"""Sweep files: read, checked against RunConfig before anything is created, and sampled for their feasible share.
+"""Read a sweep file, check it against RunConfig, and estimate which share of its space is feasible.
 
-What a sweep file means (distributions, grids, what is allowed where) is the search to say; only what is
-special about RunConfig is checked here.
+`search` defines what a sweep file means. This module only checks what is special about RunConfig.
 """
 
 from __future__ import annotations
@@ -17,7 +16,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from mnist_sweep import search
-from mnist_sweep.config import PARAMETER_LIMIT, ConfigError, OverBudgetError, RunConfig, parse, unknown_field
+from mnist_sweep.config import (
+    PARAMETER_LIMIT,
+    ConfigError,
+    OverBudgetError,
+    RunConfig,
+    known_fields,
+    nearest_fields,
+    parse,
+)
+from mnist_sweep.metrics import OBJECTIVE
+from mnist_sweep.protocol import RETRY_CRASHED
 from mnist_sweep.search import grid, sweep_yaml
 from mnist_sweep.search.space import Space, read
 from mnist_sweep.search.specs import Categorical, Constant
@@ -26,16 +35,19 @@ SAMPLES = 4_000
 
 
 class SweepFileError(ConfigError):
-    """A sweep file that cannot be used; the message is one line a problem."""
+    """A sweep file cannot be used. The message has one line for each problem."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Check:
-    """What there is to say about a sweep file before it is used."""
+    """The result of checking a sweep file."""
 
     problems: list[str] = field(default_factory=list)
+    """Why the sweep cannot be run, one line each."""
+    warnings: list[str] = field(default_factory=list)
+    """What was read differently from how it is written, or may be unintended; one line each."""
     feasible: float = math.nan
-    """Share of the search space under the parameter limit, 0 … 1; NaN where a scheduler's program decides it."""
+    """Share of the search space under the parameter limit, 0 … 1; NaN if a scheduler's program decides it."""
     points: int | None = None
     """Size of a grid; None for the other methods."""
     limit: int = PARAMETER_LIMIT
@@ -43,7 +55,11 @@ class Check:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The sweep's configuration as a mapping. Raises SweepFileError where the file is not one."""
+    """Return the file's configuration.
+
+    Raises:
+        SweepFileError: the file cannot be read or is not a sweep's configuration.
+    """
     try:
         return sweep_yaml.read(path.read_text("utf-8"))
     except OSError as error:
@@ -55,19 +71,20 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def check(config: Mapping[str, Any], *, seed: int = 0) -> Check:
-    """Every problem of a sweep's configuration, and the share of its search space that fits the budget."""
+    """Find every problem of a sweep's configuration, and the share of its search space that fits the budget."""
     problems = [*_check_use(config)]
     try:
         parsed = search.parse(config)
     except search.ConfigurationError as error:
-        return Check(problems + error.problems)
+        return Check(problems=problems + error.problems)
+    warnings = search.warn(parsed, known=(RETRY_CRASHED,))
     space = read(parsed)
     problems = problems or [*_check_values(parsed, space)]
     if not problems and parsed.method == "custom":
         problems = [*_check_scheduler(parsed.scheduler)]
     size = search.grid_size(parsed)
     if problems or parsed.method == "custom":
-        return Check(problems, points=size)
+        return Check(problems=problems, warnings=warnings, points=size)
     drawn = [*_points(parsed, space, size, random.Random(seed))]
     fits = broken = 0
     for values in drawn:
@@ -80,11 +97,11 @@ def check(config: Mapping[str, Any], *, seed: int = 0) -> Check:
             if broken == 1:
                 problems.append(f"some points are invalid, for example: {error}")
     limit = max(values.get("parameter_limit", PARAMETER_LIMIT) for values in drawn)
-    return Check(problems, fits / len(drawn), size, limit)
+    return Check(problems=problems, warnings=warnings, feasible=fits / len(drawn), points=size, limit=limit)
 
 
 def _points(config: search.SweepConfig, space: Space, size: int | None, rng: random.Random) -> Iterator[dict[str, Any]]:
-    """A small grid whole, else SAMPLES points at random."""
+    """Yield all points of a small grid, else SAMPLES random points."""
     if size is None:
         for _ in range(SAMPLES if space.parameters else 1):
             yield space.nest([parameter.draw(rng.random()) for parameter in space.parameters])
@@ -95,7 +112,7 @@ def _points(config: search.SweepConfig, space: Space, size: int | None, rng: ran
 
 
 def _check_scheduler(scheduler: Any) -> Iterator[str]:
-    """Whether the functions that a scheduler asks are there: their source is read, and not run."""
+    """Check that a scheduler's functions exist. Their source is parsed, not executed."""
     scheduler = scheduler if isinstance(scheduler, Mapping) else {}
     source = str(scheduler.get("source"))
     names = [str(scheduler[key]) for key in ("search_space", "optimizer") if scheduler.get(key)]
@@ -103,42 +120,37 @@ def _check_scheduler(scheduler: Any) -> Iterator[str]:
         tree = ast.parse(Path(source).read_text("utf-8"))
     except (OSError, ValueError, SyntaxError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"not Python: {error}"
-        yield f"scheduler: {source}, seen from {Path.cwd()}: {reason}"
+        yield f"scheduler: {source} in {Path.cwd()}: {reason}"
         return
-    there = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     if not names:
-        yield f"scheduler: names no search_space and no optimizer of {source}"
-    yield from (f"scheduler: no function {name} in {source}" for name in names if name not in there)
+        yield f"scheduler: 'search_space' or 'optimizer' is required: a function of {source}"
+    yield from (f"scheduler: {source} has no function {name}" for name in names if name not in defined)
 
 
 def _check_use(config: Mapping[str, Any]) -> Iterator[str]:
-    """What W&B would allow and this project has no use for."""
+    """Check what is valid for W&B but useless in this project."""
     metrics = config.get("metrics")
     for metric in (config.get("metric"), *(metrics if isinstance(metrics, list) else ())):
         name = metric.get("name") if isinstance(metric, Mapping) else None
         if isinstance(name, str) and name.startswith("test/"):
-            yield f"metric: {name} is measured on the test images; select by val/accuracy"
+            yield f"metric: {name} is measured on the test images; use {OBJECTIVE}, measured on held-out images"
     parameters = config.get("parameters")
+    far = []
     for name, spec in parameters.items() if isinstance(parameters, Mapping) else ():
         if name not in RunConfig.model_fields:
-            yield f"parameters: {unknown_field(str(name))}"
-        elif isinstance(spec, Mapping):
-            if "parameters" in spec:
-                yield f"{name}: nested parameters; RunConfig is flat"
-            yield from _check_text(name, spec)
-
-
-def _check_text(name: str, spec: Mapping[str, Any]) -> Iterator[str]:
-    if RunConfig.model_fields[name].annotation not in (int, float):
-        return
-    listed = spec.get("values")
-    for value in (spec.get("value"), spec.get("min"), spec.get("max"), *(listed if isinstance(listed, list) else ())):
-        if isinstance(value, str):
-            yield f"{name}: {value!r} is text to YAML, not a number (1e-4 needs a point: 1.0e-4)"
+            if near := nearest_fields(str(name)):
+                yield f"parameters: unknown field {name!r}: did you mean {', '.join(near)}?"
+            else:
+                far.append(repr(name))
+        elif isinstance(spec, Mapping) and "parameters" in spec:
+            yield f"{name}: has nested parameters, but the fields of RunConfig are flat"
+    if far:
+        yield f"parameters: unknown field{'s' * (len(far) > 1)} {', '.join(far)}; {known_fields()}"
 
 
 def _check_values(config: search.SweepConfig, space: Space) -> Iterator[str]:
-    """Listed values one by one; of a range, the ends: all others lie between them."""
+    """Check each listed value and both ends of each range; the other values lie between them."""
     searched = {parameter.path: parameter for parameter in space.parameters}
     for (name, *_), spec in config.leaves:
         if isinstance(spec, Constant):

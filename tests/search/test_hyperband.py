@@ -49,18 +49,19 @@ def test_brackets(early: dict[str, Any], expected: list[int]) -> None:
 
 
 def test_the_best_third_goes_on() -> None:
-    """Bracket at iteration 1. Values there are 5, 6, 7, 8, 9, 10; rank 6/3 = 2 is 7: whoever is above 7 stops."""
+    """Bracket at iteration 2. Values there are 5, 6, 7, 8, 9, 10; rank 6/3 = 2 is 7: runs above 7 stop."""
     runs = [run(str(loss), 11, loss) for loss in (8, 5, 10, 7, 9, 6)]
-    reasons = stop(config(min_iter=1, eta=3), runs)
+    reasons = stop(config(min_iter=2, eta=3), runs)
     assert sorted(reasons, key=int) == ["8", "9", "10"]
     assert (
-        reasons["8"] == "hyperband: best loss so far is 8, above 7, the mark for the best 1/3 of 6 runs at iteration 1"
+        reasons["8"]
+        == "hyperband: loss at iteration 2 is 8, above 7, the mark for the best 1/3 of 6 runs at iteration 2"
     )
 
 
 def test_maximising_is_the_mirror_image() -> None:
     runs = [run(str(score), 0.1, score) for score in (0.8, 0.5, 0.95, 0.7, 0.9, 0.6)]
-    reasons = stop(config("maximize", min_iter=1, eta=3), runs)
+    reasons = stop(config("maximize", min_iter=2, eta=3), runs)
     assert sorted(reasons) == ["0.5", "0.6", "0.7"]
     assert "is 0.7, below 0.8" in reasons["0.7"]
 
@@ -72,32 +73,35 @@ def test_two_brackets_of_max_iter() -> None:
     first; `c` failed it once but is past it and first at the second; `d` is on the mark; `e` fails the second.
     """
     runs = [
-        run("a", 10, 9, state="finished"),
-        run("b", 10, 10),
-        run("c", 10, 8, 8, 3),
-        run("d", 10, 7, 7, 4),
-        run("e", 10, 6, 6, 6),
+        run("a", 9, state="finished"),
+        run("b", 10),
+        run("c", 8, 8, 3),
+        run("d", 7, 7, 4),
+        run("e", 6, 6, 6),
     ]
     assert set(stop(config(max_iter=9, s=2, eta=3), runs)) == {"b", "e"}
 
 
-def test_a_bracket_needs_one_row_more_than_its_iteration() -> None:
-    good, bad = run("good", 1, 1, 1, 1), run("bad", 9, 9, 9)
+def test_a_bracket_is_decided_at_the_row_of_its_number() -> None:
+    good, bad = run("good", 1, 1, 1), run("bad", 9, 9)
     assert stop(config(min_iter=3), [good, bad]) == {}
-    assert set(stop(config(min_iter=3), [good, run("bad", 9, 9, 9, 9)])) == {"bad"}
+    assert set(stop(config(min_iter=3), [good, run("bad", 9, 9, 9)])) == {"bad"}
 
 
 def test_only_rows_with_the_metric_count_as_iterations() -> None:
     rows = [{"lr": 0.1}, {"loss": 9}, {"lr": 0.1}, {"loss": None}, {"loss": math.nan}, {"loss": "NaN"}, {"loss": 9}]
     other = Trial("other", {}, "running", rows)
-    assert set(stop(config(min_iter=1), [run("good", 1, 1), other])) == {"other"}
-    assert stop(config(min_iter=2), [run("good", 1, 1, 1), other]) == {}
+    assert set(stop(config(min_iter=2), [run("good", 1, 1), other])) == {"other"}
+    assert stop(config(min_iter=3), [run("good", 1, 1, 1), other]) == {}
 
 
 def test_strict_looks_at_the_bracket_and_not_at_the_best_so_far() -> None:
-    runs = [run("good", 5, 1), run("lucky", 0, 9)]
-    assert stop(config(min_iter=1), runs) == {}
-    assert set(stop(config(min_iter=1, strict=True), runs)) == {"lucky"}
+    """Strict is the default, as in W&B's engine (`sweeps` 0.3.0), which stops `lucky` at this point."""
+    runs = [run("good", 5, 5), run("lucky", 0, 9), run("short", 9)]
+    assert set(stop(config(min_iter=2), runs)) == set(stop(config(min_iter=2, strict=True), runs)) == {"lucky"}
+    assert stop(config(min_iter=2, strict=False), runs) == {}
+    reasons = stop(config(min_iter=2, strict=False), [*runs, run("bad", 8, 7)])
+    assert "best loss so far is 7, above 5" in reasons["bad"]
 
 
 @pytest.mark.parametrize("state", ["finished", "failed", "crashed", "killed", "pending", "preempting", "preempted"])

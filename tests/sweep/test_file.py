@@ -120,10 +120,10 @@ def test_a_schedulers_source_is_read_and_not_run(tmp_path: Path) -> None:
     scheduler = {"engine": "optuna", "source": str(source), "search_space": "space"}
     for text, said in (
         ("raise SystemExit(7)\ndef space(trial): ...", []),
-        ("def other(trial): ...", [f"scheduler: no function space in {source}"]),
+        ("def other(trial): ...", [f"scheduler: {source} has no function space"]),
         (
             "def space(trial",
-            [f"scheduler: {source}, seen from {Path.cwd()}: not Python: '(' was never closed (<unknown>, line 1)"],
+            [f"scheduler: {source} in {Path.cwd()}: not Python: '(' was never closed (<unknown>, line 1)"],
         ),
     ):
         source.write_text(text)
@@ -143,7 +143,7 @@ def test_the_ladder_is_eight_steps() -> None:
 
 def test_the_share_of_a_grid_is_exact() -> None:
     found = checked({"head": {"values": [16, 125, 126, 128]}}, method="grid")
-    assert found == Check([], 0.5, 4)
+    assert found == Check(feasible=0.5, points=4)
 
 
 def test_the_share_of_a_range_is_near_what_a_hand_computes() -> None:
@@ -164,7 +164,7 @@ def test_the_share_is_the_same_every_time() -> None:
 
 def test_a_baseline_does_not_count_as_feasible() -> None:
     found = checked({"head": {"values": [125, 126]}, "over_budget": {"value": True}}, method="grid")
-    assert found == Check([], 0.5, 2)
+    assert found == Check(feasible=0.5, points=2)
 
 
 def test_a_grid_of_ranges_counts_its_points() -> None:
@@ -187,14 +187,13 @@ def test_a_huge_grid_is_counted_and_sampled() -> None:
         ({"dropout": {"min": 0.0, "max": 0.9}}, "dropout: 0.9 should be less than or equal to 0.5"),
         ({"dropout": {"values": [0.1, -0.1]}}, "dropout: -0.1 should be greater than or equal to 0"),
         ({"model": {"values": ["tiny", "step9"]}}, "model: 'step9' should be 'tiny'"),
-        ({"max_lr": {"value": "1e-4"}}, "max_lr: '1e-4' is text to YAML, not a number (1e-4 needs a point: 1.0e-4)"),
-        ({"max_lr": {"min": "1e-4", "max": 0.1}}, "max_lr: '1e-4' is text to YAML"),
+        ({"max_lr": {"value": "0.1"}}, "max_lr: '0.1' should be a valid number"),
         ({"dropout": 0.1}, "parameter dropout: 0.1 is not a mapping; a fixed value is written as value: 0.1"),
         ({"dropout": {}}, "parameter dropout: needs value, values, min and max"),
         ({"dropout": {"min": 0.1}}, "parameter dropout: needs value, values, min and max"),
         ({"dropout": {"min": 0.1, "max": 0.1}}, "is not less than max"),
         ({"dropout": {"min": 0.2, "max": 0.1}}, "is not less than max"),
-        ({"dropout": {"parameters": {"a": {"value": 1}}}}, "RunConfig is flat"),
+        ({"dropout": {"parameters": {"a": {"value": 1}}}}, "the fields of RunConfig are flat"),
         ({"dropout": {"distribution": "normal", "mu": 0.1, "sigma": 0.1}}, "should be greater than or equal to 0"),
         ({"dropout": {"distribution": "sideways", "min": 0, "max": 0.1}}, "sideways"),
         ({"dropout": {"values": []}}, "parameter dropout: values []"),
@@ -220,11 +219,13 @@ def test_problems_of_parameters(parameters: Any, said: str) -> None:
         ({"method": None}, "method: None is not one of"),
         (
             {"method": "custom", "scheduler": {"source": "no.py", "search_space": "space"}},
-            "scheduler: no.py, seen from",
+            "scheduler: no.py in ",
         ),
-        ({"early_terminate": {"type": "median"}}, "early_terminate: type 'median'"),
-        ({"run_cap": 0}, "run_cap: 0 is not a whole number above 0"),
-        ({"metric": {"name": "test/accuracy", "goal": "maximize"}}, "test/accuracy is measured on the test images"),
+        ({"run_cap": 0.5}, "run_cap: 0.5 is not a whole number above 0"),
+        (
+            {"metric": {"name": "test/accuracy", "goal": "maximize"}},
+            "test/accuracy is measured on the test images; use objective, measured on held-out images",
+        ),
         ({"metric": {"name": "val/accuracy", "goal": "upwards"}}, "goal 'upwards' is not one of minimize, maximize"),
         ({"method": "bayes", "metric": None}, "metric: None is not a mapping with a name and a goal"),
         ({"method": "bayes", "metric": {"goal": "maximize"}}, "metric: 'name' is required"),
@@ -308,11 +309,25 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 
 def test_numbers_as_people_write_them(tmp_path: Path) -> None:
-    """YAML 1.1 takes 1e-4 for text; the check says so, and 1.0e-4 is what to write."""
+    """By YAML 1.1 `1e-4` is text. It is read as a number all the same, and the check reports it."""
     assert isinstance(yaml.safe_load("1e-4"), str)
     path = tmp_path / "sweep.yaml"
     path.write_text("method: random\nparameters: {max_lr: {values: [1e-4, 1.0e-4]}}\n")
-    assert check(load(path)).problems == ["max_lr: '1e-4' is text to YAML, not a number (1e-4 needs a point: 1.0e-4)"]
+    found = check(load(path))
+    assert (found.problems, found.warnings) == ([], ["parameter max_lr: values '1e-4' is read as the number 0.0001"])
+
+
+def test_the_known_fields_are_listed_once() -> None:
+    found = problems({"zzz": {"value": 1}, "qqq": {"value": 1}, "drpout": {"value": 1}})
+    assert found.count("known:") == 1
+    assert "parameters: unknown fields 'zzz', 'qqq'; known: " in found
+
+
+def test_what_the_search_does_unasked_is_a_warning() -> None:
+    parameters = {"replicate": {"min": 0, "max": 11}, "dropout": {"min": 0.0, "max": 0.1}}
+    (warning,) = checked(parameters, method="bayes").warnings
+    assert warning.startswith("parameter replicate: this name tells the search that runs are noisy")
+    assert checked(parameters).warnings == []
 
 
 def test_every_field_may_be_searched() -> None:

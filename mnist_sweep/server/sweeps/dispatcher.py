@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mnist_sweep import search
+from mnist_sweep.protocol import RETRY_CRASHED
 from mnist_sweep.search import SweepConfig, Trial
 from mnist_sweep.server.store import Store, runs, sweeps
 from mnist_sweep.server.store.clock import now
@@ -30,8 +31,6 @@ EXIT: Command = {"type": "exit"}
 PATIENCE = 0.5
 """Seconds that an agent's question waits for its turn to draw a trial."""
 CANCELED = "the sweep was canceled"
-RETRY = "retry_crashed"
-"""This server's own key of a sweep's configuration: how often a trial whose process vanished is handed out again."""
 
 
 class Dispatcher:
@@ -61,12 +60,14 @@ class Dispatcher:
         Raises:
             BadRequest: this server's own key has a value that it does not know.
         """
-        retries = config.given.get(RETRY, 0)
+        retries = config.given.get(RETRY_CRASHED, 0)
         if not isinstance(retries, int) or not 0 <= retries <= 100:
-            raise BadRequest(f"Invalid sweep config: '{RETRY}' must be a whole number from 0 to 100, not {retries!r}")
+            raise BadRequest(
+                f"Invalid sweep config: '{RETRY_CRASHED}' must be a whole number from 0 to 100, not {retries!r}"
+            )
         if config.method == "bayes":
             threading.Thread(target=self._warm_up, daemon=True).start()  # agents follow soon
-        return search.warn(config, known=(RETRY,))
+        return search.warn(config, known=(RETRY_CRASHED,))
 
     def _warm_up(self) -> None:
         with contextlib.suppress(Busy):
@@ -329,7 +330,7 @@ class Dispatcher:
 
     def _retries(self, db: sqlite3.Connection, run: sqlite3.Row) -> int:
         """How often a run that is lost may begin again: as its sweep says, else only if it was lost with its task."""
-        retries = sweeps.parse_config(sweeps.by_id(db, run["sweep_id"])["config"]).given.get(RETRY)
+        retries = sweeps.parse_config(sweeps.by_id(db, run["sweep_id"])["config"]).given.get(RETRY_CRASHED)
         if isinstance(retries, int):
             return retries
         return runs.MAX_RETRIES if run["holder"] else 0
