@@ -174,7 +174,7 @@ def test_what_was_parsed_is_typed_and_what_was_given_is_kept_with_keys_that_nobo
     assert config.early_terminate is not None
     assert (config.early_terminate.min_iter, config.early_terminate.eta) == (3, 3)
     assert [(path, spec.distribution) for path, spec in config.leaves] == [(("lr",), "uniform")]
-    with pytest.raises(ConfigurationError, match="run_cap: 0.5") as caught:
+    with pytest.raises(ConfigurationError, match="run_cap: 0") as caught:
         parse(given | {"run_cap": 0.5, "method": "best"})
     assert len(caught.value.problems) == 2
 

@@ -187,7 +187,6 @@ def test_a_huge_grid_is_counted_and_sampled() -> None:
         ({"dropout": {"min": 0.0, "max": 0.9}}, "dropout: 0.9 should be less than or equal to 0.5"),
         ({"dropout": {"values": [0.1, -0.1]}}, "dropout: -0.1 should be greater than or equal to 0"),
         ({"model": {"values": ["tiny", "step9"]}}, "model: 'step9' should be 'tiny'"),
-        ({"max_lr": {"value": "0.1"}}, "max_lr: '0.1' should be a valid number"),
         ({"dropout": 0.1}, "parameter dropout: 0.1 is not a mapping; a fixed value is written as value: 0.1"),
         ({"dropout": {}}, "parameter dropout: needs value, values, min and max"),
         ({"dropout": {"min": 0.1}}, "parameter dropout: needs value, values, min and max"),
@@ -224,7 +223,7 @@ def test_problems_of_parameters(parameters: Any, said: str) -> None:
         ({"run_cap": 0.5}, "run_cap: 0.5 is not a whole number above 0"),
         (
             {"metric": {"name": "test/accuracy", "goal": "maximize"}},
-            "test/accuracy is measured on the test images; use objective, measured on held-out images",
+            "measured on the test images; use objective, measured on held-out images",
         ),
         ({"metric": {"name": "val/accuracy", "goal": "upwards"}}, "goal 'upwards' is not one of minimize, maximize"),
         ({"method": "bayes", "metric": None}, "metric: None is not a mapping with a name and a goal"),

@@ -251,8 +251,8 @@ def test_hyperband_stops_a_bad_run_and_says_why(client: httpx.Client, ask: Ask) 
         sweep.finish(run, loss, loss, loss, loss)
     run, _ = sweep.draw(agent)
     sweep.start(run)
-    assert sweep.stream(run, 9.0, 9.0)["stopped"] is False
-    assert sweep.stream(run, 9.0, offset=2)["stopped"] is True
+    assert sweep.stream(run, 9.0)["stopped"] is False
+    assert sweep.stream(run, 9.0, offset=1)["stopped"] is True
     node = sweep.look()["runs"]["edges"][-1]["node"]
     assert node["stopped"] is True
     assert node["stopReason"].startswith("hyperband: ")
