@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import io
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from difflib import get_close_matches
+from typing import Any, Protocol
 
 from mnist_sweep import flags
 from mnist_sweep.commands import (
@@ -33,6 +35,8 @@ class Command(Protocol):
 
     HELP: str
     """What the command does, as the list of commands shows it."""
+    EXAMPLE: str
+    """A command line to start from."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the command's arguments."""
@@ -55,6 +59,16 @@ COMMANDS: Mapping[str, Command] = {
     "doctor": doctor,
     "server": server,
 }
+
+
+class _Parser(flags.Parser):
+    """A parser that suggests the command that was meant."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in COMMANDS:
+            near = get_close_matches(value, COMMANDS, n=1)
+            self.error(f"unknown command {value}: did you mean {near[0]}?" if near else f"unknown command {value}")
+        super()._check_value(action, value)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,14 +96,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    top = flags.Parser(
+    top = _Parser(
         prog="mnist-sweep",
         description="Constrained hyperparameter sweeps with Weights & Biases: MNIST, under 10,000 parameters.",
+        epilog="Start with:  mnist-sweep sweep onecycle --count 4 --agents 2",
     )
+    version = f"%(prog)s {importlib.metadata.version('mnist-sweep')}"
+    top.add_argument("--version", action="version", version=version, help="print the version and exit")
     subparsers = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         description = command.HELP[0].upper() + command.HELP[1:] + "."
-        subparser = subparsers.add_parser(name, help=command.HELP, description=description)
+        subparser = subparsers.add_parser(
+            name, help=command.HELP, description=description, epilog=f"Example:  {command.EXAMPLE}"
+        )
         command.add_arguments(subparser)
         subparser.set_defaults(command=command.run)
     return top

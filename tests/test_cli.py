@@ -17,9 +17,9 @@ FIELDS = {f"--{name}" for name in RunConfig.model_fields}
 
 # The command line people and scripts rely on. A change here is a change for users: it belongs in CHANGELOG.md.
 SURFACE: dict[str, set[str]] = {
-    "sweep": {"FILE", "--count", "--agents"},
+    "sweep": {"FILE", "--count", "--agents", "--oversubscribe"},
     "report": {"SWEEP", "--html", "--random"},
-    "agent": {"SWEEP", "--count", "--agents", "--agents-per-gpu"},
+    "agent": {"SWEEP", "--count", "--agents", "--agents-per-gpu", "--oversubscribe"},
     "submit": {
         "FILE",
         "--count",
@@ -32,13 +32,13 @@ SURFACE: dict[str, set[str]] = {
         "--account",
     }
     | {"--mem", "--setup", "--sbatch", "--kubernetes", "--dry-run", "--follow"},
-    "finals": {"SWEEP", "--agents", "--rounds", "--fresh", "--reference"},
+    "finals": {"SWEEP", "--agents", "--oversubscribe", "--rounds", "--fresh", "--reference"},
     "train": FIELDS,
-    "confirm": {"SWEEP", "--seeds", "--agents", "--file"} | FIELDS,
+    "confirm": {"SWEEP", "--seeds", "--agents", "--oversubscribe", "--file"} | FIELDS,
     "show": FIELDS,
     "check": {"FILE"},
     "data": set(),
-    "doctor": set(),
+    "doctor": {"--fetch"},
     "server": {"--host", "--port", "--data", "--key-file", "--entity", "--crash-after", "--env"}
     | {"--certificate", "--private-key", "--self-signed"},
 }
@@ -282,4 +282,4 @@ def test_submit_needs_a_server_that_stays(run: Run, tmp_path: Path, monkeypatch:
     code, _, err = run("submit", "abc")
     assert code == 1
     assert err == "error: this needs a server that stays: log in to W&B, or start `mnist-sweep server --host NAME`\n"
-    assert run("submit", "abc", "--count", "3")[2].startswith("error: --count is for a sweep that a file makes")
+    assert run("submit", "abc", "--count", "3")[2].startswith("error: --count only applies to a new sweep")

@@ -194,15 +194,20 @@ class AgentLimit:
     """What the limit is, as in `2 cores`; empty if the number is what was asked for."""
 
 
-def limit_agents(asked: int, trials: int | None) -> AgentLimit:
-    """Return how many of `asked` agents to start: no more than trials, cores, and agents that fit into free memory."""
-    limits = {f"{cluster.cores()} cores": cluster.cores()}
+def limit_agents(asked: int, trials: int | None, *, oversubscribe: bool = False) -> AgentLimit:
+    """Return how many of `asked` agents to start: as many as there are trials, cores, and memory for.
+
+    `trials` is None if their number is unknown. With `oversubscribe`, only the trials are a limit.
+    """
+    limits: dict[str, int] = {}
+    if not oversubscribe:
+        cores, free = cluster.cores(), cluster.free_memory()
+        limits[f"this machine has {cores} {'cores' if cores > 1 else 'core'}"] = cores
+        if free is not None:
+            limits[f"{free / (1 << 30):.1f} GiB of memory are free"] = max(free // AGENT_MEMORY, 1)
     if trials is not None:
-        limits[f"{trials} trials"] = trials
-    free = cluster.free_memory()
-    if free is not None:
-        limits[f"{free / (1 << 30):.1f} GiB of free memory"] = max(free // AGENT_MEMORY, 1)
-    reason, least = min(limits.items(), key=lambda limit: limit[1])
+        limits[f"there are {trials} trials to train" if trials > 1 else "there is one trial to train"] = trials
+    reason, least = min(limits.items(), key=lambda limit: limit[1], default=("", asked))
     return AgentLimit(asked) if asked <= least else AgentLimit(least, reason)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-MAX_TRIALS, MAX_AGENTS = 1_000_000, 256
+MAX_TRIALS = 1_000_000
 
 
 def add_sweep(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +18,23 @@ def add_count(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--count", type=whole_number(MAX_TRIALS), metavar="N", help="number of trials; those over budget do not count"
     )
+
+
+def add_agents(parser: argparse.ArgumentParser, what: str = "trials", *, per_gpu: bool = False) -> None:
+    """Add `--agents`, the number of `what` side by side, and what changes it."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--agents",
+        type=whole_number(256),
+        default=1,
+        metavar="N",
+        help=f"{what} side by side, limited by cores and free memory [1]",
+    )
+    if per_gpu:
+        group.add_argument(
+            "--agents-per-gpu", type=whole_number(64), metavar="N", help="agents for each GPU in CUDA_VISIBLE_DEVICES"
+        )
+    parser.add_argument("--oversubscribe", action="store_true", help="do not limit --agents by cores and free memory")
 
 
 def whole_number(limit: int) -> Callable[[str], int]:

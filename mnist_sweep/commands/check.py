@@ -6,13 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from mnist_sweep.commands.console import report_check
+from mnist_sweep.commands.console import report_check, sweep_path
 
 HELP = "check sweep files before they are used"
+EXAMPLE = "mnist-sweep check my.yaml onecycle"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="sweep files")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="sweep files, or names of packaged ones")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -21,7 +22,8 @@ def run(arguments: argparse.Namespace) -> int:
     from mnist_sweep.sweep import file
 
     console, failed = Console(), False
-    for path in arguments.files:
+    for name in arguments.files:
+        path = sweep_path(name) or Path(name)
         try:
             report_check(path, file.check(file.load(path)), console)
         except file.SweepFileError as error:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_sweep import flags
-from mnist_sweep.commands.arguments import MAX_AGENTS, whole_number
+from mnist_sweep.commands.arguments import add_agents, whole_number
 from mnist_sweep.commands.console import say
+from mnist_sweep.commands.local_agents import allowed_agents
 from mnist_sweep.config import PROJECT, ConfigError, RunConfig, parse
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mnist_sweep.selection.winner import Winner
 
 HELP = "retrain a configuration with many seeds on all training images and judge it on the test images"
+EXAMPLE = "mnist-sweep confirm local/mnist-sweep/finals-1a2b3c4d --seeds=20"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", type=whole_number(1_000), default=10, metavar="N", help="seeds 0 to N-1, at most 1,000 [10]"
     )
-    parser.add_argument(
-        "--agents", type=whole_number(MAX_AGENTS), default=1, metavar="N", help="seeds side by side [1]"
-    )
+    add_agents(parser, "seeds")
     parser.add_argument(
         "--file", type=Path, default=Path("out/confirm.jsonl"), help="results, kept as they come [out/confirm.jsonl]"
     )
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         results = confirming.confirm(
             config,
             range(arguments.seeds),
-            processes=arguments.agents,
+            processes=allowed_agents(arguments.agents, arguments.seeds, say, oversubscribe=arguments.oversubscribe),
             file=arguments.file,
             on_result=show_seed,
             reported=reported,

@@ -1,4 +1,4 @@
-"""What the commands say to people."""
+"""What several commands read and print: messages, output files, sweep files."""
 
 from __future__ import annotations
 
@@ -15,16 +15,21 @@ if TYPE_CHECKING:
 
     from mnist_sweep.sweep.file import Check
 
+_PACKAGE = Path(__file__).parents[1]
+SWEEPS = next((folder for folder in (_PACKAGE / "sweeps", _PACKAGE.parent / "sweeps") if folder.is_dir()), None)
+"""The folder of the packaged sweep files. A wheel has it inside the package, a checkout beside it."""
+
 
 def say(line: str) -> None:
+    """Print a message for people to stderr."""
     print(line, file=sys.stderr)
 
 
 def write(file: Path, text: str) -> None:
-    """Write a file in UTF-8, with its folder; for its owner alone where others may write in that, too.
+    """Write a file in UTF-8 and create its folder. In a folder that others may write to, only the owner can read it.
 
     Raises:
-        UserError: that cannot be done.
+        UserError: the file cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -35,35 +40,32 @@ def write(file: Path, text: str) -> None:
         raise UserError(f"cannot write {file}: {error.strerror}") from None
 
 
-def report_check(path: Path, found: Check, console: Console) -> None:
-    """Print the warnings about a sweep file, and how much of its space fits the budget.
+def sweep_path(text: str) -> Path | None:
+    """Return the sweep file that an argument names, or None if it can only be the id of a sweep.
 
-    Raises:
-        SweepFileError: the file has problems.
+    A file that exists comes first, then a packaged sweep file by its name: `onecycle`.
     """
-    from mnist_sweep.sweep.file import SweepFileError
-
-    if found.problems:
-        raise SweepFileError("\n       ".join(f"{path}: {problem}" for problem in found.problems))
-    for warning in found.warnings:
-        console.print(f"{path}: warning: {warning}", highlight=False, markup=False, soft_wrap=True)
-    if math.isnan(found.feasible):
-        console.print(f"{path}: valid; its scheduler decides what is tried", highlight=False, soft_wrap=True)
-        return
-    space = f"grid of {found.points} points" if found.points is not None else "search space"
-    line = f"{path}: valid; {found.feasible:.0%} of its {space} is under {found.limit:,} parameters"
-    console.print(line, highlight=False, soft_wrap=True)
+    path = Path(text)
+    if path.is_file():
+        return path
+    name = path.name.removesuffix(path.suffix) if path.suffix in (".yaml", ".yml") else path.name
+    if SWEEPS is not None and text in (name, f"{name}.yaml", f"sweeps/{name}.yaml"):
+        packaged = SWEEPS / f"{name}.yaml"
+        if packaged.is_file():
+            return packaged
+    return path if path.suffix in (".yaml", ".yml") or path.exists() else None
 
 
-def sweep_file(path: Path, console: Console) -> dict[str, Any] | None:
-    """What a sweep file says; None for what is the id of a sweep.
+def load_sweep_file(text: str, console: Console) -> dict[str, Any] | None:
+    """Load and check the sweep file that an argument names. Return None if the argument is the id of a sweep.
 
     Raises:
-        SweepFileError: it says nothing that agents could work on by themselves.
+        SweepFileError: the file is invalid, or agents alone cannot work on it.
     """
     from mnist_sweep.sweep import file
 
-    if not (path.exists() or path.suffix in (".yaml", ".yml")):
+    path = sweep_path(text)
+    if path is None:
         return None
     config = file.load(path)
     report_check(path, file.check(config), console)
@@ -71,3 +73,23 @@ def sweep_file(path: Path, console: Console) -> dict[str, Any] | None:
         # agents alone would wait for ever
         raise file.SweepFileError(f"{path}: needs `wandb sweep-scheduler` beside its agents: its first lines say how")
     return config
+
+
+def report_check(path: Path, check: Check, console: Console) -> None:
+    """Print the warnings about a sweep file, and which share of its space is under the parameter limit.
+
+    Raises:
+        SweepFileError: the file is invalid; the message has a line for each problem.
+    """
+    from mnist_sweep.sweep.file import SweepFileError
+
+    if check.problems:
+        raise SweepFileError("\n       ".join(f"{path}: {problem}" for problem in check.problems))
+    for warning in check.warnings:
+        console.print(f"{path}: warning: {warning}", highlight=False, markup=False, soft_wrap=True)
+    if math.isnan(check.feasible):
+        console.print(f"{path}: valid; its scheduler decides what is tried", highlight=False, soft_wrap=True)
+        return
+    space = f"grid of {check.points} points" if check.points is not None else "search space"
+    line = f"{path}: valid; {check.feasible:.0%} of its {space} is under {check.limit:,} parameters"
+    console.print(line, highlight=False, soft_wrap=True)

@@ -7,6 +7,7 @@ import argparse
 from mnist_sweep.commands.console import say
 
 HELP = "download MNIST and verify it"
+EXAMPLE = "MNIST_SWEEP_DATA=/data/mnist mnist-sweep data"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from mnist_sweep.commands.arguments import MAX_AGENTS, add_sweep, whole_number
+from mnist_sweep.commands.arguments import add_agents, add_sweep
 from mnist_sweep.commands.console import say
-from mnist_sweep.commands.local_agents import work
+from mnist_sweep.commands.local_agents import allowed_agents, train_trials
 from mnist_sweep.config import PROJECT
 
 if TYPE_CHECKING:
@@ -20,13 +20,12 @@ if TYPE_CHECKING:
     from mnist_sweep.sweep.remote import Sweep
 
 HELP = "race a sweep's best configurations against each other, over replicates"
+EXAMPLE = "mnist-sweep finals local/mnist-sweep/1a2b3c4d --agents 2"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sweep(parser)
-    parser.add_argument(
-        "--agents", type=whole_number(MAX_AGENTS), default=1, metavar="N", help="trainings side by side [1]"
-    )
+    add_agents(parser, "trainings")
     parser.add_argument(
         "--rounds",
         default="30:1,10:3,3:6",
@@ -60,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     schedule = finals.parse_schedule(arguments.rounds, arguments.fresh)
     console = Console(highlight=False, soft_wrap=True)
     mnist.fetch(say)
+    agents = allowed_agents(arguments.agents, None, say, oversubscribe=arguments.oversubscribe)
     with connect.connected_server(say) as server:
         policy = server.patience(say)
         race = finals.Race.of(remote.find(arguments.sweep, PROJECT), schedule, arguments.reference)
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
             winner.record_finals(race.sweep, finals.describe(race, found))
 
         def train(sweep: Sweep, count: int) -> int:
-            return work(sweep, None, arguments.agents, console, policy)
+            return train_trials(sweep, None, min(agents, count), console, policy)
 
         with race.lock():
             code = finals.run_race(race, train, on_stage)

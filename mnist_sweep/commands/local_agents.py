@@ -1,9 +1,10 @@
-"""Agents of a sweep on this machine, shown while they train."""
+"""Agents of a sweep on this machine, which commands start and show while they train."""
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,49 +18,71 @@ if TYPE_CHECKING:
     from mnist_sweep.connection.waiting import RetryPolicy
     from mnist_sweep.sweep.remote import Sweep
 
-stoppable = Signals({signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: KeyboardInterrupt})
-"""Agents are ended by SIGTERM as by Ctrl-C, and never while they are being started."""
+stop_signals = Signals({signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: KeyboardInterrupt})
+"""SIGTERM ends agents as Ctrl-C does. Both wait until all agents have been started."""
 
 
-def work(created: Sweep, count: int | None, agents: int, console: Console, patience: RetryPolicy) -> int:
-    """Let `agents` agents train `count` trials of a sweep (None: all it has), in view; returns an exit code.
+def train_trials(sweep: Sweep, count: int | None, agents: int, console: Console, retry: RetryPolicy) -> int:
+    """Train `count` trials of a sweep (None: all it has) with `agents` agents, show them, and return an exit code.
 
     Raises:
-        Away: the server stays away; the agents have been ended.
+        ServerUnavailable: the server has not answered for too long. The agents have been stopped.
     """
     from mnist_sweep.agents.pool import AgentPool
     from mnist_sweep.sweep import live_view
 
-    logs = agent_logs(created.path)
-    team: AgentPool | None = None
+    logs = agent_logs(sweep.path)
+    pool: AgentPool | None = None
     try:
-        with stoppable.handled():
-            with stoppable.deferred(raise_on_exit=False):
-                console.print(f"Sweep {created.path}: {created.url}", highlight=False, soft_wrap=True)
-                team = AgentPool(
-                    created.path, agents=agents, count=count, log=lambda number: logs / f"agent-{number}.log"
+        with stop_signals.handled():
+            with stop_signals.deferred(raise_on_exit=False):
+                console.print(f"Sweep {sweep.path}: {sweep.url}", highlight=False, soft_wrap=True)
+                pool = AgentPool(
+                    sweep.path, agents=agents, count=count, log=lambda number: logs / f"agent-{number}.log"
                 )
-            stoppable.raise_pending()
-            live_view.follow(created, team, count, console, patience)
+            stop_signals.raise_pending()
+            live_view.follow(sweep, pool, count, console, retry)
     except KeyboardInterrupt:
-        if team is None:
+        if pool is None:
             raise
         console.print("Stopping: the running trials finish their upload …")
-        team.stop(patience.url)
+        pool.stop(retry.url)
         return 130
-    except ServerUnavailable as away:
-        if team is not None:
-            team.stop(patience.url)
+    except ServerUnavailable as error:
+        if pool is not None:
+            pool.stop(retry.url)
         raise ServerUnavailable(
-            f"{away}: ended; what was trained is on the server or in {logs.parent.absolute()} (`wandb sync` sends it); "
-            f"go on with: mnist-sweep sweep {created.path}"
+            f"{error}: stopped; the runs are on the server or in {logs.parent.absolute()} (`wandb sync` sends them); "
+            f"resume with: mnist-sweep sweep {sweep.path}"
         ) from None
-    if team.failed:
+    except BaseException:
+        if pool is not None:
+            pool.stop(retry.url)  # else this process would wait for them without showing anything
+        raise
+    if pool.failed:
         console.print(f"An agent gave up; its output is in {logs}", style="red", highlight=False, soft_wrap=True)
         return 1
     return 0
 
 
+def allowed_agents(asked: int, trials: int | None, say: Callable[[str], None], *, oversubscribe: bool = False) -> int:
+    """Return how many of the `asked` agents (or training processes) to start, and report a limit in one line.
+
+    Args:
+        asked: `--agents`.
+        trials: the most trials that can start; None if that is unknown.
+        say: receives the line.
+        oversubscribe: limit the number by `trials` only, not by cores and free memory.
+    """
+    from mnist_sweep.agents import pool
+
+    limit = pool.limit_agents(asked, trials, oversubscribe=oversubscribe)
+    if limit.reason:
+        override = "" if oversubscribe or limit.agents == trials else "; --oversubscribe starts all"
+        say(f"Starting {limit.agents} of {asked} agents: {limit.reason}{override}")
+    return limit.agents
+
+
 def agent_logs(sweep: str) -> Path:
-    """Folder of what a sweep's agents print."""
+    """Return the folder of the output of a sweep's agents."""
     return Path(os.environ.get("WANDB_DIR", ".")) / "wandb" / f"agents-{sweep.split('/')[-1]}"

@@ -11,6 +11,7 @@ from mnist_sweep.commands.console import say, write
 from mnist_sweep.config import PROJECT
 
 HELP = "review a sweep: a W&B report, an HTML page, a summary here"
+EXAMPLE = "mnist-sweep report local/mnist-sweep/1a2b3c4d --html review.html"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,12 +31,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     console = Console(highlight=False, soft_wrap=True)
     with connect.connected_server(say) as server:
-        found = remote.find(arguments.sweep, PROJECT)
-        other = remote.poll(remote.find(arguments.random, PROJECT)) if arguments.random else None
-        review = remote.read(found, random=other, samples=mnist.VALIDATION_IMAGES)
+        sweep = remote.find(arguments.sweep, PROJECT)
+        other = remote.fetch_ranking(remote.find(arguments.random, PROJECT)) if arguments.random else None
+        review = remote.fetch_review(sweep, random=other, samples=mnist.VALIDATION_IMAGES)
         if best := review.ranking.best:
-            confirm = f"mnist-sweep confirm {finals.finals_id(found.path)} --seeds=20"
-            chain = (f"mnist-sweep finals {found.path}", confirm)
+            confirm = f"mnist-sweep confirm {finals.finals_id(sweep.path)} --seeds=20"
+            chain = (f"mnist-sweep finals {sweep.path}", confirm)
             review = replace(review, commands=(live_view.best_command(best.record), *chain))
         console.print(terminal.summary(review))
         if arguments.html is not None:
@@ -47,5 +48,5 @@ def run(arguments: argparse.Namespace) -> int:
             console.print(f"Page:    {arguments.html}")
         console.print(f"Report:  {wandb_report.publish(review)}")
         if server.local:
-            console.print(f"Sweep:   {found.url}  (the local server draws it on its own page)")
+            console.print(f"Sweep:   {sweep.url}  (the local server shows the review on the sweep's page)")
     return 0

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 HELP = "run the local W&B server"
+EXAMPLE = "mnist-sweep server --port 8080"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

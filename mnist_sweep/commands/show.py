@@ -8,6 +8,7 @@ from mnist_sweep import flags
 from mnist_sweep.config import parse
 
 HELP = "print the layers of a configuration: output shape, parameters, receptive field"
+EXAMPLE = "mnist-sweep show --preset=step8"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_sweep.commands.arguments import MAX_TRIALS, whole_number
-from mnist_sweep.commands.console import say, sweep_file, write
+from mnist_sweep.commands.console import load_sweep_file, say, write
 from mnist_sweep.commands.local_agents import agent_logs
 from mnist_sweep.config import PROJECT
 from mnist_sweep.errors import UserError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 HELP = "run agents of a sweep as a job on a cluster, and follow it"
+EXAMPLE = "mnist-sweep submit onecycle --count 200 --agents 20 --time 2:00:00"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,42 +75,43 @@ def _memory(text: str) -> str:
 def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from mnist_sweep.cluster import job as jobs
     from mnist_sweep.cluster import kubernetes, slurm
+    from mnist_sweep.cluster.job import JobError, write_server
     from mnist_sweep.connection import connect
     from mnist_sweep.sweep import remote
 
-    own = dict(os.environ)  # before a server and the client have left their names in it
-    only_text = arguments.dry_run or arguments.kubernetes is not None
-    console = Console(stderr=only_text)
-    config = sweep_file(Path(arguments.sweep), console)
+    user_environment = dict(os.environ)  # before the server and the client add their variables
+    only_print = arguments.dry_run or arguments.kubernetes is not None
+    console = Console(stderr=only_print, highlight=False, soft_wrap=True)
+    config = load_sweep_file(arguments.sweep, console)
     if arguments.count and config is None:
-        raise UserError("--count is for a sweep that a file makes; agents of a sweep that is there work until it ends")
+        raise UserError("--count only applies to a new sweep; agents of an existing one work until it ends")
+    preview = _text(arguments, _job(arguments, arguments.sweep if config is None else "SWEEP_ID"))
     if arguments.dry_run:
-        print(_text(arguments, _job(arguments, arguments.sweep if config is None else "SWEEP_ID")), end="")
+        print(preview, end="")
         return 0
     with connect.connected_server(say, lasting=True) as server:
         if config is not None:
             caps = [cap for cap in (arguments.count, config.get("run_cap")) if cap]
-            found = remote.create(config | ({"run_cap": min(caps)} if caps else {}), PROJECT)
+            sweep = remote.create(config | ({"run_cap": min(caps)} if caps else {}), PROJECT)
         else:
-            found = remote.find(arguments.sweep, PROJECT)
-        job = _job(arguments, found.path)
+            sweep = remote.find(arguments.sweep, PROJECT)
+        job = _job(arguments, sweep.path)
         if not arguments.follow:
             if server.loopback:
-                say(f"{server.url} is this machine alone: other nodes do not reach it, see docs/cluster.md")
-            jobs.write_server(job.server, connect.variables(server), kubernetes.SERVER if only_text else None)
-            if only_text:
+                say(f"Other nodes cannot reach {server.url}, which is this machine only: see docs/cluster.md")
+            write_server(job.server, connect.variables(server), kubernetes.SERVER if only_print else None)
+            if only_print:
                 print(_text(arguments, job), end="")
                 return 0
             file = job.output / "job.sh"
             write(file, _text(arguments, job))
             try:
-                number = slurm.submit(file, own)
-            except jobs.JobError as error:
-                raise jobs.JobError(f"{error}; the sweep is there: mnist-sweep submit {found.path}") from None
-            _print(console, f"Job {number}: {file}, logs beside it; `scancel {number}` ends it")
-        return _follow(found, slurm.Queue(job.name), arguments.count, console, server.patience(say))
+                number = slurm.submit(file, user_environment)
+            except JobError as error:
+                raise JobError(f"{error}; the sweep exists: mnist-sweep submit {sweep.path}") from None
+            console.print(f"Job {number}: {file}, logs beside it; `scancel {number}` ends it")
+        return _follow(sweep, slurm.Queue(job.name), arguments.count, console, server.patience(say))
 
 
 def _job(arguments: argparse.Namespace, sweep: str) -> Job:
@@ -130,6 +132,7 @@ def _job(arguments: argparse.Namespace, sweep: str) -> Job:
 
 
 def _text(arguments: argparse.Namespace, job: Job) -> str:
+    """Return the text of the job: a batch script or a manifest."""
     from mnist_sweep.cluster import kubernetes, slurm
 
     if arguments.kubernetes:
@@ -138,20 +141,16 @@ def _text(arguments: argparse.Namespace, job: Job) -> str:
     return slurm.script(job, program, partition=arguments.partition, account=arguments.account, more=arguments.sbatch)
 
 
-def _follow(sweep: Sweep, queue: Queue, count: int | None, console: Console, patience: RetryPolicy) -> int:
-    """Show the sweep until its tasks are done; Ctrl-C leaves them at work."""
+def _follow(sweep: Sweep, queue: Queue, count: int | None, console: Console, retry: RetryPolicy) -> int:
+    """Show the sweep until its tasks are done. Ctrl-C ends the view, not the job."""
     from mnist_sweep.sweep import live_view
 
-    _print(console, f"Sweep {sweep.path}: {sweep.url}")
+    console.print(f"Sweep {sweep.path}: {sweep.url}")
     try:
-        live_view.follow(sweep, queue, count, console, patience)
+        live_view.follow(sweep, queue, count, console, retry)
     except KeyboardInterrupt:
-        _print(console, f"The job goes on. Back to it:  mnist-sweep submit {sweep.path} --follow")
+        console.print(f"The job continues. Follow it again:  mnist-sweep submit {sweep.path} --follow")
         return 130
-    live_view.conclude(sweep, console, patience)
-    _print(console, f"What is best: mnist-sweep finals {sweep.path}")
+    live_view.conclude(sweep, console, retry)
+    console.print(f"Next:              mnist-sweep finals {sweep.path}")
     return 0
-
-
-def _print(console: Console, line: str) -> None:
-    console.print(line, highlight=False, soft_wrap=True)

@@ -10,6 +10,7 @@ from mnist_sweep.commands.console import say
 from mnist_sweep.config import parse
 
 HELP = "train one configuration and report it to W&B"
+EXAMPLE = "mnist-sweep train --preset=step8 --epochs=5"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

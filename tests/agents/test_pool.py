@@ -13,7 +13,7 @@ from mnist_sweep.agents import pool as module
 from mnist_sweep.agents.child import child_environment
 from mnist_sweep.agents.pool import AgentPool
 from mnist_sweep.cluster import task
-from mnist_sweep.commands.local_agents import work
+from mnist_sweep.commands.local_agents import train_trials
 from mnist_sweep.connection.waiting import RetryPolicy
 from mnist_sweep.sweep.remote import Sweep
 from tests.processes import gone
@@ -48,7 +48,7 @@ def test_a_signal_while_agents_are_being_started_ends_them(
     monkeypatch.setattr(module, "AgentPool", Struck)
     nobody, said = "http://127.0.0.1:9", Console(file=io.StringIO())
     try:
-        code = work(Sweep(path="local/p/s", url=nobody, config={}), 1, 2, said, RetryPolicy(nobody))
+        code = train_trials(Sweep(path="local/p/s", url=nobody, config={}), 1, 2, said, RetryPolicy(nobody))
     except KeyboardInterrupt:
         pytest.fail("not held back")
     assert code == 130

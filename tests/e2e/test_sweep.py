@@ -44,7 +44,7 @@ def test_one_command_from_an_empty_home_to_a_ranking(house: House) -> None:
     assert "using the local server" in done.stdout
     assert "Ranking" in done.stdout
     assert re.findall(r"^\s+(\d)\s+lr", done.stdout, re.MULTILINE) == ["1", "2"]
-    command = re.search(r"Best, again:\s+(mnist-sweep train .*)", done.stdout)
+    command = re.search(r"Retrain the best:\s+(mnist-sweep train .*)", done.stdout)
     assert command
     assert "--max_lr=" in command[1]
 
