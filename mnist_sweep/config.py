@@ -107,14 +107,12 @@ class RunConfig(BaseModel):
     )
     dropout: float = Field(0.03, ge=0, le=0.5, description="dropout after every activation, probability")
     augment_strength: float = Field(
-        1.0, ge=0, le=1.5, description="augmentation: 0 is none, 1 the study's policy A, scales its ranges"
+        1.0, ge=0, le=1.5, description="scale of the study's policy A: 0 is none, 1 its own ranges"
     )
-    rotate: float = Field(0.0, ge=0, le=45, description="augmentation beside policy A: rotation up to so many degrees")
-    shear: float = Field(0.0, ge=0, le=45, description="augmentation beside policy A: shear up to so many degrees")
-    shift: float = Field(
-        0.0, ge=0, le=0.5, description="augmentation beside policy A: shifts up to this share of the side"
-    )
-    zoom: float = Field(0.0, ge=0, le=0.5, description="augmentation beside policy A: scale up to this far from 1")
+    rotate: float = Field(0.0, ge=0, le=45, description="added rotation, degrees to either side")
+    shear: float = Field(0.0, ge=0, le=45, description="added shear, degrees to either side")
+    shift: float = Field(0.0, ge=0, le=0.5, description="added shifts, fraction of the side")
+    zoom: float = Field(0.0, ge=0, le=0.5, description="added scaling, from 1 - zoom to 1 + zoom")
     no_aug_epochs: int = Field(
         0, ge=0, le=EPOCH_LIMIT, description="number of final epochs trained without augmentation"
     )
