@@ -13,6 +13,8 @@ from typing import Any
 
 import re2
 
+from mnist_sweep.search.goal import Goal
+from mnist_sweep.search.metric import statistic_names
 from mnist_sweep.server import wire_json
 from mnist_sweep.server.store.errors import BadRequest
 
@@ -90,8 +92,8 @@ def order(text: str | None, fields: Mapping[str, str] = RUN_FIELDS, key: str = "
     parts, values = [], []
     for part in (text or "-created_at").split(",")[:8]:
         name = part.strip()
-        direction = "DESC" if name.startswith("-") else "ASC"
-        expression, bound = _expression(name.lstrip("+- "), fields)
+        direction, goal = ("DESC", Goal.MAXIMIZE) if name.startswith("-") else ("ASC", Goal.MINIMIZE)
+        expression, bound = _expression(name.lstrip("+- "), fields, goal)
         kind = f"CASE WHEN {_NUMERIC.format(expression)} THEN 0 WHEN {expression} IS NOT NULL THEN 1 ELSE 2 END"
         parts += [kind, f"{expression} {direction}"]
         values += bound * 3
@@ -171,15 +173,21 @@ def _plain(key: str) -> str:
     return re.sub(r"(?<=[a-z])([A-Z])", lambda match: "_" + match[1].lower(), key)
 
 
-def _expression(key: str, fields: Mapping[str, str]) -> Sql:
-    """The value of a field as SQL. A dot in a name may be part of it or a step into an object; both are tried."""
+def _expression(key: str, fields: Mapping[str, str], goal: Goal | None = None) -> Sql:
+    """Return the value of a field as SQL.
+
+    A dot in a name may be part of it or a step into an object; both are tried. With a goal, a metric that the summary
+    holds as statistics (`{"loss": {"min": 0.1}}`) has the value of the best one, as `search.find_metric` has it.
+    """
     if (column := fields.get(_plain(key))) is not None:
         return column, []
     head, _, rest = key.partition(".")
     if rest and fields is RUN_FIELDS:
         if _plain(head) in ("summary_metrics", "summary"):
-            steps = rest.split(".")
-            return _extract("runs.summary", [[rest], steps])
+            paths = [[rest], rest.split(".")]
+            names = statistic_names("", goal) if goal else ()
+            statistics = [[*path, name.removeprefix(".")] for name in names for path in paths]
+            return _extract("runs.summary", [*statistics, *paths])
         if head == "config":
             steps = rest.removesuffix(".value").replace(".value.", ".").split(".")
             return _extract("runs.config", [[".".join(steps), "value"], [steps[0], "value", *steps[1:]]])
@@ -191,7 +199,7 @@ def _expression(key: str, fields: Mapping[str, str]) -> Sql:
 
 def _extract(column: str, paths: list[list[str]]) -> Sql:
     texts = ["$" + "".join(f".{json.dumps(step)}" for step in path) for path in paths]
-    return f"coalesce(json_extract({column}, ?), json_extract({column}, ?))", texts
+    return f"coalesce({', '.join([f'json_extract({column}, ?)'] * len(texts))})", texts
 
 
 def _value(operand: Any) -> Any:

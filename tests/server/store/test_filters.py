@@ -120,3 +120,29 @@ def test_no_expression_runs_away(store: Store, pattern: str) -> None:
         conditions = json.dumps({"display_name": {"$regex": pattern}})
         found, _ = runs.search(db, conditions, None, 0, 10, project_id=project)
     assert len(found) == (pattern[-1] not in "bc")
+
+
+@pytest.mark.parametrize("values", [(10.0, 9.0, 100), (0.5, 1e-05, 3)])
+@pytest.mark.parametrize("metric", ["loss", "val.loss", "val/loss"])
+@pytest.mark.parametrize("nested", [True, False])
+def test_statistics_of_a_metric_are_ordered_as_numbers(
+    store: Store, values: tuple[float, ...], metric: str, nested: bool
+) -> None:
+    """The client's `define_metric(name, summary="min")` puts an object where the metric's value was."""
+    with store.write() as db:
+        project = projects.ensure(db, "local", "statistics")["id"]
+        for number, value in enumerate(values):
+            summary: dict[str, Any] = {metric: {"min": value, "max": -value}}
+            if nested and "." in metric:
+                summary = {"val": {"loss": summary[metric]}}
+            runs.create(db, project, f"{number}", "finished", summary=summary)
+        runs.create(db, project, "without", "finished", summary={})
+
+        def order(text: str) -> list[float]:
+            rows, _ = runs.search(db, None, text, 0, 50, project_id=project)
+            assert rows[-1]["name"] == "without"
+            return [values[int(row["name"])] for row in rows[:-1]]
+
+        assert order(f"+summary_metrics.{metric}") == sorted(values)
+        assert order(f"-summary_metrics.{metric}") == sorted(values), "of what is maximised the max counts"
+        assert order(f"+summary_metrics.{metric}.min") == sorted(values)
