@@ -184,7 +184,7 @@ def _expression(key: str, fields: Mapping[str, str], goal: Goal | None = None) -
     head, _, rest = key.partition(".")
     if rest and fields is RUN_FIELDS:
         if _plain(head) in ("summary_metrics", "summary"):
-            paths = [[rest], rest.split(".")]
+            paths = [[rest], rest.split("."), rest.rsplit(".", 1)]
             names = statistic_names("", goal) if goal else ()
             statistics = [[*path, name.removeprefix(".")] for name in names for path in paths]
             return _extract("runs.summary", [*statistics, *paths])
