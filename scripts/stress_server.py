@@ -35,7 +35,7 @@ from typing import Any
 
 import yaml
 
-from mnist_sweep.server.process.launch import Facts, ServerProcess
+from mnist_sweep.server.process.launch import Announcement, ServerProcess
 
 CONNECTIONS = 512
 """At most so many at once."""
@@ -57,7 +57,7 @@ START = """mutation($name: String!, $sweep: String) {
 class Server:
     """Requests to a server over connections that stay open; cheap, as it is not the agents that are to be the limit."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Announcement) -> None:
         self.host, self.port = facts.url.removeprefix("http://").rsplit(":", 1)
         key = base64.b64encode(f"api:{facts.key}".encode()).decode()
         self.head = f"Host: {self.host}\r\nAuthorization: Basic {key}\r\nContent-Type: application/json\r\n"
@@ -193,7 +193,7 @@ def configuration(method: str, trials: int) -> dict[str, Any]:
     return {"method": method, "metric": metric, "run_cap": trials, "parameters": parameters}
 
 
-async def stress(facts: Facts, args: argparse.Namespace) -> int:
+async def stress(facts: Announcement, args: argparse.Namespace) -> int:
     load = Load(Server(facts), args.rows, args.pause)
     config = yaml.dump(configuration(args.method, args.trials))
     sweep = (await load.ask(CREATE, config=config))["upsertSweep"]["sweep"]["name"]

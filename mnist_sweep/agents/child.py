@@ -17,7 +17,6 @@ from typing import Any
 
 from mnist_sweep.agents.loop import TrialQuota, run_agent
 from mnist_sweep.cluster import task as cluster
-from mnist_sweep.connection import connect
 from mnist_sweep.protocol import TASK_HEADER
 
 _HEADERS_VARIABLE = "WANDB_X_EXTRA_HTTP_HEADERS"
@@ -59,8 +58,7 @@ def run_child(path: str, number: int, quota: TrialQuota, log: Path | None) -> No
 
     if torch.cuda.device_count() > 1:
         torch.cuda.set_device((number - 1) % torch.cuda.device_count())
-    with connect.keep_server_alive():
-        sys.exit(run_agent(path, quota))
+    sys.exit(run_agent(path, quota))
 
 
 def own_process_group() -> None:

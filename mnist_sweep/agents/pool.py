@@ -174,7 +174,7 @@ class AgentPool:
             if not self.any_alive():
                 return
             with contextlib.suppress(ServerUnavailable):  # the agents report it themselves, and exit
-                retry.lost()
+                retry.recover()
             # The timeout is needed: the last agent may end before it is waited for.
             wait([process.sentinel for process in self.processes if process.is_alive()], timeout=1.0)
 

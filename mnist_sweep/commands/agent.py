@@ -58,7 +58,7 @@ def _run(arguments: argparse.Namespace, stop_signals: Signals) -> int:
         log = (lambda number: logs / f"{prefix}{number}.log") if agents > 1 else None
         with stop_signals.deferred(raise_on_exit=False):
             pool = AgentPool(sweep.path, agents=agents, count=arguments.count, log=log)
-        stopped = join(pool, stop_signals, server.patience(say))
+        stopped = join(pool, stop_signals, server.retry_policy(say))
         pool.close()
         if pool.preempted:
             return EXIT_PREEMPTED

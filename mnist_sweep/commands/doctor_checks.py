@@ -294,7 +294,7 @@ def server() -> Found:
         state = f"{found.url} answers as {entity} ({'local' if found.local else 'logged in'})"
     else:
         state = f"none is running; commands start a local one, which answered as {entity}"
-    more = [line for line in messages if not line.startswith("No W&B login")]
+    more = [line for line in messages if not line.startswith(("No W&B login", "Log in a browser"))]
     return ("; ".join([state, *more]),)
 
 

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     mnist.fetch(say)
     agents = allowed_agents(arguments.agents, None, say, oversubscribe=arguments.oversubscribe)
     with connect.connected_server(say) as server:
-        policy = server.patience(say)
+        policy = server.retry_policy(say)
         race = finals.Race.of(remote.find(arguments.sweep, PROJECT), schedule, arguments.reference)
 
         def on_stage(stage: Stage[RunConfig], found: Results) -> None:

@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
             except JobError as error:
                 raise JobError(f"{error}; the sweep exists: mnist-sweep submit {sweep.path}") from None
             console.print(f"Job {number}: {file}, logs beside it; `scancel {number}` ends it")
-        return _follow(sweep, slurm.Queue(job.name), arguments.count, console, server.patience(say))
+        return _follow(sweep, slurm.Queue(job.name), arguments.count, console, server.retry_policy(say))
 
 
 def _job(arguments: argparse.Namespace, sweep: str) -> Job:

@@ -37,11 +37,13 @@ def run(arguments: argparse.Namespace) -> int:
         caps = [cap for cap in (arguments.count, sweep.config.get("run_cap")) if cap]
         count = min(caps, default=None)
         agents = allowed_agents(arguments.agents, count, console.print, oversubscribe=arguments.oversubscribe)
-        retry = server.patience(console.print)
+        retry = server.retry_policy(console.print)
         code = train_trials(sweep, count, agents, console, retry)
         live_view.conclude(sweep, console, retry)
         console.print(f"Resume:            mnist-sweep sweep {sweep.path}")
         console.print(f"Next:              mnist-sweep finals {sweep.path}")
-        if server.shared:
-            console.print("The local server ends with its last command; `mnist-sweep server` opens these pages again.")
+        if server.temporary:
+            console.print(
+                "The local server ends some minutes after its last use; `mnist-sweep server` keeps it running."
+            )
     return code

@@ -1,13 +1,13 @@
-"""Which W&B server to use: the one the user is logged in to, else the project's own local one, started if need be.
+"""Choose the W&B server: the one the user is logged in to, else the project's local one, which is started if needed.
 
-The choice is handed to the wandb client, here and in child processes, through its environment variables.
+Environment variables tell the wandb client about the choice, in this process and in its children.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,52 +24,52 @@ from mnist_sweep.errors import UserError, first_line
 if TYPE_CHECKING:
     import wandb
 
-    from mnist_sweep.server.process.launch import Facts
+    from mnist_sweep.server.process.launch import Announcement
 
 FLUSH_SECONDS = "1"
 """How often runs send metrics to the local server; W&B's default of 15 s hides short trials from early stopping."""
 
 RETRY_SECONDS, RETRIES = "5", "1000000"
-"""How long runs pause at most before they ask a local server again that does not answer (W&B's default is a minute),
-and how often they do; how long they wait in all is for `finish_timeout` to say."""
+"""The longest pause between two attempts to reach a local server (W&B's default is a minute), and the number of
+attempts. `finish_timeout` limits the total time."""
 _RETRYING = ("GRAPHQL", "FILE_STREAM", "FILE_TRANSFER")
 
-TASK_PATIENCE = 60.0
-"""Seconds that a task of a cluster waits for its server, which may be starting again; a person is told at once."""
+TASK_SECONDS = 60.0
+"""How long a task of a cluster waits for its server, which may be restarting. People get the answer at once."""
 
 
 class ConnectError(UserError, RuntimeError):
     """No server could be used; the message is one line for people."""
 
 
-@dataclass(frozen=True)
-class Server:
+@dataclass(frozen=True, kw_only=True)
+class WandbServer:
     """A W&B server that answers."""
 
     url: str
     local: bool
-    shared: bool = False
-    """It ends when the last command that uses it has."""
+    temporary: bool = False
+    """Whether it ends some minutes after its last use."""
     restart: Callable[[], None] = lambda: None
-    """Start it anew if it was killed, where that is ours to do."""
+    """Start the server again if it was killed and this process may start it."""
 
-    def patience(self, say: Callable[[str], None]) -> RetryPolicy:
-        """How to wait for it."""
+    def retry_policy(self, say: Callable[[str], None]) -> RetryPolicy:
+        """Return how to wait for this server."""
         return RetryPolicy(self.url, say, restart=self.restart)
 
     @property
     def loopback(self) -> bool:
-        """No other machine reaches it at this address."""
+        """Whether no other machine reaches the server at this address."""
         host = urlsplit(self.url).hostname or ""
         return host in ("localhost", "::1") or host.startswith("127.")
 
 
 @contextmanager
-def connected_server(say: Callable[[str], None], *, lasting: bool = False) -> Iterator[Server]:
-    """Point the wandb client to a server for as long as the context lasts; `say` receives what a person should know.
+def connected_server(say: Callable[[str], None], *, lasting: bool = False) -> Iterator[WandbServer]:
+    """Point the wandb client to a server while the context lasts; `say` receives lines for people.
 
     Raises:
-        ConnectError: there is none that may be used, or none that outlives this command where it is to be `lasting`.
+        ConnectError: no server may be used, or none outlives this command although it must be `lasting`.
     """
     remote = _remote(say)
     if remote is not None:
@@ -80,33 +80,37 @@ def connected_server(say: Callable[[str], None], *, lasting: bool = False) -> It
 
     folder = local_folder()
     if lasting:
-        facts = launch.announced(folder)
-        if facts is None or facts.shared or not launch.proves(facts):
+        found = shared_server.find(folder)
+        if found is None or found.temporary:
             raise ConnectError(
                 "this needs a server that stays: log in to W&B, or start `mnist-sweep server --host NAME`"
             )
-    with ExitStack() as stack:
-        try:
-            facts = stack.enter_context(shared_server.server(folder, say))
-        except launch.StartError as error:
-            raise ConnectError(f"the local server did not start: {error}") from None
-        stack.enter_context(_client_environment(facts, folder, say))
-        yield Server(facts.url, local=True, shared=facts.shared, restart=_restart(folder, facts))
+    try:
+        announcement = shared_server.find_or_start(folder, say)
+    except launch.StartError as error:
+        raise ConnectError(f"the local server did not start: {error}") from None
+    with shared_server.kept_alive(announcement), _client_environment(announcement, say):
+        yield WandbServer(
+            url=announcement.url,
+            local=True,
+            temporary=announcement.temporary,
+            restart=_restart(folder, announcement),
+        )
 
 
-def _restart(folder: Path, facts: Facts) -> Callable[[], None]:
+def _restart(folder: Path, announcement: Announcement) -> Callable[[], None]:
     from mnist_sweep.server.process import launch, shared_server
 
     def restart() -> None:
-        with suppress(launch.StartError):  # another try comes
-            shared_server.restart(folder, facts)
+        with suppress(launch.StartError):  # the caller tries again
+            shared_server.restart(folder, announcement)
 
-    return restart if facts.shared else lambda: None
+    return restart if announcement.temporary else lambda: None
 
 
 @contextmanager
-def running_server(say: Callable[[str], None]) -> Iterator[Server | None]:
-    """The same with a server that is there, if one is: none is started; that one does not answer is told."""
+def running_server(say: Callable[[str], None]) -> Iterator[WandbServer | None]:
+    """Like `connected_server`, but only use a server that is already running. Report one that does not answer."""
     from mnist_sweep.server.process import shared_server
 
     try:
@@ -118,68 +122,57 @@ def running_server(say: Callable[[str], None]) -> Iterator[Server | None]:
     if remote is not None:
         yield remote
         return
-    folder = local_folder()
-    with shared_server.found(folder) as facts:
-        if facts is None:
-            yield None
-            return
-        with _client_environment(facts, folder, say):
-            yield Server(facts.url, local=True, shared=facts.shared)
+    announcement = shared_server.find(local_folder())
+    if announcement is None:
+        yield None
+        return
+    with shared_server.kept_alive(announcement), _client_environment(announcement, say):
+        yield WandbServer(url=announcement.url, local=True, temporary=announcement.temporary)
 
 
 @contextmanager
-def _client_environment(facts: Facts, folder: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """The client pointed to a local server."""
-    from mnist_sweep.server.process import shared_server
+def _client_environment(announcement: Announcement, say: Callable[[str], None]) -> Iterator[None]:
+    """Point the client to a local server while the context lasts."""
+    from mnist_sweep.server.process import launch
 
-    told = {
-        **facts.variables,
+    values = {
+        **announcement.variables,
         "WANDB_ERROR_REPORTING": "false",
         "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": FLUSH_SECONDS,
         **{f"WANDB_X_{part}_RETRY_WAIT_MAX_SECONDS": RETRY_SECONDS for part in _RETRYING},
         **{f"WANDB_X_{part}_RETRY_MAX": RETRIES for part in _RETRYING},
-        shared_server.FOLDER_VARIABLE: str(folder),
     }
-    say(f"No W&B login: using the local server at {facts.url}, which keeps everything in {folder}")
-    with environment(told):
+    say(f"No W&B login: using the local server at {announcement.url}, which keeps everything in {announcement.folder}")
+    say(f"Log in a browser with this link, once: {launch.login_link(announcement)}")
+    with environment(values):
         yield
 
 
 def local_folder() -> Path:
-    """Where the local server keeps its data."""
-    from mnist_sweep.server.process import launch
+    """Return the folder of the local server's data."""
+    from mnist_sweep.server.process import folder
 
-    return launch.data_folder().absolute()
+    return folder.data_folder().absolute()
 
 
-def variables(server: Server) -> dict[str, str]:
-    """What points the client of another machine to a server in use, the key included, and how it is to behave there."""
+def variables(server: WandbServer) -> dict[str, str]:
+    """Return the environment that points the client of another machine to a server, its key included."""
     import requests
 
     login = requests.utils.get_netrc_auth(server.url)
-    told = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": os.environ.get("WANDB_API_KEY") or (login or ("", ""))[1]}
+    values = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": os.environ.get("WANDB_API_KEY") or (login or ("", ""))[1]}
     more = (*TRUST, "WANDB_ERROR_REPORTING")
-    return told | {
+    return values | {
         name: value for name, value in os.environ.items() if value and (name in more or name.startswith("WANDB_X_"))
     }
 
 
-@contextmanager
-def keep_server_alive() -> Iterator[None]:
-    """Inside, in a process that an agent's parent started, the local server that parent chose does not end."""
-    from mnist_sweep.server.process import shared_server
-
-    folder = os.environ.get(shared_server.FOLDER_VARIABLE)
-    with shared_server.using(Path(folder)) if folder else nullcontext():
-        yield
-
-
-def _remote(say: Callable[[str], None]) -> Server | None:
-    """The server the user is logged in to, if there is one and it answers.
+def _remote(say: Callable[[str], None]) -> WandbServer | None:
+    """Return the server that the user is logged in to, if there is one and it answers.
 
     Raises:
-        ConnectError: it does not, and a local server must not take its place: WANDB_BASE_URL names it, or this is a
-            task of a cluster, whose other tasks would not find what is kept here.
+        ConnectError: it does not answer, and a local server must not take its place. WANDB_BASE_URL names it, or this
+            is a task of a cluster, whose other tasks would not find a server on this node.
     """
     import requests
 
@@ -192,21 +185,21 @@ def _remote(say: Callable[[str], None]) -> Server | None:
             )
         return None
     if not waiting.why_unavailable(url):
-        return Server(url, local=False)
+        return WandbServer(url=url, local=False)
     if task is None and not os.environ.get("WANDB_BASE_URL"):
         say(f"Logged in to {url}, but it does not answer")
         return None
     try:
-        RetryPolicy(url, say, limit=TASK_PATIENCE if task is not None else 0.0).wait()
+        RetryPolicy(url, say, limit=TASK_SECONDS if task is not None else 0.0).wait()
     except ServerUnavailable:
         raise ConnectError(
             f"{url} (WANDB_BASE_URL) does not answer on {cluster.node()}: start it, or name one that does"
         ) from None
-    return Server(url, local=False)
+    return WandbServer(url=url, local=False)
 
 
 def _settings() -> wandb.Settings:
-    """What the client was told by its environment and its files. Raises ConnectError where that is of no use here."""
+    """Return the client's settings, from its environment and files. Raise ConnectError if they cannot be used here."""
     import wandb
     from pydantic import ValidationError
 

@@ -1,4 +1,4 @@
-"""A server that does not answer is waited for, for a while, and people are told."""
+"""Retry while a server is unavailable: report it once, wait for a limited time, and restart the server if possible."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from typing import Any, TypeVar
 from mnist_sweep.errors import UserError
 
 VARIABLE = "MNIST_SWEEP_PATIENCE"
-"""Environment: how many seconds a server that was there and does not answer any more is waited for."""
-SECONDS = 600.0
-"""… unless that says otherwise."""
+"""Environment: how many seconds to wait for a server that has stopped answering."""
+DEFAULT_SECONDS = 600.0
 
 _REFUSALS = 3
 _PAUSE = 1.0
 _ANSWER_SECONDS = 5.0
-_AWAY = (502, 503, 504)
-"""What a proxy answers whose server does not."""
+_UNAVAILABLE = (502, 503, 504)
+"""What a proxy answers if the server behind it does not."""
 _TIMEOUT = 408
 _NO_ROOM = 507
-"""What the local server answers that cannot write, and why."""
+"""What the local server answers, with the reason, if it cannot write."""
 
 T = TypeVar("T")
 
@@ -48,13 +47,13 @@ def unanswered(error: BaseException) -> bool:
     cause: Any = getattr(error, "exc", error)  # what the client's CommError wraps
     if type(cause).__name__ == "WandbApiFailedError":  # private to the client, and not one of `wandb.errors`
         response = cause.response
-        return response is None or response.http_status in (_TIMEOUT, *_AWAY)
+        return response is None or response.http_status in (_TIMEOUT, *_UNAVAILABLE)
     return isinstance(cause, TimeoutError | ConnectionError | requests.Timeout | requests.ConnectionError)
 
 
 def seconds() -> float:
-    """How long to wait for a server. Raises UserError where the environment says nothing sensible."""
-    text = os.environ.get(VARIABLE) or str(SECONDS)
+    """Return how long to wait for a server. Raise UserError if the environment names no number."""
+    text = os.environ.get(VARIABLE) or str(DEFAULT_SECONDS)
     try:
         return float(text)
     except ValueError:
@@ -62,14 +61,14 @@ def seconds() -> float:
 
 
 def why_unavailable(url: str) -> str:
-    """Why the server at `url` cannot be used, in words that follow its address; empty where it answers."""
+    """Return why the server at `url` cannot be used, in words that follow its address; empty if it answers."""
     try:
         with urllib.request.urlopen(f"{url}/healthz", timeout=_ANSWER_SECONDS):
             return ""
     except urllib.error.HTTPError as error:
         if error.code == _NO_ROOM:
             return (error.read(500).decode(errors="replace").splitlines() or ["its disk is full"])[0]
-        return "does not answer" if error.code in _AWAY else ""
+        return "does not answer" if error.code in _UNAVAILABLE else ""
     except (OSError, ValueError):
         return "does not answer"
 
@@ -79,7 +78,7 @@ def to_stderr(line: str) -> None:
 
 
 class RetryPolicy:
-    """How one server is waited for. Several threads may ask."""
+    """How to wait for one server. Several threads may use it."""
 
     def __init__(
         self,
@@ -89,7 +88,14 @@ class RetryPolicy:
         limit: float | None = None,
         restart: Callable[[], None] = lambda: None,
     ) -> None:
-        """`say` is told when the server goes and when it is back, `restart` may start it; `limit` in seconds."""
+        """Create a policy.
+
+        Args:
+            url: the server.
+            say: receives one line when the server becomes unavailable, and one when it is back.
+            limit: seconds to wait for it; None takes the environment's.
+            restart: starts the server again, if that is up to this process.
+        """
         self.url = url
         self._say, self._restart = say, restart
         self.limit = seconds() if limit is None else limit
@@ -97,37 +103,46 @@ class RetryPolicy:
         self._unanswered_since: float | None = None
         self._refusals = 0
 
-    def lost(self) -> bool:
-        """Whether the server cannot be used now. Raises Away when that has lasted for too long."""
-        found = why_unavailable(self.url)
-        if not found:
+    def recover(self) -> bool:
+        """Restart the server if it is unavailable, and report what changed. Return whether it is available.
+
+        Raises:
+            ServerUnavailable: it has been unavailable for longer than the limit.
+        """
+        problem = why_unavailable(self.url)
+        self._report(problem)
+        if problem:
+            self._restart()
+        return not problem
+
+    def _report(self, problem: str) -> None:
+        """Report a change of availability. Raise ServerUnavailable at the limit."""
+        now = time.monotonic()
+        if not problem:
             if self._since is not None:
                 self._since = None
                 self._say(f"{self.url} answers again")
-            return False
-        now = time.monotonic()
+            return
         began = now if self._since is None else self._since
         if now - began >= self.limit:
-            raise ServerUnavailable(f"{self.url} {found}, for {now - began:.0f} s now")
+            raise ServerUnavailable(f"{self.url} {problem}, for {now - began:.0f} s now")
         if self._since is None:
             self._since = now
-            self._say(f"{self.url} {found}; waiting for it …")
-        self._restart()
-        return True
+            self._say(f"{self.url} {problem}; waiting for it …")
 
     def wait(self) -> None:
-        """Until the server answers. Raises Away."""
-        while self.lost():
+        """Wait until the server is available. Raise ServerUnavailable as `recover` does."""
+        while not self.recover():
             time.sleep(_PAUSE)
 
     def attempt(self, ask: Callable[[], T]) -> T | None:
-        """What `ask` returns; None where that failed because the server is away, or has just been.
+        """Return what `ask` returns; None if that failed because the server is, or has just been, unavailable.
 
         Raises:
-            ServerUnavailable: it has been away for too long, or this machine's client has not answered for too long.
-            Exception: `ask` fails time and again, though the server answers.
+            ServerUnavailable: it has been unavailable for too long, or this machine's client has not answered.
+            Exception: `ask` has failed repeatedly, although the server answers.
         """
-        if self.lost():
+        if not self.recover():
             return None
         try:
             answer = ask()
@@ -136,7 +151,7 @@ class RetryPolicy:
                 self._note_unanswered()
                 return None
             self._refusals += 1
-            if not self.lost() and self._refusals >= _REFUSALS:
+            if self.recover() and self._refusals >= _REFUSALS:
                 raise
             return None
         self._refusals = 0
@@ -155,7 +170,7 @@ class RetryPolicy:
             raise RequestsUnanswered(f"requests to {self.url} have not been answered for {self.limit:.0f} s")
 
     def retry_until_available(self, ask: Callable[[], T]) -> T:
-        """What `ask` returns in the end; raises as `attempt`."""
+        """Call `ask` until it succeeds, and return what it returns. Raise as `attempt` does."""
         answers: list[T] = []
 
         def answered() -> bool:
@@ -169,5 +184,5 @@ class RetryPolicy:
 
 @cache
 def retry_policy(url: str) -> RetryPolicy:
-    """This process's patience with a server, which speaks on stderr: what goes wrong is said once."""
+    """Return this process's policy for a server, which reports on stderr."""
     return RetryPolicy(url)

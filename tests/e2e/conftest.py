@@ -72,6 +72,7 @@ def new_house(folder: Path, mnist_folder: Path) -> House:
         "MNIST_SWEEP_DATA": str(mnist_folder),
         "PYTHONPATH": str(ROOT),
         "COLUMNS": "160",
+        "MNIST_SWEEP_IDLE_SECONDS": "20",
         "OMP_NUM_THREADS": "1",  # several threads of one trial wait for each other on a machine that runs other tests
     }
     return House(folder, env)

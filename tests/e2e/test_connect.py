@@ -13,10 +13,10 @@ from tests.e2e.conftest import BIN, House
 
 WHERE = """
 import json, os
-from mnist_sweep import connect
+from mnist_sweep.connection import connect
 said = []
-with connect.server(said.append) as server:
-    print(json.dumps([server.url, server.local, server.shared, said, os.environ["WANDB_BASE_URL"]]))
+with connect.connected_server(said.append) as server:
+    print(json.dumps([server.url, server.local, server.temporary, said, os.environ["WANDB_BASE_URL"]]))
 """
 
 

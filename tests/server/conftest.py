@@ -39,6 +39,7 @@ def clean_environment(home: Path, programs: Path = BIN) -> dict[str, str]:
         "WANDB_SILENT": "true",
         "WANDB_ERROR_REPORTING": "false",
         "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "0.3",
+        "MNIST_SWEEP_IDLE_SECONDS": "10",
     }
 
 

@@ -211,11 +211,15 @@ def test_another_key_ends_sessions_and_signed_addresses(store: Store) -> None:
         assert httpx.put(address.copy_with(port=client.base_url.port), content=b"b").status_code == 403
 
 
+def announcement(url: str, key: str, login_secret: str) -> launch.Announcement:
+    return launch.Announcement(url=url, key=key, folder="", pid=1, login_secret=login_secret)
+
+
 def test_a_login_link_works_once(store: Store) -> None:
     with served(store, login_secret="s" * 40) as client:
         url = str(client.base_url).rstrip("/")
-        link = launch.login_link(launch.Facts(url, 1, store.key, login_secret="s" * 40), "/local?x=1")
-        forged = launch.login_link(launch.Facts(url, 1, store.key, login_secret="t" * 40))
+        link = launch.login_link(announcement(url, store.key, "s" * 40), "/local?x=1")
+        forged = launch.login_link(announcement(url, store.key, "t" * 40))
         with httpx.Client() as browser:
             answer = browser.get(link)
             assert (answer.status_code, answer.headers["location"]) == (303, "/local?x=1")

@@ -27,6 +27,7 @@ from mnist_sweep.server.store import Store, files
 from mnist_sweep.server.sweeps.dispatcher import Dispatcher
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_STATIC = Path(__file__).parent / "static"
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
     " media-src 'self'; frame-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self';"
@@ -127,6 +128,8 @@ def asset(request: Request) -> Response:
         return Response(review.plotly_bundle(), media_type="text/javascript", headers=_BUNDLE_HEADERS)
     if name in (*review.SCRIPTS, *review.REPORT_SCRIPTS, *review.WORKSPACE_SCRIPTS):
         return FileResponse(review.STATIC / name, headers=_ASSET_HEADERS)
+    if name == "awake.js":
+        return FileResponse(_STATIC / name, headers=_ASSET_HEADERS)
     if name == "review.css":
         return Response(review.stylesheet(), media_type="text/css", headers=_ASSET_HEADERS)
     raise HTTPException(404, "no such file")

@@ -1,8 +1,8 @@
-"""TLS for a server that other machines reach: a certificate of its own, and how clients come to trust one.
+"""TLS for a server that other machines reach: a self-signed certificate, and the file with which clients trust it.
 
 A self-signed certificate is its own authority. Go (the client's service) and Python's ssl trust the file that
-SSL_CERT_FILE names in place of the system's own, and the requests library the one that REQUESTS_CA_BUNDLE names: so the
-file holds the public authorities (Mozilla's, from certifi), too.
+SSL_CERT_FILE names instead of the system's authorities; the requests library trusts the one that REQUESTS_CA_BUNDLE
+names. So the file also holds the public authorities (Mozilla's, from certifi).
 """
 
 import datetime
@@ -23,14 +23,14 @@ LIFETIME = datetime.timedelta(days=365)
 
 
 def own_pair(folder: Path, hosts: Sequence[str]) -> tuple[Path, Path]:
-    """The certificate and the private key of a folder, made anew unless they are there and good for these hosts.
+    """Return the certificate and the private key of a folder. Create both unless they are good for these hosts.
 
     Args:
         folder: where they are kept, the key for its owner alone.
-        hosts: names and addresses under which the server is reached, the first one most.
+        hosts: names and addresses under which the server is reached.
     """
     certificate, key = folder / "certificate.pem", folder / "private-key.pem"
-    if not (key.exists() and certificate.exists() and _good(certificate, hosts)):
+    if not _is_good(certificate, key, hosts):
         private = ec.generate_private_key(ec.SECP256R1())
         form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         _write(key, private.private_bytes(*form), 0o600)
@@ -40,14 +40,14 @@ def own_pair(folder: Path, hosts: Sequence[str]) -> tuple[Path, Path]:
 
 
 def trusted(folder: Path, certificate: Path) -> Path:
-    """A file of the certificates that a client of this server trusts: the public ones, and the server's."""
+    """Write and return the file of the certificates that clients trust: the public authorities' and the server's."""
     file = folder / "trusted.pem"
     _write(file, Path(certifi.where()).read_bytes() + b"\n" + certificate.read_bytes(), 0o644)
     return file
 
 
 def reachable_as(host: str) -> list[str]:
-    """Names and addresses under which a server that listens on `host` is reached, the one to tell others first."""
+    """Return the names and addresses under which a server that listens on `host` is reached, the best one first."""
     names = [socket.gethostname(), socket.getfqdn(), "localhost", "127.0.0.1", "::1"]
     if host not in ("", "0.0.0.0", "::"):
         names.insert(0, host)
@@ -55,18 +55,21 @@ def reachable_as(host: str) -> list[str]:
 
 
 def check(certificate: Path, key: Path) -> None:
-    """Raise OSError (ssl.SSLError is one) unless this is a certificate with its private key."""
+    """Raise OSError (ssl.SSLError is one) unless these are a certificate and its private key."""
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
 
 
-def _good(file: Path, hosts: Sequence[str]) -> bool:
+def _is_good(certificate: Path, key: Path, hosts: Sequence[str]) -> bool:
+    """Return whether the two belong together, and are valid now, for some time to come, and for these hosts."""
     try:
-        found = x509.load_pem_x509_certificate(file.read_bytes())
+        check(certificate, key)
+        found = x509.load_pem_x509_certificate(certificate.read_bytes())
         names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, x509.ExtensionNotFound):
+    except (OSError, ValueError, x509.ExtensionNotFound):
         return False
-    fresh = found.not_valid_after_utc - datetime.datetime.now(datetime.UTC) > LIFETIME / 10
-    return fresh and set(_names(hosts)) <= set(names)
+    now = datetime.datetime.now(datetime.UTC)
+    valid = found.not_valid_before_utc <= now < found.not_valid_after_utc - LIFETIME / 10
+    return valid and set(_names(hosts)) <= set(names)
 
 
 def _names(hosts: Sequence[str]) -> list[x509.GeneralName]:
@@ -102,7 +105,7 @@ def _self_signed(private: ec.EllipticCurvePrivateKey, hosts: Sequence[str]) -> x
 
 
 def _write(file: Path, content: bytes, mode: int) -> None:
-    """Write a file that is there whole or not at all, and never more open than `mode`."""
+    """Write a file in one step, never readable for more users than `mode` allows."""
     fresh = file.with_name(f"{file.name}.{os.getpid()}")
     fresh.touch(mode=mode)
     fresh.write_bytes(content)

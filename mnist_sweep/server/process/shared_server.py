@@ -1,14 +1,15 @@
-"""One server for all programs that use a data folder: whoever comes first starts it, it ends when the last has gone.
+"""One server for all programs that use a data folder. The first program starts it; it ends when nobody uses it.
 
-Held locks tell who is there. They end with their process, whichever way that ends, and never before:
+A server that a program starts is temporary: it ends after some minutes without a request. Programs that use it send a
+request now and then (`kept_alive`); so do agents, runs and open pages by themselves. `mnist-sweep server` replaces a
+temporary server by one that stays.
 
-- `server.lock` is held by the server that serves the folder;
-- each `users/….lock` by one program that uses it;
-- `users.lock` by whoever comes, until he has found or started the server, and by a server that decides to end.
+Two locks end with the process that holds them, however it ends: `server.lock` is held by the server of the folder, and
+`start.lock` by a program that starts one.
 """
 
 import os
-import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,127 +17,114 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mnist_sweep.server.process import folder as folders
 from mnist_sweep.server.process import launch
 
-FOLDER_VARIABLE = "MNIST_SWEEP_USES"
-"""Environment of programs that were started by one that uses a folder's server: which folder that is."""
-PATIENCE = 120.0
-"""Seconds that a server which serves a folder and does not answer is waited for."""
-_QUIET = 3.0
+IDLE_VARIABLE = "MNIST_SWEEP_IDLE_SECONDS"
+"""Environment: seconds without a request after which a temporary server ends."""
+IDLE_SECONDS = 180.0
+"""The default. Runs that log nothing send a request every 30 seconds."""
+UNRESPONSIVE_SECONDS = 120.0
+"""How long to wait for a server that serves the folder and does not answer."""
+_QUIET_SECONDS = 3.0
 _PAUSE = 0.1
 
 
-@contextmanager
-def using(folder: Path) -> Iterator[None]:
-    """Keep the folder's server, if it is a shared one, from ending."""
-    lock = FileLock(folder / "users" / f"{os.getpid()}-{secrets.token_hex(4)}.lock", thread_local=False)
-    lock.acquire()
+def idle_seconds() -> float:
+    """Return how long a temporary server waits for a request before it ends."""
     try:
-        yield
-    finally:
-        lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
+        return float(os.environ[IDLE_VARIABLE])
+    except (KeyError, ValueError):
+        return IDLE_SECONDS
 
 
-@contextmanager
-def server(folder: Path, say: Callable[[str], None]) -> Iterator[launch.Facts]:
-    """The folder's server for as long as the context lasts.
+def find_or_start(folder: Path, say: Callable[[str], None]) -> launch.Announcement:
+    """Return the announcement of the folder's server; start a temporary server if there is none.
 
     Raises:
         StartError: it could not be started, or does not answer; the message is one line.
     """
     try:
-        (folder / "users").mkdir(mode=0o700, parents=True, exist_ok=True)
-        (folder / "users.lock").touch(mode=0o600)
+        folder = folders.own_folder(folder)
+        (folder / "start.lock").touch(mode=0o600)
+    except folders.UnsafeFolderError as error:
+        raise launch.StartError(str(error.strerror)) from None
     except OSError as error:
         raise launch.StartError(f"cannot write to its data folder {folder}: {error.strerror}") from None
-    with using(folder):
-        with FileLock(folder / "users.lock"):
-            facts, child = _find(folder, say)
-        yield facts
-    if child is not None and child.process is not None and not anybody(folder):
-        child.process.wait(launch.START_SECONDS)  # it ends by itself; nobody shall meet half of it
+    with FileLock(folder / "start.lock"):
+        return _find_or_start(folder, say)
 
 
-@contextmanager
-def found(folder: Path) -> Iterator[launch.Facts | None]:
-    """The folder's server if there is one, which then does not end as long as the context lasts; none is started."""
-    if launch.announced(folder) is None:
-        yield None
-        return
-    with using(folder):
-        with FileLock(folder / "users.lock"):
-            facts = launch.announced(folder)
-        yield facts if facts is not None and launch.proves(facts) else None
+def find(folder: Path) -> launch.Announcement | None:
+    """Return the announcement of the folder's server if it answers. Start none."""
+    try:
+        found = launch.announced(folders.own_folder(folder)) if folder.exists() else None
+    except OSError:
+        return None
+    return found if found is not None and launch.proves(found) else None
 
 
-def restart(folder: Path, facts: launch.Facts) -> None:
-    """Start the folder's server anew, at its address, if it was killed and nobody else is about to.
+def restart(folder: Path, killed: launch.Announcement) -> None:
+    """Start the folder's server again, at its address, if it was killed and nobody else is about to start it.
 
     Raises:
         StartError: it could not be started; the message is one line.
     """
-    with suppress(Timeout), FileLock(folder / "users.lock").acquire(timeout=0):
-        if _free(folder / "server.lock"):
-            _process(folder, facts).start()
+    with suppress(Timeout), FileLock(folder / "start.lock").acquire(timeout=0):
+        if _is_free(folder / "server.lock"):
+            _temporary_server(folder, killed.port).start()
 
 
-def anybody(folder: Path) -> bool:
-    """Whether a program uses the folder's server. What the dead left is cleared away."""
-    for path in (folder / "users").glob("*.lock"):
-        if _free(path):
-            path.unlink(missing_ok=True)
-        else:
-            return True
-    return False
+@contextmanager
+def kept_alive(announcement: launch.Announcement) -> Iterator[None]:
+    """Keep a temporary server from ending while the context lasts, as long as this process runs."""
+    if not announcement.temporary:
+        yield
+        return
+    done = threading.Event()
 
+    def ping() -> None:
+        while not done.wait(idle_seconds() / 6):
+            launch.proves(announcement)
 
-def close(folder: Path) -> bool:
-    """For the server: if nobody uses it, take back that it serves, so that nobody will; returns whether that is so."""
+    threading.Thread(target=ping, name="keep the server alive", daemon=True).start()
     try:
-        with FileLock(folder / "users.lock").acquire(timeout=0):
-            if anybody(folder):
-                return False
-            launch.withdraw(folder)
-            return True
-    except Timeout:
-        return False
+        yield
+    finally:
+        done.set()
 
 
-def _find(folder: Path, say: Callable[[str], None]) -> tuple[launch.Facts, launch.ServerProcess | None]:
-    began, told = time.monotonic(), False
+def _find_or_start(folder: Path, say: Callable[[str], None]) -> launch.Announcement:
+    began, reported = time.monotonic(), False
     while True:
-        facts = launch.announced(folder)
-        if facts is not None and launch.proves(facts):
-            return facts, None
-        if _free(folder / "server.lock"):
-            return _start(folder, facts)
+        found = launch.announced(folder)
+        if found is not None and launch.proves(found):
+            return found
+        if _is_free(folder / "server.lock"):
+            return _start(folder, found)
         waited = time.monotonic() - began
-        where = facts.url if facts else str(folder)
-        if waited > PATIENCE:
+        where = found.url if found else str(folder)
+        if waited > UNRESPONSIVE_SECONDS:
             raise launch.StartError(f"the one at {where} has not answered for {waited:.0f} s")
-        if waited > _QUIET and not told:
+        if waited > _QUIET_SECONDS and not reported:
             say(f"The local server at {where} does not answer; waiting for it …")
-            told = True
+            reported = True
         time.sleep(_PAUSE)
 
 
-def _start(folder: Path, killed: launch.Facts | None) -> tuple[launch.Facts, launch.ServerProcess]:
-    """Start a server; where one was killed at its address, if that can be had: others may be waiting for it there."""
+def _start(folder: Path, killed: launch.Announcement | None) -> launch.Announcement:
+    """Start a server, if possible at the address of one that was killed: its clients may be waiting for it there."""
     if killed is not None:
         with suppress(launch.StartError):
-            child = _process(folder, killed)
-            return child.start(), child
-    child = _process(folder, None)
-    return child.start(), child
+            return _temporary_server(folder, killed.port).start()
+    return _temporary_server(folder, None).start()
 
 
-def _process(folder: Path, killed: launch.Facts | None) -> launch.ServerProcess:
-    port = None if killed is None else int(killed.url.rpartition(":")[2])
-    return launch.ServerProcess(folder, "--while-used", port=port, apart=True)
+def _temporary_server(folder: Path, port: int | None) -> launch.ServerProcess:
+    return launch.ServerProcess(folder, f"--idle-timeout={idle_seconds():g}", port=port, apart=True)
 
 
-def _free(path: Path) -> bool:
+def _is_free(path: Path) -> bool:
     try:
         with FileLock(path).acquire(timeout=0):
             return True

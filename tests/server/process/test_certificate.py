@@ -40,7 +40,7 @@ def test_the_client_works_over_tls_with_what_env_says(secure: Running) -> None:
     assert secure.url.startswith("https://127.0.0.1:")
     told = secure.run("python", "-m", "mnist_sweep.server", "--data", str(secure.data), "--env", PYTHONPATH=ROOT)
     exports = dict(word.split("=", 1) for word in told.split()[1:])
-    assert exports == secure.facts.variables
+    assert exports == secure.announcement.variables
     assert secure.python(WORK, **exports) == [[1], "w", ["finished"]]
 
 

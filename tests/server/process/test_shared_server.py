@@ -1,19 +1,23 @@
-"""One server for all who use a folder: real programs, which are killed."""
+"""One server for all programs that use a folder: real programs, which are killed."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import http.server
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from playwright.sync_api import Browser, expect
 
 from mnist_sweep.server.process import launch, shared_server
 
@@ -23,10 +27,12 @@ USE = """
 import functools, sys
 from pathlib import Path
 from mnist_sweep.server.process import shared_server
-with shared_server.server(Path(sys.argv[1]), functools.partial(print, flush=True)) as facts:
-    print(facts.url, facts.pid, facts.shared, flush=True)
+found = shared_server.find_or_start(Path(sys.argv[1]), functools.partial(print, flush=True))
+with shared_server.kept_alive(found):
+    print(found.url, found.pid, found.temporary, flush=True)
     sys.stdin.readline()
 """
+IDLE_SECONDS = 3.0
 
 
 class User:
@@ -34,14 +40,14 @@ class User:
 
     def __init__(self, data: Path) -> None:
         command = [sys.executable, "-c", USE, str(data)]
-        env, pipe = clean_environment(data.parent), subprocess.PIPE
+        env, pipe = clean_environment(data.parent) | {"MNIST_SWEEP_IDLE_SECONDS": str(IDLE_SECONDS)}, subprocess.PIPE
         self.process = subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, text=True)
 
-    def facts(self) -> tuple[str, int, bool]:
-        """Waits until it has a server."""
+    def server(self) -> tuple[str, int, bool]:
+        """Wait until it has a server; return the server's address, process id and whether it is temporary."""
         assert self.process.stdout is not None
-        url, pid, is_shared = self.process.stdout.readline().split()
-        return url, int(pid), is_shared == "True"
+        url, pid, temporary = self.process.stdout.readline().split()
+        return url, int(pid), temporary == "True"
 
     def end(self) -> None:
         self.process.communicate("end\n", timeout=60)
@@ -70,28 +76,114 @@ def gone(data: Path) -> bool:
         return launch.announced(data) is None
 
 
-def test_the_server_outlives_who_started_it_and_ends_with_its_last_user(tmp_path: Path) -> None:
+def announce(data: Path, url: str, key: str) -> None:
+    """Leave the announcement of a server that was killed, whose address somebody else has now."""
+    data.mkdir(exist_ok=True)
+    launch.announce(data, launch.Announcement(url=url, key=key, folder=str(data), pid=1))
+
+
+def test_a_server_outlives_the_program_that_started_it_and_ends_when_it_is_idle(tmp_path: Path) -> None:
     data = tmp_path / "data"
     first = User(data)
-    url, pid, is_shared = first.facts()
-    assert is_shared
+    url, pid, temporary = first.server()
+    assert temporary
     second = User(data)
-    assert second.facts()[:2] == (url, pid)
+    assert second.server()[:2] == (url, pid)
     first.kill()
+    time.sleep(2 * IDLE_SECONDS)  # the second program keeps it alive
     third = User(data)
-    assert third.facts()[:2] == (url, pid)
+    assert third.server()[:2] == (url, pid)
     second.end()
-    facts = launch.announced(data)
-    assert facts is not None
-    assert launch.proves(facts)
     third.end()
+    found = launch.announced(data)
+    assert found is not None
+    assert launch.proves(found)  # somebody may still look at its pages
     assert gone(data)
+
+
+def test_an_open_page_keeps_the_server_and_its_address(tmp_path: Path, browser: Browser) -> None:
+    data = tmp_path / "data"
+    user = User(data)
+    url = user.server()[0]
+    found = launch.announced(data)
+    assert found is not None
+    page = browser.new_page()
+    page.clock.install()
+    page.goto(launch.login_link(found))
+    expect(page.get_by_role("heading", name="Projects")).to_be_visible()
+    user.kill()
+    for _ in range(3):
+        with page.expect_response("**/healthz") as answer:
+            page.clock.fast_forward(60_000)
+        assert answer.value.ok
+        time.sleep(IDLE_SECONDS - 1)
+    page.close()
+    assert gone(data)
+    again = User(data)
+    assert again.server()[0] == url  # links that were printed stay valid
+    again.end()
+
+
+def serve(data: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "mnist_sweep.server", "--data", str(data), *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=clean_environment(data.parent), stdout=pipe, stderr=pipe, text=True)
+
+
+def test_a_server_that_a_person_starts_takes_the_place_of_a_temporary_one(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    user = User(data)
+    url = user.server()[0]
+    refused = serve(data, "--self-signed")  # clients would not find it at its address any more
+    assert refused.communicate(timeout=60)[1].endswith(f"{data} is already served at {url}\n")
+    lasting = serve(data)
+    assert lasting.stdout is not None
+    assert lasting.stdout.readline() == f"This server takes the place of the temporary one at {url}\n"
+    assert url in lasting.stdout.readline()
+    user.end()
+    time.sleep(2 * IDLE_SECONDS)
+    found = launch.announced(data)
+    assert found is not None
+    assert (found.url, found.pid, found.temporary) == (url, lasting.pid, False)
+    assert launch.proves(found)
+    lasting.terminate()
+    lasting.communicate(timeout=60)
+    assert lasting.returncode == 0
+
+
+def test_the_port_of_a_killed_temporary_server_is_not_taken_by_another_folders(tmp_path: Path) -> None:
+    user = User(tmp_path / "data")
+    url, pid, _ = user.server()
+    os.kill(pid, signal.SIGKILL)
+    with started(tmp_path / "other", clean_environment(tmp_path)) as other:
+        assert other.url != url
+        again = User(tmp_path / "data")
+        assert again.server()[0] == url
+        again.end()
+    user.end()
+
+
+def test_a_copied_folder_does_not_use_the_original_server(tmp_path: Path) -> None:
+    with started(tmp_path / "data", clean_environment(tmp_path)) as original:
+        shutil.copytree(tmp_path / "data", tmp_path / "copy")
+        assert launch.announced(tmp_path / "copy") is None
+        user = User(tmp_path / "copy")
+        assert user.server()[0] != original.url
+        user.end()
+        assert launch.announced(tmp_path / "data") == original.announcement
+
+
+def test_a_server_removes_no_announcement_but_its_own(tmp_path: Path) -> None:
+    with started(tmp_path / "data", clean_environment(tmp_path)) as first:
+        second = dataclasses.replace(first.announcement, pid=1, url="http://127.0.0.1:9")
+        launch.announce(tmp_path / "data", second)
+    assert launch.announced(tmp_path / "data") == second
 
 
 def test_many_who_come_at_once_get_one_server_and_it_ends_when_all_are_killed(tmp_path: Path) -> None:
     data = tmp_path / "data"
     users = [User(data) for _ in range(4)]
-    assert len({user.facts() for user in users}) == 1
+    assert len({user.server() for user in users}) == 1
     for user in users:
         user.kill()
     assert gone(data)
@@ -100,9 +192,9 @@ def test_many_who_come_at_once_get_one_server_and_it_ends_when_all_are_killed(tm
 def test_a_server_that_a_person_started_is_used_and_stays(tmp_path: Path) -> None:
     with started(tmp_path / "data", clean_environment(tmp_path)) as server:
         user = User(tmp_path / "data")
-        assert user.facts() == (server.url, server.facts.pid, False)
+        assert user.server() == (server.url, server.announcement.pid, False)
         user.end()
-        assert launch.proves(server.facts)
+        assert launch.proves(server.announcement)
 
 
 @pytest.fixture
@@ -132,11 +224,10 @@ def test_a_stranger_at_the_address_is_not_believed_and_not_told_the_key(
     tmp_path: Path, stranger: tuple[str, list[str]]
 ) -> None:
     address, told = stranger
-    (tmp_path / "data").mkdir()
     key = "k" * 40
-    launch.announce(tmp_path / "data", launch.Facts(address, 1, key))
+    announce(tmp_path / "data", address, key)
     user = User(tmp_path / "data")
-    assert user.facts()[0] != address
+    assert user.server()[0] != address
     assert told
     assert key not in "".join(told)
     user.end()
@@ -145,10 +236,9 @@ def test_a_stranger_at_the_address_is_not_believed_and_not_told_the_key(
 def test_the_server_of_another_folder_at_the_address_is_not_believed(tmp_path: Path) -> None:
     env = clean_environment(tmp_path) | {"MNIST_SWEEP_SERVER_KEY": "o" * 40}
     with started(tmp_path / "other", env) as other:
-        (tmp_path / "data").mkdir()
-        launch.announce(tmp_path / "data", launch.Facts(other.url, other.facts.pid, "k" * 40))
+        announce(tmp_path / "data", other.url, "k" * 40)
         user = User(tmp_path / "data")
-        assert user.facts()[0] != other.url
+        assert user.server()[0] != other.url
         user.end()
 
 
@@ -156,40 +246,19 @@ def test_the_server_of_another_folder_at_the_address_is_not_believed(tmp_path: P
 def test_a_server_that_does_not_answer_is_waited_for_and_that_is_said(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with started(data, clean_environment(tmp_path)) as server:
-        os.kill(server.facts.pid, signal.SIGSTOP)
+        os.kill(server.announcement.pid, signal.SIGSTOP)
         try:
             user = User(data)
             assert user.process.stdout is not None
             line = user.process.stdout.readline()
             assert line == f"The local server at {server.url} does not answer; waiting for it …\n"
         finally:
-            os.kill(server.facts.pid, signal.SIGCONT)
-        assert user.facts()[0] == server.url
+            os.kill(server.announcement.pid, signal.SIGCONT)
+        assert user.server()[0] == server.url
         user.end()
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with (
-        pytest.raises(launch.StartError, match=r"^cannot write to its data folder .*file/data: Not a directory$"),
-        shared_server.server(tmp_path / "file" / "data", print),
-    ):
-        pass
-
-
-def test_what_the_dead_left_is_cleared_away(tmp_path: Path) -> None:
-    (tmp_path / "users").mkdir()
-    (tmp_path / "users" / "1-dead.lock").touch()
-    assert not shared_server.anybody(tmp_path)
-    assert list((tmp_path / "users").iterdir()) == []
-    with shared_server.using(tmp_path):
-        assert shared_server.anybody(tmp_path)
-        assert not shared_server.close(tmp_path)
-    assert not shared_server.anybody(tmp_path)
-    assert shared_server.close(tmp_path)
-
-
-def test_who_comes_is_not_shut_out_by_a_server_that_looks_for_users(tmp_path: Path) -> None:
-    with FileLock(tmp_path / "users.lock"):
-        assert not shared_server.close(tmp_path)
-    assert shared_server.close(tmp_path)
+    with pytest.raises(launch.StartError, match=r"^cannot write to its data folder .*file/data: Not a directory$"):
+        shared_server.find_or_start(tmp_path / "file" / "data", print)
