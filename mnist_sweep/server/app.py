@@ -60,11 +60,12 @@ def create_app(
         upload_limit: bytes of the largest file.
     """
     key = key or store.key
-    server = Server(store, entity, crash_after, upload_limit, derived_secret(store.secret, key, "links"))
+    link_secret = derived_secret(store.secret, key, "links")
+    server = Server(store, entity, crash_after, upload_limit, link_secret)
     keys = Keys(store, key, login_secret)
     templates = pages.environment()
     return Starlette(
-        routes=[*server.routes(), *pages.routes(store, keys, server.sweeper, templates)],
+        routes=[*server.routes(), *pages.routes(store, keys, server.sweeper, templates, SignedUrls("", link_secret))],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
             Middleware(Gate, keys=keys),

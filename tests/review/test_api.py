@@ -20,7 +20,7 @@ print(json.dumps({{
     "media": [[run, m.confusion.labels, m.confusion.counts,
                [[o.index, o.label, o.prediction, o.confidence, o.png[:4].hex()] for o in m.mistakes]]
               for run, m in media.items()],
-    "axis": [ranking.words.axis, [r.id for r in records][:2]],
+    "axis": [ranking.presentation.axis, [r.id for r in records][:2]],
 }}))
 """
 

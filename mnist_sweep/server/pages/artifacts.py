@@ -10,19 +10,19 @@ from starlette.requests import Request
 
 from mnist_sweep.server import lookup, records
 from mnist_sweep.server.signed_urls import SignedUrls
-from mnist_sweep.server.store import Store, artifacts, collections, runs
+from mnist_sweep.server.store import artifacts, collections, runs
 
 Shown = dict[str, Any]
 
 
-def artifact(store: Store, db: sqlite3.Connection, request: Request) -> Shown:
+def artifact(links: SignedUrls, db: sqlite3.Connection, request: Request) -> Shown:
     """A version of an artifact, at the address that `Artifact.url` gives; without a version, the latest."""
     named, project = request.path_params, lookup.project(db, request)
     collection = collections.get(db, project["entity"], project["name"], named["name"])
     member = collections.member(db, collection["id"], named.get("version", "latest"))
     if member is None or collection["type"] != named["type"]:
         raise HTTPException(404, "no such artifact")
-    key, links = member["artifact_id"], SignedUrls("", store.secret)
+    key = member["artifact_id"]
     artifact = artifacts.by_id(db, key)
     address = records.address(project["entity"], project["name"])
     here = f"{address}/artifacts/{quote(collection['type'])}/{quote(collection['name'])}"

@@ -52,10 +52,11 @@ def value(db: sqlite3.Connection, row: sqlite3.Row, line: int, key: str) -> dict
     return found
 
 
-def read(store: Store, db: sqlite3.Connection, row: sqlite3.Row, line: int, key: str, chart: str) -> Shown:
+def read(
+    store: Store, links: SignedUrls, db: sqlite3.Connection, row: sqlite3.Row, line: int, key: str, chart: str
+) -> Shown:
     """A table as `columns` and `rows`, or what it draws as a `figure`; a Plotly figure as such."""
     found = value(db, row, line, key)
-    links = SignedUrls("", store.secret)
     contents, address = _contents(store, db, row, found, links)
     if found.get("_type") == "plotly-file":
         return {"figure": {part: contents.get(part) for part in ("data", "layout")}}

@@ -23,6 +23,7 @@ from mnist_sweep.server.auth import Keys, OpenRoute
 from mnist_sweep.server.pages import actions, login
 from mnist_sweep.server.pages import media as logged
 from mnist_sweep.server.pages.views import Pages, PageValues
+from mnist_sweep.server.signed_urls import SignedUrls
 from mnist_sweep.server.store import Store, files
 from mnist_sweep.server.sweeps.dispatcher import Dispatcher
 
@@ -67,9 +68,9 @@ def refusal(environment: Environment, status: int, reason: str) -> Response:
     return HTMLResponse(text, status, headers=_HEADERS)
 
 
-def routes(store: Store, keys: Keys, sweeper: Dispatcher, environment: Environment) -> list[Route]:
-    """The pages' routes, the one to log in among them."""
-    pages = Pages(store)
+def routes(store: Store, keys: Keys, sweeper: Dispatcher, environment: Environment, links: SignedUrls) -> list[Route]:
+    """Return the routes of the pages, the login page among them; `links` signs the addresses of downloads."""
+    pages = Pages(store, links)
 
     def read(view: View, request: Request) -> PageValues:
         with store.read() as db:

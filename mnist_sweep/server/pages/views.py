@@ -23,8 +23,9 @@ PageValues = dict[str, Any]
 class Pages:
     """What each page shows."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, links: SignedUrls) -> None:
         self._store = store
+        self._links = links
         self._payloads = Payloads(store)
 
     def projects(self, db: sqlite3.Connection, request: Request) -> PageValues:
@@ -76,9 +77,8 @@ class Pages:
     def run(self, db: sqlite3.Connection, request: Request) -> PageValues:
         row = lookup.run(db, request)
         record = records.record(db, row)
-        links = SignedUrls("", self._store.secret)
         listing = [
-            dict(file) | {"href": links.download("file", file["id"], file["name"])}
+            dict(file) | {"href": self._links.download("file", file["id"], file["name"])}
             for file in files.listing(db, row["id"])
         ]
         return {
@@ -99,14 +99,14 @@ class Pages:
         asked = request.query_params
         line = -1 if asked.get("line") == "-1" else _since(request, "line")
         key, chart = asked.get("key", ""), asked.get("chart", "")
-        return media.read(self._store, db, lookup.run(db, request), line, key, chart)
+        return media.read(self._store, self._links, db, lookup.run(db, request), line, key, chart)
 
     def run_news(self, db: sqlite3.Connection, request: Request) -> PageValues:
         row = lookup.run(db, request)
         return self._payloads.run_news(db, row, _sweep_of(db, row), _since(request, "cursor"))
 
     def artifact(self, db: sqlite3.Connection, request: Request) -> PageValues:
-        return artifacts.artifact(self._store, db, request)
+        return artifacts.artifact(self._links, db, request)
 
     def compare(self, db: sqlite3.Connection, request: Request) -> PageValues:
         project = lookup.project(db, request)

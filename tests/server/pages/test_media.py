@@ -112,7 +112,7 @@ def test_media_by_step_tables_and_charts(run_url: str, open_page: Opener) -> Non
         expect(plot.locator(".main-svg").first).to_be_visible()
     assert page.locator(".medium[data-key=confidence_table]").count() == 0  # its chart stands for it
     own = page.locator(".medium[data-key=own]")
-    expect(own).to_contain_text("definition is on W&B's servers")
+    expect(own).to_contain_text("Only W&B's servers have the definition")
     expect(own.locator("tbody tr")).to_have_count(20)
 
 
