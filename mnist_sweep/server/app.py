@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import anyio.to_thread
 from graphql import ExecutionResult, GraphQLError
@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
@@ -22,13 +23,13 @@ from starlette.routing import BaseRoute, Route
 from mnist_sweep.protocol import TASK_HEADER
 from mnist_sweep.server import filestream, gql, http, lookup
 from mnist_sweep.server.auth import Gate, KeyRoute, Keys, OpenRoute, derived_secret
+from mnist_sweep.server.errors import BadRequest, NotFound, StoreError, classify
 from mnist_sweep.server.http import Json, refusal
 from mnist_sweep.server.pages import routes as pages
 from mnist_sweep.server.signed_urls import SignedUrls
-from mnist_sweep.server.store import Store, StoreError, artifacts, files, runs, uploads
+from mnist_sweep.server.store import Store, artifacts, files, runs, uploads
 from mnist_sweep.server.store.blobs import Blob
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.errors import BadRequest, NotFound
 from mnist_sweep.server.sweeps import leases
 from mnist_sweep.server.sweeps.dispatcher import Dispatcher
 
@@ -64,13 +65,16 @@ def create_app(
     server = Server(store, entity, crash_after, upload_limit, link_secret)
     keys = Keys(store, key, login_secret)
     templates = pages.environment()
+    answer: Any = _error_handler(partial(pages.refusal, templates))
     return Starlette(
         routes=[*server.routes(), *pages.routes(store, keys, server.sweeper, templates, SignedUrls("", link_secret))],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
             Middleware(Gate, keys=keys),
+            # Starlette's own handler of unexpected errors closes the connection after its answer; this one does not
+            Middleware(ExceptionMiddleware, handlers={Exception: answer}),
         ],
-        exception_handlers=cast(Any, _handlers(partial(pages.refusal, templates))),
+        exception_handlers={HTTPException: answer, Exception: answer},
         lifespan=server.lifespan,
     )
 
@@ -123,7 +127,7 @@ class Server:
         """Whether it can do its work: 507, and why not, once a write has failed and for as long as another would."""
         app = request.app.state
         if getattr(app, "refused", False):
-            reason = await anyio.to_thread.run_sync(self._store.unwritable)
+            reason = await anyio.to_thread.run_sync(self._store.why_unwritable)
             if reason:
                 return PlainTextResponse(reason, 507)
             app.refused = False
@@ -153,7 +157,7 @@ class Server:
             context = gql.Context(self._store, links, self.sweeper, self._entity, speaker, db)
             result = gql.execute(query, variables, operation, context)
             for error in result.errors or ():
-                if isinstance(error.original_error, StoreError | OSError | sqlite3.OperationalError):
+                if error.original_error and not isinstance(error.original_error, _REFUSALS):
                     raise error.original_error
             return result
 
@@ -215,7 +219,7 @@ class Server:
         return self._send(await anyio.to_thread.run_sync(look))
 
     async def storage(self, request: Request) -> Response:
-        """PUT and GET of contents under signed addresses."""
+        """Receive (PUT) or send (GET) contents under a signed address."""
         kind, key = request.path_params["kind"], request.path_params["key"]
         if kind not in uploads.KINDS or key >= 2**63:
             raise HTTPException(404, "no such file")
@@ -224,30 +228,31 @@ class Server:
         if request.method == "OPTIONS":
             return Response(headers={**headers, "Access-Control-Allow-Methods": "GET, PUT"})
         method = "PUT" if request.method == "PUT" else "GET"
+        identity = request.query_params.get("row", "")
         expires, signature = (request.query_params.get(name, "") for name in ("expires", "signature"))
-        if not SignedUrls("", self._link_secret).valid(method, kind, key, expires, signature):
+        if not SignedUrls("", self._link_secret).valid(method, kind, key, identity, expires, signature):
             raise HTTPException(403, "this address is not valid, or not any more; ask the server for a new one")
         if method == "PUT":
-            await self._receive(request, kind, key)
+            await self._receive(request, kind, key, identity)
             return Response(headers=headers)
 
         def look() -> sqlite3.Row | None:
             with self._store.read() as db:
-                return uploads.find(db, kind, key)
+                return uploads.find(db, kind, key, identity)
 
         return self._send(await anyio.to_thread.run_sync(look), headers)
 
-    async def _receive(self, request: Request, kind: str, key: int) -> None:
+    async def _receive(self, request: Request, kind: str, key: int, identity: str) -> None:
         with self._store.blobs.receive() as upload:
             async for piece in http.chunks(request, self._upload_limit):
                 await anyio.to_thread.run_sync(upload.write, piece)
             blob = await anyio.to_thread.run_sync(upload.keep)
-        if not await anyio.to_thread.run_sync(self._fill, kind, key, blob):
+        if not await anyio.to_thread.run_sync(self._attach, kind, key, identity, blob):
             raise HTTPException(404, "no such file; it may have been deleted, or its artifact is committed")
 
-    def _fill(self, kind: str, key: int, blob: Blob) -> bool:
+    def _attach(self, kind: str, key: int, identity: str, blob: Blob) -> bool:
         with self._store.write() as db:
-            return uploads.attach_blob(db, kind, key, blob)
+            return uploads.attach_blob(db, kind, key, identity, blob)
 
     def _send(self, row: sqlite3.Row | None, headers: dict[str, str] | None = None) -> Response:
         """The contents as a download that no browser runs or shows."""
@@ -284,40 +289,34 @@ class _Undo(Exception):
         self.result = result
 
 
-def _describe(error: Any) -> dict[str, Any]:
-    cause = error.original_error
-    if cause is not None and not isinstance(cause, ValueError | NotFound | OverflowError | GraphQLError):
-        _log.error("unexpected %s", type(cause).__name__, exc_info=cause)
-        return {"message": f"internal error: {type(cause).__name__}", "path": error.path}
+_REFUSALS = (BadRequest, NotFound, GraphQLError)
+"""What a resolver raises if the request is at fault. Anything else is trouble of the server's own."""
+
+
+def _describe(error: GraphQLError) -> dict[str, Any]:
     return {"message": error.message[:10_000], "path": error.path}
 
 
-def _handlers(page: Callable[[int, str], Response]) -> dict[type[Exception], Callable[[Request, Any], Response]]:
-    """What is answered to errors: JSON, or to a person a page."""
+def _error_handler(page: Callable[[int, str], Response]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Return the handler that answers errors: with JSON, or with a page if a person navigates."""
 
     def refuse(status: int, request: Request, reason: Any) -> Response:
         return page(status, str(reason)) if http.navigates(request) else refusal(status, str(reason))
 
-    def http_error(request: Request, error: HTTPException) -> Response:
-        return refuse(error.status_code, request, error.detail)
+    async def answer(request: Request, error: Exception) -> Response:
+        """Answer 4xx if the request is at fault, 503 or 507 if the folder or the machine is, and 500 for a bug."""
+        found = classify(error)
+        if isinstance(found, HTTPException):
+            return refuse(found.status_code, request, found.detail)
+        if isinstance(found, BadRequest):
+            return refuse(400, request, found)
+        if isinstance(found, NotFound):
+            return refuse(404, request, found)
+        if isinstance(found, StoreError):
+            _log.error("%s", found)
+            request.app.state.refused = True
+            return refuse(found.status, request, found)
+        _log.error("unexpected %s at %s", type(error).__name__, request.url.path, exc_info=error)
+        return refuse(500, request, f"internal error: {type(error).__name__}")
 
-    def store_error(request: Request, error: Exception) -> Response:
-        """Full or read-only: the client's business is sound and it should try again later."""
-        _log.error("%s", error)
-        request.app.state.refused = True
-        return refuse(507, request, error)
-
-    def unexpected(request: Request, error: Exception) -> Response:
-        """A bug. Trying again would not help, so the answer is a refusal, and the log has the details."""
-        _log.error("unexpected %s", type(error).__name__, exc_info=error)
-        return refuse(400, request, f"internal error: {type(error).__name__}")
-
-    return {
-        HTTPException: http_error,
-        BadRequest: partial(refuse, 400),
-        ValueError: partial(refuse, 400),
-        NotFound: partial(refuse, 404),
-        StoreError: store_error,
-        OSError: store_error,
-        Exception: unexpected,
-    }
+    return answer

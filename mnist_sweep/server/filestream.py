@@ -1,12 +1,12 @@
-"""The file stream: what a run logs, as its client sends it every few seconds."""
+"""The file stream: the requests in which a client sends what its run logs, every few seconds."""
 
 import sqlite3
 from typing import Any
 
 from mnist_sweep.server import wire_json
+from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.store import lines, runs, segments
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.errors import BadRequest
 from mnist_sweep.server.sweeps.dispatcher import Dispatcher
 
 _HISTORY = "wandb-history.jsonl"
@@ -18,42 +18,43 @@ _STREAMS = {
 _SUMMARY = "wandb-summary.json"
 
 
-def apply(db: sqlite3.Connection, sweeper: Dispatcher, run: sqlite3.Row, body: Any) -> None:
-    """Take in one request of a run's file stream.
+def apply(db: sqlite3.Connection, dispatcher: Dispatcher, run: sqlite3.Row, body: Any) -> None:
+    """Write one request of a run's file stream, as one change of the run.
 
     Raises:
-        BadRequest: the request is not of the expected form; nothing of it is kept.
+        BadRequest: the request does not have the expected form; nothing of it is written.
     """
     if not isinstance(body, dict):
         raise BadRequest("a file stream request is a JSON object")
-    changes: dict[str, Any] = {"heartbeat_at": now(), "started": 1}
-    version = runs.update(db, run["id"])
     files = body.get("files") or {}
     if not isinstance(files, dict):
         raise BadRequest("files must be an object")
     chunks = {name: _chunk(name, chunk) for name, chunk in files.items()}
-    try:
-        shifts = segments.shifts(db, run, *chunks.get(_HISTORY, (0, [])))
-        if summaries := chunks.get(_SUMMARY, (0, []))[1]:
-            summary = wire_json.as_object(summaries[-1], _SUMMARY)
-            changes["summary"] = segments.summed_up(segments.of(runs.by_id(db, run["id"])), summary)
-    except ValueError as error:
-        raise BadRequest(str(error)) from None
+    version = runs.next_version(db)
+    changes: dict[str, Any] = {"heartbeat_at": now(), "started": 1}
+    shifts = segments.shifts(db, run, *chunks.get(_HISTORY, (0, [])))
+    if summaries := chunks.get(_SUMMARY, (0, []))[1]:
+        summary = wire_json.as_object(summaries[-1], _SUMMARY)
+        changes["summary"] = segments.summed_up(segments.of(runs.by_id(db, run["id"])), summary)
     for name, (offset, content) in chunks.items():
         stream = _STREAMS.get(name)
         if stream is not None and (shift := shifts[stream]) is not None:
             lines.put(db, run["id"], stream, offset + shift, content, version)
-    ended = body.get("complete") is True
     if run["state"] in (*runs.ALIVE, "crashed", "preempted"):
         preempting = body.get("preempting") is True or run["state"] == "preempting"
         changes["state"] = "preempting" if preempting else "running"
-    runs.update(db, run["id"], **changes)
+    ended = body.get("complete") is True
     if ended:
-        exit_code = body.get("exitcode")
-        valid = isinstance(exit_code, int) and abs(exit_code) < 2**31
-        runs.end(db, runs.by_id(db, run["id"]), int(exit_code) if valid else 1)  # type: ignore[arg-type]
+        changes |= runs.ending(run, changes.get("state", run["state"]), _exit_code(body.get("exitcode")))
+    runs.update(db, run["id"], version, **changes)
+    if ended:
+        runs.close(db, run["id"])
         if run["sweep_id"] is not None:
-            sweeper.finish_if_done(db, run["sweep_id"])
+            dispatcher.finish_if_done(db, run["sweep_id"])
+
+
+def _exit_code(value: Any) -> int:
+    return value if isinstance(value, int) and abs(value) < 2**31 else 1
 
 
 def _chunk(name: Any, chunk: Any) -> tuple[int, list[str]]:

@@ -1,10 +1,12 @@
-"""JSON as it comes in and goes out: numbers that JSON does not have become words, as W&B's own API writes them."""
+"""JSON that clients send and receive. NaN and infinities become words, as in W&B's own API."""
 
 import json
 import math
 from typing import Any
 
 from pydantic_core import from_json
+
+from mnist_sweep.server.errors import BadRequest
 
 
 def _number(text: str) -> float | str:
@@ -13,10 +15,10 @@ def _number(text: str) -> float | str:
 
 
 def loads(text: str | bytes) -> Any:
-    """Parse JSON; NaN and infinities (also `1e999`) come back as `"NaN"`, `"Infinity"`, `"-Infinity"`.
+    """Parse JSON; NaN and infinities (also `1e999`) become `"NaN"`, `"Infinity"`, `"-Infinity"`.
 
     Raises:
-        ValueError: not JSON, or nested too deeply.
+        ValueError: the text is not JSON, or is nested too deeply.
     """
     try:
         return json.loads(text, parse_constant=str, parse_float=_number)
@@ -25,10 +27,10 @@ def loads(text: str | bytes) -> Any:
 
 
 def stored(text: str | bytes) -> Any:
-    """Parse what `dumps` wrote, in a third of `json.loads`'s time; half of a surrogate pair alone becomes "?".
+    """Parse what `dumps` wrote, in a third of `json.loads`'s time; a lone half of a surrogate pair becomes "?".
 
     Raises:
-        ValueError: not JSON.
+        ValueError: the text is not JSON.
     """
     try:
         return from_json(text)
@@ -37,31 +39,31 @@ def stored(text: str | bytes) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """Strict JSON, as short as it gets."""
+    """Return strict JSON without spaces."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def as_object(text: str | None, what: str) -> dict[str, Any]:
-    """The JSON object in a string; `{}` for none.
+    """Return the JSON object in a string; `{}` for no text and for `null`.
 
     Raises:
-        ValueError: not a JSON object; the message names `what`.
+        BadRequest: the text is not a JSON object; the message names `what`.
     """
     if not text:
         return {}
     try:
         value = loads(text)
     except ValueError as error:
-        raise ValueError(f"{what} is not JSON: {error}") from None
+        raise BadRequest(f"{what} is not JSON: {error}") from None
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ValueError(f"{what} must be a JSON object, not {type(value).__name__}")
+        raise BadRequest(f"{what} must be a JSON object, not {type(value).__name__}")
     return value
 
 
 def client_entry(config: Any) -> dict[str, Any]:
-    """What the client keeps for itself in a run's configuration, under `_wandb`."""
+    """Return what the client keeps for itself in a run's configuration, under `_wandb`."""
     entry = config.get("_wandb") if isinstance(config, dict) else None
     value = entry.get("value") if isinstance(entry, dict) else None
     return value if isinstance(value, dict) else {}

@@ -3,13 +3,13 @@
 import sqlite3
 from typing import Any
 
+from mnist_sweep.server.errors import BadRequest, NotFound
 from mnist_sweep.server.gql import ids, nodes
 from mnist_sweep.server.gql.connection import slice_page
 from mnist_sweep.server.gql.projects import authorize_writer, named, named_run
 from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
 from mnist_sweep.server.store import artifacts, collections, manifests, projects, runs
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.errors import BadRequest, NotFound
 from mnist_sweep.server.wire_json import as_object, dumps
 
 identified("Artifact", "ArtifactManifest")
@@ -141,12 +141,12 @@ def output_artifacts(
 
 @field("ArtifactManifest", "file")
 def manifest_file(source: sqlite3.Row, context: Context) -> dict[str, Any]:
-    links, key, name = context.signed_urls, source["id"], source["name"]
+    links = context.signed_urls
     return {
         **dict(source),
         "updated_at": now(),
-        "uploadUrl": links.upload("manifest", key, name),
-        "directUrl": links.download("manifest", key, name) if source["blob"] else None,
+        "uploadUrl": links.upload("manifest", source),
+        "directUrl": links.download("manifest", source) if source["blob"] else None,
         "uploadHeaders": [],
     }
 
@@ -207,7 +207,7 @@ def create_artifact_files(context: Context, input: dict[str, Any]) -> dict[str, 
     for wanted in input["artifactFiles"]:
         key = ids.decode("Artifact", wanted["artifactID"])
         row = artifacts.announce_file(context.db, key, wanted["name"], wanted["md5"])
-        link = None if row["blob"] else context.signed_urls.upload("artifact-file", row["id"], row["name"])
+        link = None if row["blob"] else context.signed_urls.upload("artifact-file", row)
         files.append(
             {
                 **dict(row),

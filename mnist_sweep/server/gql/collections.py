@@ -4,12 +4,12 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
+from mnist_sweep.server.errors import BadRequest, NotFound
 from mnist_sweep.server.gql import ids, nodes
 from mnist_sweep.server.gql.connection import slice_page
 from mnist_sweep.server.gql.projects import named
 from mnist_sweep.server.gql.registry import AnyResolver, Context, columns, constants, field, identified, mutation
 from mnist_sweep.server.store import artifacts, collections, projects
-from mnist_sweep.server.store.errors import BadRequest, NotFound
 
 KINDS = ("ArtifactSequence", "ArtifactPortfolio")
 

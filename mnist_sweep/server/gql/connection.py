@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mnist_sweep.server.store.errors import BadRequest
+from mnist_sweep.server.errors import BadRequest
 
 PAGE = 50
 PAGE_LIMIT = 10_000

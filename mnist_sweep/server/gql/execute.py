@@ -1,6 +1,7 @@
 """Parse, bound and run one GraphQL request."""
 
 import functools
+from collections.abc import Iterator
 from importlib import resources
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from graphql import (
     GraphQLScalarType,
     GraphQLSchema,
     GraphQLUnionType,
+    InlineFragmentNode,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
@@ -28,6 +30,7 @@ from graphql import (
 )
 from graphql import execute as run_document
 
+from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.gql import (  # noqa: F401 (each registers its resolvers)
     account,
     artifacts,
@@ -41,7 +44,6 @@ from mnist_sweep.server.gql import (  # noqa: F401 (each registers its resolvers
     unsupported,
 )
 from mnist_sweep.server.gql.registry import RESOLVERS, Context, default
-from mnist_sweep.server.store.errors import BadRequest
 
 _TOKEN_LIMIT = 20_000
 _SELECTION_LIMIT = 20_000
@@ -52,7 +54,7 @@ _TEXTS = ("JSONString", "DateTime", "ArtifactDigestAlgorithm")
 
 @functools.cache
 def schema() -> GraphQLSchema:
-    """The schema in `schema.graphql` with every registered resolver in place."""
+    """Build the schema in `schema.graphql` with every registered resolver in place."""
     text = resources.files(__package__).joinpath("schema.graphql").read_text("utf-8")
     built = build_schema(text)
     for (type_name, name), resolver in RESOLVERS.items():
@@ -75,13 +77,14 @@ def _text(name: str, value: Any) -> str:
 
 
 def execute(query: str, variables: dict[str, Any], operation: str | None, context: Context) -> ExecutionResult:
-    """Run a request inside the kind of transaction that `transaction` says it needs.
+    """Run a request inside the kind of transaction that `transaction` returns for it.
 
-    It is run without validation: fields that this server does not know are left out of the answer, as an older W&B
-    server does. What the whole request is about must be known, and types of arguments and variables are checked.
+    The request is not validated: the answer leaves out fields that this server does not know, as an older W&B server
+    does. The fields at the root must be known, and the types of arguments and variables are checked.
     """
     tree = document(query)
-    if unknown := unsupported.unknown(schema(), _operation(query, operation)):
+    kind = _operation(query, operation).operation
+    if unknown := unsupported.unknown(schema(), kind, _root_fields(query, operation)):
         return ExecutionResult(data=None, errors=unknown)
     result = run_document(
         schema(),
@@ -96,7 +99,7 @@ def execute(query: str, variables: dict[str, Any], operation: str | None, contex
 
 
 def _known_variables(tree: DocumentNode, variables: dict[str, Any]) -> dict[str, Any]:
-    """The variables without the input fields that the schema does not have: a newer client may send more."""
+    """Drop the input fields that the schema does not have: a newer client may send more."""
     known = dict(variables)
     for node in tree.definitions:
         for definition in node.variable_definitions or () if isinstance(node, OperationDefinitionNode) else ():
@@ -117,19 +120,41 @@ def _known_fields(type_: Any, value: Any) -> Any:
 
 
 def transaction(query: str, operation: str | None) -> Literal["read", "write", "own"]:
-    """What the request needs around it: `own` if its one field makes its own transactions.
+    """Return the transaction that the request needs: `own` if its one field opens its own transactions.
 
     Raises:
-        BadRequest: not GraphQL, too large, or without that operation.
+        BadRequest: the text is not GraphQL, is too large, or does not hold that operation.
     """
     wanted = _operation(query, operation)
     if wanted.operation is not OperationType.MUTATION:
         return "read"
-    fields = wanted.selection_set.selections
-    own = [isinstance(node, FieldNode) and node.name.value in _OWN_TRANSACTION for node in fields]
-    if any(own) and len(own) > 1:
+    names = _root_fields(query, operation)
+    if not any(name in _OWN_TRANSACTION for name in names):
+        return "write"
+    if len(names) > 1:
         raise BadRequest(f"{' or '.join(_OWN_TRANSACTION)} must be the only field of its request")
-    return "own" if any(own) else "write"
+    return "own"
+
+
+def _root_fields(query: str, operation: str | None) -> list[str]:
+    """Return the names of the fields that an operation selects at its root, inside fragments too."""
+    fragments = {
+        node.name.value: node.selection_set
+        for node in document(query).definitions
+        if isinstance(node, FragmentDefinitionNode)
+    }
+
+    def names(selections: SelectionSetNode | None) -> Iterator[str]:
+        for node in selections.selections if selections else ():
+            if isinstance(node, FieldNode):
+                if not node.name.value.startswith("__"):
+                    yield node.name.value
+            elif isinstance(node, FragmentSpreadNode):
+                yield from names(fragments.get(node.name.value))
+            elif isinstance(node, InlineFragmentNode):
+                yield from names(node.selection_set)
+
+    return list(names(_operation(query, operation).selection_set))
 
 
 def _operation(query: str, name: str | None) -> OperationDefinitionNode:
@@ -138,15 +163,17 @@ def _operation(query: str, name: str | None) -> OperationDefinitionNode:
         found = [node for node in found if node.name and node.name.value == name]
     if len(found) != 1:
         raise BadRequest("the request must hold one operation, or name one of those it holds")
+    if found[0].operation is OperationType.SUBSCRIPTION:
+        raise BadRequest("this server has no subscriptions")
     return found[0]
 
 
 @functools.lru_cache(maxsize=512)
 def document(query: str) -> DocumentNode:
-    """The request's syntax tree, known to be of bounded size once its fragments are filled in.
+    """Parse a request; its syntax tree has a bounded size once its fragments are expanded.
 
     Raises:
-        BadRequest: not GraphQL, or too large.
+        BadRequest: the text is not GraphQL, or is too large.
     """
     try:
         tree = parse(query, no_location=True, max_tokens=_TOKEN_LIMIT)
@@ -164,7 +191,7 @@ def _check_size(tree: DocumentNode) -> None:
     open_fragments: set[str] = set()
 
     def measure(selections: SelectionSetNode | None) -> tuple[int, int]:
-        """How many fields a selection stands for, and how deep they go."""
+        """Return how many fields a selection stands for, and how deeply they nest."""
         size = depth = 0
         for node in selections.selections if selections else ():
             if isinstance(node, FragmentSpreadNode):

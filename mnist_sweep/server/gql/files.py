@@ -45,8 +45,8 @@ def file_url(source: sqlite3.Row | dict[str, Any], context: Context, upload: boo
     if isinstance(source, dict):
         return str(source["directUrl"]) if source.get("directUrl") else None
     if upload:
-        return context.signed_urls.upload("file", source["id"], source["name"])
-    return context.signed_urls.download("file", source["id"], source["name"]) if source["blob"] else None
+        return context.signed_urls.upload("file", source)
+    return context.signed_urls.download("file", source) if source["blob"] else None
 
 
 @field("File", "directUrl")
@@ -78,9 +78,8 @@ def create_run_files(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     row = named_run(context, input)
     made = []
     for name in input["files"]:
-        number = files.announce(context.db, row["id"], name)
-        link = context.signed_urls.upload("file", number, files.normal_name(name))
-        made.append({"id": number, "name": name, "uploadUrl": link})
+        file = files.announce(context.db, row["id"], name)
+        made.append({"id": file["id"], "name": name, "uploadUrl": context.signed_urls.upload("file", file)})
     return {"runID": ids.encode("Run", row["id"]), "uploadHeaders": [], "files": made}
 
 

@@ -3,7 +3,7 @@
 import base64
 import binascii
 
-from mnist_sweep.server.store.errors import BadRequest
+from mnist_sweep.server.errors import BadRequest
 
 
 def encode(kind: str, number: int) -> str:

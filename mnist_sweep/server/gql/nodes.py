@@ -41,6 +41,6 @@ def file_page(
     rows = slice_page(artifacts.files(context.db, artifact_id, names), after, first)
     for edge in rows["edges"]:
         row = edge["node"]
-        link = row["ref"] or context.signed_urls.download("artifact-file", row["id"], row["name"])
+        link = row["ref"] or context.signed_urls.download("artifact-file", row)
         edge["node"] = {**dict(row), "directUrl": link, "updated_at": now(), "storagePath": row["name"]}
     return rows

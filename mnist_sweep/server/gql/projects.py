@@ -3,11 +3,11 @@
 import sqlite3
 from typing import Any
 
+from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.gql import account, ids
 from mnist_sweep.server.gql.connection import page, slice_page, window
 from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
 from mnist_sweep.server.store import projects, runs, sweeps
-from mnist_sweep.server.store.errors import BadRequest
 from mnist_sweep.server.sweeps import leases
 
 UNNAMED = "uncategorized"

@@ -3,12 +3,12 @@
 import sqlite3
 from typing import Any
 
+from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.gql import account, ids
 from mnist_sweep.server.gql.connection import slice_page
 from mnist_sweep.server.gql.projects import named
 from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
 from mnist_sweep.server.store import projects, views
-from mnist_sweep.server.store.errors import BadRequest
 
 columns(
     "View",

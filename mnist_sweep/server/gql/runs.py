@@ -4,12 +4,12 @@ import json
 import sqlite3
 from typing import Any
 
+from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.gql.projects import authorize_writer, named, named_run
 from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
 from mnist_sweep.server.store import artifacts, history, lines, projects, runs, segments, sweeps
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.errors import BadRequest
 from mnist_sweep.server.wire_json import as_object, client_entry, dumps
 
 columns(

@@ -5,13 +5,13 @@ import sqlite3
 from typing import Any
 
 from mnist_sweep.server import records
+from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.gql.connection import slice_page
 from mnist_sweep.server.gql.projects import named, run_page
 from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
 from mnist_sweep.server.store import projects, runs, sweeps
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.errors import BadRequest
 from mnist_sweep.server.sweeps import leases
 from mnist_sweep.server.wire_json import as_object
 

@@ -1,25 +1,23 @@
-"""What W&B has and this server has not, where a client would take silence for an answer."""
+"""Answers for features that W&B has and this server lacks: an error, because clients take silence for an answer."""
 
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from graphql import FieldNode, GraphQLError, GraphQLObjectType, GraphQLSchema, OperationDefinitionNode
+from graphql import GraphQLError, GraphQLObjectType, GraphQLSchema, OperationType
 
 from mnist_sweep.server.gql.registry import Context, field
 
 _SEE = 'see "Features" in docs/server.md'
 
 
-def unknown(schema: GraphQLSchema, operation: OperationDefinitionNode) -> list[GraphQLError]:
-    """An error for each thing that the request is about and that the schema does not have."""
-    owner = schema.get_root_type(operation.operation)
+def unknown(schema: GraphQLSchema, operation: OperationType, names: Iterable[str]) -> list[GraphQLError]:
+    """Return an error for each of the operation's root fields that the schema does not have."""
+    owner = schema.get_root_type(operation)
     assert isinstance(owner, GraphQLObjectType)
-    asked = (node.name.value for node in operation.selection_set.selections if isinstance(node, FieldNode))
-    kind = operation.operation.value
     return [
-        GraphQLError(f"this local server does not know the {kind} {name}: {_SEE}")
-        for name in asked
-        if name not in owner.fields and not name.startswith("__")
+        GraphQLError(f"this local server does not know the {operation.value} {name}: {_SEE}")
+        for name in names
+        if name not in owner.fields
     ]
 
 

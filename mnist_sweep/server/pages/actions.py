@@ -16,9 +16,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from mnist_sweep.server import http, lookup
+from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.records import project_address
 from mnist_sweep.server.store import Store, runs, sweeps
-from mnist_sweep.server.store.errors import BadRequest
 from mnist_sweep.server.sweeps.dispatcher import Dispatcher
 
 FORM_LIMIT = 10_000

@@ -53,7 +53,7 @@ def artifact(links: SignedUrls, db: sqlite3.Connection, request: Request) -> Sho
             for what, row in (*makers, *users)
         ],
         "files": [
-            dict(row) | {"href": links.download("artifact-file", row["id"], row["name"]) if row["blob"] else None}
+            dict(row) | {"href": links.download("artifact-file", row) if row["blob"] else None}
             for row in artifacts.files(db, key)
         ],
     }

@@ -11,9 +11,9 @@ from urllib.parse import quote
 from mnist_sweep.review.figures import custom_chart
 from mnist_sweep.review.media import SUMMARY, laid_over, logged
 from mnist_sweep.review.records import RunRecord, flatten
+from mnist_sweep.server.errors import NotFound
 from mnist_sweep.server.signed_urls import SignedUrls
 from mnist_sweep.server.store import Store, artifacts, files, lines, runs
-from mnist_sweep.server.store.errors import NotFound
 from mnist_sweep.server.wire_json import stored
 
 _SIZE_LIMIT = 20_000_000
@@ -81,7 +81,7 @@ def _contents(
         held = {file["name"]: file for file in artifacts.files(db, artifact["id"]) if file["blob"]}
 
         def in_artifact(path: str) -> str:
-            return links.download("artifact-file", held[path]["id"], path) if path in held else ""
+            return links.download("artifact-file", held[path]) if path in held else ""
 
         if name in held:
             return _parsed(store.blobs.path(held[name]["blob"])), in_artifact

@@ -77,10 +77,7 @@ class Pages:
     def run(self, db: sqlite3.Connection, request: Request) -> PageValues:
         row = lookup.run(db, request)
         record = records.record(db, row)
-        listing = [
-            dict(file) | {"href": self._links.download("file", file["id"], file["name"])}
-            for file in files.listing(db, row["id"])
-        ]
+        listing = [dict(file) | {"href": self._links.download("file", file)} for file in files.listing(db, row["id"])]
         return {
             "row": row,
             "run": record,

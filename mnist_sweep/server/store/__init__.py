@@ -5,8 +5,9 @@ The modules beside this one hold plain functions over an open connection (`runs`
 the other, each in one transaction that is on disk before it is acknowledged.
 """
 
+from mnist_sweep.server.errors import StoreError
 from mnist_sweep.server.store.blobs import Blobs
-from mnist_sweep.server.store.db import Database, StoreError
+from mnist_sweep.server.store.db import Database
 from mnist_sweep.server.store.store import Store
 
 __all__ = ["Blobs", "Database", "Store", "StoreError"]

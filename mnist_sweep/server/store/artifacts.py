@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from mnist_sweep.server import wire_json
+from mnist_sweep.server.errors import BadRequest, NotFound
 from mnist_sweep.server.store import collections, manifests, runs
 from mnist_sweep.server.store.blobs import Blobs
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.errors import BadRequest, NotFound
 
 
 def create(

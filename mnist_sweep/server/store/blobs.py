@@ -6,16 +6,21 @@ No name that a client chose ever becomes a path: names live in the database, con
 import base64
 import hashlib
 import os
+import re
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+_FOLDER = re.compile(r"[0-9a-f]{2}")
+_KEY = re.compile(r"[0-9a-f]{64}")
+
 
 @dataclass(frozen=True)
 class Blob:
-    """Contents that are safely on disk."""
+    """Contents that are on disk and synced."""
 
     key: str
     """SHA-256, hexadecimal."""
@@ -34,26 +39,39 @@ class Blobs:
         self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path(self, key: str) -> Path:
-        """Where the contents with this key are."""
+        """Return where the contents with this key are."""
         return self._folder / key[:2] / key
 
     def receive(self) -> "Upload":
-        """Begin to take in contents: `with blobs.receive() as upload: upload.write(...); blob = upload.keep()`."""
+        """Begin to receive contents: `with blobs.receive() as upload: upload.write(...); blob = upload.keep()`."""
         return Upload(self)
 
+    def any(self) -> bool:
+        """Whether there are any contents."""
+        return next(self._contents(), None) is not None
+
     def keep_only(self, used: set[str]) -> None:
-        """Remove half-received contents and those that no row names any more. Only before serving."""
-        for path in self._incoming.iterdir():
-            path.unlink()
-        for shelf in self._folder.iterdir():
-            if shelf != self._incoming:
-                for path in shelf.iterdir():
-                    if path.name not in used:
-                        path.unlink()
+        """Remove half-received contents and those that no row names any more. Call it only before serving.
+
+        Files that are not the server's own, by their names, stay: the folder may have been somebody else's before.
+        """
+        for path in self._incoming.glob("tmp*"):
+            if path.is_file():
+                path.unlink()
+        for path in self._contents():
+            if path.name not in used:
+                path.unlink()
+
+    def _contents(self) -> Iterator[Path]:
+        for folder in self._folder.iterdir():
+            if _FOLDER.fullmatch(folder.name) and folder.is_dir():
+                for path in folder.iterdir():
+                    if _KEY.fullmatch(path.name) and path.name.startswith(folder.name) and path.is_file():
+                        yield path
 
 
 class Upload:
-    """Contents on their way in; on disk under their final name only once complete."""
+    """Contents that are being received; they get their final name on disk once they are complete."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
@@ -78,7 +96,7 @@ class Upload:
         self._size += len(chunk)
 
     def keep(self) -> Blob:
-        """Sync the contents to disk, give them their name, and say what they are."""
+        """Sync the contents to disk, give them their final name, and return what they are."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -92,7 +110,7 @@ class Upload:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in this folder durable; Windows has no such call and does it on its own."""
+    """Make a rename in this folder durable. Windows has no such call and needs none."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)

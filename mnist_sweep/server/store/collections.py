@@ -9,9 +9,9 @@ import sqlite3
 from collections.abc import Iterable
 
 from mnist_sweep.server import wire_json
+from mnist_sweep.server.errors import BadRequest, NotFound
 from mnist_sweep.server.store import filters, projects
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.errors import BadRequest, NotFound
 from mnist_sweep.server.store.projects import check_name
 
 LATEST = "latest"

@@ -1,17 +1,17 @@
-"""A run's files: names here, contents in the blobs."""
+"""The files of a run: names in the database, contents in the blobs."""
 
 import posixpath
 import sqlite3
 
+from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.errors import BadRequest
 
 
 def normal_name(name: str) -> str:
-    """A file's name inside its run: relative, with forward slashes, `./name` as `name`.
+    """Return a file's name inside its run: relative, with forward slashes, `./name` as `name`.
 
     Raises:
-        BadRequest: empty, absolute, leading out of the run, or with control characters.
+        BadRequest: the name is empty or absolute, leads out of the run, or holds control characters.
     """
     plain = _plain(name)
     if (
@@ -29,20 +29,18 @@ def _plain(name: str) -> str:
     return posixpath.normpath(name.replace("\\", "/")) if name else ""
 
 
-def announce(db: sqlite3.Connection, run_id: int, name: str) -> int:
-    """Make room for a file that will be uploaded; returns its row id."""
-    db.execute(
-        "INSERT OR IGNORE INTO files (run_id, name, updated_at) VALUES (?, ?, ?)",
-        (run_id, normal_name(name), now()),
-    )
-    row = db.execute("SELECT id FROM files WHERE run_id = ? AND name = ?", (run_id, normal_name(name))).fetchone()
-    return int(row[0])
+def announce(db: sqlite3.Connection, run_id: int, name: str) -> sqlite3.Row:
+    """Create the row of a file that will be uploaded, if there is none, and return it."""
+    plain = normal_name(name)
+    db.execute("INSERT OR IGNORE INTO files (run_id, name, updated_at) VALUES (?, ?, ?)", (run_id, plain, now()))
+    row: sqlite3.Row = db.execute("SELECT * FROM files WHERE run_id = ? AND name = ?", (run_id, plain)).fetchone()
+    return row
 
 
 def listing(
     db: sqlite3.Connection, run_id: int, *, names: list[str] | None = None, pattern: str | None = None
 ) -> list[sqlite3.Row]:
-    """A run's files by name: all, those of these names, or those an SQL LIKE pattern matches."""
+    """Return a run's files, sorted by name: all, those with these names, or those that an SQL LIKE pattern matches."""
     rows = db.execute(
         "SELECT * FROM files WHERE run_id = ?1 AND (?2 IS NULL OR name LIKE ?2 ESCAPE '\\') ORDER BY name",
         (run_id, pattern),
@@ -54,6 +52,7 @@ def listing(
 
 
 def find(db: sqlite3.Connection, run_id: int, name: str) -> sqlite3.Row | None:
+    """Return the file of that name if it has contents."""
     row: sqlite3.Row | None = db.execute(
         "SELECT * FROM files WHERE run_id = ? AND name = ? AND blob IS NOT NULL", (run_id, normal_name(name))
     ).fetchone()
@@ -61,4 +60,5 @@ def find(db: sqlite3.Connection, run_id: int, name: str) -> sqlite3.Row | None:
 
 
 def delete(db: sqlite3.Connection, file_ids: list[int]) -> None:
+    """Remove files by their row ids."""
     db.executemany("DELETE FROM files WHERE id = ?", [(file_id,) for file_id in file_ids])

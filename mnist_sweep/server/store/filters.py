@@ -16,7 +16,7 @@ import re2
 from mnist_sweep.search.goal import Goal
 from mnist_sweep.search.metric import statistic_names
 from mnist_sweep.server import wire_json
-from mnist_sweep.server.store.errors import BadRequest
+from mnist_sweep.server.errors import BadRequest
 
 Sql = tuple[str, list[Any]]
 
@@ -73,11 +73,7 @@ def where(text: str | None, fields: Mapping[str, str] = RUN_FIELDS) -> Sql:
     Raises:
         BadRequest: not a filter, or about a field that does not exist.
     """
-    try:
-        condition = wire_json.as_object(text, "the filter")
-    except ValueError as error:
-        raise BadRequest(str(error)) from None
-    sql, values = _all(condition, fields, 0)
+    sql, values = _all(wire_json.as_object(text, "the filter"), fields, 0)
     if len(values) > _CLAUSES:
         raise BadRequest(f"the filter holds {len(values)} values, over {_CLAUSES}")
     return sql, values

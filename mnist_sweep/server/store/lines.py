@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from mnist_sweep.server import wire_json
-from mnist_sweep.server.store.errors import BadRequest
+from mnist_sweep.server.errors import BadRequest
 
 HISTORY, EVENTS, CONSOLE = "history", "events", "console"
 STREAMS = (HISTORY, EVENTS, CONSOLE)
@@ -32,10 +32,7 @@ def put(db: sqlite3.Connection, run_id: int, stream: str, offset: int, content: 
             raise BadRequest(f"line number {number} is out of range")
         step = None
         if stream != CONSOLE:
-            try:
-                data = wire_json.as_object(text, f"{stream} line {number}")
-            except ValueError as error:
-                raise BadRequest(str(error)) from None
+            data = wire_json.as_object(text, f"{stream} line {number}")
             step = data.get("_step")
             if not isinstance(step, int) or not -_INTEGER_LIMIT <= step < _INTEGER_LIMIT:
                 step = number

@@ -9,8 +9,8 @@ import sqlite3
 from typing import Any
 
 from mnist_sweep.server import wire_json
+from mnist_sweep.server.errors import BadRequest, NotFound
 from mnist_sweep.server.store.blobs import Blobs
-from mnist_sweep.server.store.errors import BadRequest, NotFound
 
 FULL, INCREMENTAL, PATCH = "FULL", "INCREMENTAL", "PATCH"
 _LIMIT = 100_000_000
@@ -83,9 +83,10 @@ def _read(blobs: Blobs, row: sqlite3.Row) -> dict[str, Any]:
     if row["size"] > _LIMIT:
         raise BadRequest(f"the artifact's manifest has {row['size']} bytes, over {_LIMIT}")
     try:
-        return wire_json.as_object(blobs.path(row["blob"]).read_text("utf-8"), "the artifact's manifest")
-    except ValueError as error:
-        raise BadRequest(str(error)) from None
+        text = blobs.path(row["blob"]).read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the artifact's manifest is not UTF-8: {error}") from None
+    return wire_json.as_object(text, "the artifact's manifest")
 
 
 def _entries(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:

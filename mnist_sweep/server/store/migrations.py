@@ -1,6 +1,45 @@
-"""The schema, as a list of named steps; each is applied once, in one transaction. Only ever append."""
+"""The schema, as a list of named steps; each is applied once, in one transaction. Only ever append.
 
-MIGRATIONS: list[tuple[str, str]] = [
+A step is SQL text or a function of the connection. Foreign keys are off meanwhile, so that a step can replace a table.
+"""
+
+import re
+import secrets
+import sqlite3
+from collections.abc import Callable
+
+_OLD_KEY = re.compile(r"\bid INTEGER PRIMARY KEY\b(?! AUTOINCREMENT)")
+
+
+def _never_reuse_ids(db: sqlite3.Connection) -> None:
+    """Give every table with an `id` the keyword AUTOINCREMENT, and start its ids at a random number.
+
+    Row ids leave the server as `Agent:1`. SQLite reuses the greatest id once its row is deleted, so that a client which
+    still knows the old row would change another one. The random start keeps ids apart that were deleted before this
+    step, and ids of different data folders.
+    """
+    start = 1_000_000 + secrets.randbits(30)  # the schema calls `projectId` a 32-bit integer
+    tables = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall()
+    for name, sql in tables:
+        if not _OLD_KEY.search(sql):
+            continue
+        indexes = db.execute(
+            "SELECT sql FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL", (name,)
+        ).fetchall()
+        columns = sql[sql.index("(") :]
+        db.execute(f"CREATE TABLE new_{name} {_OLD_KEY.sub('id INTEGER PRIMARY KEY AUTOINCREMENT', columns)}")
+        db.execute(f"INSERT INTO new_{name} SELECT * FROM {name}")
+        db.execute(f"DROP TABLE {name}")
+        db.execute(f"ALTER TABLE new_{name} RENAME TO {name}")
+        for (index,) in indexes:
+            db.execute(index)
+        db.execute("DELETE FROM sqlite_sequence WHERE name = ?", (name,))
+        db.execute(
+            "INSERT INTO sqlite_sequence (name, seq) SELECT ?1, max(?2, ifnull(max(id), 0)) FROM " + name, (name, start)
+        )
+
+
+MIGRATIONS: list[tuple[str, str | Callable[[sqlite3.Connection], None]]] = [
     (
         "0001-start",
         """
@@ -276,4 +315,5 @@ UPDATE runs SET lease_revoked = 1, holder = replace(holder, '/gone', '/0') WHERE
 CREATE TABLE sessions (digest TEXT PRIMARY KEY, expires REAL NOT NULL) WITHOUT ROWID
 """,
     ),
+    ("0010-ids-are-never-reused", _never_reuse_ids),
 ]

@@ -5,8 +5,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
+from mnist_sweep.server.errors import BadRequest, NotFound
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.errors import BadRequest, NotFound
 
 _UNFIT = re.compile(r"[/\\#?%:\x00-\x1f]")
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from mnist_sweep.protocol import EXIT_NODE_UNFIT, EXIT_STOPPED
 from mnist_sweep.server import wire_json
+from mnist_sweep.server.errors import BadRequest, NotFound
 from mnist_sweep.server.store import filters, projects, run_names, segments
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.errors import BadRequest, NotFound
+from mnist_sweep.server.store.columns import set_columns
 
 ALIVE = ("pending", "running", "preempting")
 MAX_RETRIES = 3
@@ -38,11 +39,12 @@ SELECT runs.*, projects.entity, projects.name AS project, sweeps.name AS sweep, 
 FROM {_TABLES}
 """
 
-_JSON_COLUMNS = ("config", "summary", "tags")
+_JSON_COLUMNS = {"config", "summary", "tags"}
 _COLUMNS = frozenset(
     {"display_name", "state", "config", "summary", "description", "notes", "run_group", "job_type", "tags", "host"}
     | {"program", "repo", "commit_hash", "exit_code", "heartbeat_at", "sweep_id", "started"}
     | {"stop_requested", "stop_reason", "agent_id", "retries", "holder", "lease_revoked", "handed_out_by"}
+    | {"version", "updated_at"}
 )
 
 
@@ -95,7 +97,7 @@ def create(db: sqlite3.Connection, project_id: int, name: str, state: str, **fie
     cursor = db.execute(
         "INSERT INTO runs (project_id, name, state, created_at, updated_at, heartbeat_at, version,"
         " agent_id, trial, params) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
-        (project_id, name, _state(state), moment, moment, moment, *origin),
+        (project_id, name, _checked_state(state), moment, moment, moment, *origin),
     )
     assert cursor.lastrowid is not None
     if not fields.get("display_name"):
@@ -107,17 +109,21 @@ def create(db: sqlite3.Connection, project_id: int, name: str, state: str, **fie
     return cursor.lastrowid
 
 
-def update(db: sqlite3.Connection, run_id: int, **fields: Any) -> int:
-    """Set columns of a run (JSON columns take values), mark it changed; returns the change's number."""
-    version = next_version(db)
-    assert fields.keys() <= _COLUMNS, fields.keys() - _COLUMNS
+def update(db: sqlite3.Connection, run_id: int, version: int | None = None, /, **fields: Any) -> int:
+    """Set columns of a run (JSON columns take values) and mark it as changed.
+
+    Args:
+        version: the number of the change that this is part of; a new one if None.
+
+    Returns:
+        The number of the change.
+    """
+    version = next_version(db) if version is None else version
     if "state" in fields:
-        _state(fields["state"])
-    for column in _JSON_COLUMNS:
-        if column in fields:
-            fields[column] = wire_json.dumps(fields[column])
-    columns = ["version = ?", "updated_at = ?", *(f"{column} = ?" for column in fields)]
-    db.execute(f"UPDATE runs SET {', '.join(columns)} WHERE id = ?", (version, now(), *fields.values(), run_id))
+        _checked_state(fields["state"])
+    for column in _JSON_COLUMNS & fields.keys():
+        fields[column] = wire_json.dumps(fields[column])
+    set_columns(db, "runs", run_id, _COLUMNS, {"version": version, "updated_at": now(), **fields})
     return version
 
 
@@ -155,22 +161,28 @@ def begin_or_resume(
         segments.adopt_parent(db, by_id(db, run["id"]))
 
 
-def end(db: sqlite3.Connection, run: sqlite3.Row, exit_code: int) -> None:
-    """Record how a run's process ended: a stopped one that did not end well was killed, not at fault.
+def ending(run: sqlite3.Row, state: str, exit_code: int) -> dict[str, Any]:
+    """Return the columns of a run whose process ended in this state with this exit code.
 
-    One that gives itself back did not fail for a reason of its own. That is believed so many times.
+    A run that was asked to stop and ended with an error was killed; it did not fail. A preempting run that asks to be
+    tried elsewhere is believed up to MAX_RETRIES times.
     """
     retries = run["retries"]
     if exit_code == 0:
         state = "finished"
     elif run["stop_requested"] or exit_code == EXIT_STOPPED:
         state = "killed"
-    elif run["state"] == "preempting":
+    elif state == "preempting":
         retries += exit_code == EXIT_NODE_UNFIT
         state = "preempted" if retries <= MAX_RETRIES else "failed"
     else:
         state = "failed"
-    update(db, run["id"], state=state, exit_code=exit_code, retries=retries, heartbeat_at=now())
+    return {"state": state, "exit_code": exit_code, "retries": retries}
+
+
+def close(db: sqlite3.Connection, run_id: int) -> None:
+    """Sort the rows of a run that ended, and give its forks what they lack of them."""
+    run = by_id(db, run_id)
     segments.close(db, run)
     for fork in segments.propagate_to_forks(db, run):
         update(db, fork)
@@ -329,7 +341,7 @@ def of_job_types(db: sqlite3.Connection, project_id: int, kinds: Sequence[str], 
     return db.execute(f"{SELECT} WHERE {where} ORDER BY runs.id", (project_id, since, *kinds)).fetchall()
 
 
-def _state(state: str) -> str:
+def _checked_state(state: str) -> str:
     if state not in STATES:
         raise BadRequest(f"no such run state: {state[:100]!r}; known are {', '.join(sorted(STATES))}")
     return state

@@ -7,36 +7,43 @@ import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from mnist_sweep.server.errors import StoreError
 from mnist_sweep.server.store import history, permissions
 from mnist_sweep.server.store.blobs import Blobs
-from mnist_sweep.server.store.db import Database, StoreError
+from mnist_sweep.server.store.db import Database
 
 _PROBE_BYTES = 1 << 20
 
 
 class Store:
-    """The data folder, opened: `read()` and `write()` give connections, `blobs` holds file contents.
+    """An open data folder: `read()` and `write()` give connections, `blobs` holds file contents.
 
     Args:
-        folder: where everything is kept; created where missing, and taken away from other users of the machine.
+        folder: where everything is kept. It is created if it is missing, and closed to other users of the machine.
 
     Raises:
         StoreError: the folder cannot be used; the message is one line for a person.
     """
 
     def __init__(self, folder: Path) -> None:
+        database = folder / "server.sqlite3"
         try:
             for path in permissions.folder(folder).glob("server.*"):
                 permissions.file(path)
             self.blobs = Blobs(permissions.folder(folder / "files"))
             self.key = permissions.key(folder / "key")
-            """What clients have to give; random, made at the first start."""
-            permissions.file(folder / "server.sqlite3")
+            """The random key that clients must send, created at the first start."""
+            if self.blobs.any() and Database.is_new(database):
+                raise StoreError(
+                    f"{folder / 'files'} holds contents, but {database} is missing or empty; "
+                    "restore the database, or move the contents away"
+                )
+            permissions.file(database)
         except OSError as error:
             raise StoreError(f"cannot use the data folder {folder}: {error.strerror}") from error
         self.folder = folder
         self.history_keys = history.Keys(4096)
-        self.db = Database(folder / "server.sqlite3")
+        self.db = Database(database)
         with self.write() as db:
             db.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('secret', ?)", (secrets.token_hex(32),))
             self.secret = str(db.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone()[0])
@@ -44,20 +51,24 @@ class Store:
         self.blobs.keep_only(used)
 
     def read(self) -> AbstractContextManager[sqlite3.Connection]:
-        """A connection that sees one consistent state and cannot write."""
+        """Return a connection that sees one consistent state and cannot write."""
         return self.db.read()
 
     def write(self) -> AbstractContextManager[sqlite3.Connection]:
-        """The writing connection, inside one transaction: durable on leaving, undone on an exception."""
+        """Return the writing connection in a transaction: durable after the block, undone on an exception."""
         return self.db.write()
 
-    def unwritable(self) -> str:
-        """Why nothing can be written here, a line for a person; empty where something can."""
+    def why_unwritable(self) -> str:
+        """Return why nothing can be written here, in one line for a person; empty if something can."""
         try:
+            with self.db.write():
+                pass
             with tempfile.TemporaryFile(dir=self.folder) as file:
                 file.write(bytes(_PROBE_BYTES))
                 file.flush()
                 os.fsync(file.fileno())
+        except StoreError as error:
+            return str(error)
         except OSError as error:
             return f"cannot write to {self.folder}: {error.strerror}"
         return ""

@@ -7,12 +7,17 @@ from typing import Any
 
 from mnist_sweep import search
 from mnist_sweep.search import SweepConfig, sweep_yaml
+from mnist_sweep.server.errors import BadRequest, NotFound
 from mnist_sweep.server.store import filters, projects, runs
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.errors import BadRequest, NotFound
+from mnist_sweep.server.store.columns import set_columns
 
 STATES = frozenset({"PENDING", "RUNNING", "PAUSED", "FINISHED", "CANCELED"})
 OPEN = ("PENDING", "RUNNING")
+_COLUMNS = frozenset(
+    {"display_name", "description", "config", "state", "exhausted", "controller", "scheduler", "prior_runs"}
+    | {"updated_at"}
+)
 
 SELECT = """
 SELECT sweeps.*, projects.entity, projects.name AS project
@@ -80,11 +85,10 @@ def create(db: sqlite3.Connection, project_id: int, config: str, **fields: Any) 
 
 
 def update(db: sqlite3.Connection, sweep_id: int, **fields: Any) -> None:
-    """Set columns: display_name, description, config, state, exhausted, controller, scheduler, prior_runs."""
+    """Set columns of a sweep (`_COLUMNS`)."""
     if (state := fields.get("state")) is not None and state not in STATES:
         raise BadRequest(f"no such sweep state: {state[:100]!r}; known are {', '.join(sorted(STATES))}")
-    columns = ["updated_at = ?", *(f"{column} = ?" for column in fields)]
-    db.execute(f"UPDATE sweeps SET {', '.join(columns)} WHERE id = ?", (now(), *fields.values(), sweep_id))
+    set_columns(db, "sweeps", sweep_id, _COLUMNS, {"updated_at": now(), **fields})
 
 
 def delete(db: sqlite3.Connection, sweep_id: int) -> None:

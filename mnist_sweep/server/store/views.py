@@ -1,13 +1,17 @@
-"""Saved views of a project: reports and workspaces, kept as their authors' tools wrote them."""
+"""Saved views of a project (reports and workspaces), stored as their authors' tools wrote them."""
 
 import sqlite3
 from typing import Any
 
+from mnist_sweep.server.errors import NotFound
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.errors import NotFound
+from mnist_sweep.server.store.columns import set_columns
+
+_COLUMNS = {"type", "name", "display_name", "description", "spec", "updated_at"}
 
 
 def by_id(db: sqlite3.Connection, view_id: int) -> sqlite3.Row:
+    """Return a view. Raises `NotFound` if there is none."""
     row: sqlite3.Row | None = db.execute("SELECT * FROM views WHERE id = ?", (view_id,)).fetchone()
     if row is None:
         raise NotFound("no such report or view")
@@ -15,7 +19,7 @@ def by_id(db: sqlite3.Connection, view_id: int) -> sqlite3.Row:
 
 
 def create(db: sqlite3.Connection, project_id: int, type_name: str, name: str, spec: str) -> int:
-    """A new view; returns its row id."""
+    """Create a view and return its row id."""
     moment = now()
     cursor = db.execute(
         "INSERT INTO views (project_id, type, name, spec, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
@@ -26,19 +30,19 @@ def create(db: sqlite3.Connection, project_id: int, type_name: str, name: str, s
 
 
 def update(db: sqlite3.Connection, view_id: int, **fields: Any) -> None:
-    """Set columns: type, name, display_name, description, spec."""
-    columns = ["updated_at = ?", *(f"{column} = ?" for column in fields)]
-    db.execute(f"UPDATE views SET {', '.join(columns)} WHERE id = ?", (now(), *fields.values(), view_id))
+    """Set columns of a view: type, name, display_name, description, spec."""
+    set_columns(db, "views", view_id, _COLUMNS, {"updated_at": now(), **fields})
 
 
 def delete(db: sqlite3.Connection, view_id: int) -> None:
+    """Remove a view."""
     db.execute("DELETE FROM views WHERE id = ?", (view_id,))
 
 
 def listing(
     db: sqlite3.Connection, project_id: int, type_name: str | None = None, name: str | None = None
 ) -> list[sqlite3.Row]:
-    """A project's views, the newest first."""
+    """Return a project's views, newest first."""
     return db.execute(
         "SELECT * FROM views WHERE project_id = ?1 AND (?2 IS NULL OR type = ?2 OR type = ?2 || '/draft')"
         " AND (?3 IS NULL OR name = ?3) ORDER BY id DESC",

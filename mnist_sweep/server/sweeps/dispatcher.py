@@ -17,9 +17,9 @@ from typing import Any
 from mnist_sweep import search
 from mnist_sweep.protocol import RETRY_CRASHED
 from mnist_sweep.search import SweepConfig, Trial
+from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.store import Store, runs, sweeps
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.errors import BadRequest
 from mnist_sweep.server.store.fairlock import FairLock
 from mnist_sweep.server.sweeps.leases import Task
 from mnist_sweep.server.sweeps.search_process import Busy, SearchProcess

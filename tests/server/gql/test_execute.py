@@ -54,3 +54,44 @@ def test_fields_and_inputs_of_a_newer_client_are_passed_over(client: httpx.Clien
     answer = client.post("/graphql", json={"query": query, "variables": {"input": wanted}}).json()
     assert "errors" not in answer
     assert list(answer["data"]["createArtifact"]["artifact"]) == ["id"]
+
+
+HEARTBEAT = 'agentHeartbeat(input: {id: "QWdlbnQ6MQ=="}) { commands }'
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"mutation {{ ... on Mutation {{ {HEARTBEAT} }} }}",
+        f"mutation {{ ... {{ ... on Mutation {{ {HEARTBEAT} }} }} }}",
+        f"mutation {{ ...F }} fragment F on Mutation {{ ...G }} fragment G on Mutation {{ {HEARTBEAT} }}",
+        f"mutation {{ __typename {HEARTBEAT} }}",
+    ],
+)
+def test_a_heartbeat_inside_a_fragment_blocks_nobody(client: httpx.Client, query: str) -> None:
+    """It has transactions of its own; inside another one it would wait for itself, and all writes with it."""
+    answer = client.post("/graphql", json={"query": query}, timeout=10)
+    assert answer.status_code == 404
+    assert client.post("/graphql", json={"query": CREATE}, timeout=10).json()["data"]
+
+
+CREATE = 'mutation { upsertBucket(input: {name: "r", modelName: "p"}) { bucket { id } } }'
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        (f"mutation {{ ...F {HEARTBEAT} }} fragment F on Mutation {{ {CREATE[11:-2]} }}", "the only field"),
+        (f"mutation {{ a: {HEARTBEAT} ... on Mutation {{ b: {HEARTBEAT} }} }}", "the only field"),
+        ("subscription { runs { id } }", "no subscriptions"),
+    ],
+)
+def test_what_needs_two_kinds_of_transaction_is_refused(client: httpx.Client, query: str, reason: str) -> None:
+    answer = client.post("/graphql", json={"query": query})
+    assert answer.status_code == 400
+    assert reason in answer.json()["errors"][0]["message"]
+
+
+def test_what_the_schema_lacks_is_refused_inside_a_fragment_too(client: httpx.Client) -> None:
+    answer = client.post("/graphql", json={"query": "mutation { ... on Mutation { launchRocket { id } } }"}).json()
+    assert "does not know the mutation launchRocket" in answer["errors"][0]["message"]

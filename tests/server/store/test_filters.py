@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.store import Store, filters, projects, runs
-from mnist_sweep.server.store.errors import BadRequest
 
 RUNS: dict[str, dict[str, Any]] = {
     "a": {
