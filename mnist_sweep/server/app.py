@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -27,11 +28,11 @@ from mnist_sweep.server.errors import BadRequest, NotFound, StoreError, classify
 from mnist_sweep.server.http import Json, refusal
 from mnist_sweep.server.pages import routes as pages
 from mnist_sweep.server.signed_urls import SignedUrls
-from mnist_sweep.server.store import Store, artifacts, files, runs, uploads
+from mnist_sweep.server.store import Store, artifacts, clock, files, runs, uploads
 from mnist_sweep.server.store.blobs import Blob
-from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.sweeps import leases
 from mnist_sweep.server.sweeps.dispatcher import Dispatcher
+from mnist_sweep.server.sweeps.silence import SilenceWatch
 
 _log = logging.getLogger("mnist_sweep.server")
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
@@ -113,12 +114,14 @@ class Server:
         self.sweeper.close()
 
     async def _watch(self) -> None:
-        """Look for runs that fell silent. The first look waits: clients may have had nobody to talk to."""
+        """Look for runs that fell silent while the server listened."""
         pause = min(5.0, self._crash_after / 4)
-        await asyncio.sleep(self._crash_after)
+        watch = SilenceWatch(self._crash_after, pause)
         while True:
+            wall, monotonic = clock.wall(), time.monotonic()
+            silent_since = watch.tick(wall, monotonic)
             try:
-                await anyio.to_thread.run_sync(self.sweeper.lose_silent, now(seconds_ago=self._crash_after))
+                await anyio.to_thread.run_sync(self.sweeper.lose_silent, wall, silent_since)
             except StoreError as error:
                 _log.error("%s", error)
             await asyncio.sleep(pause)

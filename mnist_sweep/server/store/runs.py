@@ -202,6 +202,15 @@ def silent(db: sqlite3.Connection, since: str) -> list[sqlite3.Row]:
     ).fetchall()
 
 
+def limit_heartbeats(db: sqlite3.Connection, moment: str) -> None:
+    """Set the heartbeats of unfinished runs and of agents that lie after `moment` to `moment`."""
+    db.execute(
+        "UPDATE runs SET heartbeat_at = ?1 WHERE state IN ('pending', 'running', 'preempting') AND heartbeat_at > ?1",
+        (moment,),
+    )
+    db.execute("UPDATE agents SET heartbeat_at = ?1 WHERE heartbeat_at > ?1", (moment,))
+
+
 def defined_metrics(text: str) -> Any:
     """What `run.define_metric` has left in a configuration, or None."""
     return wire_json.client_entry(wire_json.stored(text)).get("m")

@@ -19,7 +19,7 @@ from mnist_sweep.protocol import RETRY_CRASHED
 from mnist_sweep.search import SweepConfig, Trial
 from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.store import Store, runs, sweeps
-from mnist_sweep.server.store.clock import now
+from mnist_sweep.server.store.clock import as_text, now
 from mnist_sweep.server.store.fairlock import FairLock
 from mnist_sweep.server.sweeps.leases import Task
 from mnist_sweep.server.sweeps.search_process import Busy, SearchProcess
@@ -308,10 +308,19 @@ class Dispatcher:
         expected = self.expected_runs(sweep)
         return expected is None or sweeps.trial_count(db, sweep["id"]) < expected
 
-    def lose_silent(self, silent_since: str) -> None:
-        """Give up runs that were running and have given no sign of life since then."""
+    def lose_silent(self, wall: float, silent_since: float | None) -> None:
+        """Give up the runs whose last heartbeat is older than `silent_since`.
+
+        A heartbeat later than the wall clock was written before the clock was set back. It counts as one of this
+        moment, so that a run that died does not keep running until the clock catches up.
+
+        Args:
+            wall: the time now, in seconds since the epoch.
+            silent_since: a time in the same seconds; None if no run can be given up yet.
+        """
         with self._store.write() as db:
-            for run in runs.silent(db, silent_since):
+            runs.limit_heartbeats(db, as_text(wall))
+            for run in runs.silent(db, as_text(silent_since)) if silent_since is not None else ():
                 self._lose(db, run)
 
     def _lose(self, db: sqlite3.Connection, run: sqlite3.Row) -> None:
