@@ -158,6 +158,11 @@ Proposer = Callable[[Session], Sequence[int]]
 """Which configurations to train next: one, or a batch of parallel trials."""
 
 
+def batch_size(session: Session) -> int:
+    """Return how many trials are proposed at once: as parallel agents ask, which keeps the replay fast, too."""
+    return max(1, len(session.losses) // 8)
+
+
 def random_proposals(session: Session) -> Sequence[int]:
     """Return one untried configuration."""
     return [int(session.rng.choice(session.untried()))]
@@ -186,7 +191,8 @@ def wandb_proposals(session: Session) -> Sequence[int]:
     mean, deviation = process.predict(session.world.encoded[free], return_std=True)
     gap = y.min() - mean
     z = gap / (deviation + 1e-6)
-    return [int(free[np.argmax(gap * norm.cdf(z) + deviation * norm.pdf(z))])]
+    worth = gap * norm.cdf(z) + deviation * norm.pdf(z)
+    return [int(i) for i in free[np.argsort(-worth)[: batch_size(session)]]]
 
 
 def tpe_proposals(session: Session) -> Sequence[int]:
@@ -205,11 +211,12 @@ def tpe_proposals(session: Session) -> Sequence[int]:
             for i, (name, x) in enumerate(zip(distributions, point, strict=True))
         }
         study.add_trial(create_trial(value=loss, params=params, distributions=distributions))
-    asked = list(study.ask(distributions).params.values())
-    free = session.untried()
-    distance = session.world.encoded[free] - np.array(asked, float)
-    distance[:, list(session.world.unordered)] = distance[:, list(session.world.unordered)] != 0
-    return [int(free[np.argmin((distance**2).sum(1))])]
+    free, found = session.untried(), list[int]()
+    for _ in range(batch_size(session)):
+        distance = session.world.encoded[free] - np.array(list(study.ask(distributions).params.values()), float)
+        distance[:, list(session.world.unordered)] = distance[:, list(session.world.unordered)] != 0
+        found.append(int(free[np.argmin((distance**2).sum(1))]))
+    return list(dict.fromkeys(found))
 
 
 def _optuna_distributions(world: World) -> dict[str, Any]:
@@ -232,7 +239,7 @@ def model_proposals(acquisition: str, startup: int) -> Proposer:
         if len(session.losses) < startup:
             return random_proposals(session)
         free, model = session.untried(), session.model()
-        batch = max(1, len(session.losses) // 15)  # as parallel agents ask; it also keeps the replay fast
+        batch = batch_size(session)
         points = session.world.encoded[free]
         mean, deviation = model.posterior(points)
         if acquisition == "thompson":

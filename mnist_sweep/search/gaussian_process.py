@@ -21,7 +21,10 @@ _JITTER = 1e-6  # share of the signal's variance that keeps covariance matrices 
 _BOUND = 8.0  # of all logarithms
 
 # Normal priors of logarithms, for encoded parameters in 0 … 1 and losses of mean 0 and deviation 1.
-_LENGTH_DEVIATION = math.sqrt(3.0)  # around 1, the width of the space
+# Distances grow with the root of the number of parameters, and so do the lengths that are plausible (Hvarfner, Hellsten
+# and Nardi 2024, https://arxiv.org/abs/2402.02229). The figures were chosen on recorded trainings: docs/search.md.
+_LENGTH_FACTOR = 0.7  # median length of a parameter: this times the root of the number of parameters
+_LENGTH_DEVIATION = 0.7
 _SIGNAL = (0.0, 1.0)  # mean and deviation of the log variance
 _NOISE = (-0.5, 1.0)  # about as large as the signal: the runs decide
 _OFFSET = (-1.0, 1.0)
@@ -178,7 +181,8 @@ def _fit(features: Any, columns: Any, rows: Any, same: Any) -> _Kernel:
     count, parameters = len(rows), int(columns.max()) + 1
     member = columns[:, None] == np.arange(parameters)  # features by parameters
     squares, diagonal = features**2, np.diag_indices(count)
-    means = np.r_[np.zeros(parameters), _SIGNAL[0], _NOISE[0], _OFFSET[0]]
+    inverse_squared = -2 * math.log(_LENGTH_FACTOR * math.sqrt(parameters))  # log of the prior's median
+    means = np.r_[np.full(parameters, inverse_squared), _SIGNAL[0], _NOISE[0], _OFFSET[0]]
     deviations = np.r_[np.full(parameters, 2 * _LENGTH_DEVIATION), _SIGNAL[1], _NOISE[1], _OFFSET[1]]
 
     def energy(theta: Any) -> tuple[float, Any]:
