@@ -118,7 +118,7 @@ class Search:
 def search(name: str, method: str, agents: int, seed: int) -> Search:
     """Run one sweep of `TRIALS` trials with this many agents, each of which asks again when its trial has ended."""
     function = FUNCTIONS[name]
-    bayes.UNDER_WAY = -1 if "busy" in method else 8
+    bayes.MAX_RUNNING = -1 if "busy" in method else 8
     config = parse({"method": method.split(",")[0], "metric": {"name": "loss"}, "parameters": function.parameters})
     trials: list[Trial] = []
     seconds = []

@@ -1,8 +1,8 @@
-"""Bayesian search with Optuna's optimisers.
+"""Bayesian search with Optuna's samplers, for sweeps that do not declare noise.
 
-A Gaussian process per metric and per constraint, and the point where feasible improvement is most likely
-(`optuna.samplers.GPSampler`; docs/search.md has the measurements that chose it). The study is rebuilt from the runs at
-every call, so that a suggestion depends on nothing but its arguments.
+`optuna.samplers.GPSampler` fits a Gaussian process per metric and constraint and proposes the configuration of largest
+expected feasible improvement. docs/search.md has the measurements behind this choice. Every call rebuilds the study
+from the runs, so a suggestion depends on nothing but its arguments.
 """
 
 import math
@@ -23,80 +23,80 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
 STARTUP = 5
-"""Runs with an outcome before a model is fitted; until then points are drawn from the distributions."""
+"""Number of runs with an outcome before a model is fitted. Until then, trials are random draws."""
 
-UNDER_WAY = 8
-"""With more runs under way than this, agents ask too often for a Gaussian process, and a Parzen estimator answers."""
+MAX_RUNNING = 8
+"""With more running trials than this, agents ask too often for a Gaussian process: TPE answers instead."""
 
-_MODELLED = 100  # a Gaussian process costs the cube of this; W&B's own search takes as many
-_NEIGHBOURS = 3  # whose outcome a run under way is expected to have
-_ATTEMPTS, _MODEL_ATTEMPTS = 8, 3  # proposals that may turn out to have been tried; those asked of the Gaussian process
-_MARGIN, _CAUTION = 0.05, 0.1  # standard deviations that proposals keep from a limit; more for every further attempt
+_MODEL_RUNS = 100  # runs in the model, whose cost is cubic; W&B's engine uses the same number
+_NEIGHBOURS = 3  # a running trial is expected to end like this many nearest ones
+_ATTEMPTS, _MODEL_ATTEMPTS = 8, 3  # proposals until an untried one is found, and how many the Gaussian process makes
+_MARGIN, _EXTRA_MARGIN = 0.05, 0.1  # distance from constraints, in standard deviations; added for each further attempt
 
 
 def suggest(space: Space, trials: Sequence[Trial], metric: Metric, seed: int) -> list[Any] | None:
-    """Values for the parameters of `space`, in their order, that no trial has.
+    """Return values for the parameters of `space`, in their order, that no trial has.
 
-    None if there are too few runs to learn from, or if the model finds no new point. On levels it works between them,
-    and may propose one that was tried: it then learns that there, too, the outcome is that of the level, and is asked
-    again, the cheap sampler at last.
+    Return None if there are too few runs to learn from, or if the model finds no untried configuration. The model sees
+    discrete parameters as continuous, so it may propose a configuration that was tried. It then learns that the known
+    outcome holds at that point, too, and is asked again. The last attempts use the cheaper sampler.
     """
     observations = observe(space, trials, metric)
     ended = [o for o in observations if o.loss is not None]
-    under_way = [o for o in observations if o.loss is None]
+    running = [o for o in observations if o.loss is None]
     if len(ended) < STARTUP:
         return None
-    believed = [_assume(o, ended) for o in under_way]
-    known = {space.identity_at(o.encoded): o for o in (*ended, *believed)}
-    learned = _representative(ended) + believed
+    expected_runs = [_assume(o, ended) for o in running]
+    known = {space.identity_at(o.encoded): o for o in (*ended, *expected_runs)}
+    learned = _representative(ended) + expected_runs
     for attempt in range(_ATTEMPTS):
-        busy = len(under_way) > UNDER_WAY or attempt >= _MODEL_ATTEMPTS
-        places = _ask(space, _tighten(learned, _MARGIN + _CAUTION * attempt), seed + attempt, busy=busy)
-        twin = known.get(space.identity_at(places))
+        busy = len(running) > MAX_RUNNING or attempt >= _MODEL_ATTEMPTS
+        encoded = _ask(space, _tighten(learned, _MARGIN + _EXTRA_MARGIN * attempt), seed + attempt, busy=busy)
+        twin = known.get(space.identity_at(encoded))
         if twin is None:
-            return [p.decode(place) for p, place in zip(space.parameters, places, strict=True)]
-        learned.append(replace(twin, encoded=places))
+            return [p.decode(x) for p, x in zip(space.parameters, encoded, strict=True)]
+        learned.append(replace(twin, encoded=encoded))
     return None
 
 
-def _assume(under_way: Observation, ended: Sequence[Observation]) -> Observation:
-    """A run under way as if it had ended like the runs nearest to it, so that the next agent is sent elsewhere.
+def _assume(running: Observation, ended: Sequence[Observation]) -> Observation:
+    """Return a running trial as if it had ended like its nearest neighbours, so that the next trial lies elsewhere.
 
-    Optuna's own treatment of running trials costs twice the time, and finds less under constraints (docs/search.md).
+    Optuna's own treatment of running trials takes twice the time and finds less under constraints (docs/search.md).
     """
-    places = under_way.encoded
-    near = sorted(ended, key=lambda o: math.dist(o.encoded, places))[:_NEIGHBOURS]
-    expected = {name: fmean(o.constraints[name] for o in near) for name in under_way.constraints}
-    return Observation(places, fmean(o.loss for o in near if o.loss is not None), expected)
+    encoded = running.encoded
+    near = sorted(ended, key=lambda o: math.dist(o.encoded, encoded))[:_NEIGHBOURS]
+    expected = {name: fmean(o.constraints[name] for o in near) for name in running.constraints}
+    return Observation(encoded, fmean(o.loss for o in near if o.loss is not None), expected)
 
 
 def warm_up() -> None:
-    """Load what the first modelled suggestion needs, seconds of it, so that no agent waits for that."""
+    """Load what the first modelled suggestion needs, which takes seconds, so that no agent waits for it."""
     line = Space((parameter(("x",), Range(distribution="uniform", min=0.0, max=1.0)),), {})
     _ask(line, [Observation((x,), x, {}) for x in (0.2, 0.7)], seed=0, busy=False)
 
 
 def _representative(ended: list[Observation]) -> list[Observation]:
-    """All of the runs, or, of many, the best half of what a model can hold and an even selection of the others."""
-    if len(ended) <= _MODELLED:
+    """Return all runs, or the best half of the model's limit and an even selection of the others."""
+    if len(ended) <= _MODEL_RUNS:
         return ended
     ranked = sorted(ended, key=lambda o: (not o.feasible, o.loss))
-    best, rest = ranked[: _MODELLED // 2], ranked[_MODELLED // 2 :]
-    stride = len(rest) / (_MODELLED - len(best))
-    return best + [rest[int(i * stride)] for i in range(_MODELLED - len(best))]
+    best, rest = ranked[: _MODEL_RUNS // 2], ranked[_MODEL_RUNS // 2 :]
+    stride = len(rest) / (_MODEL_RUNS - len(best))
+    return best + [rest[int(i * stride)] for i in range(_MODEL_RUNS - len(best))]
 
 
 def _tighten(runs: list[Observation], margin: float) -> list[Observation]:
-    """The runs with their constraints moved `margin` standard deviations towards broken.
+    """Return the runs with constraints that are stricter by `margin` standard deviations.
 
-    Where the best runs are just within a limit, an unmoved one would have every other suggestion beyond it.
+    If the best runs lie just within a limit, every other suggestion would otherwise lie beyond it.
     """
     spread = {name: pstdev([o.constraints[name] for o in runs]) for name in runs[0].constraints}
     return [replace(o, constraints={k: v + margin * spread[k] for k, v in o.constraints.items()}) for o in runs]
 
 
 def _ask(space: Space, learned: list[Observation], seed: int, *, busy: bool) -> tuple[float, ...]:
-    """One place per parameter, chosen by Optuna."""
+    """Return the encoded configuration that Optuna proposes, one number per parameter."""
     import optuna
     from optuna.trial import create_trial
     from threadpoolctl import threadpool_limits
@@ -112,9 +112,7 @@ def _ask(space: Space, learned: list[Observation], seed: int, *, busy: bool) -> 
             constraints=o.constraints,
         )
         study.add_trial(trial)
-    with threadpool_limits(
-        1
-    ):  # its matrices are small: more threads wait for each other ten times as long as they work
+    with threadpool_limits(1):  # the matrices are small: more threads mostly wait for each other
         return tuple(study.ask(distributions).params.values())
 
 
@@ -127,7 +125,10 @@ def _sampler(seed: int, *, busy: bool) -> "BaseSampler":
 
 
 def _distribution(searched: Parameter) -> "BaseDistribution":
-    """A line for everything that has an order: Optuna's search over integers is exact, but ten times slower."""
+    """Return a continuous distribution for every parameter with an order.
+
+    Optuna's search over integers is exact, but ten times slower and no better (docs/search.md).
+    """
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if isinstance(searched, Discrete) and not searched.ordered:

@@ -1,12 +1,12 @@
-"""Parameters of a sweep: what values they have, how likely, and where an optimiser sees each value.
+"""Parameters of a sweep: their values, their probabilities and their encoding for an optimiser.
 
-Every parameter is one of two kinds, whatever W&B distribution it was written as:
+Every W&B distribution becomes one of two kinds:
 
-- `Levels`: finitely many values, addressed by index (categorical, int_uniform, q_uniform);
-- `Real`: a quantile function, rounded to multiples of `q` if it has one (all others).
+- `Discrete`: finitely many values, addressed by index (categorical, int_uniform, q_uniform);
+- `Continuous`: a quantile function, rounded to multiples of `q` if there is one (all others).
 
-Random search draws quantiles, and an optimiser sees quantiles, too: a space in which the distribution the user asked
-for is flat. Distributions and their meaning: https://docs.wandb.ai/models/sweeps/sweep-config-keys
+Random search draws quantiles. An optimiser sees quantiles, too, so the user's distribution is flat in its space.
+Distributions and their meaning: https://docs.wandb.ai/models/sweeps/sweep-config-keys
 """
 
 import json
@@ -36,81 +36,88 @@ from mnist_sweep.search.specs import (
 
 Path = tuple[str, ...]
 Quantile = tuple[Callable[[float], float], Callable[[float], float]]
-"""A quantile function and its inverse."""
+"""A quantile function (probability -> value) and its inverse."""
 
 
 def key(value: object) -> str:
-    """A hashable stand-in for any parameter value; 1 and 1.0 are the same value, 1 and true are not."""
+    """Return a hashable key of any parameter value. 1 and 1.0 have the same key; 1 and true do not."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if type(value) is int or type(value) is float:
-        return repr(value)  # as JSON writes it, at a fraction of the time
+        return repr(value)  # equals the JSON form and is much faster
     return json.dumps(value, sort_keys=True, default=str)
 
 
 @dataclass(frozen=True)
 class Discrete:
-    """A parameter with finitely many values. `ordered` ones lie on a line, the others are mere names."""
+    """A parameter with finitely many values."""
 
     path: Path
     count: int
+    """Number of values."""
     at: Callable[[int], Any]
+    """Index -> value."""
     index: Callable[[Any], int | None]
+    """Value -> index; None if there is no such value."""
     ordered: bool
+    """Whether the values lie on a line. The others are categories without an order."""
     quantile: Callable[[float], int]
+    """Probability -> index."""
 
     def draw(self, u: float) -> Any:
-        """The value at quantile `u`, 0 <= u <= 1."""
+        """Return the value at quantile `u`, 0 <= u <= 1."""
         return self.at(self.quantile(u))
 
     def encode(self, value: object) -> float | None:
-        """Where an optimiser sees `value`: the middle of its share of [0, 1], or its index if it is a mere name.
+        """Return the middle of the value's share of [0, 1], or its index if the values have no order.
 
-        None if there is no such level.
+        Return None if there is no such value.
         """
         index = self.index(value)
         return index if index is None or not self.ordered else (index + 0.5) / self.count
 
-    def decode(self, place: float) -> Any:
-        """The value nearest to a place, the inverse of `place`."""
-        return self.at(min(int(place * self.count), self.count - 1) if self.ordered else int(place))
+    def decode(self, encoded: float) -> Any:
+        """Return the value that an encoded number is nearest to: the inverse of `encode`."""
+        return self.at(min(int(encoded * self.count), self.count - 1) if self.ordered else int(encoded))
 
 
 @dataclass(frozen=True)
 class Continuous:
-    """A parameter on a continuous distribution, given by its quantile function and that function's inverse.
-
-    `tail` is the probability at either end that an optimiser leaves out: its favourite guess is an end of the line, and
-    the end of a normal distribution is seven sigmas out.
-    """
+    """A parameter with a continuous distribution."""
 
     path: Path
     at: Callable[[float], Any]
+    """Quantile function: probability -> value."""
     position: Callable[[float], float]
+    """Its inverse: value -> probability."""
     tail: float = 0.0
+    """Probability at either end that an optimiser leaves out.
+
+    Optimisers like to propose the ends of the line, and the end of a normal distribution is seven sigmas out.
+    """
 
     def draw(self, u: float) -> Any:
-        """The value at quantile `u`, 0 <= u <= 1."""
+        """Return the value at quantile `u`, 0 <= u <= 1."""
         return self.at(u)
 
     def encode(self, value: Any) -> float | None:
-        """Where an optimiser sees `value` on [0, 1]: its quantile. None where the distribution has no such value."""
+        """Return the quantile of `value` on [0, 1], or None if the distribution has no such value."""
         if not finite(value):
             return None
         u = self.position(float(value))
         inside = -1e-6 <= u <= 1 + 1e-6
         return min(max((u - self.tail) / (1 - 2 * self.tail), 0.0), 1.0) if inside else None
 
-    def decode(self, place: float) -> Any:
-        """The value at a place, the inverse of `place`."""
-        return self.at(self.tail + (1 - 2 * self.tail) * place)
+    def decode(self, encoded: float) -> Any:
+        """Return the value of an encoded number: the inverse of `encode`."""
+        return self.at(self.tail + (1 - 2 * self.tail) * encoded)
 
 
 Parameter = Discrete | Continuous
 
 
 def parameter(path: Path, spec: Spec) -> Parameter:
-    """One searched parameter as its description says; a constant is none."""
+    """Return the parameter that a specification describes. Raise TypeError for a constant."""
     if isinstance(spec, Categorical):
         return choices(path, spec.values, spec.probabilities if isinstance(spec, Weighted) else None)
     if isinstance(spec, WholeRange):
@@ -133,9 +140,10 @@ def parameter(path: Path, spec: Spec) -> Parameter:
 def choices(
     path: Path, values: Sequence[Any], probabilities: Sequence[float] | None = None, *, keep_order: bool = False
 ) -> Discrete:
-    """Listed values, duplicates merged, equally likely or with `probabilities`; impossible ones are dropped.
+    """Return a parameter of listed values, equally likely or with `probabilities`.
 
-    Numbers are sorted, so that an optimiser can tell near from far, unless the order of the list is to be kept.
+    Duplicates are merged and values of probability 0 are dropped. Numbers are sorted unless `keep_order` is true, so
+    that an optimiser can tell near from far.
     """
     merged: dict[str, tuple[Any, float]] = {}
     for value, weight in zip(values, probabilities or [1.0] * len(values), strict=True):
@@ -159,16 +167,16 @@ def choices(
 
 
 def exact(value: float) -> int | Decimal:
-    """A number as people wrote it, so that three steps of 0.1 are 0.3."""
+    """Return the number as a decimal of its shortest text, so that three steps of 0.1 are 0.3."""
     return value if isinstance(value, int) else Decimal(str(value))
 
 
 def steps(
     path: Path, start: int | Decimal, step: float, count: int, quantile: Callable[[float], int] | None = None
 ) -> Discrete:
-    """`count` numbers from `start` in steps of `step`, equally likely unless a quantile function says otherwise.
+    """Return a parameter of `count` numbers from `start` in steps of `step`.
 
-    Integers where start and step are.
+    They are equally likely unless there is a quantile function. They are integers if start and step are.
     """
 
     def at(i: int) -> int | float:
@@ -185,13 +193,13 @@ def steps(
 
 
 def _inner(low: float, high: float, q: float) -> tuple[int, int]:
-    """The first and the last multiple of `q` inside the bounds, in steps; those nearest to them if none is inside."""
+    """Return the first and last multiple of `q` inside the bounds, in steps; the nearest ones if none is inside."""
     first, last = math.ceil(exact(low) / exact(q)), math.floor(exact(high) / exact(q))
     return (first, last) if first <= last else (round(low / q), round(high / q))
 
 
 def _multiples(path: Path, low: float, high: float, q: float) -> Discrete:
-    """A uniform distribution rounded to multiples of `q` inside the bounds."""
+    """Return a uniform distribution rounded to the multiples of `q` inside the bounds."""
     first, last = _inner(low, high, q)
 
     def quantile(u: float) -> int:
@@ -201,7 +209,7 @@ def _multiples(path: Path, low: float, high: float, q: float) -> Discrete:
 
 
 def _real(path: Path, base: Quantile, low: float, high: float, q: float | None) -> Continuous:
-    """A continuous distribution inside the bounds, rounded to multiples of `q` if there is one."""
+    """Return a continuous distribution inside the bounds, rounded to multiples of `q` if given."""
     at, position = base
     tail = 0.0 if math.isfinite(high) else 0.001
     if q is None:
@@ -212,7 +220,7 @@ def _real(path: Path, base: Quantile, low: float, high: float, q: float | None) 
 
 
 def _inside(u: float) -> float:
-    """`u` away from 0 and 1, where the quantiles of unbounded distributions are infinite and scipy's beta is NaN."""
+    """Return `u` kept away from 0 and 1, where unbounded quantiles are infinite and scipy's beta is NaN."""
     return min(max(u, 1e-12), 1 - 1e-12)
 
 

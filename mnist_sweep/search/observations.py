@@ -1,8 +1,8 @@
-"""What the runs of a sweep teach the model: where each one lies, what it is worth, which constraints it breaks.
+"""Turn the runs of a sweep into observations for a model: encoded parameters, loss and constraints.
 
-Scores follow W&B: a run counts with the best value of its history, and one that ended without a value gets the worst
-value seen. What would mislead a model is kept from it: NaN and infinity, the distance between bad and worse, and any
-judgement of a run that broke a constraint before it had a score.
+Scores follow W&B: a run has the best value of its history, and a run that ended without a value has the worst value
+seen. Three things would mislead a model and are removed: NaN and infinity, differences among very bad losses, and
+imputed losses of runs that broke a constraint.
 """
 
 import math
@@ -14,41 +14,42 @@ from mnist_sweep.search.config import Metric
 from mnist_sweep.search.space import Space, value_at
 from mnist_sweep.search.trial import Trial, constraint_values, metric_history, metric_values
 
-_BROKEN_OFF = ("failed", "crashed", "killed")
-_REACH = 3.0  # how far beyond the median, in distances from best to median, a loss can be told from a worse one
-
-
+_INCOMPLETE = ("failed", "crashed", "killed")
+_CLIP = 3.0  # losses are clipped at the median plus this times the distance from the best to the median
 _NONE = Trial("", {}, "pending")
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One run as the model sees it: its place per parameter, its loss (None while under way), its constraints."""
+    """One run as a model sees it."""
 
     encoded: tuple[float, ...]
+    """One number per parameter of the space, from `Parameter.encode`."""
     loss: float | None
+    """What to minimise; None while the run has no outcome."""
     constraints: dict[str, float]
+    """Every constraint of the sweep; above zero is infeasible."""
     trial: Trial = _NONE
 
     @property
     def feasible(self) -> bool:
-        """Whether no constraint is above zero."""
+        """Return whether no constraint is above zero."""
         return all(value <= 0 for value in self.constraints.values())
 
 
 def observe(space: Space, trials: Sequence[Trial], metric: Metric) -> list[Observation]:
-    """The runs that lie in `space`, in their order, with losses to minimise whatever the goal.
+    """Return the observations of the runs that lie in `space`, in their order.
 
-    A loss is the run's own, if it has one. A run that ended without is as bad as the worst value any run ever logged,
-    but one that broke a constraint is as good as the median run: what is bad about it, its constraint says. Losses are
-    clipped from above, so that one diverged run does not flatten the differences between good ones. Every observation
-    has a value for every constraint that any run reported; a run that did not report it kept it.
+    The loss is the run's own score, if it has one. A run that ended without a score gets the worst value that any run
+    logged. A run that broke a constraint gets the median instead: its constraint already says what is wrong with it.
+    Losses are clipped from above, so that a diverged run does not hide the differences between good ones. A run that
+    did not report a constraint of the sweep is taken to satisfy it.
     """
     known = [(trial, places) for trial in trials if (places := _encode(space, trial)) is not None]
     to_loss = metric.goal.to_loss
     own = [to_loss(value) for trial, _ in known if (value := own_score(trial, metric)) is not None]
     middle, best = (median(own), min(own)) if own else (0.0, 0.0)
-    limit = middle + _REACH * (middle - best) if best < middle else math.inf
+    limit = middle + _CLIP * (middle - best) if best < middle else math.inf
     worst = max((to_loss(v) for t, _ in known for v in metric_values(t, metric.name, metric.goal)), default=0.0)
     constraints = _aligned([constraint_values(trial) for trial, _ in known])
     observations = []
@@ -64,21 +65,21 @@ def observe(space: Space, trials: Sequence[Trial], metric: Metric) -> list[Obser
 
 
 def counts(trial: Trial, metric: Metric) -> bool:
-    """Whether a run has an outcome for the model: it ended, or it is running and the sweep imputes running ones."""
+    """Return whether a run has an outcome: it ended, or it is running and the sweep imputes running ones."""
     while_running = metric.impute_while_running not in ("false", False)
-    return trial.state in ("finished", *_BROKEN_OFF) or (trial.state == "running" and while_running)
+    return trial.state in ("finished", *_INCOMPLETE) or (trial.state == "running" and while_running)
 
 
 def own_score(trial: Trial, metric: Metric) -> float | None:
-    """The score a run earned by its own values, or None if it counts with an imputed one or not yet.
+    """Return the score from a run's own values, or None if it has no outcome or an imputed one.
 
-    A finished run counts with its best value. One that broke off counts as `metric.impute` says, with its `best` or its
-    `latest` value, or, by default, not by its own (`worst`); a running one as `metric.impute_while_running` says.
+    A finished run has its best value. For one that failed, crashed or was killed, `metric.impute` decides: its `best`
+    or `latest` value, or none (`worst`, the default). For a running one, `metric.impute_while_running` decides.
     """
     if not counts(trial, metric):
         return None
     how: str | bool = "best"
-    if trial.state in _BROKEN_OFF:
+    if trial.state in _INCOMPLETE:
         how = metric.impute
     elif trial.state == "running":
         how = metric.impute_while_running
@@ -90,13 +91,13 @@ def own_score(trial: Trial, metric: Metric) -> float | None:
 
 
 def _encode(space: Space, trial: Trial) -> tuple[float, ...] | None:
-    """Where a trial lies in each dimension, or None if it lies outside: a run of another space teaches nothing."""
+    """Return a trial's encoded parameters, or None if it lies outside the space."""
     places = [p.encode(value_at(trial.params, p.path)) for p in space.parameters]
     return None if any(p is None for p in places) else tuple(p for p in places if p is not None)
 
 
 def _aligned(reported: Sequence[dict[str, float]]) -> list[dict[str, float]]:
-    """The same constraints for every run; one not reported is kept by as much as runs typically are off its limit."""
+    """Return the same constraints for every run; an unreported one is satisfied by the median distance to its limit."""
     names = sorted({name for constraints in reported for name in constraints})
     typical = {name: -median(abs(c[name]) for c in reported if name in c) for name in names}
     return [typical | constraints for constraints in reported]

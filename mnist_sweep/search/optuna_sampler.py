@@ -1,4 +1,4 @@
-"""This search as a sampler of Optuna, for whatever drives an Optuna study: W&B's own sweep scheduler, for one."""
+"""The local server's search as an Optuna sampler, for programs that drive a study, such as W&B's sweep scheduler."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from mnist_sweep import search
 from mnist_sweep.search.trial import CONSTRAINT_PREFIX
 
 Constraints = Callable[[Mapping[str, Any]], Mapping[str, float]]
-"""What parameters say by themselves about constraints, by name; above zero is infeasible."""
+"""Parameters -> constraints that are known before a run, by name; above zero is infeasible."""
 
 _STATES = {
     TrialState.RUNNING: "running",
@@ -20,18 +20,24 @@ _STATES = {
     TrialState.PRUNED: "killed",
     TrialState.FAIL: "failed",
 }
-_REFUSED = 50
+_MAX_REFUSED = 50  # infeasible proposals in a row
 
 
 class Sampler(BaseSampler):
-    """Proposes what `search.suggest` does for the trials of the study, the running ones included.
+    """Proposes what `search.suggest` returns for the trials of the study, running ones included.
 
-    Constraints are known of a proposal before it is a run: one that breaks them is not made, and the search learns
-    from it as from a run.
+    Constraints are computed before a trial starts. The search learns from an infeasible proposal as from a run, and
+    proposes another one.
     """
 
     def __init__(self, config: search.SweepConfig, constraints: Constraints, *, seed: int) -> None:
-        """`config` is a sweep's, with a single metric; the study's parameters are its own."""
+        """Create a sampler.
+
+        Args:
+            config: a sweep with one metric and the parameters of the study.
+            constraints: what is known of a configuration before it runs.
+            seed: of the search; the same study and seed give the same proposals.
+        """
         self._config, self._constraints, self._seed = config, constraints, seed
         self._proposed: tuple[int, Mapping[str, Any]] = (-1, {})
 
@@ -46,7 +52,7 @@ class Sampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """One parameter of the proposal; the first one asked for makes it."""
+        """Return one parameter of the trial's proposal, which the first call computes."""
         if self._proposed[0] != trial.number:
             self._proposed = (trial.number, self._propose(study, trial.number))
         return self._proposed[1][param_name]
@@ -54,7 +60,7 @@ class Sampler(BaseSampler):
     def _propose(self, study: Study, number: int) -> Mapping[str, Any]:
         known = [self._trial(each) for each in study.get_trials(deepcopy=False) if each.number != number]
         trials = [trial for trial in known if trial is not None]
-        for refused in range(_REFUSED):
+        for refused in range(_MAX_REFUSED):
             params = search.suggest(self._config, trials, seed=self._seed)
             if params is None:
                 break
@@ -62,7 +68,7 @@ class Sampler(BaseSampler):
             if all(over <= 0 for over in broken.values()):
                 return params
             trials.append(search.Trial(f"refused-{refused}", params, "finished", (), broken))
-        raise RuntimeError(f"no feasible proposal among {_REFUSED}: wider ranges or a higher limit may help")
+        raise RuntimeError(f"no feasible proposal among {_MAX_REFUSED}: wider ranges or a higher limit may help")
 
     def _trial(self, each: FrozenTrial) -> search.Trial | None:
         if each.state not in _STATES or not each.params:

@@ -1,9 +1,9 @@
-"""Which of several configurations is best, where every training of one gives another number.
+"""Race configurations over replicates to find the best one when every training gives another number.
 
-A contest is played over replicates that are the same for all: what a replicate makes easy or hard, it makes so for
-everybody, and cancels in differences. What is left is taken to be alike for everybody, and is learned from all of them
-at once: two replicates of one pair say next to nothing about it. Rounds halve the field; the last two meet once more on
-replicates that had no part in choosing them, so that what these say is not the luck that brought them there.
+All configurations of a round train the same replicates. What a replicate makes easier or harder cancels in differences
+between two configurations. The remaining noise is assumed to be equal for all configurations and is estimated from all
+of them together, because two replicates of one pair say little about it. Each round drops configurations. The last two
+meet on fresh replicates, which had no part in their selection, so the final is free of selection bias.
 """
 
 import math
@@ -16,42 +16,44 @@ EntrantT = TypeVar("EntrantT", bound=Hashable)
 """Whatever identifies a configuration."""
 
 Results = Mapping[EntrantT, Mapping[int, float]]
-"""Entrant -> replicate -> loss: smaller is better, infinity for a training that failed by itself."""
+"""Configuration -> replicate -> loss. Smaller is better; a training that diverged has infinity."""
 
 
 @dataclass(frozen=True)
 class Round:
-    """So many entrants, each with so many replicates in all."""
+    """One round of a race."""
 
     entrants: int
+    """Number of configurations."""
     replicates: int
+    """Replicates of each in total, those of earlier rounds included."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a contest is played."""
+    """The rounds of a race and its final."""
 
     rounds: Sequence[Round]
     fresh: int
-    """Replicates of the final, which no round had."""
+    """Number of replicates of the final; no round uses them."""
 
     @property
     def final(self) -> range:
-        """The final's replicates."""
+        """Return the replicates of the final."""
         first = max((each.replicates for each in self.rounds), default=0)
         return range(first, first + self.fresh)
 
 
 @dataclass(frozen=True)
 class Stage(Generic[EntrantT]):
-    """Where a contest stands: what is still to be trained for this round, and who is in it."""
+    """The state of a race: the current round, its configurations and the trainings it still needs."""
 
     number: int
-    """From 1; the final is the last."""
+    """Number of the round, from 1; the final is the last."""
     is_final: bool
     entrants: tuple[EntrantT, ...]
     missing: tuple[tuple[EntrantT, int], ...]
-    """Entrant and replicate; empty where the contest is over."""
+    """Pairs of configuration and replicate; empty when the race is over."""
     reached: Mapping[EntrantT, int] = field(default_factory=dict)
     """The last round that each entrant took part in."""
 
@@ -63,14 +65,16 @@ def next_stage(
     *,
     reference: EntrantT | None = None,
 ) -> Stage[EntrantT]:
-    """The first round with something left to train; the final where nothing is.
+    """Return the first round that still needs trainings, or the final.
 
-    A round is decided by the means over its replicates. One replicate each is one number each, and decides nothing but
-    who failed: the order, which has seen more, stands.
+    The means over a round's replicates decide who continues. A round of one replicate only drops diverged
+    configurations: the given order, which uses more information than one number each, stays.
 
     Args:
-        order: who takes part, the most promising first.
-        reference: whom the finalists are compared with, in the final alone.
+        results: what was trained so far.
+        order: all configurations, the most promising first.
+        rules: the rounds.
+        reference: a configuration that only the final trains, for comparison.
     """
     left = list(order)
     reached: dict[EntrantT, int] = {}
@@ -96,30 +100,31 @@ def _standing(losses: Mapping[int, float], replicates: Sequence[int]) -> float:
 def _missing(
     results: Results[EntrantT], entrants: Sequence[EntrantT], replicates: Sequence[int]
 ) -> tuple[tuple[EntrantT, int], ...]:
-    """Replicate by replicate, so that a contest broken off has some for everybody."""
+    """Return the missing trainings replicate by replicate, so that an interrupted race has some of every entrant."""
     return tuple((entrant, r) for r in replicates for entrant in entrants if r not in results.get(entrant, {}))
 
 
 def mean(losses: Mapping[int, float], replicates: Sequence[int]) -> float:
-    """Over `replicates`, all of which are there."""
+    """Return the mean loss over `replicates`, all of which must be present."""
     return statistics.fmean(losses[r] for r in replicates)
 
 
 @dataclass(frozen=True)
 class Noise:
-    """What one training scatters by, besides what its entrant and its replicate make of it."""
+    """The noise of one training after the effects of its configuration and its replicate."""
 
     deviation: float
-    """Standard deviation, in the results' unit; NaN where it is not known."""
+    """Standard deviation in the unit of the losses; NaN if unknown."""
     freedom: int
-    """Degrees of freedom it is known with."""
+    """Degrees of freedom of that estimate."""
 
 
 def noise(results: Mapping[Any, Mapping[int, float]]) -> Noise:
-    """What `entrant + replicate`, fitted to all finite results at once, leaves over: a two-way layout with holes.
+    """Return the residual noise of the model `configuration + replicate`, fitted to all finite results.
 
-    Who has one replicate alone adds nothing, and who diverged is passed over. Student's t wants a difference and its
-    noise independent: give a finalist twice, once for the final and once for what was before.
+    This is a two-way layout with missing cells. Configurations with one replicate carry no information; diverged ones
+    are skipped. Student's t needs a noise estimate that is independent of the difference it scales. So pass a finalist
+    twice: once with the final's replicates, once with the earlier ones.
     """
     import numpy as np
 
@@ -140,7 +145,7 @@ def noise(results: Mapping[Any, Mapping[int, float]]) -> Noise:
 
 @dataclass(frozen=True)
 class Paired:
-    """The mean of `mine - theirs` over the replicates both have, with its 95 % interval (Student's t)."""
+    """The mean of `mine - theirs` over common replicates, with its 95 % interval (Student's t)."""
 
     count: int
     difference: float
@@ -148,12 +153,12 @@ class Paired:
 
     @property
     def deviation(self) -> float:
-        """Of a single difference."""
+        """Return the standard deviation of a single difference."""
         return math.sqrt(2) * self.noise.deviation
 
     @property
     def half(self) -> float:
-        """Half the interval's width; infinite where the noise is not known."""
+        """Return half the width of the interval; infinity if the noise is unknown."""
         if not self.noise.freedom:
             return math.inf
         from scipy.special import stdtrit
@@ -162,12 +167,12 @@ class Paired:
 
     @property
     def tie(self) -> bool:
-        """Whether the interval holds zero."""
+        """Return whether the interval contains zero."""
         return not abs(self.difference) > self.half
 
 
 def paired(mine: Mapping[int, float], theirs: Mapping[int, float], noise: Noise) -> Paired | None:
-    """Compare two entrants; None where no replicate has a finite number of both."""
+    """Compare two configurations; return None if no replicate has a finite loss of both."""
     common = mine.keys() & theirs.keys()
     differences = [mine[r] - theirs[r] for r in common if math.isfinite(mine[r]) and math.isfinite(theirs[r])]
     return Paired(len(differences), statistics.fmean(differences), noise) if differences else None
@@ -175,22 +180,22 @@ def paired(mine: Mapping[int, float], theirs: Mapping[int, float], noise: Noise)
 
 @dataclass(frozen=True)
 class InformationValue:
-    """What one more replicate of two entrants would buy."""
+    """The value of one more replicate of two configurations."""
 
     change: float
-    """Probability that the other one leads afterwards."""
+    """Probability that the other configuration leads afterwards."""
     gain: float
-    """Expected loss that is saved by choosing anew (the knowledge gradient), in the results' unit."""
+    """Expected reduction of the loss by choosing again (the knowledge gradient), in the unit of the losses."""
 
 
 def value_of_information(found: Paired) -> InformationValue | None:
-    """What one more replicate of both would buy; None where the noise is known with fewer than two degrees of freedom.
+    """Return the value of one more replicate of both; None with fewer than two degrees of freedom.
 
-    After n differences with mean d and a deviation s known with v degrees of freedom, and no opinion beforehand, the
-    next one is d + s sqrt(1 + 1/n) T with T of Student's t with v degrees of freedom, and moves the mean by an
-    (n + 1)-th part of what is new in it. The gain is the expectation of what the mean then falls short of zero:
-    Frazier, Powell and Dayanik 2009 (INFORMS Journal on Computing 21:4), here with a t in the place of the normal
-    distribution, as in Chick, Branke and Schmidt 2010 (INFORMS Journal on Computing 22:1).
+    Let n differences have the mean d and a deviation s with v degrees of freedom, and let the prior be flat. The next
+    difference is distributed as d + s sqrt(1 + 1/n) T, with T from Student's t with v degrees of freedom. It moves the
+    mean by 1/(n + 1) of its surprise. The gain is the expected amount by which the mean then crosses zero: Frazier,
+    Powell and Dayanik 2009 (INFORMS Journal on Computing 21:4), with a t instead of the normal distribution, as in
+    Chick, Branke and Schmidt 2010 (INFORMS Journal on Computing 22:1).
     """
     freedom = found.noise.freedom
     if freedom < 2:

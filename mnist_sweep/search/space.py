@@ -19,7 +19,7 @@ class Space:
     fixed: dict[Path, Any]
 
     def nest(self, values: Sequence[Any]) -> dict[str, Any]:
-        """Values in the order of `parameters`, with the constants, as the nested dictionary a run receives."""
+        """Return `values`, in the order of `parameters`, with the constants as the nested mapping of a run."""
         nested: dict[str, Any] = {}
         given = [*self.fixed.items(), *((p.path, v) for p, v in zip(self.parameters, values, strict=True))]
         for path, value in sorted(given, key=lambda leaf: leaf[0]):
@@ -30,17 +30,17 @@ class Space:
         return nested
 
     def identity(self, params: Mapping[str, Any]) -> tuple[str, ...] | None:
-        """What tells a point from another: the keys of its searched values, or None if one is missing."""
+        """Return what identifies a configuration: the keys of its searched values, or None if one is missing."""
         values = [value_at(params, p.path) for p in self.parameters]
         return None if any(v is _MISSING for v in values) else tuple(map(key, values))
 
-    def identity_at(self, places: Sequence[float]) -> tuple[str, ...]:
-        """The same of the point at `places`, one in 0 … 1 for each parameter."""
-        return tuple(key(p.decode(place)) for p, place in zip(self.parameters, places, strict=True))
+    def identity_at(self, encoded: Sequence[float]) -> tuple[str, ...]:
+        """Return the identity of an encoded configuration, one number per parameter."""
+        return tuple(key(p.decode(x)) for p, x in zip(self.parameters, encoded, strict=True))
 
 
 def value_at(params: Mapping[str, Any], path: Path) -> Any:
-    """The value at `path` of nested `params`, or, where there is none, an object that is no parameter's value."""
+    """Return the value at `path` of nested `params`, or an object that equals no value if there is none."""
     node: Any = params
     for name in path:
         if not isinstance(node, Mapping) or name not in node:
@@ -50,7 +50,7 @@ def value_at(params: Mapping[str, Any], path: Path) -> Any:
 
 
 def read(config: SweepConfig) -> Space:
-    """The search space of a sweep."""
+    """Return the search space of a sweep."""
     parameters: list[Parameter] = []
     fixed: dict[Path, Any] = {}
     for path, spec in config.leaves:
