@@ -17,6 +17,7 @@ import pytest
 from hypothesis import settings
 
 from scripts.chromium import MISSING
+from tests.processes import ended_afterwards
 
 if TYPE_CHECKING:
     from mnist_sweep.training.mnist import Split
@@ -97,22 +98,25 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, mnist_folder: Path) -> Desk:
-    """A clean user without a W&B server: runs are kept on disk."""
-    return make_desk(tmp_path, mnist_folder)
+def desk(tmp_path: Path, mnist_folder: Path) -> Iterator[Desk]:
+    """A new user without a W&B server: runs stay on disk. Programs started here end with the test."""
+    with ended_afterwards(tmp_path) as mark:
+        yield make_desk(tmp_path, mnist_folder, mark)
 
 
 @pytest.fixture(scope="session")
-def new_desk(tmp_path_factory: pytest.TempPathFactory, mnist_folder: Path) -> Callable[[], Desk]:
+def new_desk(tmp_path_factory: pytest.TempPathFactory, mnist_folder: Path) -> Iterator[Callable[[], Desk]]:
     """Desks for fixtures that live longer than a test."""
-    return lambda: make_desk(tmp_path_factory.mktemp("desk"), mnist_folder)
+    with ended_afterwards(tmp_path_factory.mktemp("desks")) as mark:
+        yield lambda: make_desk(tmp_path_factory.mktemp("desk"), mnist_folder, mark)
 
 
-def make_desk(folder: Path, data: Path) -> Desk:
+def make_desk(folder: Path, data: Path, mark: dict[str, str]) -> Desk:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("WANDB_", "MNIST_SWEEP_", "XDG_"))}
     return Desk(
         folder,
         kept
+        | mark
         | {
             "HOME": str(folder),
             "MNIST_SWEEP_DATA": str(data),

@@ -13,6 +13,7 @@ import pytest
 
 from mnist_sweep.server.process.launch import ServerProcess
 from tests.browser import KEYS
+from tests.processes import ended_afterwards
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         "WANDB_ERROR_REPORTING": "false",
         "WANDB_SILENT": "true",
     }
-    yield Served(facts.url, env, folder)
+    with ended_afterwards(folder) as mark:
+        yield Served(facts.url, env | mark, folder)
     server.stop()
 
 

@@ -1,16 +1,48 @@
-"""What tests ask the system about processes (Linux)."""
+"""Helpers of tests for the processes that they start (Linux)."""
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 GONE_SECONDS = 240
-"""A process that shall end has so long, on a machine that does other things, too."""
+"""Time within which a process that should end must have ended, on a machine that does other things, too."""
+
+MARK = "TEST_FOLDER"
+"""Variable in the environment of all programs that a test starts. Their children inherit it, whatever their group."""
+
+
+@contextmanager
+def ended_afterwards(folder: Path) -> Iterator[dict[str, str]]:
+    """Yield a variable for the environment of programs. On exit, kill all processes that have it, children included."""
+    mark = {MARK: str(folder)}
+    try:
+        yield mark
+    finally:
+        deadline = time.monotonic() + 10
+        while (left := marked(folder)) and time.monotonic() < deadline:
+            for pid in left:
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+
+
+def marked(folder: Path) -> list[int]:
+    """Return the running processes whose environment has the mark of `folder`."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended, or is another user's
+            if f"{MARK}={folder}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+    return [pid for pid in found if runs(pid)]
 
 
 def runs(pid: int) -> bool:
-    """Whether a process is at work; one that has ended and whose exit code nobody has asked for is not."""
+    """Return whether a process is running. One that has ended but was not waited for is not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -18,7 +50,7 @@ def runs(pid: int) -> bool:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process ends soon."""
+    """Wait until a process has ended, and return whether it has."""
     deadline = time.monotonic() + GONE_SECONDS
     while runs(pid):
         if time.monotonic() > deadline:
@@ -28,6 +60,6 @@ def gone(pid: int) -> bool:
 
 
 def workers(pid: int) -> list[int]:
-    """The processes that Python's multiprocessing has started for a process."""
+    """Return the processes that Python's multiprocessing has started for a process."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]

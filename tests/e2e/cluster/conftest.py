@@ -212,8 +212,10 @@ def broken(user: User, node: str) -> Iterator[None]:
     """Inside, every trial fails on this node."""
     mark = user.house.home / f"broken-{node}"
     mark.touch()
-    yield
-    mark.unlink()
+    try:
+        yield
+    finally:
+        mark.unlink()
 
 
 @pytest.fixture(params=[OURS, THEIRS])
