@@ -231,7 +231,11 @@ def _optuna_distributions(world: World) -> dict[str, Any]:
 
 
 def model_proposals(acquisition: str, startup: int) -> Proposer:
-    """Return a proposer that fits the noisy process: `thompson`, `improvement`, `bound` (one deviation) or `mean`."""
+    """Return a proposer that fits the noisy process and proposes by `acquisition`.
+
+    One of `thompson`, `improvement` (expected, over the best posterior mean), `bound` (mean less one deviation),
+    `random bound` (mean less a random number of deviations, exponential with mean 1, for each trial) and `mean`.
+    """
 
     def propose(session: Session) -> Sequence[int]:
         from scipy.stats import norm
@@ -246,6 +250,9 @@ def model_proposals(acquisition: str, startup: int) -> Proposer:
             some = np.r_[np.argsort(mean)[:100], session.rng.integers(0, len(free), 100)]
             found = [int(free[some[np.argmin(model.draw(points[some], session.rng))]]) for _ in range(batch)]
             return list(dict.fromkeys(found))
+        if acquisition == "random bound":
+            weights = session.rng.exponential(size=batch)
+            return list(dict.fromkeys(int(free[np.argmin(mean - weight * deviation)]) for weight in weights))
         if acquisition == "improvement":
             best = model.posterior(session.world.encoded[session.configurations])[0].min()
             z = (best - mean) / deviation
@@ -391,6 +398,10 @@ ENGINES: dict[str, Engine] = {
     "short Thompson + finals": Engine(propose=THOMPSON, epochs=SHORT_EPOCHS, finals=halving),
     "short bound": Engine(propose=model_proposals("bound", 10), epochs=SHORT_EPOCHS, select=best_posterior),
     "short bound + finals": Engine(propose=model_proposals("bound", 10), epochs=SHORT_EPOCHS, finals=halving),
+    "random bound": Engine(propose=model_proposals("random bound", 10), select=best_posterior),
+    "short random bound + finals": Engine(
+        propose=model_proposals("random bound", 10), epochs=SHORT_EPOCHS, finals=halving
+    ),
     "short bound + joint finals": Engine(
         propose=model_proposals("bound", 10), epochs=SHORT_EPOCHS, finals=joint_finals
     ),
