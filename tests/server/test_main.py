@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mnist_sweep.server.process.launch import ServerProcess
+from mnist_sweep.server.process.launch import ServerProcess, StartError
 from mnist_sweep.server.serve import listen
 from tests.server.conftest import Running, clean_environment
 
@@ -131,6 +131,55 @@ def test_an_unusable_key_is_one_line(tmp_path: Path, key: str) -> None:
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
         assert "cannot use the key" in done.stderr
     assert "cannot use the key" in program(tmp_path, *arguments, "--key-file", str(tmp_path / "none")).stderr
+
+
+def test_a_key_file_that_is_not_text_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"\xff" * 50)
+    done = program(tmp_path, "--port", "0", "--data", str(tmp_path / "data"), "--key-file", str(tmp_path / "key"))
+    assert done.stderr == f"mnist-sweep server: cannot use the key: {tmp_path / 'key'} is not text\n"
+    done = program(tmp_path, "--port", "0", "--data", str(tmp_path))  # the folder's own key
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"mnist-sweep server: cannot use the data folder {tmp_path}: the file key is not text; remove it for a new key"
+    ]
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "-1"])
+def test_a_crash_after_of_no_use_is_one_line(tmp_path: Path, seconds: str) -> None:
+    done = program(tmp_path, "--data", str(tmp_path / "data"), f"--crash-after={seconds}")
+    assert done.returncode == 1
+    assert done.stderr == f"mnist-sweep server: --crash-after must be a number over 0, not {seconds}\n"
+
+
+def test_every_loopback_address_answers_to_its_own_name(tmp_path: Path) -> None:
+    server = Running(tmp_path / "data", tmp_path, "--host=127.0.0.5")
+    try:
+        server.start()
+    except StartError as error:
+        pytest.skip(str(error))  # macOS has only 127.0.0.1
+    assert server.url.startswith("http://127.0.0.5:")
+    assert httpx.get(f"{server.url}/login").status_code == 200
+    assert httpx.get(f"{server.url}/login", headers={"Host": "evil.example"}).status_code == 400
+    assert "warning" not in server.output
+    assert server.stop() == 0
+
+
+def test_a_server_for_other_machines_without_tls_warns(tmp_path: Path) -> None:
+    server = Running(tmp_path / "data", tmp_path, "--host=0.0.0.0")
+    server.start()
+    assert "warning: without TLS, everybody on the network can read the key; add --self-signed" in server.output
+    assert server.stop() == 0
+
+
+def test_a_login_link_is_printed_at_the_start_and_on_demand(tmp_path: Path) -> None:
+    server = Running(tmp_path / "data", tmp_path)
+    server.start()
+    first = server.output.splitlines()[-1].split()[-1]
+    second = program(tmp_path, "--login", "--data", str(server.data)).stdout.strip()
+    for link in (first, second):
+        with httpx.Client(follow_redirects=True) as browser:
+            assert "Projects" in browser.get(link).text
+    assert server.stop() == 0
 
 
 def test_an_unusable_folder_is_one_line(tmp_path: Path) -> None:

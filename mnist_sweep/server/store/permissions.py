@@ -23,8 +23,11 @@ def file(path: Path) -> Path:
 
 def key(path: Path) -> str:
     """The key in a file; a random one, 160 bits as 40 characters, written there first if there is none."""
-    if path.exists() and len(known := file(path).read_text().strip()) >= _CHARACTERS:
-        return known
+    try:
+        if path.exists() and len(known := file(path).read_text().strip()) >= _CHARACTERS:
+            return known
+    except UnicodeDecodeError:
+        raise OSError(0, f"the file {path.name} is not text; remove it for a new key") from None
     made = secrets.token_hex(_CHARACTERS // 2)
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     file(temporary).write_text(made + "\n")

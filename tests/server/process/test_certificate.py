@@ -1,13 +1,16 @@
 """A server with TLS, and the unmodified client: what it has to be told to trust it."""
 
+import datetime
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from mnist_sweep.server.process import certificate, launch
+from mnist_sweep.server.process import certificate, launch, shared_server
 from mnist_sweep.server.process.launch import ServerProcess
 from tests.server.conftest import BIN, Running, clean_environment
 
@@ -60,14 +63,45 @@ def test_a_pair_lasts_until_it_does_not_fit(tmp_path: Path) -> None:
     assert second[1] != first[1]
 
 
+def test_a_certificate_from_the_future_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A laptop whose clock was wrong when it made the certificate."""
+
+    class Wrong(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:  # type: ignore[override]
+            return datetime.datetime.fromtimestamp(time.time() + 48 * 3600, tz)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(certificate, "datetime", SimpleNamespace(**vars(datetime) | {"datetime": Wrong}))
+        first = certificate.own_pair(tmp_path, ["127.0.0.1"])[0].read_bytes()
+    assert certificate.own_pair(tmp_path, ["127.0.0.1"])[0].read_bytes() != first
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a key", None])
+def test_a_key_that_does_not_fit_heals(tmp_path: Path, damage: bytes | None) -> None:
+    (tmp_path / "other").mkdir()
+    _, key = certificate.own_pair(tmp_path / "other", ["127.0.0.1"])
+    pair = certificate.own_pair(tmp_path, ["127.0.0.1"])
+    pair[1].write_bytes(key.read_bytes() if damage is None else damage)
+    certificate.check(*certificate.own_pair(tmp_path, ["127.0.0.1"]))
+
+
+def test_a_lost_file_of_trusted_certificates_comes_back(secure: Running) -> None:
+    trust = Path(secure.announcement.trust)
+    trust.unlink()
+    assert not launch.proves(secure.announcement) or trust.exists()
+    assert shared_server.find_or_start(secure.data, print) == secure.announcement
+    assert trust.exists()
+
+
 def test_a_pair_of_ones_own(tmp_path: Path) -> None:
     pair = certificate.own_pair(tmp_path, ["127.0.0.1"])
     server = ServerProcess(
         tmp_path / "data", f"--certificate={pair[0]}", f"--private-key={pair[1]}", env=clean_environment(tmp_path)
     )
-    facts = server.start()
-    assert facts.url.startswith("https://")
-    assert launch.proves(facts)
+    found = server.start()
+    assert found.url.startswith("https://")
+    assert launch.proves(found)
     server.stop()
 
 
