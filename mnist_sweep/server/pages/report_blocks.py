@@ -1,11 +1,12 @@
 """A stored report as a page shows it: its words, and the grids of panels between them."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from markdown_it import MarkdownIt
 from markupsafe import Markup
+
+from mnist_sweep.server.pages import report_spec
 
 Block = dict[str, Any]
 _MARKDOWN = MarkdownIt("js-default")
@@ -14,11 +15,7 @@ _MARKDOWN = MarkdownIt("js-default")
 
 def blocks(spec: str) -> list[Block]:
     """The blocks of a report's specification with a `kind` each; what is unknown is left out."""
-    try:
-        found = json.loads(spec).get("blocks", [])
-    except (ValueError, AttributeError):
-        return []
-    return [shown for block in found if isinstance(block, dict) for shown in _shown(block)]
+    return [shown for block in report_spec.blocks(spec) for shown in _shown(block)]
 
 
 def _shown(block: Block) -> Iterator[Block]:
