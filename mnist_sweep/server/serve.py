@@ -14,6 +14,7 @@ import shlex
 import signal
 import socket
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,8 @@ from mnist_sweep.server.store import Store, StoreError
 OK, FAILED, ALREADY_SERVED = 0, 1, 3
 HANDOVER_SECONDS = 30.0
 """How long to wait until a temporary server has ended."""
+_LAST_RESORT_SECONDS = 10.0
+"""How long a server that was told to stop waits for requests that hang."""
 Pair = tuple[Path, Path]
 """A certificate and its private key."""
 
@@ -184,6 +187,20 @@ class _Server(uvicorn.Server):
         print(f"W&B server at {self._announcement.url}, data in {self._announcement.folder}", flush=True)
         print(f"  {_exports(self._announcement)}", flush=True)
         print(f"  Log in a browser (once): {launch.login_link(self._announcement)}", flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Also end if a request hangs in a thread, which nothing can cancel. Acknowledged writes are on disk."""
+        last_resort = threading.Timer(_LAST_RESORT_SECONDS, self._abandon)
+        last_resort.daemon = True
+        last_resort.start()
+        await super().shutdown(sockets)
+
+    def _abandon(self) -> None:
+        logging.error(
+            "a request has not ended %g s after the server was told to stop; it is abandoned", _LAST_RESORT_SECONDS
+        )
+        launch.withdraw(Path(self._announcement.folder), self._announcement)
+        os._exit(FAILED)
 
     async def on_tick(self, counter: int) -> bool:
         """Also end if idle, and restore a lost file of trusted certificates. uvicorn calls this ten times a second."""

@@ -5,6 +5,7 @@ import json
 import httpx
 import pytest
 
+from mnist_sweep.server.store import Store, runs
 from tests.server.conftest import Ask
 
 START = 'mutation($n: String) { upsertBucket(input: {name: $n, modelName: "p"}) { bucket { id } } }'
@@ -55,3 +56,17 @@ def test_what_json_has_no_number_for_becomes_a_word(client: httpx.Client, ask: A
     words = {"_step": 0, "a": "NaN", "b": "Infinity", "c": "-Infinity", "d": "Infinity", "e": ["NaN"]}
     assert json.loads(run["history"][0]) == json.loads(run["summaryMetrics"]) == run["sampledHistory"][0][0] == words
     assert "NaN" not in client.post("/graphql", json={"query": look}).text.replace('\\"NaN\\"', "").replace('"NaN"', "")
+
+
+def test_a_request_is_one_change_of_its_run(client: httpx.Client, ask: Ask, kept: Store) -> None:
+    ask(START, n="r")
+    row = {"files": {"wandb-history.jsonl": {"offset": 0, "content": ['{"_step": 0}']}}}
+    for more in ({}, {"preempting": True}, {"complete": True, "exitcode": 1}):
+        with kept.read() as db:
+            before = runs.version(db)
+        assert client.post("/files/local/p/r/file_stream", json=row | more).status_code == 200
+        with kept.read() as db:
+            run = db.execute("SELECT id, version, state FROM runs").fetchone()
+            logged = db.execute("SELECT version FROM lines WHERE run_id = ?", (run["id"],)).fetchone()
+            assert runs.version(db) == run["version"] == logged["version"] == before + 1
+    assert run["state"] == "preempted"

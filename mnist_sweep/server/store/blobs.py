@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from mnist_sweep.server.errors import StoreError
+
 _FOLDER = re.compile(r"[0-9a-f]{2}")
 _KEY = re.compile(r"[0-9a-f]{64}")
 
@@ -44,7 +46,10 @@ class Blobs:
 
     def receive(self) -> "Upload":
         """Begin to receive contents: `with blobs.receive() as upload: upload.write(...); blob = upload.keep()`."""
-        return Upload(self)
+        try:
+            return Upload(self)
+        except FileNotFoundError:
+            raise StoreError(f"{self._incoming} is gone; put the data folder back, or restart the server") from None
 
     def any(self) -> bool:
         """Whether there are any contents."""

@@ -11,10 +11,10 @@ from pathlib import Path
 from mnist_sweep.server.errors import StoreBusy, StoreError, classify
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.fairlock import FairLock
-from mnist_sweep.server.store.filters import matches
+from mnist_sweep.server.store.filters import json_value, matches
 from mnist_sweep.server.store.migrations import MIGRATIONS
 
-_WAIT = 30.0
+_WAIT = 10.0
 """Seconds that a write waits for the one before it, and for a lock that another program holds."""
 
 
@@ -66,6 +66,7 @@ class Database:
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA foreign_keys = ON")
             db.create_function("regexp", 2, matches, deterministic=True)
+            db.create_function("json_value", 2, json_value, deterministic=True)
         except BaseException:
             db.close()
             raise
@@ -186,7 +187,7 @@ class Database:
                 self._idle.get_nowait().close()
             except queue.Empty:
                 break
-        with self._lock:
+        with self._exclusively():
             self._writer.close()
             os.close(self._log)
 

@@ -7,6 +7,7 @@ parameters only.
 
 import functools
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -131,7 +132,8 @@ def _compare(key: str, operator: str, operand: Any, fields: Mapping[str, str], d
         return f"NOT {sql}", values
     if _plain(key) == "tags" and "tags" in fields:
         return _compare_tags(fields["tags"], operator, operand)
-    expression, bound = _expression(key, fields)
+    goal = Goal.MAXIMIZE if operator in ("$gt", "$gte") else Goal.MINIMIZE
+    expression, bound = _expression(key, fields, goal)
     if operator in ("$eq", "$ne"):
         word = "IS" if operator == "$eq" else "IS NOT"
         return f"{expression} {word} ?", [*bound, _value(operand)]
@@ -146,7 +148,7 @@ def _compare(key: str, operator: str, operand: Any, fields: Mapping[str, str], d
     if operator in _COMPARE:
         compared = f"{expression} {_COMPARE[operator]} ?"
         if isinstance(operand, int | float):
-            return f"({_NUMERIC.format(expression)} AND {compared})", [*bound, *bound, operand]
+            return f"({_NUMERIC.format(expression)} AND {compared})", [*bound, *bound, _value(operand)]
         return compared, [*bound, _value(operand)]
     if operator == "$regex":
         return f"regexp(?, {expression})", [_pattern(operand), *bound]
@@ -194,13 +196,41 @@ def _expression(key: str, fields: Mapping[str, str], goal: Goal | None = None) -
 
 
 def _extract(column: str, paths: list[list[str]]) -> Sql:
-    texts = ["$" + "".join(f".{json.dumps(step)}" for step in path) for path in paths]
-    return f"coalesce({', '.join([f'json_extract({column}, ?)'] * len(texts))})", texts
+    function = "json_value" if any('"' in step for path in paths for step in path) else "json_extract"
+    encode = json.dumps if function == "json_value" else _json_path
+    return f"coalesce({', '.join([f'{function}({column}, ?)'] * len(paths))})", [encode(path) for path in paths]
+
+
+def _json_path(steps: list[str]) -> str:
+    return "$" + "".join(f".{json.dumps(step)}" for step in steps)
+
+
+def json_value(text: str, steps: str) -> Any:
+    """Implement SQL's `json_value(text, steps)`: `json_extract` for keys with quotation marks, which its paths lack.
+
+    Args:
+        text: a JSON object.
+        steps: the keys that lead to the value, as a JSON list.
+    """
+    value = wire_json.stored(text)
+    for step in json.loads(steps):
+        value = value.get(step) if isinstance(value, dict) else None
+    return wire_json.dumps(value) if isinstance(value, dict | list) else _bindable(value)
+
+
+def _bindable(value: Any) -> Any:
+    """Return a value that SQLite takes: a whole number beyond 64 bits becomes a real one."""
+    if not isinstance(value, int) or -(2**63) <= value < 2**63:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _value(operand: Any) -> Any:
     if operand is None or isinstance(operand, str | int | float):
-        return operand
+        return _bindable(operand)
     raise BadRequest(f"a filter compares with a text, a number, true, false or null, not {str(operand)[:100]!r}")
 
 

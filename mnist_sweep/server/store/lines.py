@@ -61,8 +61,10 @@ def _where(
             sql += f" AND {clause}"
             values.append(max(-_INTEGER_LIMIT, min(bound, LAST)))
     for key in keys:
-        if '"' in key:
-            continue  # SQLite has no path for it
+        if '"' in key:  # SQLite's own paths cannot hold it
+            sql += " AND coalesce(json_value(data, ?), json_value(data, ?)) IS NOT NULL"
+            values += [json.dumps([key]), json.dumps(key.split("."))]
+            continue
         paths = ["$." + json.dumps(key), "$" + "".join(f".{json.dumps(step)}" for step in key.split("."))]
         sql += " AND (json_type(data, ?) IS NOT NULL OR coalesce(json_type(data, ?), 'null') != 'null')"
         values += paths
@@ -102,8 +104,7 @@ def sampled(
     Args:
         min_step, max_step: steps from the one up to but without the other.
         since: only what is newer than that change.
-        keys: only rows that have them all; a dot in a key may be a step into an object. Those with a quotation mark in
-            them are not looked at.
+        keys: only rows that have them all; a dot in a key may be a step into an object.
     """
     where, values = _where(run_id, stream, min_step, max_step, since, keys)
     total, low, high = db.execute(f"SELECT count(*), min(line), max(line) FROM lines WHERE {where}", values).fetchone()

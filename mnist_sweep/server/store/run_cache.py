@@ -1,7 +1,8 @@
-"""What was read and parsed, kept until it changes."""
+"""A cache of what was read from runs, which is valid until the run changes."""
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from cachetools import LRUCache
@@ -9,28 +10,38 @@ from cachetools import LRUCache
 Value = TypeVar("Value")
 
 
+@dataclass
+class _Group(Generic[Value]):
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    values: dict[int, tuple[int, Value]] = field(default_factory=dict)
+    """Version and value, by row id."""
+
+
 class RunCache(Generic[Value]):
-    """Values made of runs, in groups (a sweep's runs); a value is made again once its run has another version.
+    """Values computed from runs, in groups (a sweep's runs); a value is computed again once its run has a new version.
+
+    Groups do not wait for each other while one of them is read from the database.
 
     Args:
-        groups: how many groups are kept; of more, those asked for longest ago are forgotten.
+        groups: how many groups are kept; the least recently used ones are dropped.
     """
 
     def __init__(self, groups: int) -> None:
         self._lock = threading.Lock()
-        self._groups: LRUCache[int, dict[int, tuple[int, Value]]] = LRUCache(groups)
+        self._groups: LRUCache[int, _Group[Value]] = LRUCache(groups)
 
     def of(self, group: int, versions: Iterable[tuple[int, int]], read: Callable[[int], Value]) -> list[Value]:
-        """The values of a group's runs, given as pairs of row id and version, in that order.
+        """Return the values of a group's runs, in the order of `versions`.
 
         Args:
-            read: makes the value of a run, by its row id.
+            versions: row id and version of each run of the group.
+            read: computes the value of a run from its row id.
         """
         with self._lock:
-            before = self._groups.get(group, {})
-            now = {}
+            known = self._groups.setdefault(group, _Group())
+        with known.lock:
+            before, known.values = known.values, {}
             for key, version in versions:
-                known = before.get(key)
-                now[key] = known if known is not None and known[0] == version else (version, read(key))
-            self._groups[group] = now
-            return [value for _, value in now.values()]
+                kept = before.get(key)
+                known.values[key] = kept if kept is not None and kept[0] == version else (version, read(key))
+            return [value for _, value in known.values.values()]

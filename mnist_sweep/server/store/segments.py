@@ -118,13 +118,17 @@ def shifts(db: sqlite3.Connection, run: sqlite3.Row, offset: int, rows: Sequence
 
 
 def _decide(db: sqlite3.Connection, run: sqlite3.Row, segment: Segment, offset: int, row: dict[str, Any]) -> Segment:
-    """It belongs to what is here if steps and time have one order; a new start is later, from an earlier step."""
+    """Decide from its first row whether a segment belongs to the run, or starts the run over.
+
+    A segment belongs to the run if steps and times have one order. A run that starts over has a step again that is
+    here already, or is later with an earlier step. The step decides alone, because a clock may have been set back.
+    """
     step, moment = row.get("_step"), row.get("_timestamp")
     end = segment.starts[lines.HISTORY] or 0
     before, after = lines.around(db, run["id"], step if isinstance(step, int) else 0, below=end)
     if after is not None and (after["step"], _moment(after)) == (step, moment):
         _repeat(db, run, segment, after["line"])
-    elif after is None or _in_order(before, moment, after):
+    elif after is None or (after["step"] != step and _in_order(before, moment, after)):
         segment.unsorted = after is not None
     else:
         segment = _start_over(db, run, segment)

@@ -200,3 +200,29 @@ def test_runs_are_edited_filtered_sorted_and_deleted_through_the_public_api(runn
         "left": [],
         "after": ["mine"],
     }
+
+
+STALE = """
+import json, wandb
+def record(name):
+    run = wandb.init(project="stale", id=name, name=name, settings=wandb.Settings(silent=True))
+    run.finish()
+    return wandb.Api().run(f"local/stale/{name}")
+old = record("old")
+wandb.Api().run("local/stale/old").delete()
+new = record("new")
+outcomes = []
+for act in (lambda: setattr(old, "display_name", "taken") or old.update(), lambda: old.delete()):
+    try:
+        act()
+        outcomes.append("done")
+    except Exception as error:
+        outcomes.append(type(error).__name__)
+found = wandb.Api().run("local/stale/new")
+print(json.dumps([old.id != new.id and found.name, found.state, outcomes]))
+"""
+
+
+def test_what_the_client_knows_of_a_deleted_run_changes_no_other_one(running: Running) -> None:
+    name, state, _ = running.python(STALE)
+    assert (name, state) == ("new", "finished")

@@ -11,14 +11,18 @@ from mnist_sweep.server.store import Store, filters, projects, runs
 RUNS: dict[str, dict[str, Any]] = {
     "a": {
         "state": "finished",
-        "summary": {"loss": 0.5, "val/acc": 0.9},
-        "config": {"lr": {"value": 0.1}},
+        "summary": {"loss": 0.5, "val/acc": 0.9, 'a "quoted" key': 2, "best": {"min": 0.1, "max": 0.7}, "val.f1": 1},
+        "config": {"lr": {"value": 0.1}, 'say "hi"': {"value": True}},
         "tags": ["x"],
     },
-    "b": {"state": "running", "summary": {"loss": 0.2}, "config": {"lr": {"value": 1}, "n": {"value": {"m": 2}}}},
+    "b": {
+        "state": "running",
+        "summary": {"loss": 0.2, 'a "quoted" key': 3, "best": 0.2, "val": {"f1": {"max": 0.5}}},
+        "config": {"lr": {"value": 1}, "n": {"value": {"m": 2}}, 'say "hi"': {"value": {"there": "x"}}},
+    },
     "c": {
         "state": "crashed",
-        "summary": {"loss": "NaN", "deep": {"er": 3}},
+        "summary": {"loss": "NaN", "deep": {"er": 3}, "best": {"last": 9}},
         "display_name": "shown",
         "tags": ["x", "y"],
     },
@@ -65,6 +69,15 @@ def names(store: Store, condition: object, order: str | None = "+name") -> list[
         ({"$not": {"state": "running"}}, "ac"),
         ({"state": {"$not": {"$eq": "running"}}}, "ac"),
         ({"$or": []}, ""),
+        ({'summary_metrics.a "quoted" key': {"$lt": 3}}, "a"),
+        ({'summary_metrics.a "quoted" key': 3}, "b"),
+        ({'config.say "hi"': True}, "a"),
+        ({'config.say "hi".there': "x"}, "b"),
+        ({"summary_metrics.best": {"$lt": 0.3}}, "ab"),  # define_metric's summaries, and nested
+        ({"summary_metrics.best": {"$gt": 0.5}}, "ac"),
+        ({"summary_metrics.val.f1": {"$exists": True}}, "ab"),
+        ({"summary_metrics.loss": {"$lt": 2**70}}, "ab"),
+        ({"summary_metrics.loss": 10**400}, ""),
     ],
 )
 def test_a_filter_finds_what_it_says(store: Store, condition: object, found: str) -> None:

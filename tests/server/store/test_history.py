@@ -17,6 +17,7 @@ def run(store: Store) -> int:
     """A run with ten rows."""
     rows = [{"_step": step, "loss": 1 / (step + 1), "nested": {"x": step}} for step in range(10)]
     rows[3]["word"] = "three"  # type: ignore[assignment]
+    rows[4]['a "quoted" word'] = 4
     with store.write() as db:
         key = runs.create(db, projects.ensure(db, "local", "p")["id"], "r", "running")
         lines.put(db, key, lines.HISTORY, 0, map(json.dumps, rows), 1)
@@ -124,7 +125,7 @@ def test_two_stores_in_one_process_know_nothing_of_each_other(tmp_path: Path) ->
         ({"keys": ["_step", "word"]}, [3]),
         ({"keys": ["_step", "nested.x"], "samples": 2}, [0, 9]),
         ({"keys": ["_step", "nothing"]}, []),
-        ({"keys": ["_step", 'a "quoted" word']}, []),
+        ({"keys": ["_step", 'a "quoted" word']}, [4]),
     ],
 )
 def test_rows_are_sampled_evenly_and_have_all_keys(store: Store, run: int, spec: object, steps: list[int]) -> None:

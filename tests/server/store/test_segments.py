@@ -96,6 +96,13 @@ def test_a_run_that_is_started_again_begins_anew(wandb: Client) -> None:
     }
 
 
+@pytest.mark.parametrize("clock", [100, 1, -1, -100])
+def test_a_run_that_starts_over_keeps_no_old_rows_whatever_its_clock_says(wandb: Client, clock: float) -> None:
+    wandb.log(range(6), time=1000)
+    wandb.log(range(3), time=1000 + clock)
+    assert wandb.read()["values"] == [1000 + clock + step for step in range(3)]
+
+
 @pytest.mark.parametrize("parent_first", [True, False])
 def test_a_fork_has_its_parents_rows_up_to_the_step(wandb: Client, parent_first: bool) -> None:
     def fork(time: float = 100) -> None:
