@@ -1,3 +1,5 @@
+"""Agents in processes of their own: how many, how they start and how they end."""
+
 from __future__ import annotations
 
 import io
@@ -10,8 +12,7 @@ import pytest
 from rich.console import Console
 
 from mnist_sweep.agents import pool as module
-from mnist_sweep.agents.child import child_environment
-from mnist_sweep.agents.pool import AgentPool
+from mnist_sweep.agents.pool import AgentLimit, AgentPool, limit_agents
 from mnist_sweep.cluster import task
 from mnist_sweep.commands.local_agents import train_trials
 from mnist_sweep.connection.waiting import RetryPolicy
@@ -19,16 +20,21 @@ from mnist_sweep.sweep.remote import Sweep
 from tests.processes import gone
 
 
-def test_agents_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(task, "cores", lambda: 8)
-    assert [child_environment(1, agents)["OMP_NUM_THREADS"] for agents in (1, 3, 8, 20)] == ["8", "2", "1", "1"]
-
-
-def test_threads_that_were_set_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two `mnist-sweep agent` started apart would else take two threads each on two cores, and spin."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert child_environment(1, 1)["OMP_NUM_THREADS"] == "1"
+def test_agents_are_limited_by_trials_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--agents 99` on two cores took 24 GB and made the machine unusable."""
+    monkeypatch.setattr(task, "cores", lambda: 2)
+    monkeypatch.setattr(task, "free_memory", lambda: 64 << 30)
+    assert limit_agents(99, None) == AgentLimit(2, "this machine has 2 cores")
+    assert limit_agents(2, None) == AgentLimit(2)
+    assert limit_agents(99, 1) == AgentLimit(1, "there is one trial to train")
+    monkeypatch.setattr(task, "cores", lambda: 64)
+    assert limit_agents(99, 5) == AgentLimit(5, "there are 5 trials to train")
+    monkeypatch.setattr(task, "free_memory", lambda: 3 << 30)
+    assert limit_agents(99, 80) == AgentLimit(4, "3.0 GiB of memory are free")
+    assert limit_agents(99, 80, oversubscribe=True) == AgentLimit(80, "there are 80 trials to train")
+    assert limit_agents(99, None, oversubscribe=True) == AgentLimit(99)
+    monkeypatch.setattr(task, "free_memory", lambda: 1)
+    assert limit_agents(99, None).agents == 1
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
@@ -36,24 +42,24 @@ def test_threads_that_were_set_stay(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_signal_while_agents_are_being_started_ends_them(
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    teams: list[AgentPool] = []
+    pools: list[AgentPool] = []
 
-    class Struck(AgentPool):
+    class Signalled(AgentPool):
         def __init__(self, *arguments: Any, **named: Any) -> None:
             os.kill(os.getpid(), number)
             super().__init__(*arguments, **named)
-            teams.append(self)
+            pools.append(self)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(module, "AgentPool", Struck)
+    monkeypatch.setattr(module, "AgentPool", Signalled)
     nobody, said = "http://127.0.0.1:9", Console(file=io.StringIO())
     try:
         code = train_trials(Sweep(path="local/p/s", url=nobody, config={}), 1, 2, said, RetryPolicy(nobody))
     except KeyboardInterrupt:
-        pytest.fail("not held back")
+        pytest.fail("not deferred")
     assert code == 130
-    (team,) = teams
-    assert [gone(process.pid or 0) for process in team.processes] == [True] * 2
+    (pool,) = pools
+    assert [gone(process.pid or 0) for process in pool.processes] == [True] * 2
     assert isinstance(said.file, io.StringIO)
     assert "Stopping: " in said.file.getvalue()
     assert "gave up" not in said.file.getvalue()
