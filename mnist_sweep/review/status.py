@@ -19,7 +19,7 @@ from typing import Any
 from mnist_sweep.review.records import RunRecord, number
 
 CONSTRAINT = "constraint/"
-LIVE_STATES = frozenset({"running", "pending", "preempting", "queued"})
+LIVE_STATES = frozenset({"running", "pending", "preempting", "queued", "starting", "stopping"})
 STOPPED_STATES = frozenset({"killed", "stopped", "preempted"})
 
 

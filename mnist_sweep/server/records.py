@@ -19,6 +19,7 @@ from mnist_sweep.review.review import Review, review
 from mnist_sweep.review.status import LIVE_STATES
 from mnist_sweep.server.store import Store, artifacts, lines, runs, sweeps
 from mnist_sweep.server.store.run_cache import RunCache
+from mnist_sweep.server.sweeps.states import run_status
 from mnist_sweep.server.wire_json import stored
 
 _SWEEPS_KEPT = 16
@@ -95,7 +96,7 @@ def record(
     return RunRecord(
         id=row["name"],
         name=row["display_name"] or row["name"],
-        state=row["state"],
+        state=run_status(row).value,
         config=flatten(runs.plain_config(row["config"])),
         summary=flatten(stored(row["summary"])),
         history=stored(f"[{','.join(texts)}]"),  # at once: then the rows share their keys, and half the memory

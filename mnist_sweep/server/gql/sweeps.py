@@ -12,10 +12,8 @@ from mnist_sweep.server.gql.projects import named, run_page
 from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
 from mnist_sweep.server.store import projects, runs, sweeps
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.sweeps import leases
+from mnist_sweep.server.sweeps import leases, states
 from mnist_sweep.server.wire_json import as_object
-
-_AGENT_SILENCE = 60.0
 
 columns(
     "Sweep",
@@ -56,7 +54,7 @@ def run_count(source: sqlite3.Row, context: Context) -> int:
 
 @field("Sweep", "runCountExpected")
 def run_count_expected(source: sqlite3.Row, context: Context) -> int | None:
-    return context.dispatcher.expected_runs(source)
+    return states.expected_trials(source)
 
 
 @field("Sweep", "bestLoss")
@@ -98,7 +96,7 @@ def agent(source: sqlite3.Row, context: Context, agentName: str | None = None) -
 
 @field("Agent", "state")
 def agent_state(source: sqlite3.Row, _: Context) -> str:
-    return "RUNNING" if source["heartbeat_at"] > now(seconds_ago=_AGENT_SILENCE) else "FINISHED"
+    return "RUNNING" if source["heartbeat_at"] > now(seconds_ago=states.AGENT_SILENCE) else "FINISHED"
 
 
 @field("Agent", "runs")

@@ -286,6 +286,16 @@ def any_unfinished(db: sqlite3.Connection, sweep_id: int) -> bool:
     return found.fetchone() is not None
 
 
+def count_unfinished(db: sqlite3.Connection, sweep_id: int) -> tuple[int, int]:
+    """Return how many of the sweep's runs an agent has received, and how many wait for one."""
+    waits = "state = 'preempted' OR state = 'pending' AND agent_id IS NULL"
+    unfinished = "state IN ('pending', 'running', 'preempting', 'preempted')"
+    total, waiting = db.execute(
+        f"SELECT count(*), ifnull(sum({waits}), 0) FROM runs WHERE sweep_id = ? AND {unfinished}", (sweep_id,)
+    ).fetchone()
+    return total - waiting, waiting
+
+
 def versions(db: sqlite3.Connection, sweep_id: int, prior: Sequence[int] = ()) -> list[tuple[int, int]]:
     """Row id and version of a sweep's runs in the order of their creation, its prior runs first."""
     return db.execute(

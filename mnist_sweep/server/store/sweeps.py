@@ -155,6 +155,12 @@ def touch_agent(db: sqlite3.Connection, agent_id: int) -> sqlite3.Row:
     return by_id(db, done["sweep_id"])
 
 
+def any_agent_since(db: sqlite3.Connection, sweep_id: int, moment: str) -> bool:
+    """Return whether an agent of the sweep has sent a heartbeat since `moment`."""
+    found = db.execute("SELECT 1 FROM agents WHERE sweep_id = ? AND heartbeat_at > ? LIMIT 1", (sweep_id, moment))
+    return found.fetchone() is not None
+
+
 def agents(db: sqlite3.Connection, sweep_id: int) -> list[sqlite3.Row]:
     """A sweep's agents, each as `agent` has it, the oldest first."""
     return db.execute(f"{AGENTS} WHERE sweep_id = ? ORDER BY id", (sweep_id,)).fetchall()

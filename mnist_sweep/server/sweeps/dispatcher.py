@@ -23,6 +23,7 @@ from mnist_sweep.server.store.clock import as_text, now
 from mnist_sweep.server.store.fairlock import FairLock
 from mnist_sweep.server.sweeps.leases import Task
 from mnist_sweep.server.sweeps.search_process import Busy, SearchProcess
+from mnist_sweep.server.sweeps.states import expected_trials
 from mnist_sweep.server.sweeps.trials import Trials
 from mnist_sweep.server.wire_json import dumps
 
@@ -72,13 +73,6 @@ class Dispatcher:
     def _warm_up(self) -> None:
         with contextlib.suppress(Busy):
             self._worker.call(search.warm_up)
-
-    def expected_runs(self, sweep: sqlite3.Row) -> int | None:
-        """How many runs the sweep will have, where that is known."""
-        config = sweeps.parse_config(sweep["config"])
-        size = search.grid_size(config)
-        bounds = [bound for bound in (size, config.run_cap) if bound is not None]
-        return min(bounds, default=None)
 
     # Agents
 
@@ -305,7 +299,7 @@ class Dispatcher:
 
     def _open(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> bool:
         """Return whether the sweep has fewer trials than it can have."""
-        expected = self.expected_runs(sweep)
+        expected = expected_trials(sweep)
         return expected is None or sweeps.trial_count(db, sweep["id"]) < expected
 
     def lose_silent(self, wall: float, silent_since: float | None) -> None:

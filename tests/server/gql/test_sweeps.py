@@ -97,10 +97,45 @@ def test_the_clients_own_scheduler_searches_with_optuna(running: Running, folder
     assert all(loss == pytest.approx((x - 2) ** 2) for _, x, loss in runs)
 
 
-def test_a_sweep_without_agents_yet_can_be_paused_and_goes_on(running: Running, folder: Path) -> None:
+def test_a_sweep_is_pending_until_an_agent_joins_and_the_client_does_not_pause_it(
+    running: Running, folder: Path
+) -> None:
     config = {"method": "grid", "parameters": {"x": {"values": [1]}}}
     sweep = create(running, folder, config, "waiting")
-    assert "Done." in finish(start(running, folder, "wandb", "sweep", "--pause", sweep))
-    assert read(running, folder, sweep)["state"] == "PAUSED"
-    finish(start(running, folder, "wandb", "sweep", "--resume", sweep))
-    assert read(running, folder, sweep)["state"] == "RUNNING"
+    assert read(running, folder, sweep)["state"] == "PENDING"
+    refused = start(running, folder, "wandb", "sweep", "--pause", sweep)
+    out, _ = refused.communicate(timeout=120)
+    assert refused.returncode != 0
+    assert "Cannot pause pending sweep" in out
+    finish(start(running, folder, "wandb", "agent", "--count", "1", sweep))
+    assert read(running, folder, sweep)["state"] == "FINISHED"
+
+
+def test_numbers_with_an_exponent_reach_the_program_as_numbers(running: Running, folder: Path) -> None:
+    """By YAML 1.1, which the client reads, `1e-4` is text."""
+    text = "program: train.py\nmethod: grid\nparameters: {x: {values: [1e-4, 1e-3]}}\n"
+    (folder / "sweep.yaml").write_text(text)
+    told = finish(start(running, folder, "wandb", "sweep", "--project", "exponents", "sweep.yaml"))
+    sweep = told.rpartition("wandb agent ")[2].split()[0]
+    finish(start(running, folder, "wandb", "agent", sweep))
+    runs = read(running, folder, sweep)["runs"]
+    assert isinstance(runs, list)
+    assert [(state, x) for state, x, _ in runs] == [("finished", 1e-4), ("finished", 1e-3)]
+
+
+def test_the_best_run_of_statistics_is_the_least_number(running: Running, folder: Path) -> None:
+    (folder / "train.py").write_text(
+        "import wandb\n"
+        "with wandb.init() as run:\n"
+        "    run.define_metric('loss', summary='min')\n"
+        "    for more in (5, 0, 3):\n"
+        "        run.log({'loss': run.config.x + more})\n"
+    )
+    config = {
+        "method": "grid",
+        "metric": {"name": "loss", "goal": "minimize"},
+        "parameters": {"x": {"values": [10.0, 9.0, 100.0]}},
+    }
+    sweep = create(running, folder, config, "statistics")
+    finish(start(running, folder, "wandb", "agent", sweep))
+    assert read(running, folder, sweep)["best"] == 9.0
