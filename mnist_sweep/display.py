@@ -1,66 +1,118 @@
-"""What a person sees while a network trains: a live bar in a terminal, plain lines elsewhere."""
+"""Show the progress of a training: a live bar in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import math
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
 
 from mnist_sweep.config import RunConfig
 from mnist_sweep.training.engine import Epoch, Step
 
 
 def percent(fraction: float | None) -> str:
-    """0.9953 -> `99.53 %`."""
+    """Return 0.9953 as `99.53 %`."""
     return "–" if fraction is None else f"{100 * fraction:.2f} %"
 
 
+def clock(seconds: float) -> str:
+    """Return 78 as `1:18`, and 4980 as `1:23:00`."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+
+
+class _LossAndTimes(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        loss = task.fields["loss"]
+        parts = [f"loss {loss:.4f}" if math.isfinite(loss) else "loss –"]
+        if task.elapsed is not None:
+            parts.append(f"{clock(task.elapsed)} elapsed")
+        if task.time_remaining is not None:
+            parts.append(f"about {clock(task.time_remaining)} left")
+        return Text(" · ".join(parts))
+
+
+class TrainingProgress:
+    """A bar for each training that is under way, in a terminal. Elsewhere it shows nothing."""
+
+    def __init__(self, console: Console, epochs: int) -> None:
+        self._epochs = epochs
+        self._bars: dict[str, TaskID] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            _LossAndTimes(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def start(self, name: str = "") -> None:
+        """Add the bar of a training, unless it is there."""
+        if name not in self._bars:
+            self._bars[name] = self._progress.add_task(self._describe(name, 1), total=None, loss=math.nan)
+
+    def update(self, step: Step, name: str = "") -> None:
+        """Advance the bar of a training."""
+        self.start(name)
+        self._progress.update(
+            self._bars[name],
+            description=self._describe(name, step.epoch),
+            total=self._epochs * step.steps_per_epoch,
+            completed=(step.epoch - 1) * step.steps_per_epoch + step.step,
+            loss=step.train_loss,
+        )
+
+    def remove(self, name: str) -> None:
+        """Remove the bar of a training that has ended."""
+        if name in self._bars:
+            self._progress.remove_task(self._bars.pop(name))
+
+    def _describe(self, name: str, epoch: int) -> str:
+        return f"{name} epoch {epoch}/{self._epochs}".lstrip()
+
+
 class TrainingDisplay:
-    """Context manager with the two callbacks of `engine.fit`."""
+    """The display of one training: a context manager with the two callbacks of `engine.fit`."""
 
     def __init__(self, config: RunConfig, name: str, console: Console | None = None) -> None:
+        """`name` is the prefix of metrics on the evaluation images, such as `val`."""
         self.console = console or Console()
         self.config = config
         self.name = name
-        self.progress = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(),
-            TextColumn("loss {task.fields[loss]:.4f}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
-        )
-        self.task = self.progress.add_task("train", total=None, epoch=f"1/{config.epochs}", loss=float("nan"))
+        self.progress = TrainingProgress(self.console, config.epochs)
 
     def __enter__(self) -> Self:
+        self.progress.__enter__()
         self.progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.progress.stop()
+        self.progress.__exit__(kind, error, traceback)
 
     def on_step(self, step: Step) -> None:
-        done = (step.epoch - 1) * step.steps_per_epoch + step.step
-        self.progress.update(
-            self.task,
-            total=self.config.epochs * step.steps_per_epoch,
-            completed=done,
-            epoch=f"{step.epoch}/{self.config.epochs}",
-            loss=step.train_loss,
-        )
+        self.progress.update(step)
 
     def on_epoch(self, epoch: Epoch) -> None:
+        evaluated = "" if epoch.loss is None else f"{self.name} {epoch.loss:.4f} [bold]{percent(epoch.accuracy)}[/]  "
         self.console.print(
             f"epoch {epoch.epoch:2}/{self.config.epochs}  "
-            f"train {epoch.train_loss:.4f} {percent(epoch.train_accuracy)}  "
-            f"{self.name} {epoch.loss:.4f} [bold]{percent(epoch.accuracy)}[/]  "
+            f"train {epoch.train_loss:.4f} {percent(epoch.train_accuracy)}  {evaluated}"
             f"lr {epoch.lr:.2g}  {epoch.images_per_second:,.0f} images/s",
             highlight=False,
         )

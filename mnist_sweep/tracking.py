@@ -1,4 +1,4 @@
-"""Everything said to Weights & Biases about a run, in one place."""
+"""Report a run to Weights & Biases. No other module of the training side talks to W&B."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, Literal
 import wandb
 
 from mnist_sweep import metrics
-from mnist_sweep.config import PRESETS, PROJECT, OverBudgetError, RunConfig
+from mnist_sweep.config import PROJECT, OverBudgetError, RunConfig
 from mnist_sweep.connection import waiting
 from mnist_sweep.connection.waiting import ServerUnavailable
 from mnist_sweep.environment import environment
@@ -25,27 +25,12 @@ from mnist_sweep.training.engine import Epoch, Evaluation, Fit
 from mnist_sweep.training.mnist import Split
 
 MISCLASSIFIED_ROWS = 30
-"""As many as a network at the target misses of the validation images. The surest come first; each costs a file."""
-
-_SHORT = {
-    "max_lr": "lr",
-    "dropout": "d",
-    "augment_strength": "a",
-    "no_aug_epochs": "na",
-    "weight_decay": "wd",
-    "label_smoothing": "ls",
-    "momentum": "m",
-    "pct_start": "pct",
-    "batch_size": "b",
-    "epochs": "e",
-    "replicate": "r",
-    "seed": "s",
-}
+"""Misclassified images to upload, the most confident mistakes first. Each costs a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunIdentity:
-    """Which run it is, and where: the same one again where it is there already."""
+    """Which run to create, or to resume if it exists."""
 
     entity: str
     project: str
@@ -55,14 +40,15 @@ class RunIdentity:
     job_type: str
 
     def options(self) -> dict[str, Any]:
-        """For `wandb.init`. An entity that is not known is the user's own."""
+        """Return arguments for `wandb.init`. Without an entity, the run belongs to the user's own."""
         return {name: value for name, value in asdict(self).items() if value}
 
 
 class Tracker:
     """One W&B run.
 
-    A trial of a sweep waits for its server. Any other run is kept on disk where no server takes it; `kept` says so.
+    A trial of a sweep waits for its server. Any other run stays on disk if no server accepts it, and then
+    `offline_notice` says so.
     """
 
     def __init__(
@@ -73,19 +59,22 @@ class Tracker:
         stop: Callable[[], None] | None = None,
         identity: RunIdentity | None = None,
     ) -> None:
-        """Start a run whose config is what an agent suggests and then `overrides`, as `wandb.init` merges them.
+        """Start a run whose config is what an agent assigned, updated with `overrides`.
 
-        `stop` is called, in another thread, where the server wants the run to end. `seat` says which run it is, where
-        neither an agent nor a scheduler does. Raises Away where a sweep's server stays away.
+        Args:
+            stop: called in another thread if the server wants the run to end.
+            identity: which run it is, unless an agent or a scheduler names the run.
+
+        Raises:
+            ServerUnavailable: the server of a sweep stays unavailable.
         """
-        # An agent, or a scheduler that requeues a job, names the run: then the same run goes on.
+        # An agent, or a scheduler that requeues a job, names the run: the same run is resumed.
         resume: Literal["allow"] | None = "allow" if identity or os.environ.get("WANDB_RUN_ID") else None
         options: dict[str, Any] = {"config": dict(overrides)}
         if identity is not None:
             options |= identity.options()
         elif not (os.environ.get("WANDB_PROJECT") or os.environ.get("WANDB_SWEEP_ID")):
             options["project"] = project
-        self._named = identity is not None
         known = wandb.setup().settings
         self._url = known.base_url
         self._patience = waiting.retry_policy(self._url) if known.sweep_id and known.mode == "online" else None
@@ -110,33 +99,30 @@ class Tracker:
                 self._offline_because = refused if answers else f"{self._url} does not answer"
                 self.run = wandb.init(**options, mode="offline", settings=self._settings)
         self.suggestion: dict[str, Any] = dict(self.run.config)
-        """The flat configuration as it came, not yet validated."""
+        """The flat configuration as W&B has it, not yet validated."""
         self._config: RunConfig | None = None
         self._past_rows = self.run.starting_step
         self._rows: list[dict[str, Any]] = []
 
     def configure(self, config: RunConfig) -> None:
-        """Record the whole configuration, name the run by what was asked for, and chart metrics over epochs."""
+        """Record the whole configuration, and chart metrics over epochs. The run keeps the name that W&B gave it."""
         self._config = config
         whole = config.model_dump(exclude_none=True)
         self.run.config.update({k: v for k, v in whole.items() if self.suggestion.get(k) != v}, allow_val_change=True)
-        if not (self._named or whole.keys() <= self.suggestion.keys()):  # else it was named at an earlier start
-            self.run.name = run_name(self.suggestion, config)
         if config.baseline:
             self.run.tags = (*(self.run.tags or ()), "baseline")
         self.run.define_metric(metrics.EPOCH, hidden=True)
         for pattern in metrics.PER_EPOCH:
             self.run.define_metric(pattern, step_metric=metrics.EPOCH)
-        # `complete` becomes true in `conclude`: whatever ends the run before that, its state need not say so
+        # Only `record_result` sets it to true: the state of a run that ended early may still be "finished".
         self.run.summary.update({**_budget(config.parameters, config.parameter_limit), metrics.COMPLETE: False})
 
     def record_over_budget(self, error: OverBudgetError) -> None:
-        """Record a suggestion over budget: no metric, so that the search takes it for a bad one, not for a number."""
-        self.run.name = f"over-budget-{error.parameters}p"
+        """Record a trial over budget. It has no metric, so the search learns that it is infeasible."""
         self.run.summary.update({**_budget(error.parameters, error.limit), metrics.REASON: str(error)})
 
     def log(self, epoch: Epoch, name: str) -> None:
-        """One row of history; `name` is `val` or `test`. Rows that a resumed run already has are not repeated."""
+        """Log one row of history, unless a resumed run already has it. `name` is `val` or `test`."""
         row = {
             metrics.EPOCH: epoch.epoch,
             metrics.TRAIN_LOSS: epoch.train_loss,
@@ -146,23 +132,28 @@ class Tracker:
             metrics.LEARNING_RATE: epoch.lr,
             metrics.IMAGES_PER_SECOND: epoch.images_per_second,
         }
+        row = {key: value for key, value in row.items() if value is not None}
         self._rows.append(row)
         if epoch.epoch > self._past_rows:
             try:
                 self.run.log(row)
-            except Exception:
+            except Exception as error:
+                if not _service_lost(error):
+                    raise
                 self._reconnect()
 
     def _reconnect(self) -> None:
-        """Go on after the client's background service was killed.
+        """Resume the run with another background service of the client, after the first one was killed.
 
-        A scheduler that ends a job sends SIGTERM to all of its processes. The service is one of them, catches the
-        signal whatever it inherits, and is gone at once, with the rows it had not sent. Another one takes its place,
-        resumes the run and is told what the server has not got.
+        A scheduler that ends a job sends SIGTERM to all of its processes. The service is one of them. It ends at once
+        and loses the rows that it had not sent, so this sends them again.
         """
         os.environ.pop("WANDB_SERVICE", None)
-        with suppress(Exception):
-            wandb.teardown()  # takes the dead connection out of the client's hands, and complains about it
+        try:
+            wandb.teardown()  # makes the client forget the dead connection
+        except Exception as error:
+            if not _service_lost(error):
+                raise
         named: dict[str, Any] = {"entity": self.run.entity, "project": self.run.project, "id": self.run.id}
         if os.environ.get("WANDB_SWEEP_ID"):  # the environment names the run
             named = {}
@@ -174,14 +165,18 @@ class Tracker:
                 self.run.log(row)
 
     def record_result(self, fit: Fit, split: Split, evaluation: Evaluation, config: RunConfig) -> None:
-        """Record the objective, the best epoch, the confusion matrix, the misclassified images and the weights.
+        """Record that the run completed, its confusion matrix, the misclassified images and the weights.
 
-        The last three take a server; where a sweep's stays away, the run on disk lacks them.
+        On the held-out images, record the objective and the best epoch, too: nothing is chosen by the test images.
+        The confusion matrix, images and weights need a server; if a sweep's server stays unavailable, the run on disk
+        lacks them.
         """
-        if split.evaluate_name == metrics.HELD_OUT:  # nothing is chosen by the test images
-            # A row of its own after the last epoch: a sweep sees one number of a run, and none of one under way.
+        if split.evaluate_name == metrics.HELD_OUT:
+            # In a row of its own after the last epoch, so that a sweep sees one value of a run, and none of a live run.
             self.run.log({metrics.OBJECTIVE: calibrated_loss(evaluation.logits, split.evaluate.labels.cpu())})
-        self.run.summary.update(_completed(split.evaluate_name, fit.best.accuracy, fit.best.epoch))
+            best = {metrics.best_accuracy(metrics.HELD_OUT): fit.best.accuracy, metrics.BEST_EPOCH: fit.best.epoch}
+            self.run.summary.update(best)
+        self.run.summary.update({metrics.COMPLETE: True})
 
         def illustrate() -> None:
             self._illustrate(fit, split, evaluation, config)
@@ -214,20 +209,22 @@ class Tracker:
             artifact.add_file(str(weights))
             self.run.log_artifact(artifact)
 
-    def copy_result(self, name: str, accuracy: float, best: float, best_epoch: int) -> None:
-        """Record what another run had come to: its accuracies on `val` or `test`, at its end and at its best."""
-        self.run.summary.update({f"{name}/accuracy": accuracy} | _completed(name, best, best_epoch))
+    def copy_result(self, metric: str, value: float) -> None:
+        """Record the result of an earlier training of the same run."""
+        self.run.summary.update({metric: value, metrics.COMPLETE: True})
 
     def record_divergence(self, epoch: int | None = None) -> None:
-        """Record that the loss was not finite (in `epoch`, where that is known), which logs no metric."""
+        """Record that the loss was not finite, in `epoch` if that is known. The run has no metric."""
         where = "" if epoch is None else f" in epoch {epoch}"
         self.run.summary.update({metrics.DIVERGED: True, metrics.REASON: f"the loss was not finite{where}"})
 
     def finish(self, exit_code: int = 0, *, checkpoint: Path | None = None) -> None:
-        """End the run. With `again`, its checkpoint, it is to go on later: the server hands its trial out again."""
+        """End the run. With `checkpoint`, upload that, and let the server hand the trial out again."""
         try:
             self._end(exit_code, checkpoint)
-        except Exception:
+        except Exception as error:
+            if not _service_lost(error):
+                raise
             self._reconnect()
             self._end(exit_code, checkpoint)
 
@@ -238,14 +235,14 @@ class Tracker:
         self.run.finish(exit_code=exit_code)
 
     def _save_checkpoint(self, checkpoint: Path) -> None:
-        """Send the checkpoint along: another machine may not see this one's disk."""
+        """Upload the checkpoint, because another machine may not see this one's disk."""
         if checkpoint.exists() and not self.run.offline and not waiting.why_unavailable(self._url):
             artifact = wandb.Artifact(self._checkpoint_artifact, type="checkpoint")
             artifact.add_file(str(checkpoint), name="checkpoint.pt")
             self.run.log_artifact(artifact)
 
     def restore_checkpoint(self, checkpoint: Path) -> None:
-        """Bring the checkpoint of an interrupted run here, where this machine has none."""
+        """Download the checkpoint of an interrupted run, unless this machine has it."""
         if checkpoint.exists() or not self._past_rows or self.run.offline:
             return
         name = f"{self.run.entity}/{self.run.project}/{self._checkpoint_artifact}:latest"
@@ -255,7 +252,7 @@ class Tracker:
                 checkpoint.parent.mkdir(parents=True, exist_ok=True)
                 shutil.move(Path(folder) / "checkpoint.pt", checkpoint)
         except (wandb.errors.Error, ValueError, OSError):
-            return  # there is none: the trial begins anew, with the same metrics
+            return  # Without a checkpoint the training starts again, with the same metrics.
 
     @property
     def _checkpoint_artifact(self) -> str:
@@ -263,20 +260,20 @@ class Tracker:
 
     @property
     def checkpoint_name(self) -> str:
-        """A file name for this run's checkpoint; the same when the run is resumed."""
+        """The file name of this run's checkpoint, which stays the same when the run is resumed."""
         parts = (self.run.entity or "local", self.run.project, self.run.id)
         return re.sub(r"[^\w.-]", "_", "-".join(parts)) + ".pt"
 
     @property
     def offline_notice(self) -> str:
-        """Of a run that was kept on disk: why, and how to upload it; empty for a run that a server has."""
+        """Why the run stays on disk and how to upload it; empty for a run that a server has."""
         if not self.run.offline:
             return ""
         return f"{self._offline_because}; the run is on disk. To upload it: wandb sync {Path(self.run.dir).parent}"
 
 
 def upsert_run(identity: RunIdentity, config: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
-    """A run that trains nothing: what it says takes the place of what it said before."""
+    """Create a run that trains nothing, or replace what it reported before."""
     with environment({"WANDB_SILENT": "true", "WANDB_SWEEP_ID": None}):
         settings = wandb.Settings(console="off", silent=True)
         with wandb.init(**identity.options(), config=dict(config), resume="allow", settings=settings) as run:
@@ -285,29 +282,20 @@ def upsert_run(identity: RunIdentity, config: Mapping[str, Any], summary: Mappin
         wandb.teardown()
 
 
-def run_name(suggestion: Mapping[str, Any], config: RunConfig) -> str:
-    """What was asked for, in short, and the size: `lr0.12-d0.03-a0.8-9412p`."""
-    named = {*suggestion, *re.findall(r"(\w+)=", str(suggestion.get("base", "")))}
-    base = PRESETS.get(config.preset or "", {})
-    parts: list[str] = [config.preset or (config.model if config.model != "tiny" else "")]
-    for field, short in _SHORT.items():
-        value = getattr(config, field)
-        if field in named and value != base.get(field):
-            parts.append(f"{short}{value:.3g}" if isinstance(value, float) else f"{short}{value}")
-    return "-".join(part for part in (*parts, f"{config.parameters}p") if part)
-
-
 def _settings(stop: Callable[[], None] | None, limit: float | None) -> wandb.Settings:
-    """A server that stays away must not hold a run for hours (older clients do not know every setting).
+    """Return settings with which an unavailable server does not hold a run for hours.
 
-    `limit` is how long it is waited for at the end, in seconds.
+    `limit` is how long to wait for the server at the end, in seconds. Older clients lack some of the settings.
     """
     wanted: dict[str, Any] = {"init_timeout": 30, "finish_timeout": limit or 120, "stop_fn": stop}
     return wandb.Settings(**{k: v for k, v in wanted.items() if k in wandb.Settings.model_fields})
 
 
-def _completed(name: str, best: float, best_epoch: int) -> dict[str, Any]:
-    return {metrics.COMPLETE: True, metrics.best_accuracy(name): best, metrics.BEST_EPOCH: best_epoch}
+def _service_lost(error: Exception) -> bool:
+    """Return whether the client's background service does not answer any more. Its error classes are private."""
+    if isinstance(error, wandb.errors.UsageError):
+        return False
+    return isinstance(error, OSError | wandb.errors.Error) or type(error).__module__.startswith("wandb.sdk.")
 
 
 def _budget(parameters: int, limit: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""train(): one run, from a configuration to a finished W&B run.
+"""Train one configuration as one W&B run.
 
 As a function for an agent in this process:  wandb.agent(sweep_id, function=train)
 As a program for `wandb agent`:              python -m mnist_sweep.train --max_lr=0.1 --dropout=0.03
@@ -8,7 +8,7 @@ A tiny one, for a first look:                python -m mnist_sweep.train --epoch
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,22 +28,24 @@ from mnist_sweep.training import engine, mnist
 
 
 class FailedRunError(UserError, RuntimeError):
-    """A run that could not be trained; its line for people has been printed."""
+    """A run that could not be trained. Its line for people has been printed."""
 
-    # An agent prints the traceback of what a run raises. There is nothing in this one that the message does not say.
+    # An agent prints the traceback of what a run raises. This one adds nothing to the message.
     __traceback__ = None
 
     config_error = False
-    """The configuration is at fault, and not this machine."""
+    """Whether the configuration is at fault, rather than this machine."""
 
 
 class Stopped(Exception):
-    """The server wants the run to end; the next one may follow."""
+    """The server wants the run to end. The next run may follow."""
 
 
 run_signals = Signals(STOPS)
-"""What stops a run, which then finishes its upload. They wait for the client's work and for a step of the training, as
-an exception would break those."""
+"""Signals that stop a run, which then finishes its upload.
+
+They are deferred while the client works and during a training step, which an exception would break.
+"""
 
 
 @dataclass(frozen=True)
@@ -51,20 +53,20 @@ class Outcome:
     """How a run ended."""
 
     feasible: bool
-    """False: over budget, nothing was trained."""
+    """False if the configuration is over budget; then nothing was trained."""
     fit: engine.Fit | None = None
 
 
 def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None = None) -> Outcome:
-    """Train what the agent suggests (or `overrides`, or the defaults) and report to W&B.
+    """Train the configuration that an agent assigned, updated with `overrides`, and report it to W&B.
 
-    A suggestion over budget is recorded as `feasible=false` and trains nothing; a loss that is not finite ends the run
-    as `diverged=true`; both finish with exit code 0. A run with the id of an interrupted one goes on after its last
+    A configuration over budget is recorded as `feasible=false` and not trained. A loss that is not finite ends the run
+    as `diverged=true`. Both finish with exit code 0. A run with the id of an interrupted one resumes after its last
     epoch.
 
     Raises:
-        FailedRunError: the configuration is wrong in itself, or the machine fails; the run is marked as failed.
-        Away: a sweep's server stays away.
+        FailedRunError: the configuration is invalid, or the machine fails. The run is marked as failed.
+        ServerUnavailable: the server of a sweep stays unavailable.
     """
     console = console or Console()
     with run_signals.deferred(raise_on_exit=False):
@@ -80,7 +82,7 @@ def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None
         raise failed from None
     except (Preempted, Terminated, KeyboardInterrupt) as stop:
         again = will_resume(stop)
-        with run_signals.deferred(raise_on_exit=False):  # a second one changes nothing
+        with run_signals.deferred(raise_on_exit=False):  # a second signal changes nothing
             if again:
                 tracker.finish(EXIT_PREEMPTED, checkpoint=_checkpoint(tracker))
             else:
@@ -101,7 +103,7 @@ def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None
 
 
 def _fail(tracker: Tracker, *, config_error: bool) -> None:
-    """End a run that failed; where it is one machine of several that may be at fault, for another one to try it."""
+    """End a run that failed. If this machine may be at fault and there are others, let another one retry it."""
     if config_error or task.task() is None:
         tracker.finish(exit_code=1)
     else:
@@ -114,7 +116,7 @@ def _checkpoint(tracker: Tracker) -> Path:
 
 def _train(tracker: Tracker, console: Console) -> Outcome:
     def say(line: str) -> None:
-        with run_signals.deferred():  # what is printed goes to the client, too
+        with run_signals.deferred():  # the client captures what is printed
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     try:
@@ -130,50 +132,90 @@ def _train(tracker: Tracker, console: Console) -> Outcome:
     checkpoint = _checkpoint(tracker)
     with run_signals.deferred():
         tracker.restore_checkpoint(checkpoint)
-    name = split.evaluate_name
-    # An exception within a step would not come through: compiled code takes it for a failure of its own.
-    with TrainingDisplay(config, name, console) as display, run_signals.deferred():
-
-        def on_step(step: engine.Step) -> None:
-            display.on_step(step)
-            run_signals.raise_pending()
-
-        def on_epoch(epoch: engine.Epoch) -> None:
-            tracker.log(epoch, name)
-            display.on_epoch(epoch)
-            run_signals.raise_pending()
-
-        fit = engine.fit(config, split, on_step=on_step, on_epoch=on_epoch, checkpoint=checkpoint, say=say)
+    with TrainingDisplay(config, split.evaluate_name, console) as display:
+        fit = fit_and_report(
+            config,
+            split,
+            tracker,
+            run_signals,
+            on_step=display.on_step,
+            on_epoch=display.on_epoch,
+            checkpoint=checkpoint,
+            say=say,
+        )
     with run_signals.deferred(raise_on_exit=False):
-        _conclude(tracker, fit, split, config, console)
         checkpoint.unlink(missing_ok=True)
+        console.print(_conclusion(config, split, fit), highlight=False)
     return Outcome(feasible=True, fit=fit)
 
 
-def _conclude(tracker: Tracker, fit: engine.Fit, split: mnist.Split, config: RunConfig, console: Console) -> None:
-    if fit.diverged:
-        tracker.record_divergence(len(fit.history) + 1)
-        console.print(f"diverged: the loss was not finite in epoch {len(fit.history) + 1}", highlight=False)
-    else:
-        evaluation = fit.evaluation or engine.evaluate(fit.model, split.evaluate, config.precision)
-        tracker.record_result(fit, split, evaluation, config)
-        last, best = fit.history[-1], fit.best
-        console.print(
-            f"{config.parameters:,} parameters, {split.evaluate_name} accuracy {percent(last.accuracy)} "
-            f"(best {percent(best.accuracy)} in epoch {best.epoch})",
-            highlight=False,
+def fit_and_report(
+    config: RunConfig,
+    split: mnist.Split,
+    tracker: Tracker | None,
+    signals: Signals,
+    *,
+    on_step: Callable[[engine.Step], None],
+    on_epoch: Callable[[engine.Epoch], None] = lambda epoch: None,
+    checkpoint: Path | None = None,
+    evaluate_last_only: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> engine.Fit:
+    """Train `config` and report every epoch and the result to `tracker`, if there is one.
+
+    A signal ends the training between two steps. An exception inside a step would be lost: compiled code takes it for
+    a failure of its own. The returned fit has its evaluation, unless it diverged.
+    """
+
+    def report_step(step: engine.Step) -> None:
+        on_step(step)
+        signals.raise_pending()
+
+    def report_epoch(epoch: engine.Epoch) -> None:
+        if tracker is not None:
+            tracker.log(epoch, split.evaluate_name)
+        on_epoch(epoch)
+        signals.raise_pending()
+
+    with signals.deferred():
+        fit = engine.fit(
+            config,
+            split,
+            on_step=report_step,
+            on_epoch=report_epoch,
+            checkpoint=checkpoint,
+            evaluate_last_only=evaluate_last_only,
+            say=say,
         )
+    with signals.deferred(raise_on_exit=False):
+        if fit.diverged:
+            if tracker is not None:
+                tracker.record_divergence(len(fit.history) + 1)
+            return fit
+        fit.evaluation = fit.evaluation or engine.evaluate(fit.model, split.evaluate, config.precision)
+        if tracker is not None:
+            tracker.record_result(fit, split, fit.evaluation, config)
+    return fit
+
+
+def _conclusion(config: RunConfig, split: mnist.Split, fit: engine.Fit) -> str:
+    if fit.diverged:
+        return f"diverged: the loss was not finite in epoch {len(fit.history) + 1}"
+    return (
+        f"{config.parameters:,} parameters, {split.evaluate_name} accuracy {percent(fit.history[-1].accuracy)} "
+        f"(best {percent(fit.best.accuracy)} in epoch {fit.best.epoch})"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The program `wandb agent` starts; returns the exit code."""
-    parser = flags.Parser(prog="python -m mnist_sweep.train", description="Train one network, report to W&B.")
+    """Run the program that `wandb agent` starts, and return its exit code."""
+    parser = flags.Parser(prog="python -m mnist_sweep.train", description="Train one network and report it to W&B.")
     flags.add(parser)
     return run(flags.given(parser.parse_args(argv)))
 
 
 def run(overrides: Mapping[str, Any]) -> int:
-    """`train`, with its failures as exit codes: 1 invalid or stopped by the server, 130 stopped, 75 preempted."""
+    """Call `train` and return an exit code: 1 if it failed or the server ended it, 130 for Ctrl-C, 75 if preempted."""
     try:
         with run_signals.handled():
             train(overrides)
@@ -185,7 +227,7 @@ def run(overrides: Mapping[str, Any]) -> int:
         print("stopped: what was logged so far is kept", file=sys.stderr)
         return 1 if isinstance(stop, Stopped) else 130
     except Preempted:
-        print("preempted: the next start with this run's id goes on from here", file=sys.stderr)
+        print("preempted: the next start with this run's id resumes it", file=sys.stderr)
         return EXIT_PREEMPTED
     return 0
 

@@ -22,10 +22,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from pydantic import TypeAdapter
 from torchvision import datasets, transforms
 
 from mnist_sweep import config
-from mnist_sweep.selection.confirm import Confirmed, summarise
+from mnist_sweep.review.provenance_text import confirmation_sentence
+from mnist_sweep.selection.confirm import summarise
+from mnist_sweep.selection.confirm_record import SeedResult
 from mnist_sweep.training import mnist, model
 
 BATCH = 128
@@ -77,20 +80,17 @@ def accuracy(network: torch.nn.Module, batches: torch.utils.data.DataLoader[Any]
     return right / len(batches.dataset)  # type: ignore[arg-type]
 
 
-def train(seed: int, threads: int) -> Confirmed:
+def train(seed: int, threads: int) -> SeedResult:
     """Step 8 from scratch."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     started = time.perf_counter()
     batches, test, net = loader(POLICY_A, train=True), loader(PLAIN, train=False), network()
     step = stepper(net, EPOCHS * len(batches))
-    history = []
     for _ in range(EPOCHS):
         for images, labels in batches:
             step(images, labels)
-        history.append(accuracy(net, test))
-    best = max(history)
-    return Confirmed(seed, history[-1], best, history.index(best) + 1, time.perf_counter() - started)
+    return SeedResult(seed=seed, accuracy=accuracy(net, test), seconds=time.perf_counter() - started)
 
 
 def main() -> None:
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--file", type=Path, default=Path("study.jsonl"), help="one line per finished seed")
     arguments = parser.parse_args()
     lines = arguments.file.read_text().splitlines() if arguments.file.exists() else []
-    results = [Confirmed(**json.loads(line)) for line in lines]
+    results = [TypeAdapter(SeedResult).validate_json(line) for line in lines]
     todo = sorted(set(range(arguments.seeds)) - {result.seed for result in results})
     with ProcessPoolExecutor(arguments.agents, mp_context=multiprocessing.get_context("spawn")) as pool:
         for future in as_completed([pool.submit(train, seed, 1) for seed in todo]):
@@ -108,7 +108,7 @@ def main() -> None:
             with arguments.file.open("a") as out:
                 out.write(json.dumps(asdict(results[-1])) + "\n")
             print(f"seed {results[-1].seed}: {results[-1].accuracy:.2%}", flush=True)
-    print(summarise(results))
+    print(confirmation_sentence(summarise(results, "preset=step8")))
 
 
 if __name__ == "__main__":

@@ -1,29 +1,42 @@
-"""Names and numbers; what a run says to W&B is read back in test_train.py."""
+"""Which errors mean that the client's service is gone; what a run reports to W&B is read back in test_train.py."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+import wandb
+from wandb.sdk.mailbox import MailboxClosedError
 
-from mnist_sweep.config import parse
-from mnist_sweep.tracking import run_name
+from mnist_sweep.tracking import Tracker, _service_lost
 
 
 @pytest.mark.parametrize(
-    ("suggestion", "name"),
+    ("error", "lost"),
     [
-        ({}, "6720p"),
-        ({"max_lr": 0.12, "dropout": 0.03, "augment_strength": 0.8, "c5": 20}, "lr0.12-d0.03-a0.8-7044p"),
-        ({"augment_strength": 0.8, "no_aug_epochs": 2}, "a0.8-na2-6720p"),
-        ({"max_lr": 0.123456}, "lr0.123-6720p"),
-        ({"batch_size": 64, "epochs": 3, "seed": 7}, "b64-e3-s7-6720p"),
-        ({"preset": "step6"}, "step6-6124p"),
-        ({"preset": "step6", "max_lr": 0.01, "seed": 3}, "step6-s3-6124p"),
-        ({"model": "step2"}, "step2-8172p"),
-        ({"preset": "step1", "over_budget": True}, "step1-6379786p"),
+        (BrokenPipeError(), True),
+        (ConnectionResetError(), True),
+        (TimeoutError(), True),
+        (MailboxClosedError(), True),
+        (wandb.errors.CommError("no"), True),
+        (wandb.errors.UsageError("no"), False),
+        (TypeError("no"), False),
+        (KeyError("no"), False),
+        (AssertionError(), False),
     ],
-    ids=str,
+    ids=repr,
 )
-def test_a_run_is_named_by_what_was_asked_for(suggestion: dict[str, Any], name: str) -> None:
-    assert run_name(suggestion, parse(suggestion)) == name
+def test_a_programming_error_is_not_a_lost_service(error: Exception, lost: bool) -> None:
+    assert _service_lost(error) is lost
+
+
+def test_a_programming_error_is_raised_and_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Run:
+        def finish(self, **options: Any) -> None:
+            raise TypeError("a bug")
+
+    tracker = Tracker.__new__(Tracker)
+    tracker.run = Run()  # type: ignore[assignment]
+    monkeypatch.setattr(Tracker, "_reconnect", lambda self: pytest.fail("reconnected"))
+    with pytest.raises(TypeError, match="a bug"):
+        tracker.finish()

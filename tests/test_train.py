@@ -100,7 +100,7 @@ def test_a_run_sums_itself_up(trained: tuple[subprocess.CompletedProcess[str], O
     assert run.summary["val/misclassified"]["nrows"] == 30  # the surest ones
     assert not any(name.startswith("test/") for name in run.summary)
     assert "model" in run.artifacts
-    assert run.name == "lr0.1-d0-a0-b4096-e1-69p"
+    assert not run.name  # a server names it, such as prime-sweep-4
     assert run.tags == []
 
 
@@ -122,7 +122,7 @@ def test_over_budget_is_recorded_and_not_trained(desk: Desk) -> None:
     assert (run.summary["feasible"], run.summary["parameters"]) == (False, 13_608)
     assert run.summary["constraint/parameters"] == 13_608 - 9_999 > 0
     assert "limit is fewer than 10,000" in run.summary["reason"]
-    assert run.name == "over-budget-13608p"
+    assert not run.name
     assert run.config["c2"] == 100
 
 

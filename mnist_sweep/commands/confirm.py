@@ -13,11 +13,13 @@ from mnist_sweep import flags
 from mnist_sweep.commands.arguments import add_agents, whole_number
 from mnist_sweep.commands.console import say
 from mnist_sweep.commands.local_agents import allowed_agents
-from mnist_sweep.config import PROJECT, ConfigError, RunConfig, parse
+from mnist_sweep.config import MACHINE_FIELDS, PROJECT, ConfigError, RunConfig, parse
 
 if TYPE_CHECKING:
     from mnist_sweep.selection.confirm import RunDestination
+    from mnist_sweep.selection.confirm_record import SeedResult
     from mnist_sweep.selection.winner import Winner
+    from mnist_sweep.training.engine import Step
 
 HELP = "retrain a configuration with many seeds on all training images and judge it on the test images"
 EXAMPLE = "mnist-sweep confirm local/mnist-sweep/finals-1a2b3c4d --seeds=20"
@@ -28,92 +30,99 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "sweep",
         nargs="?",
         metavar="SWEEP",
-        help="what a sweep chose, by posterior mean (its id, project/id or entity/project/id), or its finals "
-        "(finals- before the id); without it, the fields below",
+        help="confirm what a sweep chose, by posterior mean (its id, project/id or entity/project/id), or its finals "
+        "(finals- before the id); without it, give fields",
     )
     parser.add_argument(
-        "--seeds", type=whole_number(1_000), default=10, metavar="N", help="seeds 0 to N-1, at most 1,000 [10]"
+        "--seeds", type=whole_number(1_000), default=10, metavar="N", help="train seeds 0 to N-1, at most 1,000 [10]"
     )
     add_agents(parser, "seeds")
     parser.add_argument(
-        "--file", type=Path, default=Path("out/confirm.jsonl"), help="results, kept as they come [out/confirm.jsonl]"
+        "--file",
+        type=Path,
+        default=Path("out/confirm.jsonl"),
+        help="file of results, by which an interrupted confirmation resumes [out/confirm.jsonl]",
     )
     flags.add(parser)
-
-
-MACHINE = ("device", "precision", "threads")
-"""Fields that may stand beside a sweep whose choice is confirmed."""
 
 
 def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from mnist_sweep.connection import connect
-    from mnist_sweep.display import percent
+    from mnist_sweep.display import TrainingProgress, percent
     from mnist_sweep.environment import environment
-    from mnist_sweep.selection import confirm as confirming
-    from mnist_sweep.selection import winner
+    from mnist_sweep.review.provenance import Chain
+    from mnist_sweep.review.provenance_text import sentences
+    from mnist_sweep.selection import confirm
+    from mnist_sweep.selection.winner import find_winner
 
     fields, mode = flags.given(arguments), os.environ.get("WANDB_MODE")
-    config, chosen = parse(fields), None
-    if arguments.sweep is not None and (others := [name for name in fields if name not in MACHINE]):
-        raise ConfigError(f"{', '.join(others)} beside {arguments.sweep}: confirm takes a sweep's choice or fields")
+    config, winner = parse(fields), None
+    chosen = [name for name in fields if name not in MACHINE_FIELDS]
+    if arguments.sweep is None and not chosen:
+        raise ConfigError(f"nothing to confirm: name a sweep, as in `{EXAMPLE}`, or fields, as in `--preset=step8`")
+    if arguments.sweep is not None and chosen:
+        raise ConfigError(f"{', '.join(chosen)} beside {arguments.sweep}: confirm takes either a sweep or fields")
     from mnist_sweep.training import mnist
 
     mnist.fetch(say)
     console = Console(highlight=False, soft_wrap=True)
-
-    def show_seed(result: confirming.Confirmed) -> None:
-        best = f"best epoch {result.best_epoch}: {percent(result.best_accuracy)}"
-        words = "diverged" if result.diverged else f"test {percent(result.accuracy)}  ({best})"
-        console.print(f"seed {result.seed:2}  {words}  {result.seconds:.0f} s")
-
     with ExitStack() as stack:
         server = None
         if arguments.sweep is not None:
             with environment({"WANDB_MODE": None}):  # it says where runs go; a sweep is read from its server
                 server = stack.enter_context(connect.connected_server(say))
-                chosen = winner.find_winner(arguments.sweep, PROJECT)
-            config = parse({"base": chosen.claim.configuration, **fields})
-            console.print(f"Chosen by {chosen.identifier}: {chosen.claim.configuration}")
+                winner = find_winner(arguments.sweep, PROJECT)
+            config = parse({"base": winner.recipe.as_text(), **fields})
+            console.print(f"Chosen by {winner.identifier}: {winner.recipe.as_text()}")
         elif mode not in ("offline", "disabled"):
             server = stack.enter_context(connect.running_server(say))
-        reported = None
+        destination = None
         if mode == "offline" or (server is not None and mode != "disabled"):
-            reported = _reported(config, chosen)
-            if mode == "offline":  # what the file holds had its run when it was trained
-                reported = replace(reported, finished_seeds=frozenset(range(arguments.seeds)))
+            destination = _destination(config, winner)
+            if mode == "offline":  # a result that the file holds had its run when it was trained
+                destination = replace(destination, finished_seeds=frozenset(range(arguments.seeds)))
             else:
-                reported = reported.resolve()
-        results = confirming.confirm(
-            config,
-            range(arguments.seeds),
-            processes=allowed_agents(arguments.agents, arguments.seeds, say, oversubscribe=arguments.oversubscribe),
-            file=arguments.file,
-            on_result=show_seed,
-            reported=reported,
-        )
-    told = confirming.summarise(results)
-    if told.seeds == 1:
-        console.print(f"{config.parameters:,} parameters, one seed: test {percent(told.mean)}; more seeds say how sure")
-    else:
-        console.print(
-            f"{config.parameters:,} parameters, {told.seeds} seeds: test {percent(told.mean)} "
-            f"± {100 * told.interval:.2f} (95 % interval of the mean), deviation {100 * told.deviation:.2f}, "
-            f"from {percent(told.lowest)} to {percent(told.highest)}, "
-            f"{told.at_target} of {told.seeds} at {percent(confirming.TARGET)} or over"
-        )
-    if reported is not None and reported.url:
-        console.print(f"Runs: {reported.url}")
+                destination = destination.resolve()
+        with TrainingProgress(console, config.epochs) as progress:
+
+            def on_progress(seed: int, step: Step) -> None:
+                progress.update(step, f"seed {seed:2} ")
+
+            def on_result(result: SeedResult) -> None:
+                progress.remove(f"seed {result.seed:2} ")
+                found = "diverged" if result.diverged else f"test {percent(result.accuracy)}"
+                console.print(f"seed {result.seed:2}  {found}  {result.seconds:.0f} s")
+
+            results = confirm.confirm(
+                config,
+                range(arguments.seeds),
+                processes=allowed_agents(arguments.agents, arguments.seeds, say, oversubscribe=arguments.oversubscribe),
+                file=arguments.file,
+                on_result=on_result,
+                on_progress=on_progress,
+                destination=destination,
+            )
+    confirmation = confirm.summarise(results, config, destination)
+    for sentence in sentences(Chain(confirmations=(confirmation,))):
+        console.print(sentence)
+    reached = sum(value >= confirm.TARGET for value in confirmation.values)
+    console.print(
+        f"{config.parameters:,} parameters; {reached} of {len(results)} seeds have at least {percent(confirm.TARGET)}."
+    )
+    if confirmation.url:
+        console.print(f"Runs: {confirmation.url}")
     return 0
 
 
-def _reported(config: RunConfig, chosen: Winner | None) -> RunDestination:
-    """Where the seeds' runs belong: to the project of what chose them, else to the user's own."""
-    from mnist_sweep.selection import confirm as confirming
+def _destination(config: RunConfig, winner: Winner | None) -> RunDestination:
+    """Return the project of the sweep that chose the configuration, or else the user's own project."""
+    from mnist_sweep.selection import confirm
 
-    if chosen is None:
+    if winner is None:
         entity, project = os.environ.get("WANDB_ENTITY", ""), os.environ.get("WANDB_PROJECT") or PROJECT
-        return confirming.RunDestination(entity, project, confirming.group(config))
-    entity, project, _ = chosen.sweep.path.split("/")
-    return confirming.RunDestination(entity, project, confirming.group(config, chosen.identifier), chosen.claim)
+        return confirm.RunDestination(entity=entity, project=project, group=confirm.group(config))
+    entity, project, _ = winner.sweep.path.split("/")
+    group = confirm.group(config, winner.identifier)
+    return confirm.RunDestination(entity=entity, project=project, group=group, claim=winner.claim)

@@ -33,9 +33,9 @@ class Epoch:
     train_loss: float
     train_accuracy: float
     """On the augmented images, with dropout, averaged over the epoch while the weights changed."""
-    loss: float
-    """On the evaluation images."""
-    accuracy: float
+    loss: float | None
+    """On the evaluation images; None if this epoch was not evaluated."""
+    accuracy: float | None
     lr: float
     """Learning rate of the epoch's last step."""
     images_per_second: float
@@ -70,7 +70,7 @@ class Fit:
     @property
     def best(self) -> Epoch:
         """The first epoch with the highest accuracy on the evaluation images."""
-        return max(self.history, key=lambda epoch: epoch.accuracy)
+        return max(self.history, key=lambda epoch: epoch.accuracy or 0.0)
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,10 @@ def fit(
     on_step: Callable[[Step], None] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     checkpoint: Path | None = None,
+    evaluate_last_only: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Fit:
-    """Train `config`'s network on `split.train`, evaluating on `split.evaluate` after every epoch.
+    """Train `config`'s network on `split.train`, and evaluate it on `split.evaluate` after every epoch.
 
     The same config, split, device and thread count give the same metrics, to the last digit on CPU.
 
@@ -120,6 +121,7 @@ def fit(
         on_epoch: called after each epoch.
         checkpoint: a file written after each epoch. If it already holds epochs of this config, `on_epoch` is called
             for those, training resumes after them, and the metrics are those of an uninterrupted run.
+        evaluate_last_only: evaluate after the last epoch only. The result is the same.
         say: receives one line about what a device cannot do, if training continues without it.
 
     Raises:
@@ -129,7 +131,7 @@ def fit(
     config = resolve(config, say)
     device = torch.device(config.device)
     with devices.explained(device), _threads(config.threads), _current(device), _seeded(config.seed, device):
-        return _Trainer(config, split.to(device), device, say).run(on_step, on_epoch, checkpoint)
+        return _Trainer(config, split.to(device), device, say, evaluate_last_only).run(on_step, on_epoch, checkpoint)
 
 
 @torch.no_grad()
@@ -154,8 +156,16 @@ def evaluate(network: nn.Module, images: Images, precision: str = "float32") -> 
 class _Trainer:
     """State of one training run."""
 
-    def __init__(self, config: RunConfig, split: Split, device: torch.device, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        split: Split,
+        device: torch.device,
+        say: Callable[[str], None],
+        evaluate_last_only: bool,
+    ) -> None:
         self.config, self.split, self.device, self.say = config, split, device, say
+        self.evaluate_last_only = evaluate_last_only
         self.unsaved = False
         self.generator = torch.Generator(device).manual_seed(config.seed)
         self.network = model.build(config.network).to(device)
@@ -209,7 +219,7 @@ class _Trainer:
                 on_epoch(epoch)
         return fit
 
-    def _epoch(self, number: int, on_step: Callable[[Step], None] | None) -> tuple[Epoch, Evaluation] | None:
+    def _epoch(self, number: int, on_step: Callable[[Step], None] | None) -> tuple[Epoch, Evaluation | None] | None:
         """Make one pass over the training images and evaluate. Return None if the loss is not finite."""
         size = len(self.split.train.labels)
         self.fast.train()
@@ -233,15 +243,17 @@ class _Trainer:
             some = self.split.train.images[::6]  # 10,000 images estimate them as well as all, in a sixth of the time
             batches = some.split(EVALUATION_BATCH[self.device.type])
             model.estimate_statistics(self.network, (augment.normalise(batch) for batch in batches))
-        outcome = evaluate(self.network, self.split.evaluate, self.config.precision)
-        if not math.isfinite(outcome.loss):
-            return None
+        outcome = None
+        if number == self.config.epochs or not self.evaluate_last_only:
+            outcome = evaluate(self.network, self.split.evaluate, self.config.precision)
+            if not math.isfinite(outcome.loss):
+                return None
         epoch = Epoch(
             number,
             self.loss_sum.item() / seen,
             self.correct.item() / seen,
-            outcome.loss,
-            outcome.accuracy,
+            None if outcome is None else outcome.loss,
+            None if outcome is None else outcome.accuracy,
             self.rates[number * self.steps_per_epoch - 1][0],
             seen / elapsed,
         )

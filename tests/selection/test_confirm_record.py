@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from mnist_sweep import cli
+from mnist_sweep.config import RunConfig, parse
+from mnist_sweep.selection import confirm
+from mnist_sweep.selection.confirm_record import ConfirmRecord, SeedResult
+from tests.selection.test_confirm import FLAGS, TINY, results
+
+OLD_LINE = (
+    '{"config": {"preset": "step8", "base": null, "device": "cuda", "precision": "auto"}, "result": {"seed": 3, '
+    '"accuracy": 0.9941, "best_accuracy": 0.9945, "best_epoch": 12, "seconds": 61.5, "diverged": false}}'
+)
+
+
+def line(config: RunConfig, result: SeedResult) -> str:
+    return json.dumps({"config": config.recipe.model_dump(), "result": vars(result)})
+
+
+def told(file: Path, seeds: int, config: RunConfig | None = None) -> list[SeedResult]:
+    """What is confirmed without training anything: every seed is in the file."""
+    told: list[SeedResult] = []
+    found = confirm.confirm(config or parse(TINY), range(seeds), file=file, on_result=told.append)
+    assert sorted(told, key=lambda result: result.seed) == found
+    return found
+
+
+def test_a_line_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """It had a preset, a device and the best epoch; none of them makes another configuration."""
+    file = tmp_path / "confirm.jsonl"
+    file.write_text(f"{OLD_LINE}\n")
+    record = ConfirmRecord(file, parse({"preset": "step8", "seed": 9}))
+    assert list(record.read()) == [SeedResult(seed=3, accuracy=0.9941, seconds=61.5)]
+
+
+def test_lines_that_are_no_results_are_passed_over(tmp_path: Path) -> None:
+    good = [line(parse(TINY), result) for result in results(3)]
+    foreign = [
+        "",
+        "null",
+        "[1, 2]",
+        '{"config": {}}',
+        '{"config": [], "result": {}}',
+        '{"config": {}, "result": {"seed": "none"}}',
+        "\udcff" * 100,
+        line(parse({**TINY, "c1": 2}), SeedResult(seed=2, accuracy=0.5, seconds=1.0)),
+        good[0][:-20],
+    ]
+    file = tmp_path / "confirm.jsonl"
+    file.write_text("\n".join([foreign[0], good[0], *foreign[1:-1], good[1], good[2], foreign[-1]]), errors="replace")
+    assert told(file, 3) == results(3)
+    assert file.read_text().endswith("\n")  # the next result gets a line of its own
+
+
+def test_a_line_older_than_a_field_counts_where_the_field_has_its_default(tmp_path: Path) -> None:
+    file = tmp_path / "confirm.jsonl"
+    old = json.loads(line(parse(TINY), *results(1)))
+    del old["config"]["decay_norm"]
+    file.write_text(json.dumps(old) + "\n")
+    assert told(file, 1) == results(1)
+
+
+def test_the_last_result_of_a_seed_counts(tmp_path: Path) -> None:
+    file = tmp_path / "confirm.jsonl"
+    again = SeedResult(seed=0, accuracy=0.5, seconds=3.0)
+    file.write_text("".join(f"{line(parse(TINY), result)}\n" for result in (*results(1), again)))
+    assert told(file, 1) == [again]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="devices and permissions of Unix")
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [
+        ("/dev/full", "is not a file that can hold results: name another --file"),
+        (".", "is not a file that can hold results: name another --file"),
+        ("taken/confirm.jsonl", "cannot write the results to"),
+        ("/proc/none/confirm.jsonl", "cannot write the results to"),
+    ],
+)
+def test_a_file_that_cannot_hold_results_is_refused_before_training(
+    where: str,
+    reason: str,
+    tmp_path: Path,
+    mnist_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "taken").touch()
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["confirm", *FLAGS, "--seeds=3", f"--file={where}"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert reason in err
+    assert where in err
+
+
+def test_two_at_once_would_write_to_the_same_runs(
+    tmp_path: Path, mnist_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second one is refused while the first is at work, another configuration in the same file is not."""
+    monkeypatch.chdir(tmp_path)
+    file, other = tmp_path / "confirm.jsonl", parse(TINY | {"c5": 2})
+    file.write_text("".join(f"{line(config, results(1)[0])}\n" for config in (parse(TINY), other)))
+    refused: list[int] = []
+
+    def meanwhile(_: SeedResult) -> None:
+        refused.append(cli.main(["confirm", *FLAGS, "--seeds=1", f"--file={file}"]))
+        assert confirm.confirm(other, [0], file=file, on_result=lambda _: None)
+
+    assert confirm.confirm(parse(TINY), [0], file=file, on_result=meanwhile)
+    assert refused == [1]
+    assert capsys.readouterr().err == f"error: another process confirms this into {file}: wait for it, or stop it\n"
+    assert confirm.confirm(parse(TINY), [0], file=file, on_result=lambda _: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["confirm.jsonl"]
