@@ -1,7 +1,7 @@
-"""RunConfig: the one flat, frozen, validated description of a run. A RunConfig that exists fits the parameter budget.
+"""RunConfig: the flat, frozen and validated description of a run.
 
-Command-line flags, help texts, the check of sweep files and the README's table all come from the fields below: adding a
-knob is adding a field. Nothing here imports torch.
+Command-line flags, help texts, the check of sweep files and the table in docs/configuration.md come from its fields.
+A RunConfig that exists is within the parameter limit. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -9,24 +9,26 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from mnist_sweep import architecture
 from mnist_sweep.errors import UserError
 
 PROJECT = "mnist-sweep"
-"""W&B project of a run or a sweep that names none."""
+"""W&B project of a run or a sweep that does not name one."""
 
 PARAMETER_LIMIT = 10_000
-"""A network must have strictly fewer trainable parameters than this; a run may set itself a lower limit."""
+"""A network must have fewer trainable parameters than this. A run may set a lower limit."""
 
 EPOCH_LIMIT = 15
+"""Epochs of the task. A run may train fewer, as a cheaper and less accurate measurement."""
 
 REPLICATES = 12
-"""As many parts as the training images have, each held out by one replicate."""
+"""The training images have this many parts. Each replicate holds out one of them."""
 
 Width = Annotated[int, Field(ge=1, le=128)]
 OptionalWidth = Annotated[int, Field(ge=0, le=128)]
@@ -35,7 +37,7 @@ _CONSTANT = _COMMON | {"lr_schedule": "constant", "max_lr": 0.01, "momentum": 0.
 _ONECYCLE = _COMMON | {
     "lr_schedule": "onecycle",
     "max_lr": 0.015,
-    "momentum": 0.7,  # as the study sets it; OneCycle, which cycles momentum, overrides it from the first step on
+    "momentum": 0.7,  # the study's value; the one-cycle schedule cycles momentum, and so overrides it
     "cycle_momentum": True,
     "pct_start": 0.3,
     "div_factor": 25.0,
@@ -60,7 +62,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class ConfigError(UserError, ValueError):
-    """A configuration that is wrong in itself; the message is one line for people."""
+    """An invalid configuration; the message is one line for people."""
 
 
 class OverBudgetError(ConfigError):
@@ -75,7 +77,7 @@ _BASE = re.compile(r"^(\w+=\S+)( \w+=\S+)*$")
 
 
 class RunConfig(BaseModel):
-    """One run, whole. Build it from outside data with `parse`, which words its errors for people."""
+    """The configuration of one run. Build it from outside data with `parse`, whose errors are for people."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -86,7 +88,8 @@ class RunConfig(BaseModel):
     base: str | None = Field(
         None,
         pattern=_BASE.pattern,
-        description="start from these fields, `name=value name=value …`; other given fields override them",
+        description="start from these fields; other given fields override them",
+        json_schema_extra={"allowed": "fields such as 'max_lr=0.1 dropout=0'"},
     )
     model: Literal["tiny", "step1", "step2", "step3", "step4", "step5", "step6", "step7", "step8"] = Field(
         "tiny", description="network: tiny has the widths below, step1 to step8 are the study's"
@@ -114,7 +117,10 @@ class RunConfig(BaseModel):
     shift: float = Field(0.0, ge=0, le=0.5, description="added shifts, fraction of the side")
     zoom: float = Field(0.0, ge=0, le=0.5, description="added scaling, from 1 - zoom to 1 + zoom")
     no_aug_epochs: int = Field(
-        0, ge=0, le=EPOCH_LIMIT, description="number of final epochs trained without augmentation"
+        0,
+        ge=0,
+        le=EPOCH_LIMIT,
+        description="final epochs without augmentation, for 15 epochs; scaled to epochs",
     )
     lr_schedule: Literal["onecycle", "constant"] = Field(
         "onecycle", description="onecycle rises to max_lr and falls to nearly 0; constant is max_lr"
@@ -138,7 +144,7 @@ class RunConfig(BaseModel):
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
     batch_size: int = Field(128, ge=8, le=4096, description="images per step")
-    epochs: int = Field(EPOCH_LIMIT, ge=1, le=EPOCH_LIMIT, description="passes over the training images")
+    epochs: int = Field(EPOCH_LIMIT, ge=1, le=EPOCH_LIMIT, description="passes over the images; the task has 15")
     replicate: int = Field(
         0, ge=0, lt=REPLICATES, description="the twelfth of the training images held out; also sets the seed"
     )
@@ -151,7 +157,8 @@ class RunConfig(BaseModel):
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$",
-        description="auto (a GPU if there is one), cpu, cuda, cuda:N, mps",
+        description="where to train; auto is a GPU if there is one",
+        json_schema_extra={"allowed": "auto, cpu, mps, cuda or cuda:N"},
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="arithmetic; auto is bfloat16 where the hardware has it"
@@ -202,7 +209,7 @@ class RunConfig(BaseModel):
 
     @property
     def network(self) -> architecture.Network:
-        """Layers of this run's network."""
+        """The layers of this run's network."""
         if self.model == "tiny":
             return architecture.tiny(
                 **{name: getattr(self, name) for name in (*WIDTHS, "pools", "separable", "dropout")}
@@ -211,13 +218,18 @@ class RunConfig(BaseModel):
 
     @property
     def parameters(self) -> int:
-        """Trainable parameters, counted from the layers."""
+        """Number of trainable parameters, counted from the layers."""
         return architecture.count_parameters(self.network)
 
     @property
     def baseline(self) -> bool:
-        """Over the limit by explicit permission: shown for comparison, never ranked."""
+        """Whether the run is over the limit by explicit permission. It is shown for comparison and never ranked."""
         return self.parameters >= self.parameter_limit
+
+    @property
+    def plain_epochs(self) -> int:
+        """Number of final epochs that are trained without augmentation: the share `no_aug_epochs` / 15 of `epochs`."""
+        return max(1, round(self.no_aug_epochs * self.epochs / EPOCH_LIMIT)) if self.no_aug_epochs else 0
 
     @property
     def recipe(self) -> Self:
@@ -245,22 +257,38 @@ class RunConfig(BaseModel):
         return shorthand | {name: value for name, value in self.model_dump().items() if value != getattr(base, name)}
 
 
-WIDTHS = ("c1", "c2", "squeeze", "c3", "c4", "c5", "c6", "head")
-"""Fields that set the widths of the tiny network."""
+FIELD_GROUPS = {
+    "shorthand": ("preset", "base"),
+    "network": (
+        "model", "c1", "c2", "squeeze", "c3", "c4", "c5", "c6", "head", "pools", "separable", "dropout",
+        "parameter_limit", "over_budget",
+    ),
+    "augmentation": ("augment_strength", "rotate", "shear", "shift", "zoom", "no_aug_epochs"),
+    "optimisation": (
+        "lr_schedule", "max_lr", "pct_start", "div_factor", "final_div_factor", "momentum", "cycle_momentum",
+        "nesterov", "weight_decay", "decay_norm", "precise_bn", "label_smoothing", "batch_size", "epochs",
+    ),
+    "replicate": ("replicate", "seed"),
+    "machine": ("device", "precision", "threads"),
+}  # fmt: skip
+"""Every field, by what it is about."""
 
-MACHINE_FIELDS = ("device", "precision", "threads")
+MACHINE_FIELDS = FIELD_GROUPS["machine"]
 """Fields that say where a configuration is trained."""
 
-NON_IDENTITY_FIELDS = ("replicate", "seed", *MACHINE_FIELDS)
-"""Fields that are no part of a configuration's identity: the replicate, the seed and the machine."""
+NON_IDENTITY_FIELDS = (*FIELD_GROUPS["replicate"], *MACHINE_FIELDS)
+"""Fields that are not part of a configuration's identity: the replicate, the seed and the machine."""
+
+WIDTHS = ("c1", "c2", "squeeze", "c3", "c4", "c5", "c6", "head")
+"""Fields that set the widths of the tiny network."""
 
 
 def parse(values: Mapping[str, Any]) -> RunConfig:
     """Validate `values` into a RunConfig.
 
     Raises:
-        OverBudgetError: valid, but its network is not under its parameter_limit.
-        ConfigError: anything else wrong; one line that names every offending field, its value and what is allowed.
+        OverBudgetError: the configuration is valid, but its network has too many parameters.
+        ConfigError: anything else is wrong. The line names each wrong field, its value and what is allowed.
     """
     try:
         return RunConfig.model_validate(dict(values))
@@ -268,7 +296,7 @@ def parse(values: Mapping[str, Any]) -> RunConfig:
         problems = error.errors(include_url=False)
         if problems[0]["type"] == "over_budget":
             raise OverBudgetError(problems[0]["msg"], *problems[0]["ctx"]["counts"]) from None
-        raise ConfigError("; ".join(_word(problem) for problem in problems)) from None
+        raise ConfigError("; ".join(_explain(problem) for problem in problems)) from None
 
 
 def unknown_field(name: str) -> str:
@@ -288,8 +316,46 @@ def known_fields() -> str:
     return f"known: {', '.join(RunConfig.model_fields)}"
 
 
-def _word(problem: Mapping[str, Any]) -> str:
+def allowed(field: FieldInfo) -> str:
+    """Return the values that a field takes in words: `a number from 0 to 0.5`, `tiny, step1, …`."""
+    if field.json_schema_extra:
+        return str(dict(field.json_schema_extra)["allowed"])  # type: ignore[arg-type]
+    if choices := literals(field):
+        return ", ".join(choices)
+    if field.annotation is bool:
+        return "true or false"
+    limits = {name: getattr(item, name) for item in field.metadata for name in _LIMITS if hasattr(item, name)}
+    if field.annotation is int and "lt" in limits:
+        limits["le"] = limits.pop("lt") - 1
+    if limits.keys() == {"ge", "le"}:
+        words = [f"from {limits['ge']:,.10g} to {limits['le']:,.10g}"]
+    else:
+        words = [f"{_LIMITS[name]} {limits[name]:,.10g}" for name in _LIMITS if name in limits]
+    kind = "a whole number" if field.annotation is int else "a number" if field.annotation is float else "text"
+    return f"{kind} {' and '.join(words)}".strip()
+
+
+_LIMITS = {"ge": "at least", "gt": "above", "le": "up to", "lt": "below"}
+
+
+def literals(field: FieldInfo) -> list[str]:
+    """Return the values of a field that takes only these."""
+    for kind in (field.annotation, *get_args(field.annotation)):
+        if get_origin(kind) is Literal:
+            return [str(choice) for choice in get_args(kind)]
+    return []
+
+
+def wrong_value(name: str, value: object) -> str:
+    """Return a message about a value that a field does not take."""
+    choices = literals(RunConfig.model_fields[name])
+    return f"{name}={value!r} should be {'one of ' if choices else ''}{allowed(RunConfig.model_fields[name])}"
+
+
+def _explain(problem: Mapping[str, Any]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return unknown_field(name)
-    return f"{name}={problem['input']!r} {problem['msg'].removeprefix('Input ')}"
+    if name in RunConfig.model_fields:
+        return wrong_value(name, problem["input"])
+    return f"{name}={problem['input']!r}: {problem['msg']}"

@@ -5,18 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any, Literal, NoReturn, get_args, get_origin
+from typing import Any, NoReturn
 
-from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
-from mnist_sweep.config import RunConfig
-
-_SYMBOLS = {Ge: "from {}", Gt: "above {}", Le: "to {}", Lt: "below {}"}
+from mnist_sweep.config import FIELD_GROUPS, RunConfig, allowed, literals
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that takes no abbreviation for a flag, and whose errors are one line."""
+    """An argument parser that accepts no abbreviated flags, and whose errors are one line."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False)
@@ -35,21 +32,27 @@ class Parser(argparse.ArgumentParser):
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """One `--field VALUE` for every field, with its description, range and default."""
-    group = parser.add_argument_group("run configuration")
-    for name, field in RunConfig.model_fields.items():
-        spellings = [f"--{name}"] + ([f"--{name.replace('_', '-')}"] if "_" in name else [])
-        default = "" if field.default is None else f" [{field.default}]"
-        text = f"{field.description} ({allowed(field)}){default}".replace("%", "%%")
-        if field.annotation is bool:
-            # `wandb agent` passes --flag=True; people type --flag
-            group.add_argument(*spellings, nargs="?", const="true", metavar="true|false", help=text, default=None)
-        else:
-            group.add_argument(*spellings, metavar=_metavar(field), help=text, default=None)
+    """Add one `--field VALUE` for every field, in groups, with its description, range and default."""
+    parser.usage = "%(prog)s [options] [--FIELD VALUE …]"  # a list of all fields would fill a screen
+    for title, names in FIELD_GROUPS.items():
+        group = parser.add_argument_group(f"{title} fields")
+        for name in names:
+            _add_field(group, name, RunConfig.model_fields[name])
+
+
+def _add_field(group: argparse._ArgumentGroup, name: str, field: FieldInfo) -> None:
+    spellings = [f"--{name}"] + ([f"--{name.replace('_', '-')}"] if "_" in name else [])
+    default = "" if field.default is None else f"; default {str(field.default).lower()}"
+    text = f"{field.description} ({allowed(field)}{default})".replace("%", "%%")
+    if field.annotation is bool:
+        # `wandb agent` passes --flag=True; people type --flag
+        group.add_argument(*spellings, nargs="?", const="true", metavar="true|false", help=text, default=None)
+    else:
+        group.add_argument(*spellings, metavar=_metavar(field), help=text, default=None)
 
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The fields that were set on the command line; numbers as numbers, so that W&B records them as such."""
+    """Return the fields set on the command line, numbers as numbers, so that W&B records them as such."""
     found: dict[str, Any] = {}
     for name, field in RunConfig.model_fields.items():
         text = getattr(arguments, name, None)
@@ -58,33 +61,8 @@ def given(arguments: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def allowed(field: FieldInfo) -> str:
-    """The values a field takes, in words: `from 0 to 0.5`, `tiny, step1, …`."""
-    choices = _choices(field)
-    if choices:
-        return ", ".join(choices)
-    if field.annotation is bool:
-        return "true or false"
-    limits = [item for item in field.metadata if type(item) in _SYMBOLS]
-    limits.sort(key=lambda item: list(_SYMBOLS).index(type(item)))
-    words = [_SYMBOLS[type(item)].format(f"{_bound(item):,.10g}") for item in limits]
-    kind = "whole number" if field.annotation is int else ""
-    return " ".join([kind, *words]).strip() or "text"
-
-
-def _bound(limit: Any) -> float:
-    return float(next(getattr(limit, key) for key in ("ge", "gt", "le", "lt") if hasattr(limit, key)))
-
-
-def _choices(field: FieldInfo) -> list[str]:
-    for kind in (field.annotation, *get_args(field.annotation)):
-        if get_origin(kind) is Literal:
-            return [str(choice) for choice in get_args(kind)]
-    return []
-
-
 def _metavar(field: FieldInfo) -> str:
-    if _choices(field):
+    if literals(field):
         return "NAME"
     if field.annotation is int:
         return "N"
@@ -92,7 +70,7 @@ def _metavar(field: FieldInfo) -> str:
 
 
 def _read(field: FieldInfo, text: str) -> Any:
-    """`text` as the field's type where it can be read so; else as it is, for validation to refuse."""
+    """Return `text` as the field's type if it can be read as such. Otherwise validation refuses the text itself."""
     if field.annotation is bool:
         return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower(), text)
     for kind in (int, float):

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mnist_sweep.config import RunConfig
-from mnist_sweep.flags import allowed
+from mnist_sweep.config import RunConfig, allowed
 
 START, END = "<!-- fields -->\n", "<!-- /fields -->"
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"

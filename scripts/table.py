@@ -82,14 +82,8 @@ def draw_configurations(count: int) -> list[dict[str, Any]]:
 
 
 def scale_schedule(values: Mapping[str, Any], epochs: int) -> dict[str, Any]:
-    """Return the configuration with its whole schedule shortened to `epochs`.
-
-    The one-cycle rates follow `epochs` by themselves. The final epochs without augmentation keep their share of the
-    schedule; a configuration that has any keeps at least one.
-    """
-    plain = int(values.get("no_aug_epochs", 0))
-    scaled = max(1, round(plain * epochs / EPOCH_LIMIT)) if plain else 0
-    return {**values, "epochs": epochs, "no_aug_epochs": scaled}
+    """Return the configuration with its whole schedule shortened to `epochs`; `RunConfig` scales what depends on it."""
+    return {**values, "epochs": epochs}
 
 
 def list_trainings(count: int, replicates: int) -> Iterator[Training]:

@@ -13,7 +13,7 @@ from mnist_sweep import flags
 from mnist_sweep.commands.arguments import add_agents, whole_number
 from mnist_sweep.commands.console import say
 from mnist_sweep.commands.local_agents import allowed_agents
-from mnist_sweep.config import MACHINE_FIELDS, PROJECT, ConfigError, RunConfig, parse
+from mnist_sweep.config import EPOCH_LIMIT, MACHINE_FIELDS, PROJECT, ConfigError, RunConfig, parse
 
 if TYPE_CHECKING:
     from mnist_sweep.selection.confirm import RunDestination
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         metavar="SWEEP",
         help="confirm what a sweep chose, by posterior mean (its id, project/id or entity/project/id), or its finals "
-        "(finals- before the id); without it, give fields",
+        f"(finals- before the id), with {EPOCH_LIMIT} epochs unless --epochs is given; without it, give fields",
     )
     parser.add_argument(
         "--seeds", type=whole_number(1_000), default=10, metavar="N", help="train seeds 0 to N-1, at most 1,000 [10]"
@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="file of results, by which an interrupted confirmation resumes [out/confirm.jsonl]",
     )
     flags.add(parser)
+    parser.usage = "%(prog)s [SWEEP] [options] [--FIELD VALUE …]"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -62,8 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = [name for name in fields if name not in MACHINE_FIELDS]
     if arguments.sweep is None and not chosen:
         raise ConfigError(f"nothing to confirm: name a sweep, as in `{EXAMPLE}`, or fields, as in `--preset=step8`")
-    if arguments.sweep is not None and chosen:
-        raise ConfigError(f"{', '.join(chosen)} beside {arguments.sweep}: confirm takes either a sweep or fields")
+    if arguments.sweep is not None and (others := [name for name in chosen if name != "epochs"]):
+        raise ConfigError(f"{', '.join(others)} beside {arguments.sweep}: confirm takes either a sweep or fields")
     from mnist_sweep.training import mnist
 
     mnist.fetch(say)
@@ -73,9 +74,11 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.sweep is not None:
             with environment({"WANDB_MODE": None}):  # it says where runs go; a sweep is read from its server
                 server = stack.enter_context(connect.connected_server(say))
-                winner = find_winner(arguments.sweep, PROJECT)
+                winner = find_winner(arguments.sweep, PROJECT, epochs=fields.get("epochs", EPOCH_LIMIT))
             config = parse({"base": winner.recipe.as_text(), **fields})
             console.print(f"Chosen by {winner.identifier}: {winner.recipe.as_text()}")
+            if winner.claim.note:
+                console.print(f"It was chosen by {winner.claim.note}; the confirmation has {config.epochs} epochs.")
         elif mode not in ("offline", "disabled"):
             server = stack.enter_context(connect.running_server(say))
         destination = None

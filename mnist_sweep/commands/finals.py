@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from mnist_sweep.commands.arguments import add_agents, add_sweep
+from mnist_sweep.commands.arguments import add_agents, add_sweep, whole_number
 from mnist_sweep.commands.console import say
 from mnist_sweep.commands.local_agents import allowed_agents, train_trials
-from mnist_sweep.config import PROJECT
+from mnist_sweep.config import EPOCH_LIMIT, PROJECT
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -45,6 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FIELDS",
         help="configuration to compare the finalists with, as name=value name=value … [preset=step8]",
     )
+    parser.add_argument(
+        "--epochs",
+        type=whole_number(EPOCH_LIMIT),
+        default=EPOCH_LIMIT,
+        metavar="N",
+        help=f"epochs of every training, even if the sweep's trials were shorter [{EPOCH_LIMIT}]",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -62,7 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
     agents = allowed_agents(arguments.agents, None, say, oversubscribe=arguments.oversubscribe)
     with connect.connected_server(say) as server:
         policy = server.retry_policy(say)
-        race = finals.Race.of(remote.find(arguments.sweep, PROJECT), schedule, arguments.reference)
+        race = finals.Race.of(remote.find(arguments.sweep, PROJECT), schedule, arguments.reference, arguments.epochs)
+        if race.trial_epochs:
+            chosen = ", ".join(f"{epochs}-epoch" for epochs in race.trial_epochs)
+            console.print(f"The sweep chose by {chosen} trials; the finals train {arguments.epochs} epochs.")
 
         def on_stage(stage: Stage[RunConfig], found: Results) -> None:
             title = "Final" if stage.is_final else f"Round {stage.number}"

@@ -158,6 +158,8 @@ class Claim:
     """The mean of what was measured; `claimed` is the same number for finals, and a posterior mean for a sweep."""
     runs: int
     """Number of runs behind the claim."""
+    note: str = ""
+    """How these runs differ from the confirmation, such as `5-epoch trials`; empty if they do not."""
 
     def stored_config(self) -> dict[str, Any]:
         return asdict(self)
@@ -283,6 +285,7 @@ def _confirmation(info: SweepInfo, group: str, seeds: Sequence[RunRecord]) -> Co
         claimed=number(config["claimed"]),
         observed=number(config["observed"]),
         runs=_whole(config["runs"]),
+        note=_text(config["note"]),
     )
     judged = [(record, classify(record, claim.metric)[0]) for record in seeds]
     values = (number(record.summary.get(claim.metric)) for record, kind in judged if kind is Status.FINISHED)

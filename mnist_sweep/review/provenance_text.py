@@ -49,6 +49,9 @@ def _against_claim(one: Confirmation) -> Iterator[str]:
     said = f"{who} claimed {_show(claim.claim, claim.claimed)} {claim.claim}"
     if claim.chosen_by != "finals" and claim.observed is not None:
         said += f" after measuring {_show(claim.claim, claim.observed)} in {_count(claim.runs, 'run')}"
+    if claim.note:
+        yield f"{said}, by {claim.note}."  # of another training, so neither too high nor too low
+        return
     over = claim.claimed - one.mean
     amount = f"{_amount(one, abs(over))}{' points' if _fraction(one.metric) else ''}"
     if math.isnan(one.half):

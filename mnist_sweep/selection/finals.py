@@ -18,7 +18,7 @@ from statistics import fmean
 
 from platformdirs import user_state_path
 
-from mnist_sweep.config import REPLICATES, RunConfig, parse
+from mnist_sweep.config import EPOCH_LIMIT, REPLICATES, RunConfig, parse
 from mnist_sweep.errors import UserError
 from mnist_sweep.metrics import VAL_ACCURACY
 from mnist_sweep.review.provenance import Difference, Entrant, Finals, NextReplicate
@@ -117,12 +117,20 @@ class Race:
     """Recipes, the most promising first: by posterior mean, not by the luckiest run."""
     reference: RunConfig
     """The recipe that the finalists are compared with."""
+    trial_epochs: tuple[int, ...] = ()
+    """The epochs of the sweep's trials, if the finals train others."""
     metric: str
     goal: Goal
 
     @classmethod
-    def of(cls, sweep: Sweep, schedule: Schedule = SCHEDULE, reference: str = REFERENCE) -> Race:
-        """Return the race among a sweep's feasible configurations. Raise FinalsError if there are none."""
+    def of(
+        cls, sweep: Sweep, schedule: Schedule = SCHEDULE, reference: str = REFERENCE, epochs: int = EPOCH_LIMIT
+    ) -> Race:
+        """Return the race among a sweep's feasible configurations. Raise FinalsError if there are none.
+
+        Every entrant is trained for `epochs`, even if its trials were shorter, and so is the reference unless it names
+        its own epochs.
+        """
         ranking = fetch_ranking(sweep)
         info = ranking.info
         promising = estimate_configurations(info, sweep.config, (trial.record for trial in ranking.trials))
@@ -130,17 +138,19 @@ class Race:
             raise FinalsError(
                 f"{sweep.path} has no finished run with {info.metric or 'a metric'}: let it train some first"
             )
-        epochs = promising[0].recipe.epochs
         known = parse({"base": reference})
-        if epochs < known.epochs and not re.search(r"(^| )epochs=", reference):
-            known = known.model_copy(update={"epochs": epochs})  # compare short trainings with a short training
+        if "epochs" not in {word.split("=")[0] for word in reference.split()}:
+            known = known.model_copy(update={"epochs": epochs})
+        recipes = [each.recipe.model_copy(update={"epochs": epochs}) for each in promising]
+        trained = sorted({each.recipe.epochs for each in promising})
         return cls(
             sweep=sweep,
             schedule=schedule,
-            entrants=tuple(each.recipe for each in promising),
+            entrants=tuple(dict.fromkeys(recipes)),
             reference=known.recipe,
             metric=info.metric,
             goal=Goal(info.goal),
+            trial_epochs=() if trained == [epochs] else tuple(trained),
         )
 
     def results(self) -> Results:

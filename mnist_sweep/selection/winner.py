@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mnist_sweep.config import RunConfig, parse
+from mnist_sweep.config import EPOCH_LIMIT, RunConfig, parse
 from mnist_sweep.errors import UserError
 from mnist_sweep.metrics import TEST_ACCURACY, VAL_ACCURACY
 from mnist_sweep.review.provenance import FINALS_JOB_TYPE, FINALS_KEY, Claim, Finals
@@ -22,6 +22,7 @@ class Winner:
     """A configuration that a sweep or its finals chose."""
 
     recipe: RunConfig
+    """What to confirm: what was chosen, with the epochs of the confirmation."""
     sweep: Sweep
     claim: Claim
 
@@ -31,8 +32,8 @@ class Winner:
         return f"{PREFIX}-{self.claim.sweep}" if self.claim.chosen_by == "finals" else self.claim.sweep
 
 
-def find_winner(path: str, project: str) -> Winner:
-    """Return what a sweep, or the finals of one, chose.
+def find_winner(path: str, project: str, *, epochs: int = EPOCH_LIMIT) -> Winner:
+    """Return what a sweep, or the finals of one, chose, to be confirmed with `epochs` epochs.
 
     `path` is a sweep's id, project/id or entity/project/id. For finals, it is `finals-` and a sweep's id, or the id of
     one of their rounds. Raise WinnerError if nothing was chosen yet, and SweepError if there is no such sweep.
@@ -41,32 +42,41 @@ def find_winner(path: str, project: str) -> Winner:
     found = find(path, project)
     if raced := round_of(found):
         finals, found = True, find(raced, project)
-    return _winner_of_finals(found) if finals else _best_estimate(found)
+    return _winner_of_finals(found, epochs) if finals else _best_estimate(found, epochs)
 
 
-def _best_estimate(sweep: Sweep) -> Winner:
+def _best_estimate(sweep: Sweep, epochs: int) -> Winner:
     ranking = fetch_ranking(sweep)
     estimates = estimate_configurations(ranking.info, sweep.config, (trial.record for trial in ranking.trials))
     if not estimates:
         metric = ranking.info.metric or "a metric"
         raise WinnerError(f"{sweep.path} has no finished run with {metric}: let it train some first")
     best = estimates[0]
-    return _winner(sweep, best.recipe, "sweep", best.accuracy, best.observed, best.runs)
+    return _winner(sweep, best.recipe, epochs, "sweep", claimed=best.accuracy, observed=best.observed, runs=best.runs)
 
 
-def _winner_of_finals(sweep: Sweep) -> Winner:
+def _winner_of_finals(sweep: Sweep, epochs: int) -> Winner:
     finals = fetch_chain(sweep).finals
     if finals is None or finals.winner is None:
         raise WinnerError(
             f"the finals of {sweep.path} have not ended: resume them with mnist-sweep finals {sweep.path}"
         )
     best = finals.winner
-    return _winner(sweep, parse({"base": best.name}).recipe, "finals", best.accuracy, best.accuracy, best.replicates)
+    recipe, accuracy = parse({"base": best.name}).recipe, best.accuracy
+    return _winner(sweep, recipe, epochs, "finals", claimed=accuracy, observed=accuracy, runs=best.replicates)
 
 
 def _winner(
-    sweep: Sweep, recipe: RunConfig, chosen_by: str, claimed: float | None, observed: float | None, runs: int
+    sweep: Sweep,
+    chosen: RunConfig,
+    epochs: int,
+    chosen_by: str,
+    *,
+    claimed: float | None,
+    observed: float | None,
+    runs: int,
 ) -> Winner:
+    recipe = chosen.model_copy(update={"epochs": epochs})
     claim = Claim(
         sweep=sweep.path.split("/")[-1],
         chosen_by=chosen_by,
@@ -76,6 +86,7 @@ def _winner(
         claimed=claimed,
         observed=observed,
         runs=runs,
+        note="" if chosen.epochs == epochs else f"{chosen.epochs}-epoch trials",
     )
     return Winner(recipe=recipe, sweep=sweep, claim=claim)
 

@@ -24,6 +24,7 @@ from mnist_sweep.config import (
     known_fields,
     nearest_fields,
     parse,
+    wrong_value,
 )
 from mnist_sweep.metrics import OBJECTIVE
 from mnist_sweep.protocol import RETRY_CRASHED
@@ -163,6 +164,5 @@ def _check_values(config: search.SweepConfig, space: Space) -> Iterator[str]:
             try:
                 RunConfig.model_validate({"over_budget": True, name: value})
             except ValidationError as error:
-                for problem in error.errors():
-                    if problem["loc"] == (name,):
-                        yield f"{name}: {value!r} {problem['msg'].removeprefix('Input ')}"
+                if any(problem["loc"] == (name,) for problem in error.errors()):
+                    yield wrong_value(name, value)

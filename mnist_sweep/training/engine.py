@@ -227,7 +227,7 @@ class _Trainer:
         self.loss_sum.zero_()
         self.correct.zero_()
         seen = 0
-        run = self.step if number <= self.config.epochs - self.config.no_aug_epochs else self.plain_step
+        run = self.step if number <= self.config.epochs - self.config.plain_epochs else self.plain_step
         order = torch.randperm(size, generator=self.generator, device=self.device)
         for step, index in enumerate(order.split(self.config.batch_size), 1):
             run(index)

@@ -63,7 +63,9 @@ def chain(tmp_path_factory: pytest.TempPathFactory, mnist_folder: Path) -> Itera
         KEYS[house.env["WANDB_BASE_URL"]] = house.env["WANDB_API_KEY"]
         sweep = house.run("python", "-c", SWEPT, ONES, timeout=280).stdout.split()[-1]
         reference = f"{ONES} max_lr=0.1"
-        done = house.run("mnist-sweep", "finals", sweep, "--rounds=2:1", "--fresh=1", f"--reference={reference}")
+        done = house.run(
+            "mnist-sweep", "finals", sweep, "--rounds=2:1", "--fresh=1", "--epochs=1", f"--reference={reference}"
+        )
         yield Chain(house, sweep, done.stdout)
 
 
@@ -91,7 +93,7 @@ def test_what_finals_chose_is_confirmed_in_runs_of_one_group(chain: Chain) -> No
     alone = chain.house.run("mnist-sweep", "confirm", *fields, "--seeds=1", env={"WANDB_MODE": "disabled"})
     assert "Runs: " not in alone.stdout
     assert chain.runs(jobType="confirm") == []
-    done = chain.house.run("mnist-sweep", "confirm", path, "--seeds=2", "--threads=1")
+    done = chain.house.run("mnist-sweep", "confirm", path, "--seeds=2", "--threads=1", "--epochs=1")
     assert alone.stdout.splitlines()[0] in done.stdout
     assert f"Chosen by finals-{chain.sweep}: {words[1]}\n" in done.stdout
 
@@ -113,13 +115,15 @@ def test_what_finals_chose_is_confirmed_in_runs_of_one_group(chain: Chain) -> No
     trained = [[row["test/accuracy"] for row in run["rows"] if row.get("test/accuracy") is not None] for run in runs]
     assert trained == [[], [lines[1]["result"]["accuracy"]]]  # seed 0 was known from the file
 
-    again = chain.house.run("mnist-sweep", "confirm", path, "--seeds=2", "--threads=1")
+    again = chain.house.run("mnist-sweep", "confirm", path, "--seeds=2", "--threads=1", "--epochs=1")
     assert again.stdout == done.stdout
     assert chain.runs(jobType="confirm") == runs
 
 
 def test_a_sweep_is_confirmed_by_posterior_mean_and_says_what_is_claimed(chain: Chain) -> None:
-    chain.house.run("mnist-sweep", "confirm", chain.sweep, "--seeds=1", "--threads=1", "--file=sweep.jsonl")
+    chain.house.run(
+        "mnist-sweep", "confirm", chain.sweep, "--seeds=1", "--threads=1", "--epochs=1", "--file=sweep.jsonl"
+    )
     (run,) = chain.runs(**{"config.confirms.value.chosen_by": "sweep"})
     assert run["group"].startswith(f"confirm-{chain.sweep}-")
     origin = run["config"]["confirms"]
@@ -133,7 +137,7 @@ def test_a_sweep_is_confirmed_by_posterior_mean_and_says_what_is_claimed(chain: 
 def test_what_cannot_be_confirmed_is_one_line(chain: Chain) -> None:
     for arguments, line in (
         (["nosuch"], r"no sweep nosuch: .*"),
-        ([chain.sweep, "--c1=2"], rf"c1 beside {chain.sweep}: confirm takes a sweep's choice or fields"),
+        ([chain.sweep, "--c1=2"], rf"c1 beside {chain.sweep}: confirm takes either a sweep or fields"),
     ):
         done = chain.house.run("mnist-sweep", "confirm", *arguments, check=False)
         assert done.returncode == 1

@@ -47,7 +47,8 @@ def test_finals_are_played_broken_off_and_gone_on_with(served: House) -> None:
     found = re.search(r"^Sweep local/mnist-sweep/(\w+):", done.stdout, re.MULTILINE)
     assert found, done.stdout
     sweep = found[1]
-    command = ["mnist-sweep", "finals", sweep, "--agents=2", "--rounds=2:3", "--fresh=3", f"--reference={REFERENCE}"]
+    command = ["mnist-sweep", "finals", sweep, "--agents=2", "--rounds=2:3", "--fresh=3", "--epochs=1"]
+    command.append(f"--reference={REFERENCE}")
 
     process = subprocess.Popen(
         [str(BIN / command[0]), *command[1:]], cwd=served.home, env=served.env, stdout=subprocess.PIPE, text=True

@@ -118,13 +118,13 @@ def test_invalid_suggestions_end_an_agent_with_one_line(served: House) -> None:
     write(served, "invalid.yaml", config)
     refused = served.run("mnist-sweep", "sweep", "invalid.yaml", check=False)
     assert refused.returncode == 1
-    assert "dropout: 0.9 should be less than or equal to 0.5" in refused.stderr
+    assert "dropout=0.9 should be a number from 0 to 0.5" in refused.stderr
     created = served.run("wandb", "sweep", "invalid.yaml")  # wandb does not know our bounds
     path = re.search(r"wandb agent (\S+)", created.stdout + created.stderr)
     assert path
     done = served.run("mnist-sweep", "agent", path[1], check=False)
     assert done.returncode == 1
-    assert "dropout=0.9 should be less than or equal to 0.5" in done.stdout
+    assert "dropout=0.9 should be a number from 0 to 0.5" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     runs = read(served, path[1])
     assert [run["state"] for run in runs] == ["failed"] * 3

@@ -170,6 +170,13 @@ def test_a_claim_that_does_not_hold_is_told(claimed: float, how: str) -> None:
     )
 
 
+def test_a_claim_of_shorter_trials_is_named_and_not_judged() -> None:
+    found = [seed(v, chosen_by="sweep", claimed=0.9901, observed=0.991, runs=2, note="5-epoch trials") for v in SEEDS]
+    assert sentences(*found)[1] == (
+        "The sweep claimed 99.01 % val/accuracy after measuring 99.10 % in 2 runs, by 5-epoch trials."
+    )
+
+
 def test_one_seed_has_no_interval_and_a_diverged_one_is_told() -> None:
     assert sentences(CONFIRMED[0], seed(None)) == [
         "Confirmed with one seed: 99.53 % test/accuracy. More seeds are needed for an interval. 1 seed diverged and is "

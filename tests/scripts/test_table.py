@@ -25,13 +25,6 @@ def test_every_configuration_is_within_the_limit_at_both_schedules() -> None:
             assert config.epochs == epochs
 
 
-def test_a_short_schedule_keeps_the_share_of_epochs_without_augmentation() -> None:
-    assert scale_schedule({"no_aug_epochs": 5}, 5) == {"no_aug_epochs": 2, "epochs": 5}
-    assert scale_schedule({"no_aug_epochs": 1}, 5)["no_aug_epochs"] == 1, "not less than one"
-    assert scale_schedule({"no_aug_epochs": 0}, 5)["no_aug_epochs"] == 0
-    assert scale_schedule({"no_aug_epochs": 4}, 15)["no_aug_epochs"] == 4
-
-
 def test_the_first_block_is_complete_before_the_next_begins() -> None:
     order = list(list_trainings(BLOCK + 1, 2))
     assert len(order) == len({each.key for each in order}) == (BLOCK + 1) * 2 * 2
