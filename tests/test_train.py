@@ -162,7 +162,7 @@ def test_without_data_the_run_fails_in_one_line(desk: Desk) -> None:
     (run,) = desk.offline_runs
     assert done.returncode == 1
     assert (done.stdout + done.stderr).splitlines() == [
-        "error: cannot write MNIST to /dev/null/mnist (Not a directory): set MNIST_SWEEP_DATA to a folder you own"
+        "error: cannot write MNIST to /dev/null/mnist (Not a directory): set MNIST_SWEEP_DATA to a folder that you own"
     ]
     assert run.exit_code == 1
 
