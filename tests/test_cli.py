@@ -40,7 +40,7 @@ SURFACE: dict[str, set[str]] = {
     "data": set(),
     "doctor": {"--fetch"},
     "server": {"--host", "--port", "--data", "--key-file", "--entity", "--crash-after", "--env"}
-    | {"--certificate", "--private-key", "--self-signed"},
+    | {"--certificate", "--private-key", "--self-signed", "--login", "--idle-timeout"},
 }
 
 
@@ -89,7 +89,7 @@ def test_the_server_has_the_options_that_its_document_names_and_passes_them_on(r
     assert set(re.findall(r"--[a-z-]+", " ".join(named))) == SURFACE["server"]
     assert run("server", "--crash-after", "-1")[0::2] == (
         1,
-        "mnist-sweep server: --crash-after must be over 0, not -1\n",
+        "mnist-sweep server: --crash-after must be a number over 0, not -1\n",
     )
 
 
