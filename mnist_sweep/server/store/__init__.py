@@ -1,8 +1,8 @@
-"""What the server keeps: a SQLite database and a folder of file contents, together in one data folder.
+"""The data folder: a SQLite database and a folder of file contents.
 
-The modules beside this one hold plain functions over an open connection (`runs`, `lines`, `sweeps`, `files`,
-`artifacts`, `projects`, `views`); `Store` hands out those connections. Reads run side by side; writes run one after
-the other, each in one transaction that is on disk before it is acknowledged.
+`Store` opens the folder and hands out connections. The modules beside it hold plain functions over an open connection
+(`runs`, `lines`, `sweeps`, `files`, `artifacts`, `projects`, `views`). Reads run in parallel. Writes run one after the
+other, each in one transaction that is on disk before it is acknowledged.
 """
 
 from mnist_sweep.server.errors import StoreError

@@ -1,7 +1,7 @@
-"""Artifacts: versions of named collections, their manifests, files and aliases.
+"""Artifacts: versions of named collections, with their manifests, files and aliases.
 
-An artifact is PENDING while its files arrive and COMMITTED once its manifest and every file in it are here; only then
-does it get a version number and its aliases.
+An artifact is PENDING while its files arrive. It is COMMITTED once its manifest and all files in it have arrived, and
+then gets its version number and aliases.
 """
 
 import base64
@@ -27,10 +27,10 @@ def create(
     tags: Iterable[str] = (),
     **columns: Any,
 ) -> int:
-    """A pending artifact; returns its row id.
+    """Create a pending artifact, or find an existing one; return its row id.
 
-    The same `client_id` again gives the same artifact, as does the `distributed_id` of a pending one. With `reuse`, so
-    does the digest of a committed one: it then counts as an output of this run, too, and gets the aliases.
+    An existing artifact with the same `client_id` is returned, or a pending one with the same `distributed_id`. With
+    `reuse`, so is a committed one with the same digest. It becomes an output of this run too, and gets the aliases.
     """
     known = _known(db, collection_id, digest if reuse else None, columns)
     if known is not None:
@@ -41,7 +41,7 @@ def create(
             wanted = list(dict.fromkeys([*json.loads(known["aliases"]), *aliases]))
             db.execute("UPDATE artifacts SET aliases = ? WHERE id = ?", (wire_json.dumps(wanted), known["id"]))
         elif known["client_id"] != columns.get("client_id"):
-            latest = [collections.LATEST] if columns.get("client_id") else []  # one that is sent, not only named
+            latest = [collections.LATEST] if columns.get("client_id") else []  # only if it is sent, not just named
             collections.set_aliases(db, collection_id, known["id"], [*latest, *aliases])
             if client_id := columns.get("client_id"):
                 db.execute("INSERT OR IGNORE INTO artifact_client_ids VALUES (?, ?)", (client_id, known["id"]))
@@ -79,6 +79,7 @@ def _known(db: sqlite3.Connection, collection_id: int, digest: str | None, colum
 
 
 def by_id(db: sqlite3.Connection, artifact_id: int) -> sqlite3.Row:
+    """Return the artifact with this row id. Raises `NotFound` if there is none."""
     row: sqlite3.Row | None = db.execute("SELECT * FROM artifacts WHERE id = ?", (artifact_id,)).fetchone()
     if row is None:
         raise NotFound("no such artifact")
@@ -86,7 +87,7 @@ def by_id(db: sqlite3.Connection, artifact_id: int) -> sqlite3.Row:
 
 
 def by_client_id(db: sqlite3.Connection, client_id: str) -> sqlite3.Row | None:
-    """The artifact that a client knows by an id of its own; the newest, should there be several."""
+    """Return the newest artifact that a client knows by an id of its own, or None."""
     row: sqlite3.Row | None = db.execute(
         "SELECT * FROM artifacts WHERE client_id = ?1"
         " OR id = (SELECT artifact_id FROM artifact_client_ids WHERE client_id = ?1) ORDER BY id DESC",
@@ -96,7 +97,7 @@ def by_client_id(db: sqlite3.Connection, client_id: str) -> sqlite3.Row | None:
 
 
 def update(db: sqlite3.Connection, artifact_id: int, tags: list[str], **fields: Any) -> None:
-    """Set its tags, and those of description, metadata (JSON) and ttl_seconds that are not None."""
+    """Set the tags, and those of description, metadata (JSON) and ttl_seconds that are not None."""
     given = {column: value for column, value in fields.items() if value is not None}
     values = {"tags": wire_json.dumps(tags), "updated_at": now(), **given}
     columns = ", ".join(f"{column} = ?" for column in values)
@@ -104,7 +105,7 @@ def update(db: sqlite3.Connection, artifact_id: int, tags: list[str], **fields: 
 
 
 def made_by(db: sqlite3.Connection, run_id: int) -> list[sqlite3.Row]:
-    """The versions that a run logged, the oldest first."""
+    """Return the versions that a run logged, oldest first."""
     return db.execute(
         "SELECT * FROM artifacts WHERE state = 'COMMITTED' AND (run_id = ?1"
         " OR id IN (SELECT artifact_id FROM artifact_outputs WHERE run_id = ?1)) ORDER BY id",
@@ -113,17 +114,17 @@ def made_by(db: sqlite3.Connection, run_id: int) -> list[sqlite3.Row]:
 
 
 def delete_made_by(db: sqlite3.Connection, run_id: int) -> None:
-    """Remove what a run logged."""
+    """Remove the artifacts that a run logged."""
     db.execute("DELETE FROM artifacts WHERE run_id = ?", (run_id,))
 
 
 def use(db: sqlite3.Connection, run_id: int, artifact_id: int) -> None:
-    """Note that a run uses an artifact."""
+    """Record that a run uses an artifact."""
     db.execute("INSERT OR IGNORE INTO artifact_uses (run_id, artifact_id) VALUES (?, ?)", (run_id, artifact_id))
 
 
 def used_by(db: sqlite3.Connection, run_id: int) -> list[sqlite3.Row]:
-    """The artifacts that a run uses, the oldest first."""
+    """Return the artifacts that a run uses, oldest first."""
     return db.execute(
         "SELECT artifacts.* FROM artifacts JOIN artifact_uses ON artifact_id = artifacts.id"
         " WHERE artifact_uses.run_id = ? ORDER BY artifacts.id",
@@ -132,32 +133,32 @@ def used_by(db: sqlite3.Connection, run_id: int) -> list[sqlite3.Row]:
 
 
 def users_of(db: sqlite3.Connection, artifact_id: int) -> list[sqlite3.Row]:
-    """The runs that use an artifact, the oldest first."""
+    """Return the runs that use an artifact, oldest first."""
     return db.execute(
         f"{runs.SELECT} JOIN artifact_uses ON run_id = runs.id WHERE artifact_id = ? ORDER BY runs.id", (artifact_id,)
     ).fetchall()
 
 
-def _open(db: sqlite3.Connection, artifact_id: int) -> None:
+def _check_pending(db: sqlite3.Connection, artifact_id: int) -> None:
     if by_id(db, artifact_id)["state"] == "COMMITTED":
-        raise BadRequest("this artifact version is committed and cannot change any more")
+        raise BadRequest("this artifact version is committed and can no longer change")
 
 
 def put_manifest(db: sqlite3.Connection, artifact_id: int, name: str, digest: str | None, kind: str) -> int:
-    """Announce a pending artifact's manifest; returns its row id."""
-    _open(db, artifact_id)
+    """Announce a manifest of a pending artifact; return its row id."""
+    _check_pending(db, artifact_id)
     return manifests.announce(db, artifact_id, name, digest, kind)
 
 
 def update_manifest(db: sqlite3.Connection, manifest: sqlite3.Row, digest: str | None) -> None:
-    """Announce another digest of a pending artifact's manifest."""
-    _open(db, manifest["artifact_id"])
+    """Change the announced digest of a pending artifact's manifest."""
+    _check_pending(db, manifest["artifact_id"])
     db.execute("UPDATE manifests SET digest = ? WHERE id = ?", (digest, manifest["id"]))
 
 
 def announce_file(db: sqlite3.Connection, artifact_id: int, name: str, digest: str) -> sqlite3.Row:
-    """Make room for a file of a pending artifact. Contents announced under another digest are forgotten."""
-    _open(db, artifact_id)
+    """Create the row of a pending artifact's file and return it. Contents with another digest are dropped."""
+    _check_pending(db, artifact_id)
     row: sqlite3.Row = db.execute(
         "INSERT INTO artifact_files (artifact_id, name, digest) VALUES (?, ?, ?)"
         " ON CONFLICT (artifact_id, name) DO UPDATE SET"
@@ -171,7 +172,7 @@ def commit(db: sqlite3.Connection, blobs: Blobs, artifact_id: int) -> None:
     """Make a pending artifact a version of its collection.
 
     Raises:
-        BadRequest: its manifest or one of its files has not arrived.
+        BadRequest: the manifest or one of its files has not arrived.
     """
     artifact = by_id(db, artifact_id)
     if artifact["state"] == "COMMITTED":
@@ -191,7 +192,7 @@ def commit(db: sqlite3.Connection, blobs: Blobs, artifact_id: int) -> None:
 
 
 def _settle(db: sqlite3.Connection, artifact_id: int, name: str, entry: dict[str, Any]) -> int:
-    """Check that a manifest entry's contents are here, or find them in an earlier version; returns its size."""
+    """Check that a manifest entry's contents have arrived, or find them in an earlier version; return its size."""
     digest, size = str(entry.get("digest", "")), entry.get("size")
     size = size if isinstance(size, int) and 0 <= size < 2**60 else 0
     if (ref := entry.get("ref")) is not None:
@@ -221,7 +222,7 @@ def _settle(db: sqlite3.Connection, artifact_id: int, name: str, entry: dict[str
 
 
 def files(db: sqlite3.Connection, artifact_id: int, names: list[str] | None = None) -> list[sqlite3.Row]:
-    """An artifact's files with contents or a reference, by name; with `names`, those, in that order."""
+    """Return an artifact's files that have contents or a reference: all by name, or `names` in that order."""
     rows = db.execute(
         "SELECT * FROM artifact_files WHERE artifact_id = ? AND (blob IS NOT NULL OR ref IS NOT NULL) ORDER BY name",
         (artifact_id,),
@@ -233,7 +234,7 @@ def files(db: sqlite3.Connection, artifact_id: int, names: list[str] | None = No
 
 
 def logged(db: sqlite3.Connection, run_id: int, type_name: str) -> list[dict[str, str]]:
-    """For each artifact of this type that a run logged, the newest first: its files' names and their blobs' keys."""
+    """Return the blobs' keys by file name, for each artifact of this type that a run logged, newest first."""
     found = db.execute(
         "SELECT artifacts.id FROM artifacts JOIN collections ON collections.id = artifacts.collection_id"
         " WHERE artifacts.run_id = ? AND collections.type = ? AND artifacts.state = 'COMMITTED'"
@@ -244,10 +245,10 @@ def logged(db: sqlite3.Connection, run_id: int, type_name: str) -> list[dict[str
 
 
 def file_by_digest(db: sqlite3.Connection, entity: str, digest: str) -> sqlite3.Row | None:
-    """A file with contents of an entity's artifacts, by the hexadecimal form of its digest.
+    """Return a file with contents from an entity's artifacts, by its digest in hexadecimal; or None.
 
     Raises:
-        BadRequest: not hexadecimal.
+        BadRequest: the digest is not hexadecimal.
     """
     try:
         wanted = base64.b64encode(bytes.fromhex(digest)).decode()
@@ -263,7 +264,7 @@ def file_by_digest(db: sqlite3.Connection, entity: str, digest: str) -> sqlite3.
 
 
 def delete(db: sqlite3.Connection, artifact_id: int, *, with_aliases: bool) -> None:
-    """Remove a version; one that aliases still name only with `with_aliases`."""
+    """Remove a version. One that has aliases is only removed with `with_aliases`."""
     named = db.execute(
         "SELECT alias FROM aliases WHERE artifact_id = ? AND alias != ?", (artifact_id, collections.LATEST)
     ).fetchall()

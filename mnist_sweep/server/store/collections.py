@@ -1,6 +1,6 @@
-"""Collections of artifacts: sequences, to whose members runs add versions, and portfolios, which link to versions.
+"""Collections of artifacts: sequences, to which runs add versions, and portfolios, which link to versions.
 
-A membership is an artifact's place in a collection, with its version number there. An alias is a name of a member.
+A membership is an artifact's place in a collection, with its version number there. An alias names one membership.
 """
 
 import json
@@ -19,6 +19,7 @@ _VERSION = re.compile(r"v(\d{1,9})")
 
 
 def find(db: sqlite3.Connection, project_id: int, name: str) -> sqlite3.Row | None:
+    """Return a project's collection of that name, or None."""
     row: sqlite3.Row | None = db.execute(
         "SELECT * FROM collections WHERE project_id = ? AND name = ?", (project_id, name)
     ).fetchone()
@@ -26,6 +27,7 @@ def find(db: sqlite3.Connection, project_id: int, name: str) -> sqlite3.Row | No
 
 
 def by_id(db: sqlite3.Connection, collection_id: int) -> sqlite3.Row:
+    """Return the collection with this row id. Raises `NotFound` if there is none."""
     row: sqlite3.Row | None = db.execute("SELECT * FROM collections WHERE id = ?", (collection_id,)).fetchone()
     if row is None:
         raise NotFound("no such artifact collection; it may have been deleted")
@@ -33,10 +35,10 @@ def by_id(db: sqlite3.Connection, collection_id: int) -> sqlite3.Row:
 
 
 def get(db: sqlite3.Connection, entity: str, project: str, name: str) -> sqlite3.Row:
-    """The collection of that name in a project.
+    """Return the collection of that name in a project.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is no such collection.
     """
     return projects.get_within(db, entity, project, name, find, "artifact collection")
 
@@ -44,10 +46,10 @@ def get(db: sqlite3.Connection, entity: str, project: str, name: str) -> sqlite3
 def ensure(
     db: sqlite3.Connection, project_id: int, type_name: str, name: str, *, portfolio: bool = False
 ) -> sqlite3.Row:
-    """The collection of that name, created if it is new.
+    """Return the collection of that name; create it if it is new.
 
     Raises:
-        BadRequest: it exists with another type, or the name is unusable.
+        BadRequest: the collection exists with another type, or the name is unusable.
     """
     row = find(db, project_id, name)
     if row is None:
@@ -67,7 +69,7 @@ def ensure(
 
 
 def listing(db: sqlite3.Connection, project_id: int, type_name: str | None = None) -> list[sqlite3.Row]:
-    """A project's collections, or those of a type, the newest first."""
+    """Return a project's collections, or those of a type, newest first."""
     return db.execute(
         "SELECT * FROM collections WHERE project_id = ?1 AND (?2 IS NULL OR type = ?2) ORDER BY id DESC",
         (project_id, type_name),
@@ -75,7 +77,7 @@ def listing(db: sqlite3.Connection, project_id: int, type_name: str | None = Non
 
 
 def types(db: sqlite3.Connection, project_id: int) -> list[sqlite3.Row]:
-    """The oldest collection of every type there is in a project, by type."""
+    """Return the oldest collection of each type in a project, sorted by type."""
     return db.execute(
         "SELECT *, min(id) FROM collections WHERE project_id = ? GROUP BY type ORDER BY type", (project_id,)
     ).fetchall()
@@ -90,7 +92,7 @@ def update(
     type_name: str | None = None,
     tags: list[str] | None = None,
 ) -> sqlite3.Row:
-    """Change what is given of a collection, and return it."""
+    """Set those fields of a collection that are not None, and return the collection."""
     if name is not None:
         check_name(name, "the artifact name")
     if type_name is not None:
@@ -104,14 +106,14 @@ def update(
 
 
 def delete(db: sqlite3.Connection, collection_id: int) -> sqlite3.Row:
-    """Remove a collection with its versions; returns what it was."""
+    """Remove a collection and its versions; return the removed row."""
     row = by_id(db, collection_id)
     db.execute("DELETE FROM collections WHERE id = ?", (collection_id,))
     return row
 
 
 def tags(row: sqlite3.Row) -> list[str]:
-    """The tags of a collection or of an artifact."""
+    """Return the tags of a collection or an artifact."""
     found: list[str] = json.loads(row["tags"])
     return found
 
@@ -122,7 +124,7 @@ def tags(row: sqlite3.Row) -> list[str]:
 def members(
     db: sqlite3.Connection, collection_id: int, conditions: str | None = None, order: str | None = None
 ) -> list[sqlite3.Row]:
-    """A collection's memberships that a filter admits, in such an order (`filters`), the newest version first."""
+    """Return a collection's memberships that match a filter (`filters`), by default the newest version first."""
     where, values = filters.where(conditions, filters.VERSION_FIELDS)
     sort, sort_values = filters.order(order or "-version_index", filters.VERSION_FIELDS, "memberships.id")
     return db.execute(
@@ -133,12 +135,12 @@ def members(
 
 
 def memberships(db: sqlite3.Connection, artifact_id: int) -> list[sqlite3.Row]:
-    """An artifact's places in collections, the oldest first."""
+    """Return an artifact's memberships, oldest first."""
     return db.execute("SELECT * FROM memberships WHERE artifact_id = ? ORDER BY id", (artifact_id,)).fetchall()
 
 
 def place(db: sqlite3.Connection, collection_id: int, artifact_id: int) -> sqlite3.Row | None:
-    """An artifact's membership in a collection."""
+    """Return an artifact's membership in a collection, or None."""
     row: sqlite3.Row | None = db.execute(
         "SELECT * FROM memberships WHERE collection_id = ? AND artifact_id = ?", (collection_id, artifact_id)
     ).fetchone()
@@ -146,7 +148,7 @@ def place(db: sqlite3.Connection, collection_id: int, artifact_id: int) -> sqlit
 
 
 def member(db: sqlite3.Connection, collection_id: int, alias: str) -> sqlite3.Row | None:
-    """The membership that a version (`v3`), an alias or a digest names."""
+    """Return the membership that a version (`v3`), an alias or a digest names, or None."""
     version = _VERSION.fullmatch(alias)
     row: sqlite3.Row | None = db.execute(
         "SELECT * FROM memberships WHERE collection_id = ?1 AND (version = ?2 OR artifact_id IN"
@@ -158,14 +160,14 @@ def member(db: sqlite3.Connection, collection_id: int, alias: str) -> sqlite3.Ro
 
 
 def find_member(db: sqlite3.Connection, project_id: int, name: str) -> sqlite3.Row | None:
-    """The membership that `collection:alias` names; without an alias, the latest."""
+    """Return the membership that `collection:alias` names, or None. Without an alias, it is the latest one."""
     collection_name, _, alias = name.rpartition("/")[2].partition(":")
     row = find(db, project_id, collection_name)
     return None if row is None else member(db, row["id"], alias or LATEST)
 
 
 def join(db: sqlite3.Connection, collection_id: int, artifact_id: int) -> None:
-    """Make an artifact the next version of a collection; version numbers are never used twice."""
+    """Make an artifact the next version of a collection. Version numbers are never reused."""
     version = db.execute(
         "UPDATE collections SET versions = versions + 1, updated_at = ? WHERE id = ? RETURNING versions - 1",
         (now(), collection_id),
@@ -177,7 +179,7 @@ def join(db: sqlite3.Connection, collection_id: int, artifact_id: int) -> None:
 
 
 def leave(db: sqlite3.Connection, collection_id: int, artifact_id: int) -> None:
-    """Undo `join`, and drop the names that the artifact has in the collection."""
+    """Remove an artifact's membership in a collection, and its aliases there."""
     for table in ("aliases", "memberships"):
         db.execute(f"DELETE FROM {table} WHERE collection_id = ? AND artifact_id = ?", (collection_id, artifact_id))
 
@@ -188,7 +190,7 @@ def leave(db: sqlite3.Connection, collection_id: int, artifact_id: int) -> None:
 def aliases(
     db: sqlite3.Connection, *, collection_id: int | None = None, artifact_id: int | None = None
 ) -> list[sqlite3.Row]:
-    """The aliases in a collection, of an artifact, or of an artifact in a collection; the oldest first."""
+    """Return the aliases in a collection, of an artifact, or both; oldest first."""
     return db.execute(
         "SELECT * FROM aliases WHERE (?1 IS NULL OR collection_id = ?1) AND (?2 IS NULL OR artifact_id = ?2)"
         " ORDER BY id",
@@ -197,7 +199,7 @@ def aliases(
 
 
 def set_aliases(db: sqlite3.Connection, collection_id: int, artifact_id: int, names: Iterable[str]) -> None:
-    """Point names at an artifact; each name points at one version only."""
+    """Let aliases name an artifact. Each alias names one version, and moves if it named another."""
     for alias in names:
         if _VERSION.fullmatch(alias):
             raise BadRequest(f"{alias!r} is a version number and cannot be given as an alias")
@@ -210,6 +212,7 @@ def set_aliases(db: sqlite3.Connection, collection_id: int, artifact_id: int, na
 
 
 def drop_aliases(db: sqlite3.Connection, collection_id: int, artifact_id: int, names: Iterable[str]) -> None:
+    """Remove aliases of an artifact in a collection."""
     db.executemany(
         "DELETE FROM aliases WHERE collection_id = ? AND artifact_id = ? AND alias = ?",
         [(collection_id, artifact_id, alias) for alias in names],

@@ -1,6 +1,6 @@
-"""A lock that lets those who wait in, in the order in which they came.
+"""A lock that threads obtain in the order in which they asked.
 
-Python's own lock lets in whoever happens to run, which under load keeps single threads waiting for seconds.
+`threading.Lock` has no order: under load, it keeps single threads waiting for seconds.
 """
 
 import threading
@@ -9,7 +9,7 @@ from types import TracebackType
 
 
 class FairLock:
-    """`with lock:` like `threading.Lock`, first come, first served."""
+    """A first-come, first-served lock with the interface of `threading.Lock`."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -17,7 +17,7 @@ class FairLock:
         self._waiting: deque[threading.Lock] = deque()
 
     def acquire(self, timeout: float = -1) -> bool:
-        """Wait for the lock, for so many seconds where given; returns whether it was obtained."""
+        """Wait for the lock, for up to `timeout` seconds unless negative; return whether it was obtained."""
         with self._guard:
             if not self._held:
                 self._held = True
@@ -31,12 +31,13 @@ class FairLock:
             if turn in self._waiting:
                 self._waiting.remove(turn)
                 return False
-        return True  # it came just after the time was up
+        return True  # released just after the timeout
 
     def release(self) -> None:
+        """Hand the lock to the thread that has waited longest."""
         with self._guard:
             if self._waiting:
-                self._waiting.popleft().release()  # stays held, by the next one
+                self._waiting.popleft().release()  # stays held, now by that thread
             else:
                 self._held = False
 

@@ -1,7 +1,7 @@
-"""Manifests: which files an artifact has.
+"""Manifests: the lists of an artifact's files.
 
-A client sends a FULL manifest, or a part of one: an INCREMENTAL one adds to the version before, and of a distributed
-artifact every run sends PATCHes. Parts become a full one once the artifact is committed.
+A client sends a FULL manifest, or a part of one. An INCREMENTAL one adds to the version before. For a distributed
+artifact, each run sends PATCHes. The parts become a full manifest when the artifact is committed.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ _LIMIT = 100_000_000
 
 
 def announce(db: sqlite3.Connection, artifact_id: int, name: str, digest: str | None, kind: str) -> int:
-    """Make room for an artifact's manifest, in place of one of its kind unless it is a patch; returns its row id."""
+    """Create the row of a manifest and return its id. Except for patches, it replaces one of the same kind."""
     return int(
         db.execute(
             "INSERT INTO manifests (artifact_id, name, digest, type) VALUES (?, ?, ?, ?)"
@@ -29,6 +29,7 @@ def announce(db: sqlite3.Connection, artifact_id: int, name: str, digest: str | 
 
 
 def by_id(db: sqlite3.Connection, manifest_id: int) -> sqlite3.Row:
+    """Return the manifest with this row id. Raises `NotFound` if there is none."""
     row: sqlite3.Row | None = db.execute("SELECT * FROM manifests WHERE id = ?", (manifest_id,)).fetchone()
     if row is None:
         raise NotFound("no such artifact manifest")
@@ -36,7 +37,7 @@ def by_id(db: sqlite3.Connection, manifest_id: int) -> sqlite3.Row:
 
 
 def find(db: sqlite3.Connection, artifact_id: int) -> sqlite3.Row | None:
-    """An artifact's manifest, a full one if it has one."""
+    """Return an artifact's manifest, the full one if there is one, else the newest; or None."""
     row: sqlite3.Row | None = db.execute(
         f"SELECT * FROM manifests WHERE artifact_id = ? ORDER BY type = '{FULL}' DESC, id DESC", (artifact_id,)
     ).fetchone()
@@ -44,13 +45,13 @@ def find(db: sqlite3.Connection, artifact_id: int) -> sqlite3.Row | None:
 
 
 def complete(db: sqlite3.Connection, blobs: Blobs, artifact_id: int, before: int | None) -> tuple[dict[str, Any], bool]:
-    """The entries of an artifact by name, and whether they were put together, as a full manifest, from parts.
+    """Return an artifact's entries by name, and whether they were merged from parts into a full manifest.
 
     Args:
-        before: the artifact that is the latest version so far.
+        before: the row id of the artifact that is the latest version so far.
 
     Raises:
-        BadRequest: no manifest has arrived, or it is none.
+        BadRequest: no manifest has arrived, or it is malformed.
     """
     parts = db.execute(
         "SELECT * FROM manifests WHERE artifact_id = ? AND blob IS NOT NULL ORDER BY id", (artifact_id,)
@@ -72,7 +73,7 @@ def complete(db: sqlite3.Connection, blobs: Blobs, artifact_id: int, before: int
 
 
 def digest(entries: dict[str, Any]) -> str:
-    """The digest of a manifest with these entries, as the client counts it (`MANIFEST_MD5`)."""
+    """Return the digest of a manifest with these entries, as the client computes it (`MANIFEST_MD5`)."""
     found = hashlib.md5(b"wandb-artifact-manifest-v1\n", usedforsecurity=False)
     for name, entry in sorted(entries.items()):
         found.update(f"{name}:{entry.get('digest')}\n".encode())

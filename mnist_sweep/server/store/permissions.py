@@ -1,28 +1,28 @@
-"""Files and folders that nobody but their owner can read, whatever they were before."""
+"""Files and folders that only their owner can read, whatever their permissions were before."""
 
 import os
 import secrets
 from pathlib import Path
 
-_CHARACTERS = 40  # the fewest that the client takes
+_CHARACTERS = 40  # the fewest that the client accepts
 
 
 def folder(path: Path) -> Path:
-    """Make a folder, or take it away from others."""
+    """Create a folder if it is missing, close it to other users, and return its path."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.chmod(0o700)
     return path
 
 
 def file(path: Path) -> Path:
-    """Make an empty file, or take one away from others."""
+    """Create an empty file if it is missing, close it to other users, and return its path."""
     path.touch(mode=0o600)
     path.chmod(0o600)
     return path
 
 
 def key(path: Path) -> str:
-    """The key in a file; a random one, 160 bits as 40 characters, written there first if there is none."""
+    """Return the key in a file. If there is none, first write a random one there: 160 bits as 40 characters."""
     try:
         if path.exists() and len(known := file(path).read_text().strip()) >= _CHARACTERS:
             return known

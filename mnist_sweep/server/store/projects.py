@@ -1,4 +1,4 @@
-"""Projects: an entity and a name."""
+"""Projects, each identified by an entity and a name."""
 
 import re
 import sqlite3
@@ -12,10 +12,10 @@ _UNFIT = re.compile(r"[/\\#?%:\x00-\x1f]")
 
 
 def check_name(value: str, what: str, limit: int = 128) -> str:
-    """The name itself, if it may appear in an address.
+    """Return the name if it can appear in an address; `what` describes it in the error.
 
     Raises:
-        BadRequest: empty, too long, or with a character that addresses give a meaning to.
+        BadRequest: the name is empty, too long, or holds a character that has a meaning in addresses.
     """
     if not value or len(value) > limit or _UNFIT.search(value) or value in {".", ".."}:
         raise BadRequest(f"{what} {value[:200]!r} is not usable: 1 to {limit} characters, none of / \\ # ? % : ")
@@ -23,6 +23,7 @@ def check_name(value: str, what: str, limit: int = 128) -> str:
 
 
 def find(db: sqlite3.Connection, entity: str, name: str) -> sqlite3.Row | None:
+    """Return the project of that name, or None."""
     row: sqlite3.Row | None = db.execute(
         "SELECT * FROM projects WHERE entity = ? AND name = ?", (entity, name)
     ).fetchone()
@@ -30,10 +31,10 @@ def find(db: sqlite3.Connection, entity: str, name: str) -> sqlite3.Row | None:
 
 
 def get(db: sqlite3.Connection, entity: str, name: str) -> sqlite3.Row:
-    """The project of that name.
+    """Return the project of that name.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is no such project.
     """
     if (row := find(db, entity, name)) is None:
         raise NotFound(f"no project {name[:100]!r} of {entity[:100]!r}")
@@ -48,10 +49,14 @@ def get_within(
     find_in: Callable[[sqlite3.Connection, int, str], sqlite3.Row | None],
     what: str,
 ) -> sqlite3.Row:
-    """What `find_in` finds by its name in a project, by row id; `what` says to people what it is.
+    """Return the row that `find_in` finds by its name in a project.
+
+    Args:
+        find_in: gets the project's row id and the name.
+        what: the kind of thing, for the error.
 
     Raises:
-        NotFound: there is none, or no such project.
+        NotFound: there is no such row, or no such project.
     """
     known = find(db, entity, project)
     row = None if known is None else find_in(db, known["id"], name)
@@ -61,12 +66,13 @@ def get_within(
 
 
 def by_id(db: sqlite3.Connection, project_id: int) -> sqlite3.Row:
+    """Return the project with this row id, which must exist."""
     row: sqlite3.Row = db.execute("SELECT * FROM projects WHERE id = ?", (project_id,)).fetchone()
     return row
 
 
 def ensure(db: sqlite3.Connection, entity: str, name: str, description: str | None = None) -> sqlite3.Row:
-    """The project of that name, created if it is new."""
+    """Return the project of that name; create it if it is new."""
     if (row := find(db, entity, name)) is None:
         check_name(entity, "the entity")
         check_name(name, "the project name")
@@ -80,13 +86,13 @@ def ensure(db: sqlite3.Connection, entity: str, name: str, description: str | No
 
 
 def listing(db: sqlite3.Connection, entity: str | None = None) -> list[sqlite3.Row]:
-    """All projects, or an entity's, the newest first."""
+    """Return all projects, or those of an entity, newest first."""
     where, values = ("WHERE entity = ?", (entity,)) if entity else ("", ())
     return db.execute(f"SELECT * FROM projects {where} ORDER BY id DESC", values).fetchall()
 
 
 def activity(db: sqlite3.Connection, project_id: int) -> dict[str, Any]:
-    """How many `sweeps` and `runs` a project has, and when a run was last `active` (None without runs)."""
+    """Count a project's `sweeps` and `runs`, and return when a run was last `active` (None without runs)."""
     runs, active, sweeps = db.execute(
         "SELECT count(*), max(updated_at), (SELECT count(*) FROM sweeps WHERE project_id = ?1)"
         " FROM runs WHERE project_id = ?1",
@@ -96,5 +102,5 @@ def activity(db: sqlite3.Connection, project_id: int) -> dict[str, Any]:
 
 
 def delete(db: sqlite3.Connection, project_id: int) -> None:
-    """Remove a project with everything in it."""
+    """Remove a project and everything in it."""
     db.execute("DELETE FROM projects WHERE id = ?", (project_id,))

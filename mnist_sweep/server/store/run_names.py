@@ -1,4 +1,4 @@
-"""Names one can say for runs that nobody named: two words and the number of the run, as W&B gives them."""
+"""Pronounceable names for unnamed runs: two words and the number of the run, as W&B gives them."""
 
 import secrets
 
@@ -17,5 +17,5 @@ sail shore sky sparrow spring star stone stream summit thunder tide trail valley
 
 
 def word_name(number: int, *, second: str | None = None) -> str:
-    """For example `brisk-harbor-12`; `second` replaces the second word."""
+    """Return a name such as `brisk-harbor-12`; `second` replaces the second word."""
     return f"{secrets.choice(_FIRST.split())}-{second or secrets.choice(_SECOND.split())}-{number}"
