@@ -1,8 +1,8 @@
 """W&B's filters and orders for runs, sweeps and versions of artifacts, as SQL.
 
-Filters are written like MongoDB's: `{"$and": [{"state": "finished"}, {"summary_metrics.loss": {"$lt": 0.1}}]}`
-(https://docs.wandb.ai/models/ref/python/public-api/api, method `runs`). Names and values reach the database as bound
-parameters only.
+Filters have the form of MongoDB's: `{"$and": [{"state": "finished"}, {"summary_metrics.loss": {"$lt": 0.1}}]}`
+(https://docs.wandb.ai/models/ref/python/public-api/api, method `runs`). Names and values reach the database only as
+bound parameters.
 """
 
 import functools
@@ -69,10 +69,10 @@ _NUMERIC = "typeof({0}) IN ('integer', 'real')"
 
 
 def where(text: str | None, fields: Mapping[str, str] = RUN_FIELDS) -> Sql:
-    """The SQL condition for a filter in JSON, with its values; `1` for none.
+    """Return the SQL condition for a filter in JSON, and its values; `1` for no filter.
 
     Raises:
-        BadRequest: not a filter, or about a field that does not exist.
+        BadRequest: the text is not a filter, or names an unknown field.
     """
     sql, values = _all(wire_json.as_object(text, "the filter"), fields, 0)
     if len(values) > _CLAUSES:
@@ -81,10 +81,13 @@ def where(text: str | None, fields: Mapping[str, str] = RUN_FIELDS) -> Sql:
 
 
 def order(text: str | None, fields: Mapping[str, str] = RUN_FIELDS, key: str = "runs.id") -> Sql:
-    """The SQL order for `-summary_metrics.loss`, `+created_at`, several with commas between them.
+    """Return the SQL order for text such as `-summary_metrics.loss,+created_at`, and its values.
 
-    Those without the value, or with one that is not a number beside numbers, come last either way. The newest come
-    first where nothing is said; `key` is the column that settles a tie.
+    Rows without the value come last in both directions, and before them those whose value is not a number.
+
+    Args:
+        text: the order; newest first if it is empty.
+        key: the column that decides between equal rows.
     """
     parts, values = [], []
     for part in (text or "-created_at").split(",")[:8]:
@@ -167,7 +170,7 @@ def _compare_tags(column: str, operator: str, operand: Any) -> Sql:
 
 
 def _plain(key: str) -> str:
-    """`displayName` and `display_name` are the same field."""
+    """Return a field's name in snake case: `displayName` and `display_name` are the same field."""
     return re.sub(r"(?<=[a-z])([A-Z])", lambda match: "_" + match[1].lower(), key)
 
 
@@ -235,7 +238,7 @@ def _value(operand: Any) -> Any:
 
 
 def _pattern(operand: Any) -> str:
-    """A regular expression of RE2's syntax (https://github.com/google/re2/wiki/Syntax)."""
+    """Check a regular expression in RE2's syntax (https://github.com/google/re2/wiki/Syntax) and return it."""
     if not isinstance(operand, str) or len(operand) > _PATTERN:
         raise BadRequest(f"$regex takes a regular expression of up to {_PATTERN} characters")
     try:
@@ -248,7 +251,7 @@ def _pattern(operand: Any) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _compiled(pattern: str) -> Any:
-    """The expression as an automaton of bounded size, which takes linear time, as Python's own `re` does not."""
+    """Compile an expression to an automaton of bounded size. It takes linear time, unlike Python's own `re`."""
     options = re2.Options()
     options.max_mem = _AUTOMATON
     options.log_errors = False
@@ -256,5 +259,5 @@ def _compiled(pattern: str) -> Any:
 
 
 def matches(pattern: str, text: Any) -> bool:
-    """SQL's `regexp(pattern, text)`."""
+    """Implement SQL's `regexp(pattern, text)`."""
     return text is not None and _compiled(pattern).search(str(text)[:_TEXT]) is not None

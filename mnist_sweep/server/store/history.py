@@ -1,4 +1,4 @@
-"""What readers ask of a run's history: which keys it has, samples of it, and console lines taken apart."""
+"""Questions about a run's history: its keys and samples of it. Also the parts of console lines."""
 
 import json
 import operator
@@ -21,22 +21,22 @@ _KINDS = {int: "number", float: "number", bool: "boolean", str: "string", list: 
 
 
 class Keys:
-    """W&B's `historyKeys` of the runs asked for last; of a run that has logged on, only what is new is read."""
+    """W&B's `historyKeys` of the runs that were asked for last. Only rows that were not read before are read."""
 
     def __init__(self, runs: int) -> None:
-        """`runs`: of how many runs what was read is kept."""
+        """Create an empty cache for up to `runs` runs."""
         self._lock = threading.Lock()
         self._kept: LRUCache[int, _Read] = LRUCache(runs)
 
     def of(self, db: sqlite3.Connection, run_id: int) -> dict[str, Any]:
-        """Per key of a run its types and last value (nested keys with dots), and the last step."""
-        with self._lock:  # not while it is read: other runs' readers need not wait for a long one
+        """Return each key's types and last value (nested keys with dots), and the last step."""
+        with self._lock:  # released before reading: readers of other runs need not wait
             read = self._kept.setdefault(run_id, _Read())
         return read.of(db, run_id)
 
 
 class _Read:
-    """What the rows of a run's history hold, up to a line."""
+    """What is known of a run's history up to a line."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -45,21 +45,21 @@ class _Read:
     def _forget(self) -> None:
         self._end = 0
         self._mark: tuple[Any, ...] = ()
-        """Of the lines before `_end`: another one, if they are not the same any more."""
+        """The fingerprint of the lines before `_end`; it differs once they changed."""
         self._last_step = -1
         self._keys: defaultdict[str, _Values] = defaultdict(_Values)
 
     def of(self, db: sqlite3.Connection, run_id: int) -> dict[str, Any]:
-        """`historyKeys` of the run whose lines these are."""
+        """Return `historyKeys` of this run."""
         with self._lock:
             if self._mark != lines.fingerprint(db, run_id, lines.HISTORY, self._end):
                 self._forget()
-            self._go_on(db, run_id)
-            keys = {key: values.told() for key, values in self._keys.items()}
+            self._read_new(db, run_id)
+            keys = {key: values.summary() for key, values in self._keys.items()}
             return {"step": "_step", "lastStep": self._last_step, "sets": [], "keys": keys}
 
-    def _go_on(self, db: sqlite3.Connection, run_id: int) -> None:
-        """Read the lines from `_end` on."""
+    def _read_new(self, db: sqlite3.Connection, run_id: int) -> None:
+        """Read the lines that follow `_end`."""
         start = self._end
         for line, rows in lines.pages_from(db, run_id, lines.HISTORY, start):
             self._end = line + 1
@@ -73,7 +73,7 @@ class _Read:
 
 
 class _Values:
-    """What is told of the values of one key."""
+    """Statistics of the values of one key."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -81,7 +81,7 @@ class _Values:
         self._last: float | None = None
 
     def add(self, values: list[Any], types: Counter[type]) -> None:
-        """Those that follow, in order, and how many there are of each type."""
+        """Add the values that follow, in order, and how many there are of each type."""
         for kind, count in types.items():
             if kind is dict:
                 self._counts.update(str(value["_type"]) for value in values if isinstance(value, dict))
@@ -94,7 +94,7 @@ class _Values:
             self._monotonic = self._monotonic and before <= values[0] and all(map(operator.le, values, values[1:]))
             self._last = values[-1]
 
-    def told(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         return {
             "typeCounts": [{"type": kind, "count": count} for kind, count in self._counts.items()],
             "monotonic": self._monotonic,
@@ -103,9 +103,9 @@ class _Values:
 
 
 def _columns(prefix: str, rows: list[dict[str, Any]]) -> Iterator[tuple[str, list[Any], Counter[type]]]:
-    """The values of each key in some rows, in order, and how many there are of each type.
+    """Yield each key of some rows with its values, in order, and how many there are of each type.
 
-    A million rows take half the processor time that they take one by one.
+    This takes half the processor time of reading the rows one by one.
     """
     for key in dict.fromkeys(chain.from_iterable(rows)):
         values = [row[key] for row in rows if key in row]
@@ -119,13 +119,13 @@ def _columns(prefix: str, rows: list[dict[str, Any]]) -> Iterator[tuple[str, lis
 
 
 def sampled(db: sqlite3.Connection, run_id: int, spec: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows for one spec: `{"keys": […], "samples": 500, "minStep": …, "maxStep": …}`.
+    """Return rows for one spec: `{"keys": […], "samples": 500, "minStep": …, "maxStep": …}`.
 
-    With keys, only rows that have them all, and only those keys of them.
+    With keys, only rows that have all of them are returned, with only those keys.
     """
     low, high, number = spec.get("minStep"), spec.get("maxStep"), spec.get("samples")
     if isinstance(low, int) and isinstance(high, int) and number == high - low + 1:
-        high += 1  # newer clients count the last step in, and say so by the number of samples they ask for
+        high += 1  # newer clients include the last step; the number of samples shows it
     wanted = spec.get("keys")
     names = [name for name in wanted if isinstance(name, str)] if isinstance(wanted, list) else []
     found = lines.sampled(
@@ -154,7 +154,7 @@ def _pick(row: dict[str, Any], names: list[str]) -> dict[str, Any] | None:
 
 
 def console_line(number: int, text: str) -> dict[str, Any]:
-    """A line of `output.log`, which the client writes as `[ERROR ]time text`."""
+    """Split a line of `output.log`, which the client writes as `[ERROR ]time text`, into its parts."""
     match = _CONSOLE.fullmatch(text)
     level, moment, line = match.groups() if match else (None, None, text)
     return {

@@ -1,7 +1,7 @@
 """What a run logs line by line: its history, its system metrics (`events`) and its console output.
 
-Every line has a number; a line sent again replaces the one before (clients resend after a failure, and a terminal
-rewrites its last line).
+Each line has a number. A line that is sent again replaces the stored one: clients resend after a failure, and a
+terminal rewrites its last line.
 """
 
 import json
@@ -16,15 +16,15 @@ HISTORY, EVENTS, CONSOLE = "history", "events", "console"
 STREAMS = (HISTORY, EVENTS, CONSOLE)
 _INTEGER_LIMIT = 2**63
 LAST = _INTEGER_LIMIT - 1
-"""The greatest number that a line or a step can have."""
+"""The greatest number of a line or a step."""
 _PAGE = 200
 
 
 def put(db: sqlite3.Connection, run_id: int, stream: str, offset: int, content: Iterable[str], version: int) -> None:
-    """Write lines from number `offset` on.
+    """Write lines, starting at number `offset`.
 
     Raises:
-        BadRequest: a history or system line that is not a JSON object, or an impossible line number.
+        BadRequest: a line of the history or of system metrics is not a JSON object, or a line number is out of range.
     """
     rows = []
     for number, text in enumerate(content, start=offset):
@@ -46,7 +46,7 @@ def put(db: sqlite3.Connection, run_id: int, stream: str, offset: int, content: 
 
 
 def count(db: sqlite3.Connection, run_id: int, stream: str) -> int:
-    """One more than the last line's number."""
+    """Return one more than the last line's number."""
     last = db.execute("SELECT max(line) FROM lines WHERE run_id = ? AND stream = ?", (run_id, stream)).fetchone()[0]
     return 0 if last is None else int(last) + 1
 
@@ -80,7 +80,7 @@ def texts(
     max_step: int | None = None,
     limit: int = -1,
 ) -> list[str]:
-    """The lines in order, as they were written; steps from `min_step` up to but without `max_step`."""
+    """Return lines in order, as they were written. Their steps are at least `min_step` and below `max_step`."""
     where, values = _where(run_id, stream, min_step, max_step, 0, ())
     found = db.execute(f"SELECT data FROM lines WHERE {where} ORDER BY line LIMIT ?", (*values, limit))
     return [row[0] for row in found]
@@ -97,14 +97,14 @@ def sampled(
     since: int = 0,
     keys: Sequence[str] = (),
 ) -> list[str]:
-    """At most so many of the lines, evenly spread over their numbers, the first and the last among them.
+    """Return up to `number` lines, evenly spread over their numbers; the first and the last are among them.
 
-    The database chooses: however many lines there are, only these are read into memory.
+    The database chooses them, so that only these lines are read into memory.
 
     Args:
-        min_step, max_step: steps from the one up to but without the other.
-        since: only what is newer than that change.
-        keys: only rows that have them all; a dot in a key may be a step into an object.
+        min_step, max_step: limits of the steps; the lower one is included, the upper one is not.
+        since: only lines that changed after this change.
+        keys: only rows that have all of these keys; a dot in a key may be a step into an object.
     """
     where, values = _where(run_id, stream, min_step, max_step, since, keys)
     total, low, high = db.execute(f"SELECT count(*), min(line), max(line) FROM lines WHERE {where}", values).fetchone()
@@ -122,14 +122,14 @@ def sampled(
 
 
 def rows(db: sqlite3.Connection, run_id: int, stream: str) -> Iterator[dict[str, Any]]:
-    """The lines in order, parsed, one after the other."""
+    """Yield the lines in order, parsed."""
     return (row for _, page in pages_from(db, run_id, stream, 0) for row in page)
 
 
 def pages_from(
     db: sqlite3.Connection, run_id: int, stream: str, start: int
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """The lines from a number on, in order, parsed, some at a time, with the number of the last of them."""
+    """Yield pages of parsed lines in order, from number `start` on, each with the number of its last line."""
     sql = "SELECT line, data FROM lines WHERE run_id = ? AND stream = ? AND line >= ? ORDER BY line"
     found = db.execute(sql, (run_id, stream, start))
     while page := found.fetchmany(_PAGE):
@@ -138,13 +138,13 @@ def pages_from(
 
 
 def fingerprint(db: sqlite3.Connection, run_id: int, stream: str, end: int) -> tuple[Any, ...]:
-    """What tells whether the lines before a number are still the same, and in the same order."""
+    """Return a value that changes if the lines before number `end` change, or their order."""
     sql = "SELECT count(*), max(version), total(line * step) FROM lines WHERE run_id = ? AND stream = ? AND line < ?"
     return tuple(db.execute(sql, (run_id, stream, end)).fetchone())
 
 
 def with_objects(db: sqlite3.Connection, run_id: int, stream: str, *, since: int = 0) -> list[tuple[int, str]]:
-    """The lines that hold a value with a type of the client's, such as an image, with their numbers."""
+    """Return the lines, with their numbers, that hold a value of a client's type, such as an image."""
     found = db.execute(
         "SELECT line, data FROM lines WHERE run_id = ? AND stream = ? AND version > ? AND instr(data, '\"_type\"')"
         " ORDER BY line",
@@ -154,13 +154,13 @@ def with_objects(db: sqlite3.Connection, run_id: int, stream: str, *, since: int
 
 
 def texts_at(db: sqlite3.Connection, run_id: int, stream: str, line: int) -> list[str]:
-    """The line of that number, if there is one."""
+    """Return the line with that number in a list, which is empty if there is none."""
     sql = "SELECT data FROM lines WHERE run_id = ? AND stream = ? AND line = ?"
     return [row[0] for row in db.execute(sql, (run_id, stream, line))]
 
 
 def tail(db: sqlite3.Connection, run_id: int, stream: str, number: int, *, since: int = 0) -> list[sqlite3.Row]:
-    """The last lines, in order, or the last of those newer than a change: `line`, `data`."""
+    """Return the last lines that changed after `since`, in order: `line`, `data`."""
     found = db.execute(
         "SELECT line, data FROM lines WHERE run_id = ? AND stream = ? AND version > ? ORDER BY line DESC LIMIT ?",
         (run_id, stream, since, number),
@@ -169,7 +169,7 @@ def tail(db: sqlite3.Connection, run_id: int, stream: str, number: int, *, since
 
 
 def page(db: sqlite3.Connection, run_id: int, stream: str, after: int, limit: int) -> list[sqlite3.Row]:
-    """Up to `limit` lines after number `after`: `line`, `data`."""
+    """Return up to `limit` lines after number `after`: `line`, `data`."""
     return db.execute(
         "SELECT line, data FROM lines WHERE run_id = ? AND stream = ? AND line > ? ORDER BY line LIMIT ?",
         (run_id, stream, after, limit),
@@ -177,20 +177,20 @@ def page(db: sqlite3.Connection, run_id: int, stream: str, after: int, limit: in
 
 
 def clear(db: sqlite3.Connection, run_id: int, stream: str, *, start: int = 0, end: int = LAST) -> None:
-    """Forget a stream's lines, or those from number `start` up to but without `end`."""
+    """Remove a stream's lines from number `start` up to, but without, `end`."""
     where = "run_id = ? AND stream = ? AND line >= ? AND line < ?"
     db.execute(f"DELETE FROM lines WHERE {where}", (run_id, stream, start, end))
 
 
 def move(db: sqlite3.Connection, run_id: int, stream: str, start: int, to: int) -> None:
-    """Have the lines from number `start` on begin at `to`; they replace what is there."""
+    """Renumber the lines from number `start` on to begin at `to`. They replace lines with these numbers."""
     where = "WHERE run_id = ? AND stream = ? AND line"
     db.execute(f"UPDATE lines SET line = -1 - line {where} >= ?", (run_id, stream, start))
     db.execute(f"UPDATE OR REPLACE lines SET line = ? - 1 - line {where} < 0", (to - start, run_id, stream))
 
 
 def copy(db: sqlite3.Connection, source: int, target: int, last_step: int) -> int:
-    """Append to a run's history what it lacks of another's up to a step; returns how many rows those are."""
+    """Append another run's rows up to a step to a history, without steps that it has; return their number."""
     return db.execute(
         "INSERT INTO lines (run_id, stream, line, step, version, data)"
         " SELECT ?2, stream, ?3 + row_number() OVER (ORDER BY line) - 1, step, version, data FROM lines"
@@ -201,7 +201,7 @@ def copy(db: sqlite3.Connection, source: int, target: int, last_step: int) -> in
 
 
 def sort(db: sqlite3.Connection, run_id: int) -> None:
-    """Number a run's history anew, by step."""
+    """Renumber a run's history by step."""
     where = "WHERE run_id = ?1 AND stream = ?2"
     db.execute(f"UPDATE lines SET line = -1 - line {where}", (run_id, HISTORY))
     db.execute(
@@ -212,7 +212,7 @@ def sort(db: sqlite3.Connection, run_id: int) -> None:
 
 
 def last_step(db: sqlite3.Connection, run_id: int) -> int:
-    """The greatest step in a run's history; -1 if it is empty."""
+    """Return the greatest step in a run's history; -1 if it is empty."""
     found = db.execute("SELECT max(step) FROM lines WHERE run_id = ? AND stream = ?", (run_id, HISTORY)).fetchone()[0]
     return -1 if found is None else int(found)
 
@@ -220,7 +220,7 @@ def last_step(db: sqlite3.Connection, run_id: int) -> int:
 def around(
     db: sqlite3.Connection, run_id: int, step: int, *, below: int
 ) -> tuple[sqlite3.Row | None, sqlite3.Row | None]:
-    """Of the rows below a line number, the last one before a step, and the first one that is not."""
+    """Return the last row before a step and the first other one, among the rows below a line number."""
     select = "SELECT line, step, data FROM lines WHERE run_id = ? AND stream = ? AND line < ? AND step"
     values = (run_id, HISTORY, below, step)
     before = db.execute(f"{select} < ? ORDER BY step DESC, line DESC LIMIT 1", values).fetchone()
@@ -228,5 +228,5 @@ def around(
 
 
 def cut(db: sqlite3.Connection, run_id: int, last_step: int) -> None:
-    """Forget the history after a step."""
+    """Remove the history after a step."""
     db.execute("DELETE FROM lines WHERE run_id = ? AND stream = ? AND step > ?", (run_id, HISTORY, last_step))

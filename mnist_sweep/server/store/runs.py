@@ -1,4 +1,4 @@
-"""Runs: what they are, what state they are in, how they end."""
+"""Runs: their columns, their states, and how they end."""
 
 import json
 import secrets
@@ -17,7 +17,7 @@ from mnist_sweep.server.store.columns import set_columns
 
 ALIVE = ("pending", "running", "preempting")
 MAX_RETRIES = 3
-"""How often a trial is handed out again that was lost with its task, or that gives itself back."""
+"""How often a trial is handed out again after its task was lost, or after it asked for another node."""
 STATES = frozenset({*ALIVE, "finished", "failed", "crashed", "killed", "preempted"})
 
 
@@ -49,21 +49,22 @@ _COLUMNS = frozenset(
 
 
 def random_name(length: int = 8) -> str:
-    """A fresh id of the kind W&B gives to runs and sweeps."""
+    """Return a new id of the kind that W&B gives to runs and sweeps."""
     return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(length))
 
 
 def next_version(db: sqlite3.Connection) -> int:
-    """The number of the change being written: later changes have greater numbers."""
+    """Return the number of the change that is being written. Later changes have greater numbers."""
     return int(db.execute("UPDATE meta SET value = value + 1 WHERE key = 'version' RETURNING value").fetchone()[0])
 
 
 def version(db: sqlite3.Connection) -> int:
-    """The number of the last change."""
+    """Return the number of the last change."""
     return int(db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()[0])
 
 
 def find(db: sqlite3.Connection, project_id: int, name: str) -> sqlite3.Row | None:
+    """Return a project's run with that id, or None."""
     row: sqlite3.Row | None = db.execute(
         f"{SELECT} WHERE runs.project_id = ? AND runs.name = ?", (project_id, name)
     ).fetchone()
@@ -71,15 +72,16 @@ def find(db: sqlite3.Connection, project_id: int, name: str) -> sqlite3.Row | No
 
 
 def get(db: sqlite3.Connection, entity: str, project: str, name: str) -> sqlite3.Row:
-    """The run with that id in a project.
+    """Return the run with that id in a project.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is no such run.
     """
     return projects.get_within(db, entity, project, name, find, "run")
 
 
 def by_id(db: sqlite3.Connection, run_id: int) -> sqlite3.Row:
+    """Return the run with this row id. Raises `NotFound` if there is none."""
     row: sqlite3.Row | None = db.execute(f"{SELECT} WHERE runs.id = ?", (run_id,)).fetchone()
     if row is None:
         raise NotFound("no such run")
@@ -87,9 +89,11 @@ def by_id(db: sqlite3.Connection, run_id: int) -> sqlite3.Row:
 
 
 def create(db: sqlite3.Connection, project_id: int, name: str, state: str, **fields: Any) -> int:
-    """A new run; returns its row id. `fields` may also set `agent_id`, `trial` and `params`.
+    """Create a run and return its row id.
 
-    A run that nobody names gets a name one can say.
+    Args:
+        fields: more columns, `agent_id`, `trial` and `params` among them. Without `display_name`, the run gets a
+            pronounceable name.
     """
     projects.check_name(name, "the run id", limit=256)
     moment = now()
@@ -128,19 +132,20 @@ def update(db: sqlite3.Connection, run_id: int, version: int | None = None, /, *
 
 
 def delete(db: sqlite3.Connection, run_id: int) -> None:
+    """Remove a run and everything that it logged."""
     db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
 
 
 def begin_or_resume(
     db: sqlite3.Connection, run: sqlite3.Row, state: str | None, *, resume: bool, **fields: Any
 ) -> None:
-    """A client begins a run that is already known, or goes on with it, or changes it on the way.
+    """Record that a client starts a known run over, resumes it, or changes it while it runs.
 
-    A change on the way that names no state leaves it as it is: what is being preempted stays so.
+    A change without a state keeps the state: a run that is being preempted stays so.
 
-    Beginning anew without resuming drops what was logged before, as W&B does, unless the rows that follow go on with it
-    (`segments`). A change on the way looks the same, but for two things: the run has not ended, and the configuration
-    has the entry `e` (for the environment) that a client adds once it runs.
+    Without `resume`, what was logged before is dropped, as W&B does, unless the rows that follow belong to it
+    (`segments`). A change looks like a start, with two differences: the run has not ended, and the configuration has
+    the entry `e` (for the environment), which a client adds once it runs.
     """
     under_way = run["state"] in ALIVE and run["started"]
     if under_way and "e" not in wire_json.client_entry(fields.get("config")):
@@ -189,12 +194,12 @@ def close(db: sqlite3.Connection, run_id: int) -> None:
 
 
 def request_stop(db: sqlite3.Connection, run_id: int, reason: str) -> None:
-    """Ask a run to stop; its client learns of it with the next lines it sends."""
+    """Ask a run to stop. Its client learns of it from the answer to the next lines that it sends."""
     update(db, run_id, stop_requested=StopRequest.REQUESTED, stop_reason=reason)
 
 
 def silent(db: sqlite3.Connection, since: str) -> list[sqlite3.Row]:
-    """The runs that should be running, or starting at an agent, but have given no sign of life since then."""
+    """Return the runs that should be running, or starting at an agent, but have sent nothing since then."""
     return db.execute(
         f"{SELECT} WHERE runs.state IN ('running', 'preempting') AND runs.heartbeat_at < ?1"
         " OR runs.state = 'pending' AND agents.heartbeat_at < ?1",
@@ -212,24 +217,24 @@ def limit_heartbeats(db: sqlite3.Connection, moment: str) -> None:
 
 
 def defined_metrics(text: str) -> Any:
-    """What `run.define_metric` has left in a configuration, or None."""
+    """Return what `run.define_metric` stored in a configuration, or None."""
     return wire_json.client_entry(wire_json.stored(text)).get("m")
 
 
 def charts(text: str) -> dict[str, Any]:
-    """The charts of `wandb.plot` whose definitions a configuration keeps, by key."""
+    """Return the definitions of `wandb.plot` charts in a configuration, by key."""
     found = wire_json.client_entry(wire_json.stored(text)).get("visualize")
     return found if isinstance(found, dict) else {}
 
 
 def mask_classes(text: str) -> dict[str, Any]:
-    """The class names of the masks whose names a configuration keeps, by key and mask."""
+    """Return the class names of masks in a configuration, by key and mask."""
     found = wire_json.client_entry(wire_json.stored(text)).get("mask/class_labels")
     return found if isinstance(found, dict) else {}
 
 
 def plain_config(text: str) -> dict[str, Any]:
-    """W&B's `{"lr": {"value": 0.1}, "_wandb": …}` as `{"lr": 0.1}`."""
+    """Return W&B's `{"lr": {"value": 0.1}, "_wandb": …}` as `{"lr": 0.1}`."""
     config = wire_json.stored(text)
     return {
         key: value["value"] if isinstance(value, dict) and "value" in value else value
@@ -239,14 +244,14 @@ def plain_config(text: str) -> dict[str, Any]:
 
 
 def of_sweep(db: sqlite3.Connection, sweep_id: int, *, since: int = 0) -> list[sqlite3.Row]:
-    """A sweep's runs in the order of their creation, or those changed since."""
+    """Return a sweep's runs, or those that changed after `since`, oldest first."""
     return db.execute(
         f"{SELECT} WHERE runs.sweep_id = ? AND runs.version > ? ORDER BY runs.id", (sweep_id, since)
     ).fetchall()
 
 
 def alive_at(db: sqlite3.Connection, agent_id: int) -> list[sqlite3.Row]:
-    """The runs that an agent was given and that have not ended."""
+    """Return the runs that an agent was given and that have not ended."""
     return db.execute(
         f"{SELECT} WHERE runs.agent_id = ? AND runs.state IN ('pending', 'running', 'preempting')", (agent_id,)
     ).fetchall()
@@ -255,7 +260,7 @@ def alive_at(db: sqlite3.Connection, agent_id: int) -> list[sqlite3.Row]:
 def first_waiting(
     db: sqlite3.Connection, sweep_id: int, task: str | None = None, *, elsewhere: bool = False
 ) -> sqlite3.Row | None:
-    """The run of a sweep that waits for an agent, queued or to be resumed: one that `task` had, else the oldest.
+    """Return the run of a sweep that waits for an agent (queued or preempted): one that `task` had, else the oldest.
 
     With `elsewhere`, one that `task` gave back is not meant.
     """
@@ -271,7 +276,7 @@ def first_waiting(
 
 
 def held_by(db: sqlite3.Connection, sweep_id: int, task: str, restart: int) -> list[sqlite3.Row]:
-    """The runs that have not ended and that a task was given, in this start of it or an earlier one."""
+    """Return the unfinished runs that a task was given, in this start of it or an earlier one."""
     return db.execute(
         f"{SELECT} WHERE runs.sweep_id = ? AND runs.state IN ('pending', 'running', 'preempting')"
         " AND agents.task = ? AND agents.restart <= ?",
@@ -280,7 +285,7 @@ def held_by(db: sqlite3.Connection, sweep_id: int, task: str, restart: int) -> l
 
 
 def any_unfinished(db: sqlite3.Connection, sweep_id: int) -> bool:
-    """Whether a run of the sweep has not ended, or will go on."""
+    """Return whether a run of the sweep has not ended, or will be resumed."""
     states = "('pending', 'running', 'preempting', 'preempted')"
     found = db.execute(f"SELECT 1 FROM runs WHERE sweep_id = ? AND state IN {states} LIMIT 1", (sweep_id,))
     return found.fetchone() is not None
@@ -297,7 +302,7 @@ def count_unfinished(db: sqlite3.Connection, sweep_id: int) -> tuple[int, int]:
 
 
 def versions(db: sqlite3.Connection, sweep_id: int, prior: Sequence[int] = ()) -> list[tuple[int, int]]:
-    """Row id and version of a sweep's runs in the order of their creation, its prior runs first."""
+    """Return row id and version of a sweep's runs: its prior runs first, then the others, oldest first."""
     return db.execute(
         "SELECT id, version FROM runs WHERE sweep_id = ?1 OR id IN (SELECT value FROM json_each(?2))"
         " ORDER BY sweep_id IS ?1, id",
@@ -306,7 +311,7 @@ def versions(db: sqlite3.Connection, sweep_id: int, prior: Sequence[int] = ()) -
 
 
 def activity(db: sqlite3.Connection, sweep_id: int) -> tuple[int, str | None]:
-    """How many runs a sweep has, and when one of them last changed."""
+    """Return how many runs a sweep has, and when one of them last changed."""
     count, active = db.execute("SELECT count(*), max(updated_at) FROM runs WHERE sweep_id = ?", (sweep_id,)).fetchone()
     return count, active
 
@@ -314,7 +319,7 @@ def activity(db: sqlite3.Connection, sweep_id: int) -> tuple[int, str | None]:
 def search(
     db: sqlite3.Connection, conditions: str | None, order: str | None, start: int, length: int, **only: int | None
 ) -> tuple[list[sqlite3.Row], int]:
-    """Runs that a filter in W&B's form admits, in such an order (`filters`): one page of them, and how many there are.
+    """Return one page of the runs that match a filter, in an order (`filters`), and how many match in total.
 
     Args:
         start, length: the page.
@@ -338,7 +343,7 @@ def search(
 def of_project(
     db: sqlite3.Connection, project_id: int, *, group: str | None = None, since: int = 0, limit: int | None = 1000
 ) -> list[sqlite3.Row]:
-    """A project's runs, or those of a group, the newest first; or those of them that changed since."""
+    """Return a project's runs, or those of a group, that changed after `since`; newest first."""
     return db.execute(
         f"{SELECT} WHERE runs.project_id = ?1 AND (?2 IS NULL OR runs.run_group = ?2) AND runs.version > ?3"
         " ORDER BY runs.id DESC LIMIT ifnull(?4, -1)",
@@ -347,14 +352,14 @@ def of_project(
 
 
 def count(db: sqlite3.Connection, project_id: int, group: str | None = None) -> int:
-    """How many runs a project has, or a group of them."""
+    """Return how many runs a project has, or a group of it."""
     where = "project_id = ?1 AND (?2 IS NULL OR run_group = ?2)"
     found: int = db.execute(f"SELECT count(*) FROM runs WHERE {where}", (project_id, group)).fetchone()[0]
     return found
 
 
 def of_job_types(db: sqlite3.Connection, project_id: int, kinds: Sequence[str], since: int = 0) -> list[sqlite3.Row]:
-    """A project's runs of these job types that changed after `since`, the oldest first."""
+    """Return a project's runs of these job types that changed after `since`, oldest first."""
     marks = ", ".join("?" * len(kinds))
     where = f"runs.project_id = ? AND runs.version > ? AND runs.job_type IN ({marks})"
     return db.execute(f"{SELECT} WHERE {where} ORDER BY runs.id", (project_id, since, *kinds)).fetchall()

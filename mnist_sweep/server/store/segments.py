@@ -1,8 +1,8 @@
-"""The segments of a run: what its programs logged one after the other, and where the lines of each begin.
+"""The segments of a run: what its processes logged one after the other, and where the lines of each begin.
 
-A client that resumes a run counts its lines on. Others do not. `wandb sync` sends every segment of a run that was
-resumed, where a client before 0.31 recorded it, as if it began the run anew: its first row tells. And a fork
-(`fork_from`) has, before its own rows, those of the run that it came from.
+A client that resumes a run continues to count its lines; other clients start at 0. `wandb sync` sends each segment of a
+resumed run that a client before 0.31 recorded as if it started the run over. The segment's first row tells which it is.
+A fork (`fork_from`) has its parent's rows before its own.
 """
 
 import json
@@ -19,26 +19,26 @@ _OTHERS = (lines.EVENTS, lines.CONSOLE)
 
 @dataclass
 class Segment:
-    """What is being logged to a run that had something before."""
+    """What is being logged to a run that holds earlier lines."""
 
     starts: dict[str, int | None]
-    """Per stream, the number of its first line; None where its lines are here already."""
+    """The number of its first line in each stream; None if its lines are stored already."""
     first: int = 0
-    """The number that the client gives to its first row; its other lines it counts from 0."""
+    """The number that the client gives to its first row. It counts its other lines from 0."""
     undecided: bool = False
-    """Whether it is still open that it goes on with the run, or begins it anew."""
+    """Whether it is not known yet if the segment continues the run or starts it over."""
     unsorted: bool = False
-    """Whether its rows belong between others."""
+    """Whether its rows belong between stored rows."""
     rewound: bool = False
-    """Whether the client that rewound the run has yet to begin."""
+    """Whether the client that rewound the run has not started yet."""
     config: dict[str, Any] = field(default_factory=dict)
-    """What was configured before."""
+    """The run's configuration before the segment."""
     summary: dict[str, Any] = field(default_factory=dict)
-    """What the summary was before."""
+    """The run's summary before the segment."""
 
 
 def of(run: sqlite3.Row) -> Segment | None:
-    """A run's present segment, if it had something before."""
+    """Return a run's current segment; None if the run held no earlier lines."""
     return None if run["segment"] is None else Segment(**json.loads(run["segment"]))
 
 
@@ -51,11 +51,11 @@ def _next(db: sqlite3.Connection, run_id: int) -> dict[str, int | None]:
     return {stream: lines.count(db, run_id, stream) for stream in lines.STREAMS}
 
 
-# How one begins and ends
+# Start and end
 
 
 def begin(db: sqlite3.Connection, run: sqlite3.Row) -> None:
-    """A client begins a run that is here already; if it goes on with it, its first row will tell (`decide`)."""
+    """Start a segment of a run that exists. Its first row will tell whether it continues the run (`_decide`)."""
     close(db, run)
     starts = _next(db, run["id"])
     if not starts[lines.HISTORY]:
@@ -65,23 +65,23 @@ def begin(db: sqlite3.Connection, run: sqlite3.Row) -> None:
 
 
 def drop(db: sqlite3.Connection, run: sqlite3.Row) -> None:
-    """Forget what was logged: a run begins anew."""
+    """Remove what was logged: the run starts over."""
     for stream in lines.STREAMS:
         lines.clear(db, run["id"], stream)
     _save(db, run["id"], None)
 
 
 def rewind(db: sqlite3.Connection, run: sqlite3.Row, last_step: int) -> None:
-    """Forget the rows after a step. The client counts its rows on, its system metrics and console lines from 0."""
+    """Remove the rows after a step. The client continues to count its rows; it counts its other lines from 0."""
     close(db, run)
     lines.cut(db, run["id"], last_step)
     if run["awaits"] is not None and last_step < run["awaits_step"]:
-        db.execute("UPDATE runs SET awaits = NULL WHERE id = ?", (run["id"],))  # nothing more of its parent
+        db.execute("UPDATE runs SET awaits = NULL WHERE id = ?", (run["id"],))  # it gets no more rows of its parent
     _save(db, run["id"], Segment(_next(db, run["id"]) | {lines.HISTORY: 0}, rewound=True))
 
 
 def resume(db: sqlite3.Connection, run: sqlite3.Row) -> None:
-    """A client goes on with a run, and counts on; one that has rewound it may begin."""
+    """Resume a run, whose client continues to count its lines. The client that rewound a run starts now."""
     close(db, run)
     segment = of(run)
     if segment is not None and segment.rewound:
@@ -92,21 +92,22 @@ def resume(db: sqlite3.Connection, run: sqlite3.Row) -> None:
 
 
 def close(db: sqlite3.Connection, run: sqlite3.Row) -> None:
-    """A segment has ended: its rows take their places."""
+    """End a segment: sort its rows between the others."""
     segment = of(run)
     if segment is not None and segment.unsorted:
         lines.sort(db, run["id"])
         _save(db, run["id"], None)
 
 
-# What it logs
+# Lines
 
 
 def shifts(db: sqlite3.Connection, run: sqlite3.Row, offset: int, rows: Sequence[str]) -> Mapping[str, int | None]:
-    """What to add to the client's line numbers, per stream; None for lines that are here already.
+    """Return what to add to the client's line numbers in each stream; None for lines that are stored already.
 
     Args:
-        offset, rows: what comes of the history.
+        offset: the client's number of the first new row of the history.
+        rows: the new rows of the history.
     """
     segment = of(run)
     if segment is not None and segment.undecided and rows:
@@ -140,7 +141,7 @@ def _decide(db: sqlite3.Connection, run: sqlite3.Row, segment: Segment, offset: 
 
 
 def _repeat(db: sqlite3.Connection, run: sqlite3.Row, segment: Segment, line: int) -> None:
-    """What was sent before comes again, from a row on: its lines take the places that they have."""
+    """Let lines that are sent again, from a stored row on, replace the stored ones."""
     for stream in _OTHERS:
         start = segment.starts[stream] or 0
         if line == 0:
@@ -152,7 +153,7 @@ def _repeat(db: sqlite3.Connection, run: sqlite3.Row, segment: Segment, line: in
 
 
 def _start_over(db: sqlite3.Connection, run: sqlite3.Row, segment: Segment) -> Segment:
-    """Keep only what has come of the segment already, and what a fork has of its parent."""
+    """Keep only the lines of this segment, and the rows that a fork has from its parent."""
     for stream in lines.STREAMS:
         start = segment.starts[stream] or 0
         lines.clear(db, run["id"], stream, end=start)
@@ -170,12 +171,12 @@ def _in_order(before: sqlite3.Row | None, moment: Any, after: sqlite3.Row) -> bo
 
 
 def merged(segment: Segment | None, config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration, with what was configured before the segment that it came with."""
+    """Return a configuration, merged into the one before its segment."""
     return config if segment is None or segment.undecided else segment.config | config
 
 
 def summed_up(segment: Segment | None, summary: dict[str, Any]) -> dict[str, Any]:
-    """A summary, with what the one before the segment has beside it; the one of the later step counts."""
+    """Return a summary, merged with the one before its segment. The one with the later step takes precedence."""
     if segment is None or segment.undecided:
         return summary
     pair = [segment.summary, summary]
@@ -192,9 +193,9 @@ def _step(summary: dict[str, Any]) -> int:
 
 
 def fork(db: sqlite3.Connection, run: sqlite3.Row) -> Segment | None:
-    """Give a run that is a fork, as its configuration says, the rows of its parent that are here.
+    """Copy the stored rows of its parent to a run that is a fork by its configuration.
 
-    More may come: segments that are synced side by side begin and end in any order.
+    More rows may follow: segments that are synced in parallel start and end in any order.
     """
     parent, step = _branch_point(run)
     found = db.execute("SELECT * FROM runs WHERE project_id = ? AND name = ?", (run["project_id"], parent)).fetchone()
@@ -202,7 +203,7 @@ def fork(db: sqlite3.Connection, run: sqlite3.Row) -> Segment | None:
     starts: dict[str, int | None] = {lines.HISTORY: count, lines.EVENTS: 0, lines.CONSOLE: 0}
     segment = Segment(starts, undecided=True) if count else None
     _save(db, run["id"], segment)
-    # kept apart: a client that resumes the fork sends a configuration that does not say this again
+    # stored apart: a client that resumes the fork sends a configuration without the branch point
     db.execute("UPDATE runs SET awaits = ?, awaits_step = ? WHERE id = ?", (parent, step, run["id"]))
     return segment
 
@@ -216,7 +217,7 @@ def _branch_point(run: sqlite3.Row) -> tuple[str | None, int]:
 
 
 def adopt_parent(db: sqlite3.Connection, run: sqlite3.Row) -> None:
-    """A run that is here already turns out to be a fork: what came first was the segment that resumed it."""
+    """Make a stored run a fork if its configuration names a branch point. The segment that resumed it came first."""
     parent, step = _branch_point(run)
     if parent is None or run["awaits"] is not None:
         return
@@ -227,7 +228,7 @@ def adopt_parent(db: sqlite3.Connection, run: sqlite3.Row) -> None:
 
 
 def propagate_to_forks(db: sqlite3.Connection, run: sqlite3.Row) -> list[int]:
-    """Give a run's forks what they lack of its rows; returns the row ids of those that got any, and of their forks."""
+    """Copy missing rows to a run's forks, and on to theirs; return the row ids of the forks that got any."""
     done: list[int] = []
     waiting = "SELECT * FROM runs WHERE project_id = ? AND awaits = ?"
     for child in db.execute(waiting, (run["project_id"], run["name"])).fetchall():
@@ -237,7 +238,7 @@ def propagate_to_forks(db: sqlite3.Connection, run: sqlite3.Row) -> list[int]:
 
 
 def _inherit(db: sqlite3.Connection, parent: sqlite3.Row, child: sqlite3.Row, step: int) -> bool:
-    """Give a fork what it lacks of its parent's rows up to a step; returns whether there was anything."""
+    """Copy to a fork the rows up to a step that it lacks of its parent's; return whether there were any."""
     count = lines.copy(db, parent["id"], child["id"], step)
     if count:
         lines.sort(db, child["id"])

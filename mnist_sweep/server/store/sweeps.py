@@ -26,6 +26,7 @@ FROM sweeps JOIN projects ON projects.id = sweeps.project_id
 
 
 def find(db: sqlite3.Connection, project_id: int, name: str) -> sqlite3.Row | None:
+    """Return a project's sweep with that short id, or None."""
     row: sqlite3.Row | None = db.execute(
         f"{SELECT} WHERE sweeps.project_id = ? AND sweeps.name = ?", (project_id, name)
     ).fetchone()
@@ -33,15 +34,16 @@ def find(db: sqlite3.Connection, project_id: int, name: str) -> sqlite3.Row | No
 
 
 def get(db: sqlite3.Connection, entity: str, project: str, name: str) -> sqlite3.Row:
-    """The sweep with that short id in a project.
+    """Return the sweep with that short id in a project.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is no such sweep.
     """
     return projects.get_within(db, entity, project, name, find, "sweep")
 
 
 def by_id(db: sqlite3.Connection, sweep_id: int) -> sqlite3.Row:
+    """Return the sweep with this row id. Raises `NotFound` if there is none."""
     row: sqlite3.Row | None = db.execute(f"{SELECT} WHERE sweeps.id = ?", (sweep_id,)).fetchone()
     if row is None:
         raise NotFound("no such sweep; it may have been deleted")
@@ -49,7 +51,7 @@ def by_id(db: sqlite3.Connection, sweep_id: int) -> sqlite3.Row:
 
 
 def listing(db: sqlite3.Connection, project_id: int, conditions: str | None = None) -> list[sqlite3.Row]:
-    """A project's sweeps that a filter in W&B's form admits (`filters`), the newest first."""
+    """Return a project's sweeps that match a filter (`filters`), newest first."""
     where, values = filters.where(conditions, filters.SWEEP_FIELDS)
     return db.execute(
         f"{SELECT} WHERE sweeps.project_id = ? AND {where} ORDER BY sweeps.id DESC", [project_id, *values]
@@ -58,10 +60,10 @@ def listing(db: sqlite3.Connection, project_id: int, conditions: str | None = No
 
 @functools.lru_cache(maxsize=256)
 def parse_config(text: str) -> SweepConfig:
-    """The configuration in a sweep's YAML text.
+    """Parse a sweep's YAML text.
 
     Raises:
-        BadRequest: it is not one; with all that is wrong.
+        BadRequest: the text is not a sweep configuration; the message lists all that is wrong.
     """
     try:
         return search.parse(sweep_yaml.read(text))
@@ -72,7 +74,7 @@ def parse_config(text: str) -> SweepConfig:
 
 
 def create(db: sqlite3.Connection, project_id: int, config: str, **fields: Any) -> int:
-    """A new sweep; returns its row id."""
+    """Create a sweep and return its row id."""
     moment = now()
     cursor = db.execute(
         "INSERT INTO sweeps (project_id, name, config, state, created_at, updated_at)"
@@ -92,6 +94,7 @@ def update(db: sqlite3.Connection, sweep_id: int, **fields: Any) -> None:
 
 
 def delete(db: sqlite3.Connection, sweep_id: int) -> None:
+    """Remove a sweep and its agents. Its runs stay, without a sweep."""
     db.execute("DELETE FROM sweeps WHERE id = ?", (sweep_id,))
 
 
@@ -113,7 +116,7 @@ def run_count(db: sqlite3.Connection, sweep_id: int) -> int:
 def create_agent(
     db: sqlite3.Connection, sweep_id: int, host: str, task: str | None = None, restart: int | None = None
 ) -> int:
-    """A new agent, in a start of a task where it names one; returns its row id."""
+    """Create an agent, of a task if it names one, and return its row id."""
     moment = now()
     cursor = db.execute(
         "INSERT INTO agents (sweep_id, name, host, task, restart, created_at, heartbeat_at)"
@@ -133,7 +136,7 @@ FROM agents
 
 
 def agent(db: sqlite3.Connection, agent_id: int) -> sqlite3.Row:
-    """An agent with `total_runs`, and as `superseded` whether its task has begun again since."""
+    """Return an agent with two more columns: `total_runs`, and whether its task was restarted since (`superseded`)."""
     row: sqlite3.Row | None = db.execute(f"{AGENTS} WHERE id = ?", (agent_id,)).fetchone()
     if row is None:
         raise NotFound("no such agent; its sweep may have been deleted")
@@ -141,10 +144,10 @@ def agent(db: sqlite3.Connection, agent_id: int) -> sqlite3.Row:
 
 
 def touch_agent(db: sqlite3.Connection, agent_id: int) -> sqlite3.Row:
-    """Note an agent's sign of life; returns its sweep.
+    """Record that an agent is alive; return its sweep.
 
     Raises:
-        NotFound: the agent does not exist any more.
+        NotFound: the agent no longer exists.
     """
     moment = now()
     done = db.execute(
@@ -162,5 +165,5 @@ def any_agent_since(db: sqlite3.Connection, sweep_id: int, moment: str) -> bool:
 
 
 def agents(db: sqlite3.Connection, sweep_id: int) -> list[sqlite3.Row]:
-    """A sweep's agents, each as `agent` has it, the oldest first."""
+    """Return a sweep's agents, oldest first, with the columns of `agent`."""
     return db.execute(f"{AGENTS} WHERE sweep_id = ? ORDER BY id", (sweep_id,)).fetchall()
