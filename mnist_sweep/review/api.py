@@ -17,7 +17,7 @@ from mnist_sweep.review.fields import observed_fields, sweep_info
 from mnist_sweep.review.mistakes import Media
 from mnist_sweep.review.provenance import JOB_TYPES, Chain, read
 from mnist_sweep.review.ranking import Ranking, rank
-from mnist_sweep.review.records import RunRecord, SweepInfo, flatten, lanes, number, step_metrics
+from mnist_sweep.review.records import RunRecord, SweepInfo, flatten, number, step_metrics
 from mnist_sweep.review.status import LIVE_STATES
 
 HISTORY_ROWS = 500
@@ -38,10 +38,8 @@ def info_from_api(sweep: Any) -> SweepInfo:
 def records_from_api(sweep: Any, *, histories: bool = True) -> list[RunRecord]:
     """The sweep's runs as records, oldest first; a run that was deleted meanwhile is left out."""
     runs = _runs(sweep)
-    named = _lanes(sweep) if histories else {}
     steps = _step_metrics(runs) if histories else {}
-    # an agent that serves one trial at a time signs up anew for each; its runs then name it as their job type
-    found = [_record(run, run.job_type or named.get(run.id, ""), histories) for run in runs]
+    found = [_record(run, histories) for run in runs]
     return [replace(record, step_metrics=steps) for record in found]
 
 
@@ -51,7 +49,7 @@ def chain(sweep: Any) -> Chain:
 
     wanted: dict[str, Any] = {"filters": {"jobType": {"$in": list(JOB_TYPES)}}, "order": "+created_at", "per_page": 500}
     runs = wandb.Api().runs(f"{sweep.entity}/{sweep.project}", **wanted, lazy=False)
-    return read(info_from_api(sweep), [_record(run, "", histories=False) for run in runs])
+    return read(info_from_api(sweep), [_record(run, histories=False) for run in runs])
 
 
 def media_of_best(sweep: Any, ranking: Ranking, count: int = 3) -> dict[str, Media]:
@@ -92,7 +90,7 @@ def _runs(sweep: Any) -> list[Any]:
     return list(wandb.Api().runs(path, **wanted, lazy=False))
 
 
-def _record(run: Any, lane: str, histories: bool) -> RunRecord:
+def _record(run: Any, histories: bool) -> RunRecord:
     attributes = run._attrs  # timestamps have no public name in every client version
     state = str(run.state)
     summary = flatten(dict(run.summary_metrics))
@@ -108,22 +106,11 @@ def _record(run: Any, lane: str, histories: bool) -> RunRecord:
         created_at=created,
         finished_at=ended,
         read_at=datetime.now(UTC) if state.lower() == "running" else None,
-        agent=lane,
         group=str(run.group or ""),
         tags=tuple(run.tags or ()),
         url=str(run.url),
         stop_reason=str(summary.get("stop_reason") or ""),
     )
-
-
-def _lanes(sweep: Any) -> dict[str, str]:
-    """Run id to the name of its agent; empty where the client or the server does not list agents."""
-    try:
-        agents = {str(place): agent for place, agent in enumerate(sweep.agents())}
-        named = lanes([(place, str(agent._attrs.get("host") or "")) for place, agent in agents.items()])
-        return {run.id: named[place] for place, agent in agents.items() for run in agent.runs()}
-    except Exception:  # an older client has no agents(), a server may refuse: the timeline then has one lane
-        return {}
 
 
 def _step_metrics(runs: list[Any]) -> dict[str, str]:

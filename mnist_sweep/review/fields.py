@@ -1,4 +1,4 @@
-"""Reading a sweep's configuration: which names are searched, over which range, on which scale.
+"""What a sweep searches and optimises, read from its configuration.
 
 The distributions and their bounds are W&B's, https://docs.wandb.ai/guides/sweeps/sweep-config-keys/.
 """
@@ -9,27 +9,40 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from mnist_sweep.review.records import Goal, RunRecord, SweepField, SweepInfo, number, value_text
+from mnist_sweep.review.records import Objective, RunRecord, SweepField, SweepInfo, number, value_text
 from mnist_sweep.search import repair
+from mnist_sweep.search.goal import Goal
 
 
 def sweep_info(config: Mapping[str, Any], **about: Any) -> SweepInfo:
-    """A `SweepInfo` from a sweep's configuration; `about` gives id, name, entity, project, state, url."""
+    """Return a `SweepInfo` from a sweep's configuration; `about` has its id, name, entity, project, state and url."""
     config, _ = repair(config)
-    metric = config.get("metric") or {}
-    goal: Goal = "maximize" if metric.get("goal") == "maximize" else "minimize"
+    first, second = (*_objectives(config), None, None)[:2]
     return SweepInfo(
         method=str(config.get("method", "")),
-        metric=str(metric.get("name", "")),
-        goal=goal,
+        metric=first.name if first else "",
+        goal=first.goal if first else Goal.MINIMIZE,
+        second=second,
         fields=searched_fields(config.get("parameters") or {}),
         config=config,
         **about,
     )
 
 
+def _objectives(config: Mapping[str, Any]) -> list[Objective]:
+    """Return what the sweep optimises: its `metric`, or the first two of its `metrics`."""
+    several = config.get("metrics")
+    given = several[:2] if isinstance(several, list) and not config.get("metric") else [config.get("metric")]
+    found: list[Objective] = []
+    for one in given:
+        name, goal = (one.get("name"), one.get("goal")) if isinstance(one, Mapping) else (one, None)
+        if name:
+            found.append(Objective(str(name), Goal.MAXIMIZE if goal == Goal.MAXIMIZE else Goal.MINIMIZE))
+    return found
+
+
 def searched_fields(parameters: Mapping[str, Any], prefix: str = "") -> tuple[SweepField, ...]:
-    """The searched names of a sweep's `parameters`, nested ones joined with dots; constants are left out."""
+    """Return the searched parameters, nested names joined with dots. Constants are left out."""
     fields: list[SweepField] = []
     for key, spec in parameters.items():
         if not isinstance(spec, Mapping):
@@ -42,7 +55,7 @@ def searched_fields(parameters: Mapping[str, Any], prefix: str = "") -> tuple[Sw
 
 
 def observed_fields(records: Sequence[RunRecord]) -> tuple[SweepField, ...]:
-    """Without a sweep configuration: every config key that differs between runs, in the order of first sight."""
+    """Return every configuration key that differs between runs, for runs without a sweep's configuration."""
     names = dict.fromkeys(key for record in records for key in record.config if not key.startswith("_"))
     fields: list[SweepField] = []
     for name in names:

@@ -95,8 +95,8 @@ def _front(ranking: Ranking) -> str:
 
 def _against_random(ranking: Ranking, random: Sequence[float]) -> str:
     n = min(len(random), len(ranking.ranked))
-    words, sign = ranking.presentation, ranking.info.sign
-    reached = expected_best(random, 0.5, sign)[n - 1]
+    words = ranking.presentation
+    reached = expected_best(random, 0.5, ranking.info.goal)[n - 1]
     return (
         f"With {n} ranked trials random search reaches {words.show(reached)} (median over the orders of its "
         f"{len(random)}) and this sweep {words.show(ranking.progress[n - 1].best)}."

@@ -45,10 +45,17 @@ class Sample:
         """The ranked trials, in the searched fields that vary."""
         info = ranking.info
         fields = tuple(field for field in info.fields if _varies(field, ranking.ranked))
-        rows = [(tuple(_value(field, trial) for field in fields), -info.sign * trial.value) for trial in ranking.ranked]
+        rows = [
+            (tuple(_value(field, trial) for field in fields), info.goal.to_loss(trial.value))
+            for trial in ranking.ranked
+        ]
         known = [(point, loss) for point, loss in rows if None not in point]
-        points, losses = tuple(point for point, _ in known), tuple(loss for _, loss in known)
-        return cls(fields, points, losses, info.method == "bayes")
+        return cls(
+            fields=fields,
+            points=tuple(point for point, _ in known),
+            losses=tuple(loss for _, loss in known),
+            adaptive=info.method == "bayes",
+        )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from mnist_sweep.review.importance import Sample, measure
 from mnist_sweep.review.palette import SERIES, run_colour
 from mnist_sweep.review.project_page import curves
 from mnist_sweep.review.ranking import Ranking, rank
-from mnist_sweep.review.records import STEP, Goal, RunRecord, SweepInfo, number
+from mnist_sweep.review.records import STEP, RunRecord, SweepInfo, number
+from mnist_sweep.search.goal import Goal
 
 Settings = Mapping[str, Any]
 Drawn = dict[str, Any]

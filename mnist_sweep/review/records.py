@@ -1,7 +1,7 @@
-"""What the review knows about a sweep: plain records, wherever they came from.
+"""The plain records that a review starts from: a `RunRecord` per run and the `SweepInfo` of their sweep.
 
-A `RunRecord` is one trial and a `SweepInfo` the sweep it belongs to. Nothing here talks to a server; `review.api`
-fills them from `wandb.Api()` (W&B's cloud and the local server alike), the local server fills them from its store.
+Nothing here talks to a server. `review.api` fills the records from `wandb.Api()`, for W&B's cloud and the local server
+alike. The local server also fills them from its own store.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-Goal = Literal["maximize", "minimize"]
+from mnist_sweep.search.goal import Goal
+
 STEP = "_step"
-"""W&B's count of the rows that a run has logged: the x axis of whatever has no step metric of its own."""
+"""W&B's count of the rows that a run has logged: the x axis of metrics without a step metric of their own."""
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run: what was asked (`config`), what came out (`summary`, `history`), when and where.
+    """One run: its configuration, its results, and when and where it ran.
 
-    `config` and `summary` are flat: nested keys are joined with a dot (`flatten`). `history` is a list of logged rows.
-    `step_metrics` says over which logged key a metric, or all that fit a pattern (`val/*`), run. `agent` names the
-    lane of the timeline (an agent, else a host). `url` is the run's page.
+    `config` and `summary` are flat: `flatten` joins nested keys with a dot.
     """
 
     id: str
@@ -34,15 +33,19 @@ class RunRecord:
     config: Mapping[str, Any] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
+    """The logged rows."""
     step_metrics: Mapping[str, str] = field(default_factory=dict)
+    """By metric, or pattern such as `val/*`, the logged key over which it runs."""
     created_at: datetime | None = None
     finished_at: datetime | None = None
     read_at: datetime | None = None
     """When this record was read, for a run that was running then."""
-    agent: str = ""
+    host: str = ""
+    """The machine; empty if it is unknown."""
     group: str = ""
     tags: tuple[str, ...] = ()
     url: str = ""
+    """The address of the run's page."""
     stop_reason: str = ""
 
     @property
@@ -58,11 +61,15 @@ class RunRecord:
         return parts or None
 
     def axis_of(self, metric: str) -> str:
-        """The logged key over which the metric runs: the step metric that the run defined for it, or `_step`."""
+        """Return the logged key over which a metric runs: the step metric that the run defined for it, or `_step`."""
         if metric in self.step_metrics:
             return self.step_metrics[metric]
         patterns = (axis for name, axis in self.step_metrics.items() if "*" in name and fnmatchcase(metric, name))
         return next((axis for axis in patterns if axis != metric), STEP)
+
+    @property
+    def running(self) -> bool:
+        return self.state.lower() == "running"
 
     @property
     def seconds(self) -> float | None:
@@ -84,20 +91,29 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class SweepField:
-    """One searched name: its range, and whether it is searched on a logarithmic scale."""
+    """A searched parameter: its name, range and scale."""
 
     name: str
     kind: Literal["float", "int", "categorical"]
     low: float | None = None
     high: float | None = None
     log: bool = False
+    """Whether it is searched on a logarithmic scale."""
     choices: tuple[str, ...] = ()
     """The values of a categorical field as `value_text` writes them."""
 
 
 @dataclass(frozen=True)
+class Objective:
+    """A metric and the direction in which it is optimised."""
+
+    name: str
+    goal: Goal = Goal.MINIMIZE
+
+
+@dataclass(frozen=True, kw_only=True)
 class SweepInfo:
-    """The sweep itself: who, what is searched, and what is better. Without a metric nothing is ranked."""
+    """A sweep: its name, what it searches and what it optimises. Without a metric, nothing is ranked."""
 
     id: str
     name: str = ""
@@ -106,7 +122,9 @@ class SweepInfo:
     state: str = ""
     method: str = ""
     metric: str = ""
-    goal: Goal = "maximize"
+    goal: Goal = Goal.MAXIMIZE
+    second: Objective | None = None
+    """The other metric of a sweep with two objectives."""
     fields: tuple[SweepField, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     url: str = ""
@@ -114,11 +132,6 @@ class SweepInfo:
     @property
     def title(self) -> str:
         return self.name or self.id
-
-    @property
-    def sign(self) -> float:
-        """+1 where larger is better, -1 where smaller is."""
-        return 1.0 if self.goal == "maximize" else -1.0
 
 
 def number(value: Any) -> float | None:
@@ -147,7 +160,7 @@ def value_text(value: Any) -> str:
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings joined with dots, as W&B's columns are. Media values (with a `_type`) stay whole."""
+    """Return nested mappings with their keys joined by dots, as in W&B's columns. Media values stay whole."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping) and "_type" not in value:
@@ -157,26 +170,24 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def step_metrics(defined: Any) -> dict[str, str]:
-    """Metric, or pattern of metrics, to step metric: from what `run.define_metric` leaves in a run's `_wandb.m`.
+def flat_rows(rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Return history rows with their nested keys joined by dots. Rows without nested keys are returned as they are."""
+    return [flatten(row) if any(isinstance(value, dict) for value in row.values()) else row for row in rows]
 
-    The entries are the client's `MetricRecord` with field numbers for keys: 1 is the name, 2 the pattern in its
-    place, 5 the place of the step metric in the same list, counted from 1. Anything else is left out.
+
+def step_metrics(defined: Any) -> dict[str, str]:
+    """Return the step metric of each metric, or pattern of metrics, that `run.define_metric` was given.
+
+    Args:
+        defined: the list that the client leaves under `_wandb.m` of a run's configuration. Its entries are
+            `MetricRecord` messages with field numbers for keys: 1 is the name, 2 the pattern instead of a name, and
+            5 the position of the step metric in the same list, counted from 1. Anything else is ignored.
     """
     metrics = [entry for entry in defined if isinstance(entry, Mapping)] if isinstance(defined, list) else []
     names = [entry.get("1") or entry.get("2") for entry in metrics]
     found: dict[str, str] = {}
     for name, entry in zip(names, metrics, strict=True):
-        place = entry.get("5")
-        if isinstance(name, str) and isinstance(place, int) and 0 < place <= len(names):
-            found[name] = str(names[place - 1])
+        position = entry.get("5")
+        if isinstance(name, str) and isinstance(position, int) and 0 < position <= len(names):
+            found[name] = str(names[position - 1])
     return found
-
-
-def lanes(agents: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Agent to lane of the timeline, from pairs of agent and host: the host, numbered where it has several agents."""
-    hosts = [host or "agent" for _, host in agents]
-    return {
-        agent: host if hosts.count(host) == 1 else f"{host} {i}"
-        for i, ((agent, _), host) in enumerate(zip(agents, hosts, strict=True), start=1)
-    }

@@ -1,13 +1,13 @@
-"""How a trial ended, as far as a ranking is concerned.
+"""How a run ended, as far as a ranking is concerned.
 
-A run is what its state says, unless it says otherwise itself, in its summary:
+A run's state counts, unless its summary says otherwise:
 
-    feasible: false           it broke a limit and was not trained, or `constraint/…` above zero
-    diverged: true            its loss was no number
-    complete: false           it ended before its work was done, whatever its state says
-    reason: "…"               why, in words
+    feasible: false           it broke a limit and was not trained; so does `constraint/…` above zero
+    diverged: true            its loss was not a number
+    complete: false           it ended before its work was done
+    reason: "…"               the reason, for people
 
-or by the tag `baseline`: shown for comparison, never ranked.
+A run with the tag `baseline` is shown for comparison and never ranked.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from mnist_sweep.review.records import RunRecord, number
+from mnist_sweep.search.metric import find_metric
 
 CONSTRAINT = "constraint/"
 LIVE_STATES = frozenset({"running", "pending", "preempting", "queued", "starting", "stopping"})
@@ -24,7 +25,7 @@ STOPPED_STATES = frozenset({"killed", "stopped", "preempted"})
 
 
 class Status(StrEnum):
-    """Only `FINISHED` runs are ranked, and of these only those that reported the metric."""
+    """How a run ended. Only `FINISHED` runs that reported the metric are ranked."""
 
     FINISHED = "finished"
     RUNNING = "running"
@@ -36,13 +37,13 @@ class Status(StrEnum):
 
 
 def classify(record: RunRecord, metric: str = "") -> tuple[Status, str]:
-    """How the run ended, and why it is not ranked by `metric`: one line, empty for a ranked or a running run."""
+    """Return how the run ended, and in one line why `metric` does not rank it (empty for ranked and running runs)."""
     kind = _status(record)
     return kind, _reason(record, kind, metric)
 
 
 def broken(summary: Mapping[str, Any]) -> dict[str, float]:
-    """The limits that a run broke, by name, and by how much."""
+    """Return the limits that a run broke, and by how much."""
     found = {key.removeprefix(CONSTRAINT): number(summary[key]) for key in summary if key.startswith(CONSTRAINT)}
     return {name: over for name, over in found.items() if over is not None and over > 0}
 
@@ -69,15 +70,15 @@ def _reason(record: RunRecord, kind: Status, metric: str) -> str:
     if kind is Status.RUNNING:
         return ""
     if kind is Status.FINISHED:
-        return f"no {metric} reported" if metric and number(record.summary.get(metric)) is None else ""
+        return f"no {metric} reported" if metric and find_metric(record.summary, metric) is None else ""
     if kind is Status.BASELINE:
         return "a baseline, for comparison"
-    if said := record.summary.get("reason") or record.stop_reason:
-        return str(said)
+    if given := record.summary.get("reason") or record.stop_reason:
+        return str(given)
     if kind is Status.INFEASIBLE:
         over = (f"{name} over its limit by {value:g}" for name, value in broken(record.summary).items())
         return "; ".join(over) or "not feasible"
     if record.state.lower() == "preempted":
-        return "preempted: another agent goes on with it"
-    words = {Status.STOPPED: "stopped early", Status.DIVERGED: "diverged"}
-    return words.get(kind, f"ended as {record.state}")
+        return "preempted: another agent will resume it"
+    phrases = {Status.STOPPED: "stopped early", Status.DIVERGED: "diverged"}
+    return phrases.get(kind, f"ended as {record.state}")

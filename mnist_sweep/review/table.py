@@ -71,7 +71,7 @@ def _columns(ranking: Ranking, trials: Sequence[Trial]) -> Iterable[tuple[Column
     for name in searched:
         yield _config(name, records)
     yield Column("group", "group", "text", shown=False), [record.group for record in records]
-    yield Column("agent", "agent", "text", shown=False), [record.agent for record in records]
+    yield Column("host", "host", "text", shown=False), [record.host for record in records]
     started = [record.created_at and record.created_at.isoformat(timespec="seconds") for record in records]
     yield Column("created", "started", "time", shown=False), started
     for name in _names(record.config for record in records):

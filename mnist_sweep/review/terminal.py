@@ -12,7 +12,7 @@ from rich.text import Text
 from mnist_sweep.review.formatting import duration
 from mnist_sweep.review.importance import Importance
 from mnist_sweep.review.palette import STATES
-from mnist_sweep.review.ranking import Ranking, short_names
+from mnist_sweep.review.ranking import Ranking
 from mnist_sweep.review.records import SweepInfo
 from mnist_sweep.review.review import Review
 
@@ -40,7 +40,7 @@ def summary(review: Review, *, top: int = 10) -> RenderableType:
 
 def ranking_table(ranking: Ranking, *, top: int = 10) -> Table:
     """The best runs; runs that may not be ranked are not in it."""
-    words, names, shown = ranking.presentation, short_names(ranking.trials), ranking.ranked[:top]
+    words, shown = ranking.presentation, ranking.ranked[:top]
     several = any(trial.best != trial.value for trial in shown)  # what is logged once, at the end, is its own best
     table = Table(title="Ranking", title_justify="left", title_style="bold", caption_justify="left", box=SIMPLE_HEAD)
     table.add_column("", justify="right", style="dim")
@@ -49,7 +49,7 @@ def ranking_table(ranking: Ranking, *, top: int = 10) -> Table:
     for name in columns:
         table.add_column(escape(name), justify="right")
     for trial in shown:
-        cells = [escape(names[trial.id]), words.show(trial.value)]
+        cells = [escape(trial.label), words.show(trial.value)]
         if several:
             cells.append(words.show(trial.best) + (f" @{trial.best_at:g}" if trial.best_at is not None else ""))
         if words.size:

@@ -14,7 +14,7 @@ from mnist_sweep.review.importance import measure
 from mnist_sweep.review.mistakes import Media, Read, from_tables
 from mnist_sweep.review.provenance import JOB_TYPES, Chain, read
 from mnist_sweep.review.ranking import RankedTrial, Ranking, rank
-from mnist_sweep.review.records import RunRecord, SweepInfo, flatten, lanes, step_metrics
+from mnist_sweep.review.records import RunRecord, SweepInfo, flat_rows, flatten, step_metrics
 from mnist_sweep.review.review import Review, review
 from mnist_sweep.review.status import LIVE_STATES
 from mnist_sweep.server.store import Store, artifacts, lines, runs, sweeps
@@ -48,9 +48,8 @@ class Reviews:
 
     def ranking(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> Ranking:
         """The sweep's runs with their histories, ranked."""
-        named = lanes([(agent["name"], agent["host"] or "") for agent in sweeps.agents(db, sweep["id"])])
         versions = runs.versions(db, sweep["id"])
-        known = self._kept.of(sweep["id"], versions, lambda key: record(db, runs.by_id(db, key), named))
+        known = self._kept.of(sweep["id"], versions, lambda key: record(db, runs.by_id(db, key)))
         records = [replace(one, read_at=datetime.now(UTC)) if one.read_at else one for one in known]
         about = info(sweep)
         return rank(about if about.fields else replace(about, fields=observed_fields(records)), records)
@@ -85,26 +84,24 @@ def info(sweep: sqlite3.Row) -> SweepInfo:
 def record(
     db: sqlite3.Connection,
     row: sqlite3.Row,
-    lanes: Mapping[str, str] | None = None,
     *,
     since: int = 0,
     history: bool = True,
 ) -> RunRecord:
     """A run, or with `since` only the history that is newer than that change; evenly sampled where it is long."""
     texts = lines.sampled(db, row["id"], lines.HISTORY, _ROWS, since=since) if history else ()
-    lane = (lanes or {}).get(row["agent"] or "", row["agent"] or row["host"] or "")
     return RunRecord(
         id=row["name"],
         name=row["display_name"] or row["name"],
         state=run_status(row).value,
         config=flatten(runs.plain_config(row["config"])),
         summary=flatten(stored(row["summary"])),
-        history=stored(f"[{','.join(texts)}]"),  # at once: then the rows share their keys, and half the memory
+        history=flat_rows(stored(f"[{','.join(texts)}]")),  # parsed at once, the rows share their keys
         step_metrics=step_metrics(runs.defined_metrics(row["config"])),
         created_at=datetime.fromisoformat(row["created_at"]),
         finished_at=None if row["state"] in LIVE_STATES else datetime.fromisoformat(row["heartbeat_at"]),
         read_at=datetime.now(UTC) if row["state"] == "running" else None,
-        agent=row["job_type"] or lane,  # as the public API's reader has it
+        host=row["host"] or "",
         group=row["run_group"] or "",
         tags=tuple(stored(row["tags"])),
         url=f"{project_address(row)}/runs/{quote(row['name'])}",
@@ -115,7 +112,7 @@ def record(
 def events(db: sqlite3.Connection, row: sqlite3.Row) -> RunRecord:
     """What the machine measured of itself beside a run, as a record's history."""
     texts = lines.sampled(db, row["id"], lines.EVENTS, _ROWS)
-    return RunRecord(row["name"], history=[stored(text) for text in texts])
+    return RunRecord(id=row["name"], history=[stored(text) for text in texts])
 
 
 def media_of(store: Store, db: sqlite3.Connection, key: int) -> Media | None:

@@ -17,7 +17,7 @@ from mnist_sweep.connection.waiting import RequestsUnanswered, RetryPolicy, Serv
 from mnist_sweep.display import percent
 from mnist_sweep.review import terminal
 from mnist_sweep.review.palette import STATES
-from mnist_sweep.review.ranking import Ranking, Trial, short_names
+from mnist_sweep.review.ranking import Ranking, Trial
 from mnist_sweep.review.records import RunRecord, number
 from mnist_sweep.review.status import Status
 from mnist_sweep.sweep.remote import Sweep, poll, read
@@ -106,9 +106,8 @@ def trial_table(
         caption=_caption(ranking, count, note),
         title_style="bold",
     )
-    names = short_names(ranking.trials)
     columns: dict[str, Callable[[Trial], str | ProgressBar]] = {
-        "trial": lambda trial: escape(names[trial.id]),
+        "trial": lambda trial: escape(trial.label),
         "state": lambda trial: f"[{STATES[trial.status].terminal}]{trial.status.value}[/]",
     }
     if wide:

@@ -26,7 +26,7 @@ def finals() -> Finals:
         to_next=against(-0.00085),
         to_reference=against(-0.00365),
     )
-    reference = Entrant(name="preset=step8", round=4, replicates=6, value=0.0251, finalist=True, reference=True)
+    reference = Entrant(name="preset=step8", round=4, replicates=6, value=0.02510, finalist=True, reference=True)
     return Finals(
         sweep="abc",
         metric="objective",
@@ -49,7 +49,7 @@ def test_a_row_of_the_table_is_one_line_of_80_columns(finals: Finals) -> None:
     rows = [" ".join(line.split()) for line in shown.getvalue().splitlines() if line.startswith(("1", "ref"))]
     assert rows == [
         "1 final 6 99.41 % 0.02113 −0.0008 ± 0.0018 −0.0037 ± 0.0018",
-        "ref final 6 0.0251",
+        "ref final 6 0.02510",
     ]
 
 

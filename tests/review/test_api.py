@@ -15,7 +15,7 @@ info, records, media = ranking.info, [trial.record for trial in ranking.trials],
 print(json.dumps({{
     "info": [info.title, info.method, info.metric, info.goal, [f.name for f in info.fields], info.url],
     "runs": [[r.name, r.state, r.config, dict(r.summary).get("val/accuracy"), [dict(row) for row in r.history],
-              r.agent, r.url, r.seconds is not None, bool(r.created_at and r.finished_at),
+              r.host, r.url, r.seconds is not None, bool(r.created_at and r.finished_at),
               r.step_metrics] for r in records],
     "media": [[run, m.confusion.labels, m.confusion.counts,
                [[o.index, o.label, o.prediction, o.confidence, o.png[:4].hex()] for o in m.mistakes]]
@@ -32,12 +32,12 @@ def test_a_sweep_read_through_the_public_api(served: Served, sweep_path: str) ->
     names = [run[0] for run in said["runs"]]
     assert names == ["<script>document.title='broken'</script>", "good", "refused", "plain"]
     first, refused = said["runs"][0], said["runs"][2]
-    _, state, config, value, history, agent, address, timed, dated, steps = first
+    _, state, config, value, history, host, address, timed, dated, steps = first
     assert state == "finished"
     assert config["epochs"] == 3
     assert abs(value - 0.99) < 1e-9
     assert [row["epoch"] for row in history] == [1, 2, 3]
-    assert agent
+    assert host == ""
     assert address.startswith(f"{served.url}/local/review/runs/")
     assert timed
     assert dated

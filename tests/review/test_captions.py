@@ -20,7 +20,7 @@ def test_tiles_of_a_sweep() -> None:
 
 
 def test_what_stands_beside_the_figures_names_what_the_runs_have() -> None:
-    ours, bare = synthetic.ranking(40), rank(SweepInfo("s", method="grid"), [RunRecord("r")])
+    ours, bare = synthetic.ranking(40), rank(SweepInfo(id="s", method="grid"), [RunRecord("r")])
     assert "lr along the same epoch below" in notes(ours, compared=True)["curves"]
     assert "random search" in notes(ours, compared=False)["best"]
     assert notes(bare, compared=False)["ranking"] == "By age: no metric is named."

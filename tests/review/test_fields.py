@@ -3,13 +3,21 @@ from __future__ import annotations
 import pytest
 
 from mnist_sweep.review.fields import observed_fields, searched_fields, sweep_info
-from mnist_sweep.review.records import RunRecord, SweepField
+from mnist_sweep.review.records import Objective, RunRecord, SweepField
+from mnist_sweep.search.goal import Goal
 
 
 def test_a_sweep_names_its_metric_and_goal_or_none() -> None:
     named = sweep_info({"metric": {"name": "loss"}}, id="s")
-    assert (named.metric, named.goal, named.sign) == ("loss", "minimize", -1.0)
+    assert (named.metric, named.goal) == ("loss", "minimize")
+    assert sweep_info({"metric": "loss"}, id="s").metric == "loss"
     assert sweep_info({}, id="s").metric == ""
+
+
+def test_a_sweep_with_two_metrics_has_two_objectives() -> None:
+    metrics = [{"name": "acc", "goal": "maximize"}, {"name": "size"}, {"name": "third"}]
+    info = sweep_info({"metrics": metrics}, id="s")
+    assert (info.metric, info.goal, info.second) == ("acc", Goal.MAXIMIZE, Objective("size", Goal.MINIMIZE))
 
 
 def test_searched_fields_of_every_kind_of_parameter() -> None:

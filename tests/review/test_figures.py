@@ -12,6 +12,7 @@ from mnist_sweep.review.importance import Sample, measure
 from mnist_sweep.review.mistakes import Confusion
 from mnist_sweep.review.ranking import Ranking, rank
 from mnist_sweep.review.records import RunRecord, SweepField, SweepInfo
+from mnist_sweep.search.goal import Goal
 from tests.review import synthetic
 
 INFO = synthetic.info()
@@ -51,7 +52,7 @@ def test_plotly_accepts_every_figure_whatever_the_number_of_runs(count: int) -> 
 
 def test_figures_of_runs_that_report_next_to_nothing() -> None:
     bare = [RunRecord(f"r{i}", summary={"loss": float(i)}) for i in range(3)]
-    info = SweepInfo(id="s", metric="loss", goal="minimize")
+    info = SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE)
     found = every_figure(rank(info, bare))
     assert set(found) == {"best", "confusion"}
     for figure in found.values():
@@ -89,7 +90,7 @@ def test_best_so_far_only_ever_improves_and_ends_at_the_best() -> None:
     line = drawn(figures.best_so_far(RANKING))["data"][-1]
     assert line["y"] == sorted(line["y"])
     assert line["y"][-1] == RANKED[0].value
-    loss = replace(INFO, metric="val/loss", goal="minimize")
+    loss = replace(INFO, metric="val/loss", goal=Goal.MINIMIZE)
     down = drawn(figures.best_so_far(rank(loss, RUNS)))["data"][-1]["y"]
     assert down == sorted(down, reverse=True)
 
@@ -128,7 +129,7 @@ def test_a_few_hopeless_runs_do_not_squash_the_axis() -> None:
     from mnist_sweep.review.figures.style import robust_range
 
     good = [0.990 + 0.0001 * i for i in range(50)]
-    span = robust_range([0.1, 0.2, *good], 1.0)
+    span = robust_range([0.1, 0.2, *good], Goal.MAXIMIZE)
     assert span is not None
     assert span[0] > 0.98
 
@@ -152,13 +153,13 @@ def test_a_run_is_drawn_over_the_step_metric_it_defined_else_over_its_steps() ->
 def test_one_row_is_no_curve() -> None:
     assert figures.run_curves(run_of([{"_step": 0, "loss": 1.0}])) is None
     single = [RunRecord(f"r{i}", summary={"loss": 1.0 * i}, history=[{"_step": 0, "loss": 1.0 * i}]) for i in range(4)]
-    assert figures.learning_curves(rank(SweepInfo("s", metric="loss"), single)) is None
+    assert figures.learning_curves(rank(SweepInfo(id="s", metric="loss"), single)) is None
 
 
 def test_of_four_trials_the_curves_are_seen_and_not_their_ends_alone() -> None:
     rows = [[{"_step": i, "loss": 1.0 / (i + 1) + 0.01 * run} for i in range(15)] for run in range(4)]
     records = [RunRecord(f"r{i}", summary={"loss": row[-1]["loss"]}, history=row) for i, row in enumerate(rows)]
-    figure = drawn(figures.learning_curves(rank(SweepInfo("s", metric="loss", goal="minimize"), records)))
+    figure = drawn(figures.learning_curves(rank(SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE), records)))
     low, high = figure["layout"]["yaxis"]["range"]
     inside = [low <= y <= high for trace in figure["data"] for y in trace["y"]]
     assert sum(inside) > 0.5 * len(inside)
@@ -183,7 +184,7 @@ def test_the_counts_of_a_confusion_matrix_stand_in_the_colour_of_the_page() -> N
 
 def test_only_loops_that_log_a_rate_have_a_panel_for_it() -> None:
     rows = [{"_step": i, "loss": 1.0 / (i + 1)} for i in range(3)]
-    info = SweepInfo("s", metric="loss", goal="minimize")
+    info = SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE)
     bare = drawn(figures.learning_curves(rank(info, [run_of(rows, summary={"loss": 0.3})])))
     assert "yaxis2" not in bare["layout"]
     rated = [row | {"optim/learning_rate": 0.1} for row in rows]
@@ -199,7 +200,7 @@ def test_what_the_machine_measured_is_drawn_over_seconds_where_it_changed() -> N
 
 
 def test_a_metric_that_is_logged_at_the_end_leaves_the_curves_to_held_out_data() -> None:
-    info = SweepInfo("s", metric="score", goal="minimize")
+    info = SweepInfo(id="s", metric="score", goal=Goal.MINIMIZE)
     rows = [{"_step": n, "val/loss": 0.3 - 0.1 * n, "lr": 0.1} for n in range(2)]
     ranking = rank(info, [run_of([*rows, {"_step": 2, "score": 0.15}], summary={"score": 0.15})])
     figure = drawn(figures.learning_curves(ranking))

@@ -3,6 +3,7 @@ from __future__ import annotations
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import RunRecord, SweepInfo
 from mnist_sweep.review.review import review
+from mnist_sweep.search.goal import Goal
 
 INFO = SweepInfo(id="s", metric="val/accuracy")
 
@@ -39,10 +40,10 @@ def test_every_sentence_takes_its_numbers_from_the_runs() -> None:
 
 
 def test_a_loss_without_size_or_samples_has_fewer() -> None:
-    info = SweepInfo(id="s", metric="loss", goal="minimize")
+    info = SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE)
     runs = [RunRecord(name, name, summary={"loss": value}) for name, value in (("a", 0.5), ("b", 0.25))]
     said = review(rank(info, [*runs, RunRecord("c")])).findings
-    assert said == ("The best run is b: 0.25 loss.", "3 trials: 2 ranked, 1 finished without loss.")
+    assert said == ("The best run is b: 0.2500 loss.", "3 trials: 2 ranked, 1 finished without loss.")
 
 
 def test_a_sweep_without_a_metric_counts_its_runs() -> None:

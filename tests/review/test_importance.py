@@ -6,6 +6,7 @@ import random
 from mnist_sweep.review.importance import Importance, Sample, measure
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import RunRecord, SweepField, SweepInfo
+from mnist_sweep.search.goal import Goal
 
 FIELDS = (
     SweepField("strong", "float", 0.001, 1.0, log=True),
@@ -50,7 +51,7 @@ def test_the_known_order_is_recovered_and_noise_stays_below_its_line() -> None:
 
 
 def test_smaller_is_better_works_the_same() -> None:
-    mirrored = importance(runs(120, 0, goal=-1.0), SweepInfo(**(vars(INFO) | {"goal": "minimize"})))
+    mirrored = importance(runs(120, 0, goal=-1.0), SweepInfo(**(vars(INFO) | {"goal": Goal.MINIMIZE})))
     assert mirrored.shares == importance(runs(120, 0), INFO).shares
 
 

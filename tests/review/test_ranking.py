@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from mnist_sweep.review.ranking import rank, short_names
-from mnist_sweep.review.records import RunRecord, SweepInfo
+from mnist_sweep.review.ranking import rank
+from mnist_sweep.review.records import Objective, RunRecord, SweepInfo
 from mnist_sweep.review.status import Status
+from mnist_sweep.search.goal import Goal
 from tests.review import synthetic
 
 METRIC = "val/accuracy"
-INFO = SweepInfo("s", metric=METRIC)
-LOSS = SweepInfo("s", metric="loss", goal="minimize")
+INFO = SweepInfo(id="s", metric=METRIC)
+LOSS = SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE)
 
 
 def run(name: str, value: float, size: int = 5000, **more: object) -> RunRecord:
@@ -34,7 +36,7 @@ def test_smaller_is_better_where_the_goal_says_so() -> None:
 
 
 def test_without_a_metric_nothing_is_ranked_and_nothing_failed() -> None:
-    found = rank(SweepInfo("s"), [RunRecord("a", summary={"loss": 2.0})])
+    found = rank(SweepInfo(id="s"), [RunRecord("a", summary={"loss": 2.0})])
     assert found.ranked == ()
     assert found.best is None
     assert [(trial.status, trial.reason) for trial in found.trials] == [(Status.FINISHED, "")]
@@ -53,7 +55,7 @@ def test_only_finished_runs_with_the_metric_are_ranked() -> None:
     assert [trial.id for trial in found.ranked] == ["good"]
     assert {trial.id for trial in found.trials if trial.reason} == {record.id for record in others} - {"live"}
     assert [trial.id for trial in found.ended] == ["cut", "good", "refused", "silent", "wild"]
-    assert found.progress[0].proposal == 2
+    assert found.progress[0].number == 2
 
 
 def test_best_over_the_epochs_from_the_summary_or_else_the_history() -> None:
@@ -77,12 +79,40 @@ def test_the_front_is_what_nothing_beats_in_both() -> None:
     assert rank(LOSS, [RunRecord("a", summary={"loss": 2.0})]).front == ()
 
 
-def test_short_names_leave_out_what_all_have_in_common_and_know_exponents() -> None:
-    def found(*names: str) -> list[str]:
-        return list(short_names(rank(INFO, [run(name, 0.9) for name in names]).trials).values())
+def test_the_metric_is_found_where_the_client_puts_it() -> None:
+    """`define_metric(summary="min")` leaves `loss.min`, nested logging `val.loss`."""
+    statistics = rank(LOSS, [RunRecord(str(v), summary={"loss.min": v, "loss.max": 9.0}) for v in (10.0, 9.0)])
+    assert [trial.value for trial in statistics.ranked] == [9.0, 10.0]
+    score = SweepInfo(id="s", metric="score", goal=Goal.MAXIMIZE)
+    assert rank(score, [RunRecord("a", summary={"score.min": 1.0, "score.max": 2.0})]).values == [2.0]
+    nested = SweepInfo(id="s", metric="val.loss", goal=Goal.MINIMIZE)
+    assert rank(nested, [RunRecord("a", summary={"val.loss": 0.5})]).values == [0.5]
 
-    assert found("lr0.1-wd1e-06-na3-r0-120p", "lr0.2-wd1e-06-na2-r0-130p") == ["lr0.1-na3-120p", "lr0.2-na2-130p"]
-    refused = RunRecord("over-budget-10613p", summary={"feasible": False, "constraint/size": 614})
-    trials = rank(INFO, [run("lr0.1-r0-120p", 0.9), run("lr0.2-r0-130p", 0.9), refused]).trials
-    assert set(short_names(trials).values()) == {"lr0.1-120p", "lr0.2-130p", "over-budget-10613p"}
-    assert found("calm-moon-1", "calm-sun-1") == ["calm-moon-1", "calm-sun-1"]  # no names of ours
+
+def test_two_objectives_rank_what_nothing_beats_in_both_first() -> None:
+    info = SweepInfo(id="s", metric="acc", goal=Goal.MAXIMIZE, second=Objective("seconds", Goal.MINIMIZE))
+    points = {
+        "quick": (0.90, 1.0),
+        "slow": (0.95, 9.0),
+        "beaten": (0.94, 9.5),
+        "middle": (0.92, 3.0),
+    }
+    ranking = rank(info, [RunRecord(name, summary={"acc": a, "seconds": s}) for name, (a, s) in points.items()])
+    assert [trial.id for trial in ranking.front] == ["quick", "middle", "slow"]
+    assert [trial.id for trial in ranking.ranked] == ["slow", "middle", "quick", "beaten"]
+    larger = replace(info, second=Objective("seconds", Goal.MAXIMIZE))
+    both = rank(larger, [RunRecord(name, summary={"acc": a, "seconds": s}) for name, (a, s) in points.items()])
+    assert [trial.id for trial in both.front] == ["beaten", "slow"]
+
+
+def test_a_running_trial_has_its_proxy_and_a_fraction_until_it_reports_the_metric() -> None:
+    """Also without histories, as the live table polls."""
+    info = SweepInfo(id="s", metric="objective", goal=Goal.MINIMIZE)
+    summary = {"val/loss": 0.05, "val/accuracy": 0.98, "train/accuracy": 0.97, "best/val/accuracy": 0.99}
+    live, done = RunRecord("l", state="running", summary=summary), RunRecord("d", summary=summary | {"objective": 0.04})
+    ranking = rank(info, [live, done])
+    assert (ranking.presentation.proxy_metric, ranking.presentation.fraction_metric) == ("val/loss", "val/accuracy")
+    found = {trial.id: trial for trial in ranking.trials}
+    assert (found["l"].value, found["l"].proxy, found["l"].fraction) == (None, 0.05, 0.98)
+    assert ranking.show_fraction(found["d"]) == "98.00 % val/accuracy"
+    assert rank(replace(info, metric="val/accuracy"), [done]).presentation.fraction_metric == ""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from mnist_sweep.review.records import RunRecord, flatten, lanes, number, step_metrics
+from mnist_sweep.review.records import RunRecord, flat_rows, flatten, number, step_metrics
 
 
 def test_time_is_the_clients_own_else_from_the_timestamps() -> None:
@@ -36,6 +36,8 @@ def test_the_axis_of_a_metric_is_its_own_step_metric_then_that_of_a_pattern_else
     assert RunRecord("r").axis_of("loss") == "_step"
 
 
-def test_a_host_with_several_agents_has_a_numbered_lane_for_each() -> None:
-    agents = [("a", "desk"), ("b", "node"), ("c", "desk"), ("d", "")]
-    assert lanes(agents) == {"a": "desk 1", "b": "node", "c": "desk 3", "d": "agent"}
+def test_only_rows_with_nested_keys_are_flattened() -> None:
+    rows = [{"loss": 1}, {"val": {"loss": 2}}]
+    flat = flat_rows(rows)
+    assert flat == [{"loss": 1}, {"val.loss": 2}]
+    assert flat[0] is rows[0]

@@ -4,6 +4,7 @@ import itertools
 import statistics
 
 from mnist_sweep.review.statistics import expected_best, noise
+from mnist_sweep.search.goal import Goal
 
 
 def test_the_error_of_a_share_is_binomial_and_nothing_else_has_one() -> None:
@@ -24,6 +25,6 @@ def test_expected_best_of_random_search_is_the_quantile_over_all_orders() -> Non
             best = sorted(order[n] for order in orders)
             exact.append(best[max(round(quantile * len(best) + 0.4999999) - 1, 0)])
         assert expected_best(values, quantile) == exact
-    assert expected_best(values, 0.5, sign=-1.0)[0] in values
-    assert expected_best(values, 0.5, sign=-1.0)[-1] == 0.3
+    assert expected_best(values, 0.5, goal=Goal.MINIMIZE)[0] in values
+    assert expected_best(values, 0.5, goal=Goal.MINIMIZE)[-1] == 0.3
     assert statistics.median(values) >= expected_best(values, 0.5)[0]

@@ -5,6 +5,7 @@ from dataclasses import replace
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import RunRecord, SweepInfo
 from mnist_sweep.review.table import runs_table
+from mnist_sweep.search.goal import Goal
 from tests.review import synthetic
 
 
@@ -34,7 +35,7 @@ def test_the_best_over_the_epochs_is_shown_where_some_run_was_better_before_its_
 
 
 def test_columns_come_from_what_the_runs_have() -> None:
-    info = SweepInfo("s", metric="loss", goal="minimize")
+    info = SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE)
     runs = [RunRecord(name, summary={"loss": value}, config={"depth": 3}) for name, value in (("a", 1.0), ("b", 2.0))]
     assert [column.label for column in runs_table(rank(info, runs)).columns] == [
         "rank",
@@ -44,4 +45,8 @@ def test_columns_come_from_what_the_runs_have() -> None:
         "depth",
     ]
     unnamed = [RunRecord("a", summary={"loss": 1.0})]
-    assert [column.label for column in runs_table(rank(SweepInfo("s"), unnamed)).columns] == ["run", "status", "loss"]
+    assert [column.label for column in runs_table(rank(SweepInfo(id="s"), unnamed)).columns] == [
+        "run",
+        "status",
+        "loss",
+    ]

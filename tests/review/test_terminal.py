@@ -8,6 +8,7 @@ from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import RunRecord, SweepInfo
 from mnist_sweep.review.review import Review, review
 from mnist_sweep.review.terminal import best_so_far_line, summary
+from mnist_sweep.search.goal import Goal
 from tests.review import synthetic
 
 INFO = synthetic.info()
@@ -43,7 +44,7 @@ def test_it_fits_a_narrow_terminal_and_an_empty_sweep() -> None:
 
 
 def test_a_sweep_without_sizes_has_no_column_for_them() -> None:
-    found = rank(SweepInfo("s", metric="loss", goal="minimize"), [RunRecord("a", summary={"loss": 0.5})])
+    found = rank(SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE), [RunRecord("a", summary={"loss": 0.5})])
     text = shown(review(found))
     assert "parameters" not in text
     assert "0.5" in text
@@ -51,12 +52,11 @@ def test_a_sweep_without_sizes_has_no_column_for_them() -> None:
 
 def test_what_is_logged_once_has_no_column_for_its_best() -> None:
     once = [RunRecord(f"lr{i}-r0-9p", summary={"loss": i}, history=[{"loss": i}]) for i in (1, 2)]
-    text = shown(review(rank(SweepInfo("s", metric="loss", goal="minimize"), once)))
+    text = shown(review(rank(SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE), once)))
     assert "best" not in text.split("What the runs say")[0]
-    assert "lr1-9p" not in text  # both names end alike
-    assert " lr1 " in text
+    assert "lr1-r0-9p" in text
     better = [RunRecord("a", summary={"loss": 2.0}, history=[{"loss": 1.0}, {"loss": 2.0}])]
-    text = shown(review(rank(SweepInfo("s", metric="loss", goal="minimize"), better)))
+    text = shown(review(rank(SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE), better)))
     assert "best" in text.split("What the runs say")[0]
 
 
@@ -71,4 +71,4 @@ def test_the_line_of_blocks_rises_to_the_best_for_either_goal() -> None:
     blocks = [c for c in line.plain if c in "▁▂▃▄▅▆▇█"]
     assert blocks == sorted(blocks)
     assert blocks[-1] == "█"
-    assert best_so_far_line(rank(replace(INFO, metric="val/loss", goal="minimize"), RUNS)) is not None
+    assert best_so_far_line(rank(replace(INFO, metric="val/loss", goal=Goal.MINIMIZE), RUNS)) is not None

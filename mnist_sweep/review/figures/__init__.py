@@ -7,10 +7,11 @@ milliseconds; the tests pass every figure through Plotly's own validation.
 
 from mnist_sweep.review.figures.confusion import confusion_matrix
 from mnist_sweep.review.figures.custom import custom_chart
-from mnist_sweep.review.figures.progress import all_points, best_so_far, curve_points, learning_curves, timeline
+from mnist_sweep.review.figures.progress import all_points, best_so_far, curve_points, learning_curves
 from mnist_sweep.review.figures.run import axes, logged_points, run_curves, system_curves
 from mnist_sweep.review.figures.space import importance_bars, parallel_coordinates, slices
 from mnist_sweep.review.figures.style import Figure
+from mnist_sweep.review.figures.timeline import timeline
 from mnist_sweep.review.figures.tradeoff import tradeoff
 
 __all__ = [

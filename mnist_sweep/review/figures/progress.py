@@ -19,13 +19,13 @@ from mnist_sweep.review.figures.style import (
     metric_margin,
     x_axis,
 )
-from mnist_sweep.review.formatting import duration
-from mnist_sweep.review.palette import ACCENT, BEST, FAINT, GREY, STATES, run_colour
+from mnist_sweep.review.palette import ACCENT, BEST, FAINT, GREY, run_colour
 from mnist_sweep.review.presentation import Presentation, is_fraction
 from mnist_sweep.review.ranking import Ranking, Trial
 from mnist_sweep.review.records import RunRecord, number
 from mnist_sweep.review.statistics import expected_best
 from mnist_sweep.review.status import Status
+from mnist_sweep.search.goal import Goal
 
 TOP_CURVES = 8
 MAX_POINTS = 200
@@ -41,13 +41,13 @@ def best_so_far(ranking: Ranking, random: Sequence[float] = ()) -> Figure | None
     points, shown = ranking.progress, ranking.presentation.hover_format
     if not points:
         return None
-    data = _random_band(random, ranking.info.sign)
+    data = _random_band(random, ranking.info.goal)
     data += [
         {
             "type": "scatter",
             "mode": "markers",
             "name": "a trial",
-            "x": [point.proposal for point in points],
+            "x": [point.number for point in points],
             "y": [point.trial.value for point in points],
             "text": [escape(point.trial.label) for point in points],
             "ids": [point.trial.id for point in points],
@@ -58,7 +58,7 @@ def best_so_far(ranking: Ranking, random: Sequence[float] = ()) -> Figure | None
             "type": "scatter",
             "mode": "lines",
             "name": "best so far",
-            "x": [*(point.proposal for point in points), len(ranking.ended)],
+            "x": [*(point.number for point in points), len(ranking.ended)],
             "y": [*(point.best for point in points), points[-1].best],
             "line": {"shape": "hv", "color": BEST, "width": 2.5},
             "hovertemplate": f"best of %{{x}}: {shown}<extra></extra>",
@@ -74,17 +74,17 @@ def best_so_far(ranking: Ranking, random: Sequence[float] = ()) -> Figure | None
     return {"data": data, "layout": shape}
 
 
-def _random_band(values: Sequence[float], sign: float) -> list[dict[str, Any]]:
+def _random_band(values: Sequence[float], goal: Goal) -> list[dict[str, Any]]:
     if not values:
         return []
     x = list(range(1, len(values) + 1))
     edge = {"type": "scatter", "mode": "lines", "x": x, "hoverinfo": "skip", "showlegend": False}
     return [
-        edge | {"y": expected_best(values, 0.1, sign), "line": {"width": 0}},
-        edge | {"y": expected_best(values, 0.9, sign), "line": {"width": 0}, "fill": "tonexty", "fillcolor": FAINT},
+        edge | {"y": expected_best(values, 0.1, goal), "line": {"width": 0}},
+        edge | {"y": expected_best(values, 0.9, goal), "line": {"width": 0}, "fill": "tonexty", "fillcolor": FAINT},
         edge
         | {
-            "y": expected_best(values, 0.5, sign),
+            "y": expected_best(values, 0.5, goal),
             "name": f"random search ({len(values)} trials, median and 10–90 %)",
             "line": {"color": GREY, "dash": "dash", "width": 2},
             "showlegend": True,
@@ -142,7 +142,7 @@ def learning_curves(ranking: Ranking, points: Mapping[str, Points] | None = None
     heights = [y for tail in tails for y in tail if y is not None]
     seen = [y for curve in points.values() for y in curve["y"] if y is not None]
     if len(heights) > 1:  # a run need not end at its best
-        heights.append(max(seen, key=lambda y: info.sign * y))
+        heights.append(min(seen, key=info.goal.to_loss))
     shape = layout(
         margin=metric_margin(ranking, heights, r=beside((trace["name"] for trace in data), 60) if top else 16),
         xaxis=x_axis(words.axis, [x for curve in points.values() for x in curve["x"]]),
@@ -208,54 +208,3 @@ def _joined(ids: Sequence[str], points: Mapping[str, Points], column: str) -> li
         values += points[run][column]
         values.append(None)
     return values[:-1]
-
-
-def timeline(ranking: Ranking) -> Figure | None:
-    """One lane per agent, one bar per trial from start to end, coloured by how it ended; None without times."""
-    timed = [trial for trial in ranking.trials if trial.record.created_at is not None]
-    if not timed:
-        return None
-    lanes = list(dict.fromkeys(trial.record.agent or "one agent" for trial in timed))
-    data: list[dict[str, Any]] = []
-    for kind in Status:
-        trials = [trial for trial in timed if trial.status is kind]
-        if not trials:
-            continue
-        runs = [trial.record for trial in trials]
-        data.append(
-            {
-                "type": "bar",
-                "orientation": "h",
-                "name": kind.value,
-                "y": [escape(run.agent or "one agent") for run in runs],
-                "base": [run.created_at.isoformat() for run in runs if run.created_at],
-                "x": [1000.0 * _length(run) for run in runs],  # a bar on a date axis is as long as milliseconds
-                "text": [
-                    escape(", ".join([trial.label, duration(_length(trial.record)), *_shown(trial, ranking)]))
-                    for trial in trials
-                ],
-                "textposition": "none",
-                "marker": {"color": STATES[kind].light, "line": {"width": 0}},
-                "hovertemplate": "%{text}<extra>%{fullData.name}</extra>",
-            }
-        )
-    shape = layout(
-        margin=MARGIN | {"t": ABOVE, "l": beside(lanes)},
-        barmode="overlay",
-        bargap=0.35,
-        xaxis={"type": "date", "zeroline": False},
-        yaxis={"automargin": True, "categoryarray": [escape(lane) for lane in lanes[::-1]], "ticksuffix": "  "},
-        showlegend=True,
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        height=110 + 38 * len(lanes),
-    )
-    return {"data": data, "layout": shape}
-
-
-def _shown(trial: Trial, ranking: Ranking) -> list[str]:
-    return [] if trial.value is None else [ranking.presentation.show(trial.value)]
-
-
-def _length(run: RunRecord) -> float:
-    """Return the seconds to draw: what the run took, and at least half a second to be visible."""
-    return max(run.span or run.seconds or 0.0, 0.5)

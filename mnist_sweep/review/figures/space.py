@@ -50,7 +50,7 @@ def parallel_coordinates(ranking: Ranking) -> Figure | None:
         "dimensions": dimensions,
         "line": {"color": values, "coloraxis": "coloraxis"},
     }
-    return {"data": [trace], "layout": layout(coloraxis=colour_range(values, ranking.info.sign))}
+    return {"data": [trace], "layout": layout(coloraxis=colour_range(values, ranking.info.goal))}
 
 
 def importance_bars(importance: Importance) -> Figure | None:
@@ -105,7 +105,7 @@ def slices(ranking: Ranking, first: Sequence[str] = ()) -> Figure | None:
         grid={"rows": rows, "columns": columns, "pattern": "independent", "xgap": 0.1, "ygap": 0.34},
         margin=metric_margin(ranking, values, named=False),
         height=70 + 190 * rows,
-        coloraxis=colour_range(values, ranking.info.sign),
+        coloraxis=colour_range(values, ranking.info.goal),
     )
     data: list[dict[str, Any]] = []
     for i, field in enumerate(fields):

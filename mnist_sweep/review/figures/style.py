@@ -15,6 +15,7 @@ from mnist_sweep.review.palette import SCALE
 from mnist_sweep.review.presentation import axis_name
 from mnist_sweep.review.ranking import Ranking
 from mnist_sweep.review.records import SweepField
+from mnist_sweep.search.goal import Goal
 
 Figure = dict[str, Any]
 MARGIN = {"l": 64, "r": 16, "t": 16, "b": 48}
@@ -59,7 +60,7 @@ def metric_axis(ranking: Ranking, values: Sequence[float], **more: Any) -> dict[
     }
     if ranking.presentation.fraction:
         axis["tickformat"] = ".2%"
-    if span := robust_range(values, ranking.info.sign):
+    if span := robust_range(values, ranking.info.goal):
         axis["range"] = list(span)
     return axis | more
 
@@ -74,13 +75,13 @@ def x_axis(axis: str, values: Sequence[float | None], **more: Any) -> dict[str, 
     return shape | more
 
 
-def robust_range(values: Sequence[float], sign: float) -> tuple[float, float] | None:
+def robust_range(values: Sequence[float], goal: Goal) -> tuple[float, float] | None:
     """From the far whisker (Tukey's fence) on the bad side to the best value, with a margin; None for < 2 values."""
     if len(values) < 2:
         return None
     low, high = min(values), max(values)
     q1, q3 = np.quantile(values, [0.25, 0.75])
-    if sign > 0:
+    if goal is Goal.MAXIMIZE:
         low = max(low, float(q1 - 1.5 * (q3 - q1)))
     else:
         high = min(high, float(q3 + 1.5 * (q3 - q1)))
@@ -88,12 +89,12 @@ def robust_range(values: Sequence[float], sign: float) -> tuple[float, float] | 
     return low - margin, high + margin
 
 
-def colour_range(values: Sequence[float], sign: float) -> dict[str, Any]:
+def colour_range(values: Sequence[float], goal: Goal) -> dict[str, Any]:
     """A `coloraxis` over the values, the best at its strong end; the worst tenth shares one colour."""
     if not values:
         return {"colorscale": SCALE, "showscale": False}
     low, high = float(min(values)), float(max(values))
-    if sign > 0:
+    if goal is Goal.MAXIMIZE:
         low = float(np.quantile(values, 0.1))
     else:
         high = float(np.quantile(values, 0.9))
@@ -101,7 +102,7 @@ def colour_range(values: Sequence[float], sign: float) -> dict[str, Any]:
         "cmin": low,
         "cmax": high if high > low else low + 1e-9,
         "colorscale": SCALE,
-        "reversescale": sign < 0,
+        "reversescale": goal is Goal.MINIMIZE,
         "showscale": False,
     }
 

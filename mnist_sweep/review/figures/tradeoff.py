@@ -49,7 +49,7 @@ def tradeoff(ranking: Ranking) -> Figure | None:
         margin=metric_margin(ranking, values, t=26),
         xaxis={"title": {"text": escape(words.size)}, "zeroline": False, "tickformat": ","},
         yaxis=metric_axis(ranking, values),
-        coloraxis=colour_range(values, ranking.info.sign),
+        coloraxis=colour_range(values, ranking.info.goal),
     )
     if refused := _refused(ranking):
         data.append(refused)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mnist_sweep.review.panels import LINE_PLOT, draw, value
-from mnist_sweep.review.records import Goal, RunRecord, number
+from mnist_sweep.review.records import RunRecord, number
+from mnist_sweep.search.goal import Goal
 from mnist_sweep.server import records
 from mnist_sweep.server.pages import media as logged
 from mnist_sweep.server.store import projects, runs
@@ -21,10 +22,10 @@ def panels(db: sqlite3.Connection, project: sqlite3.Row, metadata: Mapping[str, 
     """What the panels of a grid show, in their order on the page, each with the `width` it asks for (of 24)."""
     sets = [one for one in metadata.get("runSets") or () if isinstance(one, dict) and one.get("enabled", True)]
     found: list[Held] = []
-    goal: Goal = "minimize"
+    goal = Goal.MINIMIZE
     for one in sets:
         found += _runs(db, project, one)
-        goal = "minimize" if all(ascending for _, ascending in _order(one)) else "maximize"
+        goal = Goal.MINIMIZE if all(ascending for _, ascending in _order(one)) else Goal.MAXIMIZE
     asked = (metadata.get("panelBankSectionConfig") or {}).get("panels") or ()
     places = [(panel, panel.get("layout") or {}) for panel in asked if isinstance(panel, dict)]
     places.sort(key=lambda place: (place[1].get("y", 0), place[1].get("x", 0)))
