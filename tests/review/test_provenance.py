@@ -98,7 +98,7 @@ def test_the_number_that_counts_is_told_first_then_the_claim_then_the_finals() -
         "is 0.04, and the seeds range from 99.49 % to 99.57 %.",
         "The finals claimed 99.55 % val/accuracy. The confirmation differs from that by 0.02 points, which is within "
         "its interval.",
-        "The sweep's best configuration leads the finals: 0.017 objective, the mean of 6 fresh replicates.",
+        "The sweep's best configuration leads the finals: 0.01700 objective, the mean of 6 fresh replicates.",
         "The sweep's best configuration is better than the reference by 0.0050 ± 0.0010 objective: certain at the "
         "95 % level.",
         "The sweep's best configuration is better than the second by 0.00030 ± 0.00052 objective: a tie, because the "
@@ -112,7 +112,7 @@ def test_a_reference_that_wins_is_said_to_lead() -> None:
     rows = [{**ROWS[2], "value": 0.017}, {**ROWS[0], "value": 0.066, "to_next": None, "to_reference": worse}, ROWS[3]]
     finals = RunRecord("finals-abc", config=ABOUT, summary={"complete": True, "rounds": 4, "standing": rows})
     assert sentences(finals)[:2] == [
-        "The reference leads the finals: 0.017 objective, the mean of 6 fresh replicates.",
+        "The reference leads the finals: 0.01700 objective, the mean of 6 fresh replicates.",
         "The sweep's best configuration is worse than the reference by 0.049 ± 0.010 objective: certain at the 95 % "
         "level.",
     ]
@@ -206,8 +206,8 @@ def test_the_standing_is_a_table() -> None:
     assert head[1:] == [
         "configuration", "round", "replicates", "parameters", "val/accuracy", "objective", "vs next", "vs reference"
     ]  # fmt: skip
-    assert first == ["1", "w=1", "", "6", "900", "99.55 %", "0.017", "−0.00030 ± 0.00052", "−0.0050 ± 0.0010"]
-    assert second[4:] == ["", "", "0.0173", "", ""]
+    assert first == ["1", "w=1", "", "6", "900", "99.55 %", "0.01700", "−0.00030 ± 0.00052", "−0.0050 ± 0.0010"]
+    assert second[4:] == ["", "", "0.01730", "", ""]
     assert (reference[:2], fourth[:2]) == (["ref", "w=8"], ["3", "w=3"])
 
 
