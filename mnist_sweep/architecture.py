@@ -1,7 +1,8 @@
-"""Networks as plain data: layers, parameter counts, output shapes and receptive fields, without importing torch.
+"""Networks as plain data: layers, parameter counts, output shapes and receptive fields.
 
-A network is a tuple of layers applied in order to a 1 x 28 x 28 image; it ends in 10 logits. `model.build` turns it
-into a `torch.nn.Module`. The eight ladder networks are those of the study this project starts from.
+A network is a tuple of layers that are applied in order to a 1 x 28 x 28 image and end in 10 logits. `model.build`
+makes it a `torch.nn.Module`. The eight ladder networks are those of the study that this project starts from. This
+module does not import torch.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ CLASSES = 10
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """Square convolution, stride 1; with as many `groups` as channels it is depthwise."""
+    """A square convolution with stride 1. It is depthwise if there are as many groups as channels."""
 
     in_channels: int
     out_channels: int
@@ -93,21 +94,22 @@ Network: TypeAlias = tuple[Layer, ...]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a layer table: what the layer puts out, and how many input pixels one output sees."""
+    """A row of a layer table."""
 
     layer: Layer
     output: Shape
     parameters: int
     receptive_field: int
+    """Side of the square of input pixels that one output depends on."""
 
 
 def count_parameters(network: Sequence[Layer]) -> int:
-    """Trainable parameters of `network`, batch norm's included."""
+    """Return the number of trainable parameters, those of batch norm included."""
     return sum(layer.parameters for layer in network)
 
 
 def layer_table(network: Sequence[Layer]) -> list[Row]:
-    """One `Row` per layer; raises ValueError where channels do not match or an image shrinks below 1 x 1."""
+    """Return one `Row` per layer. Raise ValueError if channels do not match or an image shrinks below 1 x 1."""
     rows, shape, field, jump = [], INPUT, 1, 1
     for layer in network:
         shape = layer.output(shape)
@@ -123,13 +125,13 @@ def layer_table(network: Sequence[Layer]) -> list[Row]:
 
 
 def largest_layers(network: Sequence[Layer], count: int = 3) -> str:
-    """The `count` layers that hold most parameters, for people: `conv3x3 16->18 (2,592), …`."""
+    """Return the `count` layers that hold most parameters as text: `conv3x3 16->18 (2,592), …`."""
     ranked = sorted(network, key=lambda layer: layer.parameters, reverse=True)[:count]
     return ", ".join(f"{describe(layer)} ({layer.parameters:,})" for layer in ranked)
 
 
 def describe(layer: Layer) -> str:
-    """A short name of a layer, for tables and messages."""
+    """Return a short name of a layer, for tables and messages."""
     match layer:
         case Conv():
             kind = "conv" if layer.groups == 1 else "depthwise"
@@ -150,7 +152,7 @@ Order: TypeAlias = Literal["relu", "bn-relu", "relu-bn"]
 
 
 def _block(conv: Conv, order: Order, dropout: float) -> Iterator[Layer]:
-    """A convolution with what follows it; dropout 0 adds no layer."""
+    """Yield a convolution and what follows it. Dropout 0 adds no layer."""
     norm = BatchNorm(conv.out_channels)
     yield conv
     yield from {"relu": (ReLU(),), "bn-relu": (norm, ReLU()), "relu-bn": (ReLU(), norm)}[order]
@@ -161,7 +163,7 @@ def _block(conv: Conv, order: Order, dropout: float) -> Iterator[Layer]:
 def _chain(
     channels: Sequence[int], order: Order, dropout: float, *, padding: int = 0, bias: bool = False
 ) -> Iterator[Layer]:
-    """3x3 blocks along `channels`."""
+    """Yield 3x3 blocks along `channels`."""
     for before, after in pairwise(channels):
         yield from _block(Conv(before, after, 3, padding, bias), order, dropout)
 
@@ -219,13 +221,13 @@ def tiny(
     separable: bool = False,
     dropout: float,
 ) -> Network:
-    """The searchable network; at the widths 8, 16, 8, 10, 16, 18, 16 with one pooling it is step 8 of the study.
+    """Return the searchable network. With the widths 8, 16, 8, 10, 16, 18, 16 and one pooling, it is step 8.
 
-    Two 3x3 blocks (24 x 24), max-pool (12), a bare 1x1 `squeeze`, three 3x3 blocks (6 x 6), average pooling (1), a 1x1
-    block of `head` channels, ten logits. A block is convolution, ReLU, batch norm, dropout. With two `pools` a second
-    max-pool (4) stands before the fifth 3x3 block, which is padded. `c6` is a sixth 3x3 block, padded, too. A width of
-    0 leaves `squeeze`, `c6` or `head` out. In a `separable` network the 3x3 convolutions after the first are one filter
-    per channel and a 1x1 convolution (Chollet 2017, arXiv:1610.02357).
+    The order is: two 3x3 blocks (24 x 24), max-pool (12), a 1x1 convolution `squeeze`, three 3x3 blocks (6 x 6),
+    average pooling (1), a 1x1 block of `head` channels, ten logits. A block is a convolution, ReLU, batch norm and
+    dropout. With two `pools`, a second max-pool (4) precedes the fifth 3x3 block, which is padded. `c6` is a sixth 3x3
+    block, which is padded as well. A width of 0 leaves `squeeze`, `c6` or `head` out. In a `separable` network, each
+    3x3 convolution after the first is one filter per channel and a 1x1 convolution (Chollet 2017, arXiv:1610.02357).
     """
 
     def block(before: int, after: int, padding: int = 0) -> Iterator[Layer]:
@@ -257,7 +259,7 @@ def tiny(
 
 
 def ladder(step: int, dropout: float) -> Network:
-    """Network of step 1 … 8 of the study, with `dropout` after every activation (0 = none)."""
+    """Return the network of step 1 … 8 of the study, with `dropout` after every activation (0 is none)."""
     match step:
         case 1:
             return tuple(_step1(dropout))

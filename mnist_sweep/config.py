@@ -105,9 +105,7 @@ class RunConfig(BaseModel):
         16, description="channels of the 1x1 convolution after average pooling, 0 = none (tiny)"
     )
     pools: int = Field(1, ge=1, le=2, description="max-poolings; 2 has one more before the 5th convolution (tiny)")
-    separable: bool = Field(
-        False, description="3x3 convolutions after the first: one filter per channel, then 1x1 (tiny)"
-    )
+    separable: bool = Field(False, description="split the later 3x3 convolutions into depthwise and 1x1 (tiny)")
     dropout: float = Field(0.03, ge=0, le=0.5, description="dropout after every activation, probability")
     augment_strength: float = Field(
         1.0, ge=0, le=1.5, description="scale of the study's policy A: 0 is none, 1 its own ranges"
@@ -120,7 +118,7 @@ class RunConfig(BaseModel):
         0,
         ge=0,
         le=EPOCH_LIMIT,
-        description="final epochs without augmentation, for 15 epochs; scaled to epochs",
+        description="final epochs without augmentation; given for 15 epochs and scaled",
     )
     lr_schedule: Literal["onecycle", "constant"] = Field(
         "onecycle", description="onecycle rises to max_lr and falls to nearly 0; constant is max_lr"
@@ -130,14 +128,10 @@ class RunConfig(BaseModel):
     div_factor: float = Field(25.0, ge=1, le=1e4, description="max_lr / first rate (onecycle)")
     final_div_factor: float = Field(1e4, ge=1, le=1e8, description="first rate / last rate (onecycle)")
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD momentum, unless cycle_momentum")
-    cycle_momentum: bool = Field(
-        True, description="momentum from 0.95 down to 0.85 and back, against the rate (onecycle)"
-    )
+    cycle_momentum: bool = Field(True, description="cycle momentum between 0.95 and 0.85, against the rate (onecycle)")
     nesterov: bool = Field(False, description="Nesterov momentum")
     weight_decay: float = Field(0.0, ge=0, le=0.1, description="L2 penalty of SGD")
-    decay_norm: bool = Field(
-        True, description="weight decay on batch norm and biases, too; false: only on convolutions"
-    )
+    decay_norm: bool = Field(True, description="also apply weight decay to batch norm and biases")
     precise_bn: bool = Field(
         False,
         description="estimate batch norm's statistics at the end, on unaugmented images",

@@ -77,8 +77,8 @@ class Tracker:
             options["project"] = project
         known = wandb.setup().settings
         self._url = known.base_url
-        self._patience = waiting.retry_policy(self._url) if known.sweep_id and known.mode == "online" else None
-        self._settings = _settings(stop, None if self._patience is None else self._patience.limit)
+        self._retry_policy = waiting.retry_policy(self._url) if known.sweep_id and known.mode == "online" else None
+        self._settings = _settings(stop, None if self._retry_policy is None else self._retry_policy.limit)
         self._offline_because = f"W&B's mode is {known.mode}"
 
         def start() -> wandb.Run:
@@ -88,8 +88,8 @@ class Tracker:
                 wandb.teardown()
                 raise
 
-        if self._patience is not None:
-            self.run = self._patience.retry_until_available(start)
+        if self._retry_policy is not None:
+            self.run = self._retry_policy.retry_until_available(start)
         else:
             try:
                 self.run = start()
@@ -98,7 +98,7 @@ class Tracker:
                 refused = f"{self._url} does not take this run: {first_line(error)}"
                 self._offline_because = refused if answers else f"{self._url} does not answer"
                 self.run = wandb.init(**options, mode="offline", settings=self._settings)
-        self.suggestion: dict[str, Any] = dict(self.run.config)
+        self.given: dict[str, Any] = dict(self.run.config)
         """The flat configuration as W&B has it, not yet validated."""
         self._config: RunConfig | None = None
         self._past_rows = self.run.starting_step
@@ -108,7 +108,7 @@ class Tracker:
         """Record the whole configuration, and chart metrics over epochs. The run keeps the name that W&B gave it."""
         self._config = config
         whole = config.model_dump(exclude_none=True)
-        self.run.config.update({k: v for k, v in whole.items() if self.suggestion.get(k) != v}, allow_val_change=True)
+        self.run.config.update({k: v for k, v in whole.items() if self.given.get(k) != v}, allow_val_change=True)
         if config.baseline:
             self.run.tags = (*(self.run.tags or ()), "baseline")
         self.run.define_metric(metrics.EPOCH, hidden=True)
@@ -181,11 +181,11 @@ class Tracker:
         def illustrate() -> None:
             self._illustrate(fit, split, evaluation, config)
 
-        if self._patience is None:
+        if self._retry_policy is None:
             illustrate()
         else:  # the client asks the server before it takes a table or an artifact
             with suppress(ServerUnavailable):
-                self._patience.retry_until_available(illustrate)
+                self._retry_policy.retry_until_available(illustrate)
 
     def _illustrate(self, fit: Fit, split: Split, evaluation: Evaluation, config: RunConfig) -> None:
         name = split.evaluate_name

@@ -120,7 +120,7 @@ def _train(tracker: Tracker, console: Console) -> Outcome:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     try:
-        config = engine.resolve(parse(tracker.suggestion), say)
+        config = engine.resolve(parse(tracker.given), say)
     except OverBudgetError as error:
         tracker.record_over_budget(error)
         say(f"not trained: {error}")

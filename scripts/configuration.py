@@ -17,7 +17,12 @@ def table() -> str:
     """Return the fields as a Markdown table."""
     rows = ["| field | values | default | meaning |", "| -- | -- | -- | -- |"]
     for name, field in RunConfig.model_fields.items():
-        values = allowed(field).replace("step1, step2, step3, step4, step5, step6, step7, step8", "step1 … step8")
+        values = (
+            allowed(field)
+            .removeprefix("a number ")
+            .removeprefix("a ")
+            .replace("step1, step2, step3, step4, step5, step6, step7, step8", "step1 … step8")
+        )
         default = "" if field.default is None else f"`{field.default}`"
         rows.append(f"| `{name}` | {values} | {default} | {field.description} |")
     return "\n".join(rows)

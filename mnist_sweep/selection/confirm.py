@@ -194,30 +194,25 @@ def _receive(progress: Connection, on_progress: Callable[[int, Step], None]) -> 
 # What follows runs in the training processes.
 
 _signals = Signals(STOPS)
-_unwanted = threading.Event()
+_wanted: Connection | None = None
+"""Its other end is closed once nobody wants this process's work."""
 _report: Connection | None = None
+"""Takes a seed and its newest step."""
 
 
 def _begin(wanted: Connection, report: Connection) -> None:
-    """Start a training process, which ends when the other end of `wanted` is closed."""
-    global _report
-    _report = report
-    if hasattr(os, "setpgrp"):
-        os.setpgrp()  # a terminal's Ctrl-C is for the parent
+    """Start a training process, which ends with its parent or when the other end of `wanted` is closed."""
+    from mnist_sweep.agents.child import end_with_parent, own_process_group
 
-    def end() -> None:
-        wanted.poll(None)
-        _unwanted.set()
-        while True:  # the first signal ends the training, a later one the process
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(1)
-
-    threading.Thread(target=end, daemon=True).start()
+    global _wanted, _report
+    _wanted, _report = wanted, report
+    own_process_group()
+    end_with_parent(signal.SIGTERM, wanted)
 
 
 def _work(job: _Job) -> SeedResult:
     with _signals.handled():
-        if _unwanted.is_set():
+        if _wanted is None or _wanted.poll():
             raise Terminated  # a seed that has not begun creates no run
         return _seed(parse(job.values), job)
 
