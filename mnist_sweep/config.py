@@ -118,7 +118,7 @@ class RunConfig(BaseModel):
         0,
         ge=0,
         le=EPOCH_LIMIT,
-        description="final epochs without augmentation; given for 15 epochs and scaled",
+        description="final epochs without augmentation, for 15 epochs; scaled",
     )
     lr_schedule: Literal["onecycle", "constant"] = Field(
         "onecycle", description="onecycle rises to max_lr and falls to nearly 0; constant is max_lr"
