@@ -1,42 +1,47 @@
-"""The search space of pareto.yaml: networks that fit the limit, by construction.
+"""Search space of pareto.yaml: networks that fit the parameter limit by construction.
 
-Each width is drawn from what the widths before it leave; the last one takes at most what is left of the limit. So no
-suggestion is ever refused, and no trial is spent on finding out where the limit is.
+The ranges are those of the sweep file. The last width is drawn from what the other widths leave of the limit, so that
+no trial is spent on a network that is too large.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
 
-from mnist_sweep import architecture
-from mnist_sweep.config import PARAMETER_LIMIT
+from mnist_sweep.config import parse
 
-SMALLEST, WIDEST = 4, 24
-EPOCHS = 15
+LAST = "c5"
+
+
+def study(sweep: Any) -> optuna.Study:
+    """Create the study, which carries the sweep's ranges to `space`. `sweep` is W&B's SweepInfo."""
+    created = optuna.create_study(directions=[metric.get("goal", "minimize") for metric in sweep.config["metrics"]])
+    created.set_user_attr("parameters", sweep.config["parameters"])
+    return created
 
 
 def space(trial: optuna.Trial) -> dict[str, Any]:
-    """One feasible configuration, as fields of RunConfig."""
-    widths = {
-        "c1": trial.suggest_int("c1", SMALLEST, 10),
-        "c2": trial.suggest_int("c2", SMALLEST, 16),
-        "c3": trial.suggest_int("c3", SMALLEST, 16),
-        "c4": trial.suggest_int("c4", SMALLEST, 18),
-    }
-    most = max(c5 for c5 in range(SMALLEST, WIDEST + 1) if _parameters(widths, c5) < PARAMETER_LIMIT)
-    # Drawn as a share: a range whose end depends on other widths would be a new range for the search each time.
-    share = trial.suggest_float("c5_share", 0.0, 1.0)
-    return widths | {
-        "c5": SMALLEST + round(share * (most - SMALLEST)),
-        "squeeze": 0,
-        "head": 0,
-        "pools": 2,
-        "max_lr": trial.suggest_float("max_lr", 0.03, 0.3, log=True),
-        "dropout": trial.suggest_float("dropout", 0.0, 0.06),
-        "epochs": EPOCHS,
-    }
+    """Return one feasible configuration, as fields of RunConfig."""
+    ranges = trial.study.user_attrs["parameters"]
+    values = {name: _suggest(trial, name, spec) for name, spec in ranges.items() if name != LAST}
+    low, high = ranges[LAST]["min"], ranges[LAST]["max"]
+    most = max((width for width in range(low, high + 1) if _fits({**values, LAST: width})), default=low)
+    # The study sees a share of the range: a range that ends elsewhere in each trial would be a new parameter each time.
+    share = trial.suggest_float(f"{LAST}_share", 0.0, 1.0)
+    return {**values, LAST: low + round(share * (most - low))}
 
 
-def _parameters(widths: dict[str, int], c5: int) -> int:
-    network = architecture.tiny(**widths, c5=c5, squeeze=0, head=0, pools=2, dropout=0.0)
-    return architecture.count_parameters(network)
+def _suggest(trial: optuna.Trial, name: str, spec: Mapping[str, Any]) -> Any:
+    if "value" in spec:
+        return spec["value"]
+    if "values" in spec:
+        return trial.suggest_categorical(name, spec["values"])
+    if spec["distribution"] == "int_uniform":
+        return trial.suggest_int(name, spec["min"], spec["max"])
+    return trial.suggest_float(name, spec["min"], spec["max"], log=spec["distribution"] == "log_uniform_values")
+
+
+def _fits(values: Mapping[str, Any]) -> bool:
+    config = parse({**values, "over_budget": True})
+    return config.parameters < config.parameter_limit

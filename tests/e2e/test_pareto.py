@@ -8,7 +8,7 @@ from tests.e2e.conftest import ROOT, House, scheduling
 from tests.e2e.test_sweep import read
 
 SPACE = """
-from sweeps.pareto import space as whole
+from sweeps.pareto import space as whole, study
 
 def space(trial):  # the real one, for one epoch of large batches
     return whole(trial) | {"epochs": 1, "batch_size": 2048}

@@ -4,9 +4,9 @@ import json
 import math
 from pathlib import Path
 from statistics import fmean
+from types import SimpleNamespace
 from typing import Any
 
-import optuna
 import pytest
 import yaml
 from hypothesis import given
@@ -109,9 +109,28 @@ def test_smaller_networks_have_a_limit_of_their_own(limit: int) -> None:
 
 
 def test_every_suggestion_of_the_pareto_search_fits() -> None:
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study = pareto.study(SimpleNamespace(config=load(SWEEPS_FOLDER / "pareto.yaml")))
     for _ in range(300):
-        assert not parse(pareto.space(study.ask())).baseline  # type: ignore[arg-type]  # an Optuna trial
+        assert not parse(pareto.space(study.ask())).baseline
+
+
+def test_the_pareto_search_reads_its_ranges_from_the_sweep() -> None:
+    config = load(SWEEPS_FOLDER / "pareto.yaml")
+    config["parameters"] |= {
+        "c1": {"distribution": "int_uniform", "min": 5, "max": 6},
+        "c5": {"distribution": "int_uniform", "min": 7, "max": 8},
+        "max_lr": {"distribution": "log_uniform_values", "min": 0.5, "max": 0.6},
+        "batch_size": {"values": [64, 128]},
+        "epochs": {"value": 3},
+    }
+    study = pareto.study(SimpleNamespace(config=config))
+    drawn = [pareto.space(study.ask()) for _ in range(20)]
+    assert {values["c1"] for values in drawn} == {5, 6}
+    assert {values["c5"] for values in drawn} == {7, 8}
+    assert all(0.5 <= values["max_lr"] <= 0.6 for values in drawn)
+    assert {values["batch_size"] for values in drawn} == {64, 128}
+    assert {values["epochs"] for values in drawn} == {3}
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
 
 
 def test_a_schedulers_source_is_read_and_not_run(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ sweep = wandb.Api().sweep(sys.argv[1])
 runs = [[run.state, run.config["x"], run.summary.get("loss")] for run in sweep.runs]
 best = sweep.best_run()
 count = sweep.expected_run_count
-print(json.dumps({"state": sweep.state, "runs": runs, "best": best and best.config["x"], "count": count}))
+print(json.dumps({"state": sweep.state, "runs": runs, "best": best and best.config["x"], "count": count}, default=str))
 """
 
 
