@@ -49,26 +49,26 @@ def create_app(
     crash_after: float = 300.0,
     upload_limit: int = 20 * 1024**3,
 ) -> Starlette:
-    """The server for one data folder.
+    """Create the application for one data folder.
 
     Args:
-        store: where everything is kept.
-        key: the only key that is let in; None is the store's own.
+        store: the data folder.
+        key: the key that clients must send; None takes the store's own.
         hosts: names that requests may use for this server; ["*"] allows all. On loopback, the list prevents web pages
             from reaching the server through a name of their own.
         login_secret: what login links are made from; None accepts no links.
-        entity: whose things are meant where a client names nobody.
-        crash_after: seconds without a sign of life after which a running run counts as crashed.
-        upload_limit: bytes of the largest file.
+        entity: the entity of requests that name none.
+        crash_after: seconds of silence after which a running run counts as crashed.
+        upload_limit: size of the largest file, in bytes.
     """
     key = key or store.key
     link_secret = derived_secret(store.secret, key, "links")
-    server = Server(store, entity, crash_after, upload_limit, link_secret)
+    api = ClientApi(store, entity, crash_after, upload_limit, link_secret)
     keys = Keys(store, key, login_secret)
     templates = pages.environment()
     answer: Any = _error_handler(partial(pages.refusal, templates))
     return Starlette(
-        routes=[*server.routes(), *pages.routes(store, keys, server.sweeper, templates, SignedUrls("", link_secret))],
+        routes=[*api.routes(), *pages.routes(store, keys, api.dispatcher, templates, SignedUrls("", link_secret))],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
             Middleware(Gate, keys=keys),
@@ -76,17 +76,17 @@ def create_app(
             Middleware(ExceptionMiddleware, handlers={Exception: answer}),
         ],
         exception_handlers={HTTPException: answer, Exception: answer},
-        lifespan=server.lifespan,
+        lifespan=api.lifespan,
     )
 
 
-class Server:
-    """The endpoints that the client talks to."""
+class ClientApi:
+    """The endpoints for clients."""
 
     def __init__(self, store: Store, entity: str, crash_after: float, upload_limit: int, link_secret: str) -> None:
         self._store = store
         self._link_secret = link_secret
-        self.sweeper = Dispatcher(store)
+        self.dispatcher = Dispatcher(store)
         self._entity = entity
         self._crash_after = crash_after
         self._upload_limit = upload_limit
@@ -111,7 +111,7 @@ class Server:
         watch = asyncio.create_task(self._watch())
         yield
         watch.cancel()
-        self.sweeper.close()
+        self.dispatcher.close()
 
     async def _watch(self) -> None:
         """Look for runs that fell silent while the server listened."""
@@ -121,13 +121,13 @@ class Server:
             wall, monotonic = clock.wall(), time.monotonic()
             silent_since = watch.tick(wall, monotonic)
             try:
-                await anyio.to_thread.run_sync(self.sweeper.lose_silent, wall, silent_since)
+                await anyio.to_thread.run_sync(self.dispatcher.lose_silent, wall, silent_since)
             except StoreError as error:
                 _log.error("%s", error)
             await asyncio.sleep(pause)
 
     async def health(self, request: Request) -> Response:
-        """Whether it can do its work: 507, and why not, once a write has failed and for as long as another would."""
+        """Answer 507 with the reason if a write has failed and another one would fail, too."""
         app = request.app.state
         if getattr(app, "refused", False):
             reason = await anyio.to_thread.run_sync(self._store.why_unwritable)
@@ -146,18 +146,18 @@ class Server:
         if not isinstance(query, str) or not isinstance(variables, dict) or not isinstance(operation, str | None):
             raise HTTPException(400, "a GraphQL request is a JSON object with query and variables")
         links = SignedUrls(str(request.base_url).rstrip("/"), self._link_secret)
-        speaker = request.headers.get(TASK_HEADER)
-        result = await anyio.to_thread.run_sync(self._execute, query, variables, operation, links, speaker)
+        caller = request.headers.get(TASK_HEADER)
+        result = await anyio.to_thread.run_sync(self._execute, query, variables, operation, links, caller)
         answer: dict[str, Any] = {"data": result.data}
         if result.errors:
             answer["errors"] = [_describe(error) for error in result.errors]
         return Json(answer)
 
     def _execute(
-        self, query: str, variables: dict[str, Any], operation: str | None, links: SignedUrls, speaker: str | None
+        self, query: str, variables: dict[str, Any], operation: str | None, links: SignedUrls, caller: str | None
     ) -> ExecutionResult:
         def run(db: sqlite3.Connection | None) -> ExecutionResult:
-            context = gql.Context(self._store, links, self.sweeper, self._entity, speaker, db)
+            context = gql.Context(self._store, links, self.dispatcher, self._entity, caller, db)
             result = gql.execute(query, variables, operation, context)
             for error in result.errors or ():
                 if error.original_error and not isinstance(error.original_error, _REFUSALS):
@@ -194,9 +194,9 @@ class Server:
             run = lookup.run(db, request)
             if not leases.may_write(request.headers.get(TASK_HEADER), run["holder"], bool(run["lease_revoked"])):
                 return {"exitcode": None, "limits": {}, "stopped": True}
-            filestream.apply(db, self.sweeper, run, body)
+            filestream.apply(db, self.dispatcher, run, body)
         if run["sweep_id"] is not None:
-            self.sweeper.stop_early(run["sweep_id"])
+            self.dispatcher.stop_early(run["sweep_id"])
         with self._store.read() as db:
             stopped = bool(runs.by_id(db, run["id"])["stop_requested"])
         return {"exitcode": None, "limits": {}, "stopped": stopped}
@@ -204,7 +204,7 @@ class Server:
     # Files
 
     async def run_file(self, request: Request) -> Response:
-        """A run's file by its name, for people and for clients that have no signed address."""
+        """Send a run's file by its name, to people and to clients that have no signed address."""
 
         def look() -> sqlite3.Row | None:
             with self._store.read() as db:
@@ -213,7 +213,7 @@ class Server:
         return self._send(await anyio.to_thread.run_sync(look))
 
     async def artifact_file(self, request: Request) -> Response:
-        """An artifact's file by its MD5 in hexadecimal, for clients that have no signed address of it."""
+        """Send an artifact's file by its MD5 in hexadecimal, to clients that have no signed address."""
 
         def look() -> sqlite3.Row | None:
             with self._store.read() as db:
@@ -234,7 +234,7 @@ class Server:
         identity = request.query_params.get("row", "")
         expires, signature = (request.query_params.get(name, "") for name in ("expires", "signature"))
         if not SignedUrls("", self._link_secret).valid(method, kind, key, identity, expires, signature):
-            raise HTTPException(403, "this address is not valid, or not any more; ask the server for a new one")
+            raise HTTPException(403, "this address is invalid or has expired; ask the server for a new one")
         if method == "PUT":
             await self._receive(request, kind, key, identity)
             return Response(headers=headers)
@@ -258,7 +258,7 @@ class Server:
             return uploads.attach_blob(db, kind, key, identity, blob)
 
     def _send(self, row: sqlite3.Row | None, headers: dict[str, str] | None = None) -> Response:
-        """The contents as a download that no browser runs or shows."""
+        """Return the contents as a download that no browser runs or shows."""
         if row is None:
             raise HTTPException(404, "no such file")
         safe = {
@@ -286,14 +286,14 @@ register_url_convertor("md5", _Digest())
 
 
 class _Undo(Exception):
-    """Carries the result of a failed change out of its transaction, which undoes it."""
+    """Carries the result of a failed mutation out of its transaction, which is rolled back."""
 
     def __init__(self, result: ExecutionResult) -> None:
         self.result = result
 
 
 _REFUSALS = (BadRequest, NotFound, GraphQLError)
-"""What a resolver raises if the request is at fault. Anything else is trouble of the server's own."""
+"""What a resolver raises if the request is at fault. Any other error is the server's."""
 
 
 def _describe(error: GraphQLError) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Requests in, answers out: bounded bodies, JSON, and errors with a reason."""
+"""Read requests and write answers: limited bodies, JSON, and errors with a reason."""
 
 import zlib
 from collections.abc import AsyncIterator
@@ -23,25 +23,25 @@ class Json(Response):
 
 
 def refusal(status: int, reason: str) -> Json:
-    """An error as clients read it."""
+    """Return an error in the form that clients read."""
     return Json({"error": reason, "errors": [{"message": reason}]}, status)
 
 
 def navigates(request: Request) -> bool:
-    """Whether a person in front of a browser wants to see the answer."""
+    """Return whether a person in front of a browser will see the answer."""
     return request.method == "GET" and "text/html" in request.headers.get("accept", "")
 
 
 async def chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The body, unpacked where it is gzip, in pieces, up to `limit` bytes.
+    """Yield the body in pieces, unpacked if it is gzip, up to `limit` bytes.
 
     Raises:
-        HTTPException: 413 for more, 400 for a body that ends early or is not what its headers say, 415 for another
-            encoding.
+        HTTPException: 413 if it is larger, 400 if it ends early or is not what its headers say, 415 if its encoding is
+            unknown.
     """
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding not in ("identity", "gzip"):
-        raise HTTPException(415, f"content-encoding {encoding[:50]!r} is not known here; use gzip or none")
+        raise HTTPException(415, f"content-encoding {encoding[:50]!r} is unknown; use gzip or none")
     unpack = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
     size = 0
     try:
@@ -65,11 +65,11 @@ async def chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
 
 
 async def json_body(request: Request, limit: int = BODY_LIMIT) -> Any:
-    """The body as JSON.
+    """Return the body, parsed as JSON.
 
     Raises:
-        HTTPException: as `chunks`, 415 for what does not say that it is JSON (a form of another site cannot), and 400
-            for what is not.
+        HTTPException: as `chunks`; 415 if it is not declared as JSON, which a form of another site cannot do; 400 if it
+            is no JSON.
     """
     said = request.headers.get("content-type", "nothing")
     if said.partition(";")[0].strip().lower() != "application/json":
