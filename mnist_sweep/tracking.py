@@ -82,11 +82,7 @@ class Tracker:
         self._offline_because = f"W&B's mode is {known.mode}"
 
         def start() -> wandb.Run:
-            try:
-                return wandb.init(**options, resume=resume, settings=self._settings)
-            except Exception:
-                wandb.teardown()
-                raise
+            return _init(**options, resume=resume, settings=self._settings)
 
         if self._retry_policy is not None:
             self.run = self._retry_policy.retry_until_available(start)
@@ -273,13 +269,31 @@ class Tracker:
 
 
 def upsert_run(identity: RunIdentity, config: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
-    """Create a run that trains nothing, or replace what it reported before."""
-    with environment({"WANDB_SILENT": "true", "WANDB_SWEEP_ID": None}):
+    """Create a run that trains nothing, or replace what it reported before. Wait while its server is unavailable.
+
+    Raises:
+        ServerUnavailable: the server stays unavailable.
+    """
+
+    def upsert() -> bool:
         settings = wandb.Settings(console="off", silent=True)
-        with wandb.init(**identity.options(), config=dict(config), resume="allow", settings=settings) as run:
+        with _init(**identity.options(), config=dict(config), resume="allow", settings=settings) as run:
             run.config.update(dict(config), allow_val_change=True)
             run.summary.update(dict(summary))
         wandb.teardown()
+        return True
+
+    with environment({"WANDB_SILENT": "true", "WANDB_SWEEP_ID": None}):
+        waiting.retry_policy(wandb.setup().settings.base_url).retry_until_available(upsert)
+
+
+def _init(**options: Any) -> wandb.Run:
+    """Start a run. If that fails, make the client forget what it began."""
+    try:
+        return wandb.init(**options)
+    except Exception:
+        wandb.teardown()
+        raise
 
 
 def _settings(stop: Callable[[], None] | None, limit: float | None) -> wandb.Settings:

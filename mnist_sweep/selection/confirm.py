@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_sweep.config import RunConfig, parse
+from mnist_sweep.connection import waiting
 from mnist_sweep.environment import environment
 from mnist_sweep.metrics import COMPLETE, DIVERGED, TEST_ACCURACY
 from mnist_sweep.protocol import EXIT_STOPPED
@@ -55,7 +56,15 @@ class RunDestination:
     """The group's page."""
 
     def resolve(self) -> RunDestination:
-        """Return the destination with what the server knows: the entity, the finished seeds and the group's page."""
+        """Return the destination with what the server knows: the entity, the finished seeds and the group's page.
+
+        Wait while the server is unavailable. Raise ServerUnavailable if it stays so.
+        """
+        import wandb
+
+        return waiting.retry_policy(wandb.setup().settings.base_url).retry_until_available(self._resolve)
+
+    def _resolve(self) -> RunDestination:
         import wandb
 
         api = wandb.Api()
@@ -63,7 +72,9 @@ class RunDestination:
         project = f"{entity}/{self.project}"
         try:
             runs = list(api.runs(project, filters={"group": self.group}, lazy=False))
-        except (wandb.errors.Error, ValueError):
+        except (wandb.errors.Error, ValueError) as error:
+            if waiting.unanswered(error):
+                raise
             runs = []  # the project does not exist yet
         whole = (run for run in runs if run.summary_metrics.get(COMPLETE) or run.summary_metrics.get(DIVERGED))
         seeds = frozenset(int(run.config["seed"]) for run in whole if "seed" in run.config)
