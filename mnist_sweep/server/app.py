@@ -121,7 +121,7 @@ class ClientApi:
             wall, monotonic = clock.wall(), time.monotonic()
             silent_since = watch.tick(wall, monotonic)
             try:
-                await anyio.to_thread.run_sync(self.dispatcher.lose_silent, wall, silent_since)
+                await anyio.to_thread.run_sync(self.dispatcher.give_up_silent, wall, silent_since)
             except StoreError as error:
                 _log.error("%s", error)
             await asyncio.sleep(pause)

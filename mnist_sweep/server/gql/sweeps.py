@@ -193,7 +193,7 @@ def enqueue_sweep_run(context: Context, input: dict[str, Any]) -> dict[str, Any]
 @mutation("createAgent")
 def create_agent(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     sweep = sweeps.get(context.db, *named(context, input), input["sweep"])
-    key = context.dispatcher.sign_up(context.db, sweep, input["host"], leases.parse(context.caller))
+    key = context.dispatcher.register_agent(context.db, sweep, input["host"], leases.parse(context.caller))
     return {"agent": sweeps.agent(context.db, key)}
 
 

@@ -43,7 +43,7 @@ def can_run_again(run: sqlite3.Row) -> bool:
     return run["state"] in AGAIN and run["sweep_id"] is not None and run["params"] is not None
 
 
-def routes(store: Store, sweeper: Dispatcher) -> list[Route]:
+def routes(store: Store, dispatcher: Dispatcher) -> list[Route]:
     def action(change: Callable[[sqlite3.Connection, Request, dict[str, str]], str]) -> Callable[..., object]:
         async def act(request: Request) -> Response:
             body = b"".join([piece async for piece in http.chunks(request, FORM_LIMIT)])
@@ -65,7 +65,7 @@ def routes(store: Store, sweeper: Dispatcher) -> list[Route]:
         if wanted not in STATES:
             raise BadRequest(f"no such action: {wanted[:50]!r}; known are {', '.join(STATES)}")
         sweeps.update(db, sweep["id"], state=STATES[wanted])
-        sweeper.state_was_set(db, sweep["id"], STATES[wanted])
+        dispatcher.state_was_set(db, sweep["id"], STATES[wanted])
         return f"{project_address(sweep)}/sweeps/{sweep['name']}"
 
     def again(db: sqlite3.Connection, request: Request, form: dict[str, str]) -> str:

@@ -68,7 +68,9 @@ def refusal(environment: Environment, status: int, reason: str) -> Response:
     return HTMLResponse(text, status, headers=_HEADERS)
 
 
-def routes(store: Store, keys: Keys, sweeper: Dispatcher, environment: Environment, links: SignedUrls) -> list[Route]:
+def routes(
+    store: Store, keys: Keys, dispatcher: Dispatcher, environment: Environment, links: SignedUrls
+) -> list[Route]:
     """Return the routes of the pages, the login page among them; `links` signs the addresses of downloads."""
     pages = Pages(store, links)
 
@@ -118,7 +120,7 @@ def routes(store: Store, keys: Keys, sweeper: Dispatcher, environment: Environme
         page("/{entity}/{project}/sweeps/{sweep}", "sweep.html", pages.sweep),
         page("/{entity}/{project}/runs/{run}", "run.html", pages.run),
         page("/{entity}/{project}/reports/{report}", "report.html", pages.report),
-        *actions.routes(store, sweeper),
+        *actions.routes(store, dispatcher),
     ]
 
 

@@ -1,1 +1,1 @@
-"""Sweeps on the server: hand out trials, settle them, and search."""
+"""Sweeps on the server: hand out trials, track their states, and search."""

@@ -1,6 +1,6 @@
-"""How a sweep runs: agents ask, and are told what to run, what to stop and when to leave.
+"""Hand out trials: tell agents what to run, what to stop and when to leave.
 
-The answers are W&B's: `docs.wandb.ai/models/sweeps`; the client's side of it is `wandb/wandb_agent.py` and
+The commands are W&B's (`docs.wandb.ai/models/sweeps`). The client executes them in `wandb/wandb_agent.py` and
 `wandb/agents/pyagent.py`.
 """
 
@@ -29,37 +29,37 @@ from mnist_sweep.server.wire_json import dumps
 
 Command = dict[str, Any]
 EXIT: Command = {"type": "exit"}
-PATIENCE = 0.5
-"""Seconds that an agent's question waits for its turn to draw a trial."""
+TURN_SECONDS = 0.5
+"""How long a heartbeat waits for its turn to draw a trial."""
 CANCELED = "the sweep was canceled"
+"""Why a run of a canceled sweep was stopped."""
 
 
 class Dispatcher:
-    """Hands out trials. One per store and process.
+    """Hands out the trials of a store's sweeps. There is one dispatcher per store and process.
 
-    A suggestion can take longer than a write may block the others, so it is computed between two transactions; the
-    second one reserves the trial's number, and only if no other trial has it yet (`UNIQUE (sweep_id, trial)`, and a
-    lock per sweep so that this is the exception). No two agents can get the same trial.
+    A suggestion can take longer than one transaction may block the others. It is therefore computed between two
+    transactions. The second one reserves the trial's number, unless another trial has received that number meanwhile
+    (`UNIQUE (sweep_id, trial)`; a lock per sweep makes this rare). No two agents receive the same trial.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._trials = Trials()
         self._locks: defaultdict[int, FairLock] = defaultdict(FairLock)
-        self._id = secrets.token_hex(8)  # tells what this process handed out from what an earlier one did
-        self._worker = SearchProcess(PATIENCE)
+        self._id = secrets.token_hex(8)
+        """Stored with each trial: a later process cannot know whether the agent received the command."""
+        self._search = SearchProcess(TURN_SECONDS)
 
     def close(self) -> None:
-        """End what searches beside the server."""
-        self._worker.close()
-
-    # Facts
+        """End the search process."""
+        self._search.close()
 
     def check(self, config: SweepConfig) -> list[str]:
-        """Warnings about a sweep's configuration.
+        """Return warnings about a sweep's configuration.
 
         Raises:
-            BadRequest: this server's own key has a value that it does not know.
+            BadRequest: the value of this server's own key is invalid.
         """
         retries = config.given.get(RETRY_CRASHED, 0)
         if not isinstance(retries, int) or not 0 <= retries <= 100:
@@ -67,19 +67,19 @@ class Dispatcher:
                 f"Invalid sweep config: '{RETRY_CRASHED}' must be a whole number from 0 to 100, not {retries!r}"
             )
         if config.method == "bayes":
-            threading.Thread(target=self._warm_up, daemon=True).start()  # agents follow soon
+            threading.Thread(target=self._warm_up, daemon=True).start()  # its first agents will need it soon
         return search.warn(config, known=(RETRY_CRASHED,))
 
     def _warm_up(self) -> None:
         with contextlib.suppress(Busy):
-            self._worker.call(search.warm_up)
+            self._search.call(search.warm_up)
 
     # Agents
 
-    def sign_up(self, db: sqlite3.Connection, sweep: sqlite3.Row, host: str, task: Task | None) -> int:
-        """Add an agent and return its row id. If it names a task, the earlier processes of that task are gone.
+    def register_agent(self, db: sqlite3.Connection, sweep: sqlite3.Row, host: str, task: Task | None) -> int:
+        """Add an agent and return its row id. If it names a task, give up the runs of that task's earlier processes.
 
-        An agent that joins a sweep which used up its trials opens it again if trials were deleted since.
+        An agent that joins a finished sweep reopens it if some of its trials were deleted since.
         """
         if sweep["state"] == "PENDING" or (
             sweep["state"] == "FINISHED" and sweep["exhausted"] and self._open(db, sweep)
@@ -88,14 +88,18 @@ class Dispatcher:
         if task is None:
             return sweeps.create_agent(db, sweep["id"], host)
         for run in runs.held_by(db, sweep["id"], task.name, task.restart):
-            self._lose(db, run)
+            self._give_up(db, run)
         return sweeps.create_agent(db, sweep["id"], host, task.name, task.restart)
 
     def heartbeat(self, agent_id: int, alive: Mapping[str, Any]) -> list[Command]:
-        """An agent's sign of life with the runs it is executing; returns what it shall do.
+        """Record an agent's heartbeat and return commands for it.
+
+        Args:
+            agent_id: the agent's row id.
+            alive: the names of the runs that the agent is executing.
 
         Raises:
-            NotFound: the agent or its sweep does not exist any more.
+            NotFound: the agent or its sweep was deleted.
         """
         with self._store.write() as db:
             sweep = self._touch(db, agent_id)
@@ -103,8 +107,8 @@ class Dispatcher:
             if agent["superseded"]:
                 return [EXIT]
             commands, busy = self._settle(db, sweep, agent_id, alive)
-            # A run that has reported its end may still be winding up in the agent's process. An agent that serves
-            # one run and leaves would take the next one with it.
+            # The process of a run that has reported its end may still be alive. An agent that serves one run and
+            # then leaves would leave with the next run.
             if commands or busy or any(alive.values()):
                 return commands
             if sweep["state"] == "PAUSED":
@@ -117,8 +121,8 @@ class Dispatcher:
             if not config.suggests:
                 return []
         turn = self._locks[sweep["id"]]
-        if not turn.acquire(timeout=PATIENCE):
-            return []  # many ask at once and the search takes its time: the agent comes again in a few seconds
+        if not turn.acquire(timeout=TURN_SECONDS):
+            return []  # the search is busy with other agents' trials; the agent asks again in a few seconds
         try:
             return self._hand_out(sweep["id"], agent, config)
         except Busy:
@@ -136,12 +140,15 @@ class Dispatcher:
     def _settle(
         self, db: sqlite3.Connection, sweep: sqlite3.Row, agent_id: int, alive: Mapping[str, Any]
     ) -> tuple[list[Command], bool]:
-        """Compare what the agent says it executes with what it was given; returns orders, and if it is busy."""
+        """Compare the runs that the agent executes with those it received.
+
+        Returns commands for the agent, and whether it is busy.
+        """
         commands: list[Command] = []
         busy = False
         for run in runs.alive_at(db, agent_id):
             if sweep["state"] == "CANCELED":
-                # The order to leave kills the runs' programs, which then have no chance to say that they ended.
+                # The exit command kills the runs' programs before they can report their end.
                 runs.update(db, run["id"], state="killed")
                 commands = [EXIT]
             elif run["name"] in alive:
@@ -151,20 +158,23 @@ class Dispatcher:
                     runs.update(db, run["id"], stop_requested=runs.StopRequest.SENT)
                     commands.append({"type": "stop", "run_id": run["name"]})
             elif run["started"]:
-                self._lose(db, run)
+                self._give_up(db, run)
             elif run["handed_out_by"] == self._id:
                 # The command reached the agent, and its process ended before it could start a run.
                 reason = "the program ended before it started its run"
                 runs.update(db, run["id"], state="failed", stop_reason=reason)
             else:
-                # Handed out by a server that was killed meanwhile: the agent may never have heard of it.
+                # An earlier server process handed it out; the agent may not have received the command.
                 return [self._command(db, sweep, run, "run")], True
         return commands, busy
 
     def _take_queued(
         self, db: sqlite3.Connection, sweep: sqlite3.Row, agent: sqlite3.Row, *, elsewhere: bool = False
     ) -> Command | None:
-        """A run that waits for an agent: queued by a scheduler, or preempted and to be resumed."""
+        """Hand out a run that waits for an agent: queued by a scheduler, or preempted.
+
+        With `elsewhere`, skip a run that this agent's own task gave back.
+        """
         if (run := runs.first_waiting(db, sweep["id"], agent["task"], elsewhere=elsewhere)) is None:
             return None
         kind = "resume" if run["started"] else "run"
@@ -198,7 +208,7 @@ class Dispatcher:
 
     def _suggest(self, config: SweepConfig, trials: list[Trial], seed: int) -> dict[str, Any] | None:
         if search.needs_model(config, trials):
-            return self._worker.call(search.suggest, config, trials, seed=seed)
+            return self._search.call(search.suggest, config, trials, seed=seed)
         return search.suggest(config, trials, seed=seed)
 
     def _reserve(
@@ -231,14 +241,15 @@ class Dispatcher:
             "logs": [],
         }
 
-    # What changes a sweep from outside its agents
+    # Changes from outside the agents
 
     def enqueue(
         self, db: sqlite3.Connection, sweep: sqlite3.Row, params: dict[str, Any], display_name: str | None
     ) -> sqlite3.Row:
-        """Queue a run that a scheduler chose, and return it. The one that fills the `run_cap` finishes the sweep.
+        """Queue a run that a scheduler chose, and return it.
 
-        That is how the scheduler learns that it is done; what is queued is handed out all the same.
+        The run that reaches the `run_cap` finishes the sweep, which tells the scheduler to end. Queued runs are still
+        handed out.
 
         Raises:
             BadRequest: the sweep has ended.
@@ -258,9 +269,9 @@ class Dispatcher:
         return run
 
     def state_was_set(self, db: sqlite3.Connection, sweep_id: int, state: str) -> None:
-        """Settle a sweep's runs after a person set its state.
+        """Update a sweep's runs after a person set its state.
 
-        Canceling stops what runs. Nothing waits for an agent in a sweep that has ended.
+        Canceling a sweep stops its runs. In a sweep that has ended no run waits for an agent.
         """
         sweeps.update(db, sweep_id, exhausted=False)
         if state not in ("CANCELED", "FINISHED"):
@@ -273,7 +284,7 @@ class Dispatcher:
                 runs.request_stop(db, run["id"], CANCELED)
 
     def stop_early(self, sweep_id: int) -> None:
-        """Ask those runs to stop that early termination says to stop, after one of them has logged something."""
+        """Ask runs to stop according to the sweep's early termination. Call this after a run has logged a row."""
         with self._store.read() as db:
             sweep = sweeps.by_id(db, sweep_id)
             config = sweeps.parse_config(sweep["config"])
@@ -290,7 +301,7 @@ class Dispatcher:
                     runs.request_stop(db, row["id"], reason)
 
     def finish_if_done(self, db: sqlite3.Connection, sweep_id: int, *, exhausted: bool = False) -> None:
-        """Finish a sweep, a paused one too, if all its runs have ended and no further trial can come."""
+        """Finish a running or paused sweep if all its runs have ended and it has no further trial."""
         sweep = sweeps.by_id(db, sweep_id)
         if sweep["state"] not in (*sweeps.OPEN, "PAUSED") or not (exhausted or not self._open(db, sweep)):
             return
@@ -302,7 +313,7 @@ class Dispatcher:
         expected = expected_trials(sweep)
         return expected is None or sweeps.trial_count(db, sweep["id"]) < expected
 
-    def lose_silent(self, wall: float, silent_since: float | None) -> None:
+    def give_up_silent(self, wall: float, silent_since: float | None) -> None:
         """Give up the runs whose last heartbeat is older than `silent_since`.
 
         A heartbeat later than the wall clock was written before the clock was set back. It counts as one of this
@@ -315,10 +326,10 @@ class Dispatcher:
         with self._store.write() as db:
             runs.limit_heartbeats(db, as_text(wall))
             for run in runs.silent(db, as_text(silent_since)) if silent_since is not None else ():
-                self._lose(db, run)
+                self._give_up(db, run)
 
-    def _lose(self, db: sqlite3.Connection, run: sqlite3.Row) -> None:
-        """A run's process is gone and never said how it ended."""
+    def _give_up(self, db: sqlite3.Connection, run: sqlite3.Row) -> None:
+        """Settle a run whose process is gone without having reported how it ended."""
         if run["stop_requested"]:
             runs.update(db, run["id"], state="killed")
         elif run["state"] == "preempting":
@@ -332,7 +343,10 @@ class Dispatcher:
             self.finish_if_done(db, run["sweep_id"])
 
     def _retries(self, db: sqlite3.Connection, run: sqlite3.Row) -> int:
-        """How often a run that is lost may begin again: as its sweep says, else only if it was lost with its task."""
+        """Return how often a run may be handed out again after its process vanished.
+
+        The sweep's configuration decides; without an entry there, only the run of a vanished task is handed out again.
+        """
         retries = sweeps.parse_config(sweeps.by_id(db, run["sweep_id"])["config"]).given.get(RETRY_CRASHED)
         if isinstance(retries, int):
             return retries

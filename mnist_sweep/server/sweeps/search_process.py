@@ -1,7 +1,7 @@
-"""What needs PyTorch, in a process of its own: it would cost the server some hundred megabytes for ever.
+"""Run functions that need PyTorch in a separate process, so that the server does not keep its memory (some 100 MB).
 
-The process is started by the first call, and ended where none came for a while. It also ends with the server, whatever
-becomes of that: nobody is then at the other end of its pipe.
+The first call starts the process. It ends after a while without calls, and when the server ends in whatever way,
+because the other end of its pipe is then closed.
 """
 
 import os
@@ -14,27 +14,27 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any, ParamSpec, TypeVar
 
-IDLE = 600.0
-"""Seconds without a call after which the process is ended: longer than most trials take."""
+IDLE_SECONDS = 600.0
+"""Seconds without a call after which the process ends: longer than most trials take."""
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class Busy(Exception):
-    """Others' calls take their time; ask again later."""
+    """Other calls occupy the search process; try again later."""
 
 
 class SearchProcess:
-    """Calls functions in its process, one after the other."""
+    """Calls functions in a separate process, one at a time."""
 
-    def __init__(self, patience: float, idle: float = IDLE) -> None:
-        """A worker without a process yet.
+    def __init__(self, wait: float, idle: float = IDLE_SECONDS) -> None:
+        """Create the object. The first call starts the process.
 
         Args:
-            patience: seconds that a call waits for its turn.
-            idle: seconds without a call after which the process is ended.
+            wait: seconds that a call waits for its turn.
+            idle: seconds without a call after which the process ends.
         """
-        self._patience, self._idle = patience, idle
+        self._wait, self._idle = wait, idle
         self._closed = False
         self._turn = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -43,23 +43,23 @@ class SearchProcess:
 
     @property
     def pid(self) -> int | None:
-        """The process, if there is one."""
+        """The id of the process, or None while it is not running."""
         return None if (process := self._process) is None else process.pid
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """What a function of a module returns, or raises, for arguments that can be pickled.
+        """Call a module's function with arguments that can be pickled. Return what it returns, or raise what it raises.
 
         Raises:
-            Busy: others' calls take too long, or there are no more calls.
+            Busy: other calls take too long, or the object is closed.
         """
-        if not self._turn.acquire(timeout=self._patience):
+        if not self._turn.acquire(timeout=self._wait):
             raise Busy
         try:
             if self._end_later is not None:
                 self._end_later.cancel()
             try:
                 good, answer = self._ask((function, args, kwargs))
-            except (OSError, EOFError):  # it was killed: once more, with a new one
+            except (OSError, EOFError):  # the process was killed: try once more with a new one
                 self._end()
                 good, answer = self._ask((function, args, kwargs))
             self._end_later = threading.Timer(self._idle, self.end)
@@ -82,24 +82,24 @@ class SearchProcess:
         return good, answer
 
     def _start(self) -> Connection:
-        ours, its = Pipe()
-        with its:
+        server_end, process_end = Pipe()
+        with process_end:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "mnist_sweep.server.sweeps.search_process", str(its.fileno())],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # it finds what the server found
-                pass_fds=[its.fileno()],
+                [sys.executable, "-P", "-m", "mnist_sweep.server.sweeps.search_process", str(process_end.fileno())],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # the same import path as the server's
+                pass_fds=[process_end.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # a terminal's Ctrl-C is for the server
             )
-        return ours
+        return server_end
 
     def end(self) -> None:
-        """End the process, after the call that is under way."""
+        """End the process after the current call."""
         with self._turn:
             self._end()
 
     def close(self) -> None:
-        """End the process at once, and for good; a call that is under way raises Busy."""
+        """End the process now. The current call and later ones raise Busy."""
         self._closed = True
         if (process := self._process) is not None:
             process.kill()
@@ -115,8 +115,8 @@ class SearchProcess:
 
 
 def main(descriptor: int) -> None:
-    """Answer the calls that come through a pipe, until there is an end to them."""
-    with Connection(descriptor) as pipe, suppress(EOFError, OSError):  # the server is gone
+    """Answer the calls that arrive through a pipe until it is closed."""
+    with Connection(descriptor) as pipe, suppress(EOFError, OSError):  # the server has ended
         while True:
             function, args, kwargs = pipe.recv()
             try:

@@ -1,4 +1,4 @@
-"""A sweep's runs as the search sees them, kept parsed between questions."""
+"""Read a sweep's runs as the search sees them, and cache them until they change."""
 
 import json
 import sqlite3
@@ -7,26 +7,26 @@ from mnist_sweep.search import SweepConfig, Trial, relevant
 from mnist_sweep.server.store import lines, runs
 from mnist_sweep.server.store.run_cache import RunCache
 
-_SWEEPS_KEPT = 64
+_CACHED_SWEEPS = 64
 
 
 class Trials:
-    """Reads a sweep's trials; only runs that changed since the last question are read and parsed again.
+    """Reads a sweep's trials. Only runs that changed since the last call are read again.
 
-    Of what they logged it keeps only what the search reads.
+    Of each run it caches only what the search reads.
     """
 
     def __init__(self) -> None:
-        self._kept: RunCache[Trial] = RunCache(_SWEEPS_KEPT)
+        self._cache: RunCache[Trial] = RunCache(_CACHED_SWEEPS)
 
     def of(self, db: sqlite3.Connection, sweep: sqlite3.Row, config: SweepConfig) -> list[Trial]:
-        """All trials of a sweep in the order of their creation, its prior runs first."""
+        """Return all trials of a sweep in the order of their creation, with its prior runs first."""
         versions = runs.versions(db, sweep["id"], json.loads(sweep["prior_runs"]))
-        return self._kept.of(sweep["id"], versions, lambda key: read(db, key, config))
+        return self._cache.of(sweep["id"], versions, lambda key: read(db, key, config))
 
 
 def read(db: sqlite3.Connection, run_id: int, config: SweepConfig) -> Trial:
-    """One run as a trial. A run that the sweep did not suggest has the parameters its configuration names."""
+    """Return a run as a trial. The parameters of a run that the sweep did not suggest come from its configuration."""
     row = runs.by_id(db, run_id)
     if row["params"] is not None:
         params = json.loads(row["params"])

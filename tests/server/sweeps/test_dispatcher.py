@@ -437,9 +437,9 @@ def test_what_a_killed_server_handed_out_is_handed_out_again(store: Store) -> No
         db.execute("UPDATE sweeps SET trials = 1")
     from mnist_sweep.server.sweeps.dispatcher import Dispatcher
 
-    sweeper = Dispatcher(store)
-    assert [command["run_id"] for command in sweeper.heartbeat(agent, {})] == ["lost"]
-    (second,) = sweeper.heartbeat(agent, {})
+    dispatcher = Dispatcher(store)
+    assert [command["run_id"] for command in dispatcher.heartbeat(agent, {})] == ["lost"]
+    (second,) = dispatcher.heartbeat(agent, {})
     assert second["run_id"] != "lost", "the second time it was heard and did not start"
 
 

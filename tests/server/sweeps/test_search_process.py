@@ -28,7 +28,7 @@ TRIALS = [search.Trial(f"r{n}", {"x": n / 8}, "finished", summary={"loss": abs(n
 
 @pytest.fixture
 def worker() -> Iterator[SearchProcess]:
-    made = SearchProcess(patience=60)
+    made = SearchProcess(wait=60)
     yield made
     made.end()
 
@@ -54,7 +54,7 @@ def test_errors_come_back_and_a_killed_worker_is_replaced(worker: SearchProcess)
 
 
 def test_it_ends_when_nobody_asks() -> None:
-    worker = SearchProcess(patience=60, idle=0.01)
+    worker = SearchProcess(wait=60, idle=0.01)
     assert worker.call(math.sqrt, 9.0) == 3
     while worker.pid is not None:
         time.sleep(0.01)
@@ -63,7 +63,7 @@ def test_it_ends_when_nobody_asks() -> None:
 
 
 def test_a_call_under_way_is_given_up_when_the_server_ends() -> None:
-    worker = SearchProcess(patience=60)
+    worker = SearchProcess(wait=60)
     told: list[type[BaseException]] = []
 
     def ask() -> None:
