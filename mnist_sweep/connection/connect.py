@@ -60,8 +60,9 @@ class WandbServer:
     @property
     def loopback(self) -> bool:
         """Whether no other machine reaches the server at this address."""
-        host = urlsplit(self.url).hostname or ""
-        return host in ("localhost", "::1") or host.startswith("127.")
+        from mnist_sweep.server.process import launch
+
+        return launch.is_loopback(urlsplit(self.url).hostname or "")
 
 
 @contextmanager

@@ -5,7 +5,6 @@ While it serves, `server.json` in the data folder tells the folder's owner where
 
 import argparse
 import asyncio
-import ipaddress
 import logging
 import math
 import os
@@ -126,7 +125,7 @@ def _serve(arguments: argparse.Namespace, key: str | None, pair: Pair | None) ->
     port = listener.getsockname()[1]
     store = Store(arguments.data)
     key, login_secret = key or store.key, secrets.token_hex(20)
-    loopback = _is_loopback(arguments.host)
+    loopback = launch.is_loopback(arguments.host)
     if not (loopback or pair):
         _report("warning: without TLS, everybody on the network can read the key; add --self-signed", OK)
     app = create_app(
@@ -284,13 +283,6 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _report(text: str, code: int) -> int:

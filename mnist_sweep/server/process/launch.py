@@ -4,6 +4,7 @@ Nothing here needs the server's other modules.
 """
 
 import hmac
+import ipaddress
 import json
 import os
 import secrets
@@ -67,6 +68,14 @@ class Announcement:
     @property
     def port(self) -> int:
         return urlsplit(self.url).port or 0
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach `host`."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def announce(folder: Path, announcement: Announcement) -> None:
