@@ -1,4 +1,4 @@
-"""The GraphQL side of W&B's protocol: `schema.graphql` says what can be asked, the modules beside it answer."""
+"""The GraphQL part of W&B's protocol: `schema.graphql` lists the fields, and the modules beside it resolve them."""
 
 from mnist_sweep.server.gql.execute import execute, transaction
 from mnist_sweep.server.gql.registry import Context

@@ -1,7 +1,7 @@
-"""Who is asking and what this server can do.
+"""The user, the entities, and what this server can do.
 
-There is one user. Entities exist by being named in an address; each is a team of that user alone, and an organisation,
-in which the client looks for registries: they are the entity's projects with `wandb-registry-` before their names.
+There is one user. An entity exists as soon as an address names it. Each entity is a team of that user, and an
+organisation, in which the client looks for registries: the entity's projects named `wandb-registry-…`.
 """
 
 import sqlite3
@@ -26,7 +26,7 @@ MIN_CLIENT, MAX_CLIENT = "0.28.0", "0.999.0"
 
 
 def user(entity: str) -> dict[str, Any]:
-    """The server's one user, under the name of an entity."""
+    """Return the server's only user, under the name of an entity."""
     return {
         "id": ids.encode("User", 1),
         "name": entity,
@@ -42,7 +42,7 @@ def user(entity: str) -> dict[str, Any]:
 
 
 def entity(name: str) -> dict[str, Any]:
-    """An entity; the client knows a personal one by its having no `organization` of its own, but its user's."""
+    """Return an entity. It has no `organization` of its own, by which the client recognises a personal one."""
     who = user(name)
     member = {"id": who["id"], "pending": False, "role": "admin", "accountType": "MEMBER"}
     return _named(name) | {"user": who, "members": [{**who, **member}]}

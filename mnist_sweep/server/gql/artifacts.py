@@ -58,7 +58,7 @@ def version_index(source: sqlite3.Row, context: Context) -> int | None:
 
 @field("Artifact", "ttlDurationSeconds")
 def ttl(source: sqlite3.Row, _: Context) -> int:
-    return source["ttl_seconds"] or -1  # the client takes anything below one as: kept for ever
+    return source["ttl_seconds"] or -1  # the client reads any number below 1 as "never deleted"
 
 
 @field("Artifact", "tags")

@@ -1,4 +1,4 @@
-"""Artifact collections: the named sequences that versions belong to, and portfolios that link to versions."""
+"""Artifact collections: sequences, to which versions belong, and portfolios, which link to versions."""
 
 import sqlite3
 from collections.abc import Callable
@@ -228,7 +228,7 @@ def unlink_artifact(context: Context, input: dict[str, Any]) -> dict[str, Any]:
 
 
 def _change(kind: str) -> None:
-    """Register what can be done to a collection of a kind: update it and delete it."""
+    """Register the mutations that update and delete a collection of this kind."""
 
     def key(input: dict[str, Any]) -> int:
         return ids.decode("ArtifactCollection", input[f"artifact{kind}ID"])

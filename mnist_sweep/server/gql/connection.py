@@ -1,4 +1,4 @@
-"""Lists in pages, as W&B's API gives them: edges with cursors, and whether more follow."""
+"""Pages of lists in the form of W&B's API: edges with cursors, and whether more follow."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ PAGE_LIMIT = 10_000
 
 
 def window(after: str | None, first: int | None) -> tuple[int, int]:
-    """Where a page starts and how long it is; a cursor is the position before the page."""
+    """Return where a page starts and how long it is. A cursor is the position before the page."""
     try:
         start = int(after) + 1 if after else 0
     except ValueError:
@@ -21,7 +21,7 @@ def window(after: str | None, first: int | None) -> tuple[int, int]:
 
 
 def page(nodes: Sequence[Any], total: int, start: int, **extra: Any) -> dict[str, Any]:
-    """The connection for nodes that begin at position `start` of a list of `total`."""
+    """Return the connection for nodes that begin at position `start` of a list of `total`."""
     end = start + len(nodes)
     return {
         "totalCount": total,
@@ -32,6 +32,6 @@ def page(nodes: Sequence[Any], total: int, start: int, **extra: Any) -> dict[str
 
 
 def slice_page(nodes: Sequence[Any], after: str | None = None, first: int | None = None) -> dict[str, Any]:
-    """The connection for one page of a whole list."""
+    """Return the connection for one page of a complete list."""
     start, length = window(after, first)
     return page(nodes[start : start + length], len(nodes), start)

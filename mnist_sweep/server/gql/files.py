@@ -31,7 +31,7 @@ def run_files(
     return slice_page(files.listing(context.db, source["id"], names=names, pattern=pattern), after, first)
 
 
-# A `File` is either a row of `files`, or a mapping that an artifact's resolvers made.
+# A `File` is a row of `files`, or a mapping from the resolvers of artifacts.
 
 
 @field("File", "name")

@@ -7,14 +7,15 @@ from mnist_sweep.server.errors import BadRequest
 
 
 def encode(kind: str, number: int) -> str:
+    """Return the opaque id of a row: its kind and row id."""
     return base64.b64encode(f"{kind}:{number}".encode()).decode()
 
 
 def decode(kind: str, text: str) -> int:
-    """The number in an id of this kind; ids from addresses may lack their padding.
+    """Return the row id in an opaque id of this kind. Ids from addresses may lack their padding.
 
     Raises:
-        BadRequest: no id of this kind.
+        BadRequest: the text is not an id of this kind.
     """
     try:
         padded = text + "=" * (-len(text) % 4)

@@ -1,4 +1,4 @@
-"""What the resolvers of artifacts and those of collections both answer with."""
+"""Values that the resolvers of artifacts and of collections share."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from mnist_sweep.server.store.clock import now
 
 
 def type_name(value: Any) -> str:
-    """Which GraphQL type a row is, where the schema leaves it open."""
+    """Return the GraphQL type of a row in a field whose type is an interface or a union."""
     if isinstance(value, sqlite3.Row):
         if "portfolio" in value.keys():  # noqa: SIM118 (a row iterates over its values)
             return "ArtifactPortfolio" if value["portfolio"] else "ArtifactSequence"
@@ -21,7 +21,7 @@ def type_name(value: Any) -> str:
 
 
 def artifact_type(collection: sqlite3.Row) -> dict[str, Any]:
-    """The artifact type of a collection: a name, inside its project."""
+    """Return the artifact type of a collection: a name inside a project."""
     return {
         "id": ids.encode("ArtifactType", collection["id"]),
         "name": collection["type"],
@@ -31,13 +31,14 @@ def artifact_type(collection: sqlite3.Row) -> dict[str, Any]:
 
 
 def tags(names: Iterable[str]) -> list[dict[str, str]]:
+    """Return tags with ids that the client ignores."""
     return [{"id": ids.encode("Tag", i), "name": name} for i, name in enumerate(names)]
 
 
 def file_page(
     context: Context, artifact_id: int, names: list[str] | None, after: str | None, first: int | None
 ) -> dict[str, Any]:
-    """A page of an artifact's files; a reference has an address of its own."""
+    """Return a page of an artifact's files. A reference has its own address."""
     rows = slice_page(artifacts.files(context.db, artifact_id, names), after, first)
     for edge in rows["edges"]:
         row = edge["node"]

@@ -1,4 +1,4 @@
-"""Projects and what hangs below them."""
+"""Projects, and the runs and sweeps in them."""
 
 import sqlite3
 from typing import Any
@@ -18,30 +18,30 @@ constants("Project", access="PRIVATE", views="{}", isBenchmark=False, isPublishe
 
 
 def named(context: Context, input: dict[str, Any]) -> tuple[str, str]:
-    """Entity and name of the project that a change means: those it names, or the default ones."""
+    """Return the entity and the name of a mutation's project: those in its input, or the defaults."""
     return input.get("entityName") or context.entity, input.get("projectName") or input.get("modelName") or UNNAMED
 
 
 def named_run(context: Context, input: dict[str, Any]) -> sqlite3.Row:
-    """The run that a change names.
+    """Return the run that a mutation names, if the caller may change it.
 
     Raises:
-        NotFound: there is none.
-        BadRequest: as `heard`.
+        NotFound: there is no such run.
+        BadRequest: as `authorize_writer`.
     """
     return authorize_writer(context, runs.get(context.db, *named(context, input), input["runName"]))
 
 
 def authorize_writer(context: Context, run: sqlite3.Row) -> sqlite3.Row:
-    """A run that is to be changed. One that has ended, a person may go on with.
+    """Return a run if the caller may change it. A person may resume a run that has ended.
 
     Raises:
-        BadRequest: a task says so that had its trial before.
+        BadRequest: the caller is a task that had the trial earlier.
     """
     if run["state"] not in runs.ALIVE and context.caller is None:
         runs.update(context.db, run["id"], holder=None, lease_revoked=False)
     elif not leases.may_write(context.caller, run["holder"], bool(run["lease_revoked"])):
-        raise BadRequest(f"run {run['name']} is not yours any more: its trial was handed out again")
+        raise BadRequest(f"run {run['name']} is no longer yours: its trial was handed out again")
     return run
 
 
@@ -56,7 +56,7 @@ def run_page(
     first: int | None = None,
     order: str | None = None,
 ) -> dict[str, Any]:
-    """A page of a project's runs, narrowed and sorted as W&B's `runs` field does."""
+    """Return a page of a project's runs, filtered and sorted as in W&B's `runs` field."""
     start, length = window(after, first)
     only = {"project_id": project_id, "sweep_id": sweep_id, "agent_id": agent_id}
     rows, total = runs.search(context.db, filters_json, order, start, length, **only)

@@ -1,4 +1,4 @@
-"""How resolvers are declared: `@field("Run", "state")` and `@mutation("upsertBucket")`."""
+"""Decorators that register resolvers: `@field("Run", "state")` and `@mutation("upsertBucket")`."""
 
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -19,22 +19,22 @@ RESOLVERS: dict[tuple[str, str], Resolver] = {}
 
 @dataclass(frozen=True)
 class Context:
-    """What resolvers work with during one request."""
+    """What resolvers need during one request."""
 
     store: Store
     signed_urls: SignedUrls
     dispatcher: Dispatcher
     entity: str
-    """Whose things are meant where a request names nobody."""
+    """The entity of requests that name none."""
     caller: str | None
-    """Which task of a cluster asks (`tasks`), as it says."""
+    """The task of a cluster that sends the request, as its header names it (`leases`)."""
     transaction: sqlite3.Connection | None
-    """For mutations a writing one, else a reading one; None where a field makes its own (`execute.transaction`)."""
+    """A writing one for mutations, else a reading one; None if a field opens its own (`execute.transaction`)."""
 
     @property
     def db(self) -> sqlite3.Connection:
-        """The request's one transaction."""
-        assert self.transaction is not None, "this field makes its own transactions"
+        """The request's transaction."""
+        assert self.transaction is not None, "this field opens its own transactions"
         return self.transaction
 
 
@@ -65,7 +65,7 @@ def mutation(name: str) -> Callable[[AnyResolver], AnyResolver]:
 
 
 def columns(type_name: str, **names: str) -> None:
-    """Answer fields from columns of a row: `columns("Run", displayName="display_name")`."""
+    """Resolve fields from columns of a row: `columns("Run", displayName="display_name")`."""
 
     def reader(column: str) -> Resolver:
         return lambda source, _: source[column]
@@ -75,17 +75,17 @@ def columns(type_name: str, **names: str) -> None:
 
 
 def constants(type_name: str, **values: Any) -> None:
-    """Answer fields with a fixed value."""
+    """Resolve fields to constants."""
 
-    def teller(value: Any) -> Resolver:
+    def constant(value: Any) -> Resolver:
         return lambda source, _: value
 
     for name, value in values.items():
-        RESOLVERS[type_name, name] = teller(value)
+        RESOLVERS[type_name, name] = constant(value)
 
 
 def identified(*type_names: str) -> None:
-    """Answer `id` with the row's opaque id."""
+    """Resolve `id` to the row's opaque id."""
 
     def encoder(kind: str) -> Resolver:
         return lambda source, _: ids.encode(kind, source["id"])
@@ -95,5 +95,5 @@ def identified(*type_names: str) -> None:
 
 
 def default(source: Any, info: GraphQLResolveInfo[Any], **_: Any) -> Any:
-    """A field that nobody registered: from a mapping by name, else absent."""
+    """Resolve a field that has no resolver: from a mapping by its name, else to null."""
     return source.get(info.field_name) if isinstance(source, Mapping) else None

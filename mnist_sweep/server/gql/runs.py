@@ -139,7 +139,7 @@ def run_history(
 
 
 def _lines(source: sqlite3.Row, context: Context, stream: str, samples: int | None) -> list[str]:
-    """A stream's lines, or a sample of them."""
+    """Return a stream's lines, or a sample of them."""
     if samples is None or samples < 1:
         return lines.texts(context.db, source["id"], stream)
     return lines.sampled(context.db, source["id"], stream, samples)

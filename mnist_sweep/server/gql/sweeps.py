@@ -156,7 +156,7 @@ def upsert_sweep(context: Context, input: dict[str, Any]) -> dict[str, Any]:
 
 
 def _known(context: Context, input: dict[str, Any]) -> sqlite3.Row | None:
-    """The sweep that a change names, by its global id or by its short one."""
+    """Return the sweep that a mutation names by its opaque or short id; None if it names none."""
     if not input.get("id"):
         return None
     project = projects.find(context.db, *named(context, input))

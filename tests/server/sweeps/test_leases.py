@@ -122,7 +122,7 @@ def test_an_orphan_is_not_heard_and_is_told_to_stop(client: httpx.Client, ask: A
         assert sweep.stream(run, complete=True, exitcode=1)["stopped"] is True
         for query, variables in ((START, {"sweep": sweep.name}), (FILES, {}), (ARTIFACT, {})):
             answer = client.post("/graphql", json={"query": query, "variables": {"name": run, **variables}}).json()
-            assert "not yours any more" in answer["errors"][0]["message"]
+            assert "no longer yours" in answer["errors"][0]["message"]
         assert sweep.beat(agent, run) == [{"type": "exit"}]
     assert sweep.states() == ["running"]
     assert not [row for row in epochs(client, ask, run) if "9.0" in row]
