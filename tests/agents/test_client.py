@@ -59,9 +59,10 @@ def test_a_heartbeat_brings_the_order_to_stop(sweep: Sweep, monkeypatch: pytest.
     trial = client.next()
     assert trial is not None
     stopped = threading.Event()
-    with client.heartbeating(trial, stopped.set):
+    wandb.teardown()  # so that the run reads its own environment
+    with environment(trial.environment()), wandb.init(), client.heartbeating(trial, stopped.set):
         cancel(sweep)
-        assert stopped.wait(30)
+        assert stopped.wait(60)
     assert client.next() is None
 
 
