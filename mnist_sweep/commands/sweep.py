@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 from mnist_sweep.commands.arguments import add_agents, add_count
 from mnist_sweep.commands.console import load_sweep_file
 from mnist_sweep.commands.local_agents import allowed_agents, train_trials
-from mnist_sweep.config import PROJECT
+from mnist_sweep.config import EPOCH_LIMIT, PROJECT
 
 HELP = "create or resume a sweep, train its trials and rank them"
 EXAMPLE = "mnist-sweep sweep onecycle --count 20 --agents 2"
@@ -40,6 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
         retry = server.retry_policy(console.print)
         code = train_trials(sweep, count, agents, console, retry)
         live_view.conclude(sweep, console, retry)
+        if (epochs := fixed_epochs(sweep.config)) < EPOCH_LIMIT:
+            console.print(f"These are {epochs}-epoch trials; finals and confirm train {EPOCH_LIMIT} epochs.")
         console.print(f"Resume:            mnist-sweep sweep {sweep.path}")
         console.print(f"Next:              mnist-sweep finals {sweep.path}")
         if server.temporary:
@@ -47,3 +51,11 @@ def run(arguments: argparse.Namespace) -> int:
                 "The local server ends some minutes after its last use; `mnist-sweep server` keeps it running."
             )
     return code
+
+
+def fixed_epochs(config: Mapping[str, Any]) -> int:
+    """Return the epochs of a sweep's trials, if the sweep fixes them; otherwise those of the task."""
+    parameters = config.get("parameters")
+    spec = parameters.get("epochs") if isinstance(parameters, Mapping) else None
+    value = spec.get("value") if isinstance(spec, Mapping) else None
+    return value if isinstance(value, int) else EPOCH_LIMIT

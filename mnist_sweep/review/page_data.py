@@ -58,7 +58,7 @@ def chain_payload(review: Review) -> Payload:
     one = chain.confirmed
     return {
         "headline": provenance_text.headline(one) if one else "",
-        "metric": f"{one.metric}, mean of {len(one.values)} fresh trainings ± 95 % interval" if one else "",
+        "metric": f"{one.metric}, mean of {len(one.values)} seeds ± 95 % interval" if one else "",
         "steps": provenance_text.steps(
             chain, lede(ranking.info), f"the best of {len(ranking.ranked)} ranked trials", found
         ),
