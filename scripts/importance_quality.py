@@ -47,8 +47,8 @@ def main() -> None:
         for trials in (12, 20, 40, 80):
             found = [measure(Sample.of(rank(info(name), sweep(trials, seed, sampler)))) for seed in range(sweeps)]
             first = mean(next(iter(one.shares)) == "max_lr" for one in found)
-            strong = mean(one.says_something("max_lr") for one in found)
-            weak = mean(one.says_something(field) for one in found for field in WITHOUT_EFFECT)
+            strong = mean(one.above_noise("max_lr") for one in found)
+            weak = mean(one.above_noise(field) for one in found for field in WITHOUT_EFFECT)
             print(f"{trials:6}  {name:6}   {first:15.0%}   {strong:24.0%}   {weak:33.0%}", flush=True)
 
 

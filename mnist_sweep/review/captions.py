@@ -1,102 +1,149 @@
-"""The words of a page beside its figures: tiles at the top, a line under each heading."""
+"""The text of a page beside its figures: tiles at the top, and a line under each heading."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from mnist_sweep.review.formatting import duration
+from mnist_sweep.review.presentation import is_fraction, show
 from mnist_sweep.review.ranking import Ranking, Trial
 from mnist_sweep.review.records import SweepInfo
 from mnist_sweep.review.status import Status
+from mnist_sweep.search.goal import Goal
 
-Tile = dict[str, str | float]
-"""A `label`, a `value`, a `hint`; `elapsed` seconds if an open page shall count on."""
+Tile = dict[str, str]
 
 
 def lede(info: SweepInfo) -> str:
-    """What the sweep does, in a line."""
+    """Return in one line what the sweep does."""
     names = ", ".join(field.name for field in info.fields)
-    goal = f"{info.goal} {info.metric}" if info.metric else "no metric"
+    goal = objectives(info) or "no metric"
     return f"{info.method or 'sweep'}: {goal}" + (f" over {names}" if names else "")
 
 
+def objectives(info: SweepInfo) -> str:
+    """Return what the sweep optimises, such as `minimize loss`; empty if it names no metric."""
+    first = f"{info.goal} {info.metric}" if info.metric else ""
+    return f"{first} and {info.second.goal} {info.second.name}" if info.second else first
+
+
 def tiles(ranking: Ranking) -> list[Tile]:
-    """The tiles at the top of a sweep's page."""
-    info, best = ranking.info, ranking.best
+    """Return the tiles at the top of a sweep's page."""
+    info = ranking.info
     spent = sum(trial.record.seconds or 0.0 for trial in ranking.trials)
     counts = [f"{len(ranking.ranked)} ranked"] if info.metric else []
-    found: list[Tile] = []
-    if info.metric:
-        value, hint = (ranking.presentation.show(best.value), best.label) if best else ("–", "nothing ranked yet")
-        found.append({"label": f"best {info.metric}", "value": value, "hint": hint})
-    if best:
-        found += _size(best, ranking, "its ")
+    trials = {
+        "label": "trials",
+        "value": str(len(ranking.trials)),
+        "hint": ", ".join([*counts, f"{ranking.count(Status.RUNNING)} running"]),
+    }
+    fields = len(info.fields)
     return [
-        *found,
-        {
-            "label": "trials",
-            "value": str(len(ranking.trials)),
-            "hint": ", ".join([*counts, f"{ranking.count(Status.RUNNING)} running"]),
-        },
-        {"label": "run time", "value": duration(spent), "hint": "all trials together"},
-        {"label": "search", "value": info.method or "–", "hint": _fields(len(info.fields))},
+        *_best(ranking),
+        trials,
+        {"label": "total compute time", "value": duration(spent), "hint": "all trials together"},
+        {"label": "search", "value": info.method or "–", "hint": "1 field" if fields == 1 else f"{fields} fields"},
         {"label": "state", "value": info.state.lower() or "–", "hint": ""},
     ]
 
 
 def run_tiles(trial: Trial, ranking: Ranking) -> list[Tile]:
-    """The tiles at the top of a run's page."""
-    words, metric, seconds = ranking.presentation, ranking.info.metric, trial.record.seconds
+    """Return the tiles at the top of a run's page."""
+    presentation, metric, seconds = ranking.presentation, ranking.info.metric, trial.record.seconds
     found: list[Tile] = []
     if metric:
-        at = f" at {words.step} {trial.best_at:g}" if trial.best_at is not None else ""
-        hint = f"best {words.show(trial.best)}{at}" if trial.best is not None else ""
-        found.append({"label": metric, "value": words.show(trial.value), "hint": hint})
+        at = f" at {presentation.step} {trial.best_at:g}" if trial.best_at is not None else ""
+        hint = f"best {presentation.show(trial.best)}{at}" if trial.best is not None else ""
+        found.append({"label": metric, "value": presentation.show(trial.value), "hint": hint})
+    if trial.value is None:
+        found += _proxy(trial, ranking)
     return [
         *found,
+        *_fraction(trial, ranking),
         *_size(trial, ranking),
         {"label": "state", "value": trial.record.state, "hint": trial.reason},
-        {"label": "time", "value": duration(seconds) if seconds is not None else "–", "hint": ""}
-        | ({"elapsed": seconds} if trial.record.read_at and seconds is not None else {}),
+        {"label": "time", "value": duration(seconds) if seconds is not None else "–", "hint": ""},
     ]
 
 
 def notes(ranking: Ranking, *, compared: bool) -> dict[str, str]:
-    """One line beside each figure that says what it leaves out. `compared`: a random search is drawn beside it."""
-    info, words = ranking.info, ranking.presentation
-    better = "higher" if info.goal == "maximize" else "lower"
-    left = sum(bool(trial.reason) for trial in ranking.trials)
-    by = (
-        f"By {info.metric} at the end of each run, {better} is better."
-        if info.metric
-        else "By age: no metric is named."
-    )
-    reasons = (
-        f" {left} of {len(ranking.trials)} runs are marked with the reason why they are not ranked." if left else ""
-    )
-    alone = "" if compared else " Without a random search of the same space there is nothing to compare it with."
-    rate = f"; {words.rate} along the same {words.step} below" if words.rate else ""
+    """Return one line for each figure about what it shows and leaves out.
+
+    `compared` says whether a random search is drawn beside the sweep.
+    """
+    info, presentation = ranking.info, ranking.presentation
+    unranked = sum(bool(trial.reason) for trial in ranking.trials)
+    reasons = f" {unranked} of {len(ranking.trials)} runs are not ranked; their rows say why." if unranked else ""
+    alone = "" if compared else " There is no random search of the same space to compare with."
+    rate = f"; {presentation.rate} over the same axis is below" if presentation.rate else ""
     return {
-        "ranking": by + reasons,
-        "tradeoff": "Each point is a ranked run, the line joins those that nothing beats in both"
+        "ranking": _order(info) + reasons,
+        "tradeoff": "Each point is a ranked run. The line joins the runs that no other run beats in both"
         + _crosses(ranking.count(Status.INFEASIBLE)),
-        "best": "Trials in the order the search proposed them; refused ones count, they cost a proposal." + alone,
-        "curves": f"The best runs in colour, the others in grey{rate}. Double-click to see curves whole.",
+        "best": "Trials in the order of the search. Infeasible ones count, because each cost a suggestion." + alone,
+        "curves": f"The best runs are in colour, the others in grey{rate}. Double-click to see whole curves.",
     }
 
 
-def _size(trial: Trial, ranking: Ranking, whose: str = "") -> list[Tile]:
+def _order(info: SweepInfo) -> str:
+    if not info.metric:
+        return "By age: the sweep names no metric."
+    if info.second:
+        return f"Runs that no other run beats in both {info.metric} and {info.second.name} come first."
+    better = "higher" if info.goal is Goal.MAXIMIZE else "lower"
+    return f"By {info.metric} at the end of each run; {better} is better."
+
+
+def _best(ranking: Ranking) -> Iterable[Tile]:
+    """Yield the result so far: the best run, or until one is ranked, how the running trials are doing."""
+    info, best = ranking.info, ranking.best
+    if not info.metric:
+        return
+    if info.second and best:
+        names = f"{info.metric}, {info.second.name}"
+        yield {"label": "non-dominated runs", "value": str(len(ranking.front)), "hint": names}
+        return
+    value, hint = (ranking.presentation.show(best.value), best.label) if best else ("–", "nothing ranked yet")
+    yield {"label": f"best {info.metric}", "value": value, "hint": hint}
+    if best:
+        yield from _fraction(best, ranking, "its ")
+        yield from _size(best, ranking, "its ")
+        return
+    live = [trial for trial in ranking.trials if trial.status is Status.RUNNING]
+    if with_fraction := [trial for trial in live if trial.fraction is not None]:
+        yield from _fraction(max(with_fraction, key=lambda trial: trial.fraction or 0.0), ranking, "running: ")
+    elif with_proxy := [trial for trial in live if trial.proxy is not None]:
+        leading = min(with_proxy, key=lambda trial: info.goal.to_loss(trial.proxy or 0.0))
+        yield from _proxy(leading, ranking, "running: ")
+
+
+def _fraction(trial: Trial, ranking: Ranking, prefix: str = "") -> list[Tile]:
+    if trial.fraction is None:
+        return []
+    hint = trial.label if prefix == "running: " else ""
+    value = show(trial.fraction, fraction=True)
+    return [{"label": f"{prefix}{ranking.presentation.fraction_metric}", "value": value, "hint": hint}]
+
+
+def _proxy(trial: Trial, ranking: Ranking, prefix: str = "") -> list[Tile]:
+    name = ranking.presentation.proxy_metric
+    if trial.proxy is None or name == ranking.presentation.fraction_metric:
+        return []
+    value = show(trial.proxy, fraction=is_fraction(name, [trial.proxy]))
+    return [{"label": f"{prefix}{name}", "value": value, "hint": trial.label if prefix else ""}]
+
+
+def _size(trial: Trial, ranking: Ranking, prefix: str = "") -> list[Tile]:
+    presentation = ranking.presentation
     if trial.size is None:
         return []
-    limit = ranking.presentation.limit
-    share = f"{trial.size / limit:.0%} of {limit:,.6g} allowed" if limit else ""
-    return [{"label": f"{whose}{ranking.presentation.size}", "value": f"{trial.size:,.6g}", "hint": share}]
+    limit = presentation.limit
+    share = f"{100 * trial.size / limit:.0f} % of {limit:,.6g} allowed" if limit else ""
+    return [{"label": f"{prefix}{presentation.size}", "value": presentation.show_size(trial.size), "hint": share}]
 
 
-def _fields(count: int) -> str:
-    return "1 field" if count == 1 else f"{count} fields"
-
-
-def _crosses(refused: int) -> str:
-    if not refused:
+def _crosses(infeasible: int) -> str:
+    if not infeasible:
         return "."
-    what = "the cross is a proposal" if refused == 1 else f"the crosses are {refused} proposals"
-    return f"; {what} over the limit, refused before training."
+    what = "The cross is a trial" if infeasible == 1 else f"The crosses are {infeasible} trials"
+    return f". {what} over the limit, refused before training."

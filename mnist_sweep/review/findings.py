@@ -1,5 +1,4 @@
-"""What the runs say, in sentences: every number in them is read from the runs. Used by the page, the report and the
-terminal alike."""
+"""What the runs say, in sentences. Every number in them is read from the runs; page, report and terminal share them."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from typing import Any
 
 from mnist_sweep.review.importance import Importance
 from mnist_sweep.review.ranking import RankedTrial, Ranking
-from mnist_sweep.review.records import number
+from mnist_sweep.review.records import Objective, number
 from mnist_sweep.review.statistics import Noise, expected_best
 from mnist_sweep.review.status import Status
 
@@ -21,21 +20,23 @@ COUNTED = {
     Status.FAILED: "failed",
     Status.BASELINE: "baseline",
 }
+LISTED = 8
+"""Runs of a front that a sentence names."""
 
 
-def findings(ranking: Ranking, mattered: Importance, noise: Noise | None, random: Sequence[float]) -> Iterator[str]:
-    """Sentences in the order a reader wants them. `random` are the values of a random search of the same space."""
-    metric = ranking.info.metric
+def findings(ranking: Ranking, importance: Importance, noise: Noise | None, random: Sequence[float]) -> Iterator[str]:
+    """Yield sentences, the most important first. `random` has the values of a random search over the same space."""
+    metric, second = ranking.info.metric, ranking.info.second
     if ranking.best is None:
         yield " ".join(filter(None, (f"No run has reported {metric} yet." if metric else "", _counts(ranking))))
         return
-    yield _best(ranking, ranking.best)
+    yield _non_dominated(ranking, second) if second else _best(ranking, ranking.best)
     if noise:
         yield _noise(ranking, ranking.best, noise)
     yield _counts(ranking)
-    if mattered.shares:
-        yield _importance(mattered)
-    if len(ranking.front) > 1:
+    if importance.shares:
+        yield _importance(importance)
+    if len(ranking.front) > 1 and not second:
         yield _front(ranking)
     if random:
         yield _against_random(ranking, random)
@@ -44,25 +45,43 @@ def findings(ranking: Ranking, mattered: Importance, noise: Noise | None, random
 
 
 def _best(ranking: Ranking, best: RankedTrial) -> str:
-    words = ranking.presentation
-    text = f"The best run is {best.label}: {words.show(best.value)} {ranking.info.metric}"
+    presentation = ranking.presentation
+    text = f"The best run is {best.label}: {presentation.show(best.value)} {ranking.info.metric}"
+    if fraction := ranking.show_fraction(best):
+        text += f" ({fraction})"
     if best.size is not None:
-        text += f" with {best.size:,.6g} {words.size}"
+        text += f" with {best.size:,.6g} {presentation.size}"
     if best.best is not None and best.best_at is not None and best.best != best.value:
-        text += f" at its end; it was best at {words.step} {best.best_at:g} with {words.show(best.best)}"
+        text += f" at its end; it was best at {presentation.step} {best.best_at:g} with {presentation.show(best.best)}"
     return text + "."
+
+
+def _non_dominated(ranking: Ranking, second: Objective) -> str:
+    """Name the runs of the front with both of their objectives."""
+    presentation, front = ranking.presentation, ranking.front
+    both = f"{ranking.info.metric} and {second.name}"
+    if not front:
+        return f"No run has reported both {both}."
+    named = [
+        f"{trial.label} ({presentation.show(trial.value)}, {presentation.show_size(trial.size)})"
+        for trial in front[:LISTED]
+    ]
+    more = f" and {len(front) - LISTED} more" if len(front) > LISTED else ""
+    count = "1 run is" if len(front) == 1 else f"{len(front)} runs are"
+    return f"{count} non-dominated in {both}: {', '.join(named)}{more}."
 
 
 def _noise(ranking: Ranking, best: RankedTrial, noise: Noise) -> str:
     others = ranking.ranked[1:]
     points = f"{100 * noise.error:.2f} points"
+    known = f"One value on {noise.samples:,} samples has a standard error of {points}"
     if not others:
-        return f"One run on {noise.samples:,} samples is known to ±{points} (one standard error)."
+        return f"{known}."
     near = sum(abs(best.value - trial.value) <= 2 * noise.error for trial in others)
-    known = f"One value on {noise.samples:,} samples has a standard error of {points}; from the best,"
     if not near:
-        return f"{known} no other ranked run lies within two of them."
-    return f"{known} {near} of {len(others)} others lie within two of them: one run each does not rank them."
+        return f"{known}; no other ranked run is within two of them from the best."
+    close = f"{near} of {len(others)} others are within two of them from the best"
+    return f"{known}; {close}. One run each does not rank them."
 
 
 def _counts(ranking: Ranking) -> str:
@@ -72,53 +91,55 @@ def _counts(ranking: Ranking) -> str:
     if unranked:
         parts.append(f"{unranked} finished" + (f" without {ranking.info.metric}" if ranking.info.metric else ""))
     parts += [f"{count[kind]} {word}" for kind, word in COUNTED.items() if count[kind]]
-    return f"{len(ranking.trials)} trials: {', '.join(parts) or 'none'}."
+    total = "1 trial" if len(ranking.trials) == 1 else f"{len(ranking.trials)} trials"
+    return f"{total}: {', '.join(parts) or 'none'}."
 
 
 def _importance(importance: Importance) -> str:
-    sure = [name for name in importance.shares if importance.says_something(name)]
+    sure = [name for name in importance.shares if importance.above_noise(name)]
     if not sure:
         return f"No field stands out from chance over {importance.trials} ranked trials."
-    named = ", ".join(f"{name} ({importance.shares[name]:.0%})" for name in sure[:3])
+    named = ", ".join(f"{name} ({100 * importance.shares[name]:.0f} %)" for name in sure[:3])
     verb = "mattered most" if len(importance.shares) > len(sure) or len(sure) > 3 else "mattered"
     return f"What {verb} over {importance.trials} ranked trials: {named}."
 
 
 def _front(ranking: Ranking) -> str:
-    words, (first, *_, last) = ranking.presentation, ranking.front
+    presentation, (first, *_, last) = ranking.presentation, ranking.front
+    ends = (f"{presentation.show(trial.value)} with {presentation.show_size(trial.size)}" for trial in (first, last))
     text = (
-        f"The front of {ranking.info.metric} against {words.size} has {len(ranking.front)} runs, "
-        f"from {words.show(first.value)} with {first.size:,.6g} to {words.show(last.value)} with {last.size:,.6g}"
+        f"{len(ranking.front)} runs are non-dominated in {ranking.info.metric} and {presentation.size}, "
+        f"from {' to '.join(ends)}"
     )
-    return text + (f"; at most {words.limit:,.6g} are allowed." if words.limit is not None else ".")
+    return text + (f"; at most {presentation.limit:,.6g} are allowed." if presentation.limit is not None else ".")
 
 
 def _against_random(ranking: Ranking, random: Sequence[float]) -> str:
     n = min(len(random), len(ranking.ranked))
-    words = ranking.presentation
+    show = ranking.presentation.show
     reached = expected_best(random, 0.5, ranking.info.goal)[n - 1]
     return (
-        f"With {n} ranked trials random search reaches {words.show(reached)} (median over the orders of its "
-        f"{len(random)}) and this sweep {words.show(ranking.progress[n - 1].best)}."
+        f"With {n} ranked trials, random search reaches {show(reached)} (median over the orders of its "
+        f"{len(random)} trials) and this sweep {show(ranking.progress[n - 1].best)}."
     )
 
 
 def _saved(ranking: Ranking) -> str:
-    """What stopping early saved, where all the ranked runs went equally far: that is then what was asked for."""
+    """Return what early stopping saved if all ranked runs are equally long, which is then the full length."""
     axis = ranking.presentation.axis
 
     def length(rows: Sequence[Mapping[str, Any]]) -> float:
         seen = [value for row in rows if (value := number(row.get(axis))) is not None]
         return seen[-1] - seen[0] + 1 if seen else 0.0
 
-    whole = {length(trial.record.history) for trial in ranking.ranked}
-    cut = [length(trial.record.history) for trial in ranking.trials if trial.status is Status.STOPPED]
-    if len(whole) != 1 or not cut:
+    full = {length(trial.record.history) for trial in ranking.ranked}
+    stopped = [length(trial.record.history) for trial in ranking.trials if trial.status is Status.STOPPED]
+    if len(full) != 1 or not stopped:
         return ""
-    (each,) = whole
-    asked = each * (len(cut) + len(ranking.ranked))
-    done = sum(cut) + each * len(ranking.ranked)
+    (each,) = full
+    asked = each * (len(stopped) + len(ranking.ranked))
+    done = sum(stopped) + each * len(ranking.ranked)
     if done >= asked:
         return ""
     steps = ranking.presentation.plural
-    return f"Stopping early saved {1 - done / asked:.0%} of the {steps} ({done:g} of {asked:g} were run)."
+    return f"Early stopping saved {100 * (1 - done / asked):.0f} % of the {steps} ({done:g} of {asked:g} were run)."

@@ -1,10 +1,10 @@
-"""How much each searched field mattered, among the trials that were run, and whether the sample is large enough to say.
+"""How much each searched field mattered in a sweep, and whether the sample is large enough to tell.
 
 The measure is PED-ANOVA (`review.ped_anova`): how differently a field is distributed among the best third of the
-trials compared with all of them. Beside it stands what the same measure finds when the results are shuffled among the
-trials: a bar that does not rise above that line is noise. Where the search itself chose the trials (bayes), they are
-not exchangeable and small bars stay doubtful even above the line; `docs/review.md` has the measurement behind these
-rules.
+trials compared with all of them. The noise level is what the same measure finds after the results are shuffled among
+the trials. A share that does not exceed it is noise. A bayesian search chooses its trials by earlier results. They are
+then not exchangeable, and a small share above the noise level stays doubtful. `docs/review.md` has the measurements
+behind these rules.
 """
 
 from __future__ import annotations
@@ -27,22 +27,21 @@ ENOUGH = 20
 ENOUGH_PER_FIELD = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sample:
-    """What there is to measure, hashable: who asks again with the same sample may remember the answer.
-
-    `points` has one row a trial with a value per field, `losses` (smaller is better) one number a trial.
-    """
+    """The input of `measure`. It is hashable, so that a caller can cache the answer."""
 
     fields: tuple[SweepField, ...]
     points: tuple[tuple[Hashable, ...], ...]
+    """One row per trial, with a value for each field."""
     losses: tuple[float, ...]
+    """One number per trial; smaller is better."""
     adaptive: bool
-    """The search chose the trials by the results of earlier ones."""
+    """Whether the search chose the trials by the results of earlier ones."""
 
     @classmethod
     def of(cls, ranking: Ranking) -> Sample:
-        """The ranked trials, in the searched fields that vary."""
+        """Return the sample of the ranked trials and the searched fields that vary."""
         info = ranking.info
         fields = tuple(field for field in info.fields if _varies(field, ranking.ranked))
         rows = [
@@ -60,23 +59,25 @@ class Sample:
 
 @dataclass(frozen=True)
 class Importance:
-    """Shares of 1 by field, largest first; `noise` has the 95 % quantile under shuffling, in the same unit."""
+    """The importance of each field."""
 
     shares: dict[str, float]
+    """Shares of 1 by field, the largest first."""
     noise: dict[str, float]
+    """The 95 % quantile of the share under shuffling."""
     trials: int
     warning: str = ""
 
-    def says_something(self, name: str) -> bool:
-        """Whether the field's share rises above what shuffled results give."""
+    def above_noise(self, name: str) -> bool:
+        """Return whether the field's share exceeds what shuffled results reach."""
         return self.shares[name] > self.noise[name]
 
 
 def measure(sample: Sample) -> Importance:
-    """Importance of each field; no shares at all below `FEWEST` trials."""
+    """Measure the importance of each field. With fewer than `FEWEST` trials, there are no shares."""
     n = len(sample.losses)
     if not sample.fields or n < FEWEST:
-        few = f"{n} ranked trials: too few to say which field matters (at least {FEWEST})." if n else ""
+        few = f"{n} ranked trials are too few to tell which field matters; it takes {FEWEST}." if n else ""
         return Importance({}, {}, n, few)
     raw, noise = _measure(sample)
     total = sum(raw.values()) or 1.0
@@ -90,15 +91,16 @@ def _warning(sample: Sample) -> str:
     enough = max(ENOUGH, ENOUGH_PER_FIELD * fields)
     if n < enough:
         return (
-            f"{n} trials for {fields} fields is a small sample: a hint at most, from about {enough} on the order holds"
+            f"{n} trials are a small sample for {fields} fields: this is a hint at most. "
+            f"The order is reliable from about {enough} trials."
         )
     if sample.adaptive:
-        return "The search chose these trials itself: a field it settled early looks smaller than it is."
+        return "The search chose these trials itself, so a field that it settled early looks less important than it is."
     return ""
 
 
 def _measure(sample: Sample) -> tuple[dict[str, float], dict[str, float]]:
-    """Raw PED-ANOVA values and their 95 % quantile under shuffled losses."""
+    """Return raw PED-ANOVA values, and their 95 % quantile under shuffled losses."""
     losses, rng = np.array(sample.losses, dtype=float), np.random.default_rng(0)
     found = ped_anova.best(losses, TARGET_QUANTILE)
     shuffled = [ped_anova.best(rng.permutation(losses), TARGET_QUANTILE) for _ in range(SHUFFLES)]

@@ -1,4 +1,4 @@
-"""The runs of a project, side by side: a table of them, and a chart of every metric they logged."""
+"""The runs of a project: a table of them, and a chart of every metric that they logged."""
 
 from __future__ import annotations
 
@@ -8,28 +8,37 @@ from typing import Any
 from mnist_sweep.review import figures
 from mnist_sweep.review.fields import observed_fields
 from mnist_sweep.review.palette import SERIES
-from mnist_sweep.review.presentation import Presentation
+from mnist_sweep.review.presentation import HELD_OUT, Presentation, is_counter, metric_words
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import RunRecord, SweepInfo, number
 from mnist_sweep.review.status import CONSTRAINT
 from mnist_sweep.review.table import runs_table
 
 FIELDS_SHOWN = 6
-"""Columns of configuration that the table starts with, of those in which runs differ."""
+"""Configuration columns that are visible at first, of those in which the runs differ."""
 METRICS_SHOWN = 3
-"""Columns of metrics that it starts with."""
+"""Metric columns that are visible at first."""
+
+STATISTICS = ("best", "min", "last", "mean", "max", "first")
+"""What `define_metric` may summarise a metric by."""
 
 Payload = dict[str, Any]
 
 
-def workspace_payload(records: Sequence[RunRecord]) -> Payload:
-    """The table, the newest run first, and what may be charted; the points are asked for chart by chart (`curves`)."""
+def workspace_payload(records: Sequence[RunRecord], objectives: Sequence[str] = ()) -> Payload:
+    """Return the table with the newest run first, and the metrics to chart.
+
+    A page asks for the points chart by chart (`curves`). `objectives` are the metrics of the project's sweeps, which
+    come first.
+    """
     fields = observed_fields(records)
     table = runs_table(rank(SweepInfo(id="", fields=fields[:FIELDS_SHOWN]), records)).as_dict()
     steps = {axis for record in records for axis in record.step_metrics.values()}
-    keys = sorted({key for record in records for key, value in record.summary.items() if number(value) is not None})
-    metrics = [key for key in keys if not key.startswith(("_", "best/", CONSTRAINT)) and key not in steps]
-    shown = {f"summary:{metric}" for metric in metrics[:METRICS_SHOWN]}
+    keys = {logged_name(key) for record in records for key, one in record.summary.items() if number(one) is not None}
+    hidden = ("_", "best/", CONSTRAINT)
+    metrics = [key for key in keys if not key.startswith(hidden) and key not in steps and not is_counter(key)]
+    metrics.sort(key=lambda key: (key not in objectives, not metric_words(key) & HELD_OUT, key))
+    shown = {f"summary:{name}" for metric in metrics[:METRICS_SHOWN] for name in _columns_of(metric)}
     columns = [column | {"shown": column["shown"] or column["key"] in shown} for column in table["columns"]]
     return {
         "table": {"columns": columns, "rows": table["rows"][::-1]},
@@ -42,8 +51,18 @@ def workspace_payload(records: Sequence[RunRecord]) -> Payload:
     }
 
 
+def logged_name(key: str) -> str:
+    """Return the metric behind a summary key: `loss` for `loss.min`, which `define_metric(summary="min")` leaves."""
+    base, _, statistic = key.rpartition(".")
+    return base if statistic in STATISTICS else key
+
+
+def _columns_of(metric: str) -> list[str]:
+    return [metric, *(f"{metric}.{statistic}" for statistic in STATISTICS)]
+
+
 def curves(records: Iterable[RunRecord], metric: str, over: str = "") -> dict[str, Any]:
-    """One metric of many runs over `over`, or over the step metric of each: by run id, x and y."""
+    """Return by run id the x and y of one metric over `over`, or over the run's own step metric."""
     found: dict[str, Any] = {}
     for record in records:
         words = Presentation(axis=over or record.axis_of(metric))

@@ -1,4 +1,4 @@
-"""Everything there is to say about a sweep, worked out once."""
+"""The review of a sweep, computed once. Pages, report and terminal only draw it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from mnist_sweep.review.ranking import Ranking
 from mnist_sweep.review.statistics import Noise, noise
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Review:
-    """What the page, the W&B report and the terminal show."""
+    """What the page, the W&B report and the terminal show of a sweep."""
 
     ranking: Ranking
     importance: Importance
     noise: Noise | None
     findings: tuple[str, ...]
-    random: tuple[float, ...] = ()
+    random_values: tuple[float, ...] = ()
     """The values of a random search over the same space, best first."""
     media: Mapping[str, Media] = field(default_factory=dict)
-    """Run id to what it got wrong, the best run first."""
+    """By run id what the run got wrong, the best run first."""
     chain: Chain = field(default_factory=Chain)
-    """The finals and confirmations that followed."""
+    """The finals and confirmations that followed the sweep."""
     sentences: tuple[str, ...] = ()
-    """What these say, the number that counts first."""
+    """The chain in sentences, the number that counts first."""
     commands: tuple[str, ...] = ()
-    """How to do it again, as lines for a shell."""
+    """Shell commands that reproduce the result."""
 
 
 def review(
@@ -45,19 +45,29 @@ def review(
 ) -> Review:
     """Review a ranking.
 
-    `random` is a random search over the same space. `samples` is how many samples stand behind one value of the
-    metric; without it, a confusion matrix in `media` tells. `measured` replaces `importance.measure`, for instance by
-    one that remembers.
+    Args:
+        ranking: the sweep's runs.
+        random: a random search over the same space.
+        media: by run id what the runs got wrong.
+        samples: the number of samples behind one value of the metric. Without it, a confusion matrix in `media` tells.
+        chain: what followed the sweep.
+        measured: a replacement for `importance.measure`, such as one with a cache.
     """
     chain = chain or Chain()
-    media = media or {}
-    best, words = ranking.best, ranking.presentation
-    counted = samples or next((one.confusion.total for one in media.values() if one.confusion), None)
-    known = noise(best.value, counted, fraction=words.fraction) if best else None
-    mattered = measured(Sample.of(ranking))
-    drawn = tuple(random.values) if random else ()
-    order = {trial.id: place for place, trial in enumerate(ranking.ranked)}
-    shown = {run: media[run] for run in sorted(media, key=lambda run: order.get(run, len(order)))}
-    said = tuple(findings(ranking, mattered, known, drawn))
-    told = tuple(provenance_text.sentences(chain))
-    return Review(ranking, mattered, known, said, drawn, shown, chain, told)
+    best = ranking.best
+    place = {trial.id: place for place, trial in enumerate(ranking.ranked)}
+    ordered = sorted((media or {}).items(), key=lambda item: place.get(item[0], len(place)))
+    counted = samples or next((one.confusion.total for _, one in ordered if one.confusion), None)
+    uncertainty = noise(best.value, counted, fraction=ranking.presentation.fraction) if best else None
+    importance = measured(Sample.of(ranking))
+    random_values = tuple(random.values) if random else ()
+    return Review(
+        ranking=ranking,
+        importance=importance,
+        noise=uncertainty,
+        findings=tuple(findings(ranking, importance, uncertainty, random_values)),
+        random_values=random_values,
+        media=dict(ordered),
+        chain=chain,
+        sentences=tuple(provenance_text.sentences(chain)),
+    )

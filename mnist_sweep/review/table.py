@@ -1,4 +1,4 @@
-"""The ranking and everything else a table of runs shows: columns with a kind, rows of plain values."""
+"""The table of runs: columns with a kind, rows of plain values."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from mnist_sweep.review.palette import run_colour
+from mnist_sweep.review.presentation import is_fraction
 from mnist_sweep.review.ranking import Ranking, Trial
 from mnist_sweep.review.records import RunRecord, number, value_text
-from mnist_sweep.review.status import CONSTRAINT
+from mnist_sweep.review.status import CONSTRAINT, Status
 
-Kind = Literal["text", "number", "percent", "count", "seconds", "status", "time"]
+Kind = Literal["text", "number", "metric", "percent", "count", "seconds", "status", "time"]
+"""How a page writes and sorts a column. `metric` has four significant digits, `number` no trailing zeros."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """`key` finds the value in a row; `kind` says how to write and sort it; `shown` whether it starts visible."""
+    """A column of the table."""
 
     key: str
+    """Where its value is in a row."""
     label: str
     kind: Kind = "number"
     shown: bool = True
+    """Whether it is visible at first."""
 
 
 Cells = list[Any]
@@ -35,14 +39,14 @@ class Table:
     rows: tuple[tuple[Any, ...], ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The table as plain JSON: names once and not in every row, or a wide table's page is half names."""
+        """Return the table as plain JSON, with the columns' names once instead of in every row."""
         return {"columns": [asdict(column) for column in self.columns], "rows": self.rows}
 
 
 def runs_table(ranking: Ranking) -> Table:
-    """All runs: the ranked ones, best first, then the others by age, each with the reason why it is not ranked.
+    """Return all runs: the ranked ones, best first, then the others by age with the reason why they are not ranked.
 
-    A column that no run has a value for is left out.
+    A column in which no run has a value is left out.
     """
     trials = [*ranking.ranked, *(trial for trial in ranking.trials if trial.rank is None)]
     held = [(column, cells) for column, cells in _columns(ranking, trials) if not trials or set(cells) - {None, ""}]
@@ -52,22 +56,15 @@ def runs_table(ranking: Ranking) -> Table:
 
 
 def _columns(ranking: Ranking, trials: Sequence[Trial]) -> Iterable[tuple[Column, Cells]]:
-    info, words = ranking.info, ranking.presentation
+    info, presentation = ranking.info, ranking.presentation
     records = [trial.record for trial in trials]
-    metric: Kind = "percent" if words.fraction else "number"
     searched = [field.name for field in info.fields]
-    differ = any(trial.best is not None and trial.best != trial.value for trial in trials)
     yield Column("rank", "rank", "count"), [trial.rank for trial in trials]
     yield Column("name", "run", "text"), [record.label for record in records]
     yield Column("status", "status", "status"), [trial.status.value for trial in trials]
-    if info.metric:
-        yield Column("value", info.metric, metric), [trial.value for trial in trials]
-        yield Column("best", f"best over {words.plural}", metric, shown=differ), [trial.best for trial in trials]
-        yield Column("best_at", f"at {words.step}", "count", shown=differ), [trial.best_at for trial in trials]
-    if words.size:
-        yield Column("size", words.size, "count"), [trial.size for trial in trials]
+    yield from _metrics(ranking, trials)
     yield Column("seconds", "time", "seconds"), [record.seconds for record in records]
-    yield Column("reason", "why not ranked", "text"), [trial.reason for trial in trials]
+    yield Column("reason", "why not ranked" if info.metric else "note", "text"), [trial.reason for trial in trials]
     for name in searched:
         yield _config(name, records)
     yield Column("group", "group", "text", shown=False), [record.group for record in records]
@@ -77,14 +74,35 @@ def _columns(ranking: Ranking, trials: Sequence[Trial]) -> Iterable[tuple[Column
     for name in _names(record.config for record in records):
         if name not in searched:
             yield _config(name, records, shown=False)
+    named = (info.metric, presentation.size, presentation.proxy_metric, presentation.fraction_metric)
     for name in _names(record.summary for record in records):
-        if name not in (info.metric, words.size) and not name.startswith(("best/", CONSTRAINT)):
+        if name not in named and not name.startswith(("best/", CONSTRAINT)):
             numbers = [number(record.summary.get(name)) for record in records]
             yield Column(f"summary:{name}", name, "number", shown=False), list(numbers)
 
 
+def _metrics(ranking: Ranking, trials: Sequence[Trial]) -> Iterable[tuple[Column, Cells]]:
+    """Yield the sweep's metric first, then its proxy, a fraction beside it, and the size."""
+    info, presentation = ranking.info, ranking.presentation
+    kind: Kind = "percent" if presentation.fraction else "metric"
+    differ = any(trial.best is not None and trial.best != trial.value for trial in trials)
+    waiting = any(trial.status is Status.RUNNING and trial.value is None for trial in trials)
+    if info.metric:
+        yield Column("value", info.metric, kind), [trial.value for trial in trials]
+        yield Column("best", f"best over {presentation.plural}", kind, shown=differ), [trial.best for trial in trials]
+        yield Column("best_at", f"at {presentation.step}", "count", shown=differ), [trial.best_at for trial in trials]
+    if (proxy := presentation.proxy_metric) and proxy != presentation.fraction_metric:
+        proxy_kind: Kind = "percent" if is_fraction(proxy, (trial.proxy for trial in trials)) else "metric"
+        yield Column("proxy", proxy, proxy_kind, shown=waiting), [trial.proxy for trial in trials]
+    if presentation.fraction_metric:
+        yield Column("fraction", presentation.fraction_metric, "percent"), [trial.fraction for trial in trials]
+    if presentation.size:
+        size_kind: Kind = "percent" if presentation.size_fraction else "count"
+        yield Column("size", presentation.size, size_kind), [trial.size for trial in trials]
+
+
 def _names(found: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The keys in the order of first sight, without the client's own."""
+    """Return the keys in order of appearance, without the client's own."""
     names: dict[str, None] = {}
     for mapping in found:
         names |= dict.fromkeys(mapping)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from mnist_sweep.review.ranking import rank
-from mnist_sweep.review.records import RunRecord, SweepInfo
+from mnist_sweep.review.records import Objective, RunRecord, SweepInfo
 from mnist_sweep.review.review import review
 from mnist_sweep.search.goal import Goal
 
@@ -27,16 +27,16 @@ def test_every_sentence_takes_its_numbers_from_the_runs() -> None:
     said = review(rank(INFO, RUNS), random=random, samples=5000).findings
     assert said[0] == "The best run is first: 99.20 % val/accuracy with 8,000 parameters."
     assert said[1].startswith(
-        "One value on 5,000 samples has a standard error of 0.13 points; from the best, 1 of 2 others"
+        "One value on 5,000 samples has a standard error of 0.13 points; 1 of 2 others are within two of them"
     )
     assert said[2] == "4 trials: 3 ranked, 1 stopped early."
     assert said[3] == (
-        "The front of val/accuracy against parameters has 2 runs, from 99.15 % with 5,000 to 99.20 % with 8,000; "
+        "2 runs are non-dominated in val/accuracy and parameters, from 99.15 % with 5,000 to 99.20 % with 8,000; "
         "at most 9,999 are allowed."
     )
-    assert said[4].startswith("With 3 ranked trials random search reaches 98.40 %")
+    assert said[4].startswith("With 3 ranked trials, random search reaches 98.40 %")
     assert said[4].endswith("and this sweep 99.20 %.") or "this sweep" in said[4]
-    assert said[5] == "Stopping early saved 17% of the epochs (50 of 60 were run)."
+    assert said[5] == "Early stopping saved 17 % of the epochs (50 of 60 were run)."
 
 
 def test_a_loss_without_size_or_samples_has_fewer() -> None:
@@ -51,3 +51,12 @@ def test_a_sweep_without_a_metric_counts_its_runs() -> None:
         "2 trials: 1 finished, 1 failed.",
     )
     assert review(rank(INFO, [])).findings == ("No run has reported val/accuracy yet. 0 trials: none.",)
+
+
+def test_two_objectives_list_the_non_dominated_runs() -> None:
+    info = SweepInfo(id="s", metric="acc", goal=Goal.MAXIMIZE, second=Objective("seconds"))
+    points = {"quick": (0.9, 1.0), "beaten": (0.85, 2.0), "slow": (0.95, 3.0)}
+    runs = [RunRecord(name, name, summary={"acc": a, "seconds": s}) for name, (a, s) in points.items()]
+    assert review(rank(info, runs)).findings[0] == (
+        "2 runs are non-dominated in acc and seconds: quick (90.00 %, 1), slow (95.00 %, 3)."
+    )

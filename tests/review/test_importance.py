@@ -44,8 +44,8 @@ def test_the_known_order_is_recovered_and_noise_stays_below_its_line() -> None:
     for seed in range(4):
         found = importance(runs(120, seed), INFO)
         assert list(found.shares)[:2] == ["strong", "weak"]
-        assert found.says_something("strong")
-        assert sum(found.says_something(name) for name in ("none", "kind", "width")) <= 1
+        assert found.above_noise("strong")
+        assert sum(found.above_noise(name) for name in ("none", "kind", "width")) <= 1
         assert sum(found.shares.values()) == 1.0 or abs(sum(found.shares.values()) - 1) < 1e-9
         assert (found.trials, found.warning) == (120, "")
 
@@ -58,10 +58,10 @@ def test_smaller_is_better_works_the_same() -> None:
 def test_a_small_sample_says_so_and_a_tiny_one_says_nothing_else() -> None:
     small = importance(runs(12, 0), INFO)
     assert small.shares
-    assert small.warning.startswith("12 trials for 5 fields is a small sample")
+    assert small.warning.startswith("12 trials are a small sample for 5 fields")
     tiny = importance(runs(5, 0), INFO)
     assert tiny.shares == {}
-    assert tiny.warning.startswith("5 ranked trials: too few")
+    assert tiny.warning.startswith("5 ranked trials are too few")
 
 
 def test_a_search_that_chose_its_trials_is_pointed_out() -> None:

@@ -25,7 +25,7 @@ def test_a_sweep_of_anybody_has_only_what_its_runs_have() -> None:
     data = sweep_payload(review(rank(info, runs)))
     assert set(data["figures"]) == {"best"}
     assert data["mistakes"] == {}
-    assert [tile["label"] for tile in data["stats"]] == ["best loss", "trials", "run time", "search", "state"]
+    assert [tile["label"] for tile in data["stats"]] == ["best loss", "trials", "total compute time", "search", "state"]
     assert "parameters" not in json.dumps(data).lower()
     assert "epoch" not in json.dumps(data)
 

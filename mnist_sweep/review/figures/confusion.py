@@ -1,4 +1,4 @@
-"""What a run confuses with what."""
+"""Which classes a run confuses."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ MISTAKE, FAINT_MISTAKE = "rgba(224,101,58,0.6)", "rgba(224,101,58,0.08)"
 
 
 def confusion_matrix(confusion: Confusion) -> Figure:
-    """Counts by label and prediction; only mistakes are coloured, or the diagonal would drown them.
+    """Return the counts by label and prediction. Only mistakes are coloured, or the diagonal would hide them.
 
-    The colour is thin, and the counts stand on it in the page's own: they can be read in light and in dark.
+    The colour is translucent, so the counts can be read in the light and the dark theme.
     """
     labels = [escape(label) for label in confusion.labels]
     mistakes = [
@@ -27,7 +27,7 @@ def confusion_matrix(confusion: Confusion) -> Figure:
         "colorscale": [[0, FAINT_MISTAKE], [1, MISTAKE]],
         "zmin": 0,
         "showscale": False,
-        "hovertemplate": "%{z} × %{y} read as %{x}<extra></extra>",
+        "hovertemplate": "%{y} predicted as %{x}: %{z} times<extra></extra>",
     }
     cells = [(i, j, str(n)) for i, row in enumerate(confusion.counts) for j, n in enumerate(row) if n or i == j]
     counts = {

@@ -1,7 +1,7 @@
 """The charts of `wandb.plot`, drawn from their tables.
 
-A run records only which of W&B's chart definitions draws which columns; the definitions themselves stay on W&B's
-servers. The common ones are drawn here after what the client's documentation says of them.
+A run only records which of W&B's chart definitions draws which columns. The definitions are on W&B's servers, so the
+common ones are drawn here as the client's documentation describes them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from mnist_sweep.review.mistakes import confusion_from_table
 from mnist_sweep.review.palette import SERIES
 
 Columns = Mapping[str, Sequence[Any]]
-"""What the definition's fields stand for: by field, its column's values."""
+"""The values of the column behind each field of the definition."""
 HEIGHT = 320
 
 
 def custom_chart(chart: Any, table: Mapping[str, Any]) -> Figure | None:
-    """The figure of a chart over its table (`columns`, `data`); None for a definition that is not known here."""
+    """Return the figure of a chart over its table (`columns`, `data`), or None for an unknown definition."""
     config = chart.get("panel_config") if isinstance(chart, Mapping) else None
     if not isinstance(config, Mapping):
         return None
@@ -35,7 +35,7 @@ def custom_chart(chart: Any, table: Mapping[str, Any]) -> Figure | None:
         columns = {field: [row[place] for row in data] for field, place in places.items()}
         figure = draw(columns, {field: str(name) for field, name in fields.items()} | texts)
     except (KeyError, TypeError, ValueError, IndexError):
-        return None  # the table has not what the definition asks for
+        return None  # the table lacks what the definition needs
     title = {"text": escape(texts["title"]), "x": 0.02, "font": {"size": 13}} if "title" in texts else None
     figure["layout"] |= {"title": title, "margin": figure["layout"]["margin"] | {"t": 40}} if title else {}
     return figure
@@ -84,7 +84,7 @@ def _confusion(columns: Columns, names: Mapping[str, str]) -> Figure:
 
 
 def _lines(x: Sequence[Any], y: Sequence[Any], keys: Sequence[Any] | None, x_name: str, y_name: str) -> Figure:
-    """A line for each key, or one."""
+    """Return a line for each key, or one line without keys."""
     lines: dict[str, tuple[list[Any], list[Any]]] = {}
     for i, (at, value) in enumerate(zip(x, y, strict=True)):
         xs, ys = lines.setdefault(str(keys[i]) if keys else "", ([], []))

@@ -1,4 +1,4 @@
-"""Figures of a sweep in time: best so far, learning curves, who ran what when."""
+"""How a sweep improved: the best value so far, and learning curves."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from mnist_sweep.review.figures.style import (
     layout,
     metric_axis,
     metric_margin,
+    outside_note,
     x_axis,
 )
 from mnist_sweep.review.palette import ACCENT, BEST, FAINT, GREY, run_colour
@@ -33,10 +34,10 @@ Points = dict[str, list[float | None]]
 
 
 def best_so_far(ranking: Ranking, random: Sequence[float] = ()) -> Figure | None:
-    """Every trial's value, and the best one so far, against the number of trials proposed; None with nothing ranked.
+    """Return every trial's value and the best one so far over the number of trials; None with nothing ranked.
 
-    Infeasible and failed trials count: they cost a proposal. `random` are the values of a random search; as their
-    order means nothing, they are drawn as the median and the 10–90 % band of the best of n of them.
+    Infeasible and failed trials count, because each cost a suggestion. `random` has the values of a random search.
+    Their order means nothing, so they are drawn as the median and the 10–90 % band of the best of n of them.
     """
     points, shown = ranking.progress, ranking.presentation.hover_format
     if not points:
@@ -64,10 +65,12 @@ def best_so_far(ranking: Ranking, random: Sequence[float] = ()) -> Figure | None
             "hovertemplate": f"best of %{{x}}: {shown}<extra></extra>",
         },
     ]
+    axis = metric_axis(ranking, [*ranking.values, *random])
     shape = layout(
         margin=metric_margin(ranking, ranking.values, t=ABOVE if random else MARGIN["t"]),
-        xaxis={"title": {"text": "trials"}, "rangemode": "tozero", "zeroline": False},
-        yaxis=metric_axis(ranking, [*ranking.values, *random]),
+        xaxis=x_axis("trials", [0, len(ranking.ended)], rangemode="tozero"),
+        yaxis=axis,
+        annotations=outside_note(axis, ranking.values, "trials outside"),
         showlegend=bool(random),
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
     )
@@ -93,7 +96,7 @@ def _random_band(values: Sequence[float], goal: Goal) -> list[dict[str, Any]]:
 
 
 def curve_points(record: RunRecord, metric: str, words: Presentation) -> Points:
-    """A run's curve: x, metric and learning rate (if there is one), at most `MAX_POINTS` of each, evenly taken."""
+    """Return a run's curve: x, metric and learning rate (if any), at most `MAX_POINTS` of each, evenly sampled."""
     rows = [row for row in record.history if number(row.get(metric)) is not None]
     if len(rows) > MAX_POINTS:
         places = np.linspace(0, len(rows) - 1, MAX_POINTS).round().astype(int)
@@ -103,19 +106,17 @@ def curve_points(record: RunRecord, metric: str, words: Presentation) -> Points:
 
 
 def all_points(ranking: Ranking) -> dict[str, Points]:
-    """By run the curves that `learning_curves` draws."""
+    """Return by run the curves that `learning_curves` draws."""
     metric = ranking.presentation.proxy_metric or ranking.info.metric
     return {trial.id: curve_points(trial.record, metric, ranking.presentation) for trial in ranking.trials}
 
 
 def learning_curves(ranking: Ranking, points: Mapping[str, Points] | None = None) -> Figure | None:
-    """The metric along the x axis, the learning rate below: the best runs in colour, all others in grey.
+    """Return the metric over the x axis, with the learning rate below; None if no run logged its metric twice.
 
-    Where runs log the metric at their end alone, what tells how they are doing is drawn instead (`Vocabulary.instead`).
-
-    Each trace's `meta` says which runs it joins (`runs`) and which of their columns it draws (`column`), so that a
-    page can fill it again from newer points. None where no run logged its metric twice. `points` are `all_points`,
-    where they are known.
+    The best runs are in colour, all others in grey. If runs log the metric only at their end, the curves are those of
+    `Presentation.proxy_metric`. Each trace's `meta` says which runs it joins (`runs`) and which of their columns it
+    draws (`column`), so that a page can fill it again from newer points. `points` may pass in `all_points`.
     """
     points = points or all_points(ranking)
     ranking = _drawn(ranking)
@@ -137,16 +138,20 @@ def learning_curves(ranking: Ranking, points: Mapping[str, Points] | None = None
     for best in reversed(top):
         data += _curves([best], points, columns, {"color": run_colour(best.id), "width": 2})
     tails = [points[trial.id]["y"][-1:] for trial in rest]
-    # of the best more than their ends: where there are few others, these would cut off nearly all of each curve
+    # More than the ends of the best runs: with few others, these would cut off nearly all of each curve.
     tails += [(curve := points[trial.id]["y"])[len(curve) // 3 :] for trial in top]
     heights = [y for tail in tails for y in tail if y is not None]
-    seen = [y for curve in points.values() for y in curve["y"] if y is not None]
+    known = [[y for y in curve["y"] if y is not None] for curve in points.values()]
+    seen = [y for curve in known for y in curve]
+    farthest = [{max(curve, key=info.goal.to_loss)} for curve in known if curve]
     if len(heights) > 1:  # a run need not end at its best
         heights.append(min(seen, key=info.goal.to_loss))
+    axis = metric_axis(ranking, heights)
     shape = layout(
         margin=metric_margin(ranking, heights, r=beside((trace["name"] for trace in data), 60) if top else 16),
         xaxis=x_axis(words.axis, [x for curve in points.values() for x in curve["x"]]),
-        yaxis=metric_axis(ranking, heights),
+        yaxis=axis,
+        annotations=outside_note(axis, [y for one in farthest for y in one], "curves partly outside", yref="y domain"),
         showlegend=bool(top),
         legend={"orientation": "v", "x": 1.01, "y": 1, "traceorder": "reversed"},
         height=520 if words.rate else 420,
@@ -165,7 +170,7 @@ def learning_curves(ranking: Ranking, points: Mapping[str, Points] | None = None
 
 
 def _drawn(ranking: Ranking) -> Ranking:
-    """The ranking, its metric replaced by the one whose curves are drawn."""
+    """Return the ranking with its metric replaced by the one whose curves are drawn."""
     metric = ranking.presentation.proxy_metric
     if not metric:
         return ranking
@@ -202,7 +207,7 @@ def _curves(
 
 
 def _joined(ids: Sequence[str], points: Mapping[str, Points], column: str) -> list[float | None]:
-    """Many curves as one trace with gaps: 1,000 traces of their own would take a browser seconds."""
+    """Return many curves as one trace with gaps, because 1,000 traces would take a browser seconds."""
     values: list[float | None] = []
     for run in ids:
         values += points[run][column]

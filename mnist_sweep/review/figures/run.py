@@ -1,4 +1,4 @@
-"""Everything one run has logged, along the step metrics it defined."""
+"""Everything that one run has logged, over the step metrics that it defined."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from mnist_sweep.review.figures.style import Figure, escape, layout, x_axis
+from mnist_sweep.review.figures.style import Figure, escape, layout, whole_ticks, x_axis
 from mnist_sweep.review.palette import SERIES
-from mnist_sweep.review.presentation import is_fraction
+from mnist_sweep.review.presentation import is_counter, is_fraction
 from mnist_sweep.review.records import STEP, RunRecord, number
 
 MAX_PANELS = 12
@@ -23,7 +23,7 @@ Points = dict[str, list[float | None]]
 
 
 def logged_points(record: RunRecord) -> Points:
-    """Columns by name: every numeric key of the history, `_step` and `_runtime`; at most `MAX_ROWS` rows."""
+    """Return every numeric key of the history, with `_step` and `_runtime`, as columns of at most `MAX_ROWS` rows."""
     rows = list(record.history)
     if len(rows) > MAX_ROWS:
         rows = [rows[place] for place in np.linspace(0, len(rows) - 1, MAX_ROWS).round().astype(int)]
@@ -33,17 +33,17 @@ def logged_points(record: RunRecord) -> Points:
 
 
 def axes(record: RunRecord, points: Points) -> list[str]:
-    """What the run's metrics may be drawn over: the step metrics it defined, its step, its time, and what counts up."""
+    """Return what the run's metrics may be drawn over: its step metrics, its step, its time, and what counts up."""
     defined = [axis for axis in dict.fromkeys(record.step_metrics.values()) if axis in points]
     counting = [key for key, values in points.items() if not key.startswith("_") and _counts_up(values)]
     return list(dict.fromkeys([*defined, *(key for key in (STEP, RUNTIME) if key in points), *counting]))
 
 
 def run_curves(record: RunRecord, over: str = "") -> Figure | None:
-    """A panel for each kind of metric (`train/loss` and `val/loss` share one); None when nothing was logged twice.
+    """Return a panel for each kind of metric; None if nothing was logged twice.
 
-    The x axis is `over`, or else each metric's own step metric. Each trace's `meta` says which run and columns it
-    draws, so that a page can fill it again from newer points.
+    `train/loss` and `val/loss` share a panel. The x axis is `over`, or each metric's own step metric. Each trace's
+    `meta` says which run and columns it draws, so that a page can fill it again from newer points.
     """
     points = logged_points(record)
     shown = _panels(points, set(record.step_metrics.values()))
@@ -60,7 +60,8 @@ def run_curves(record: RunRecord, over: str = "") -> Figure | None:
         axis = x_axis(own[0], points.get(own[0], []))
         below = i >= len(shown) - columns or len({*own, *_first_axes(shown, record, over)}) > 1
         shape[f"xaxis{suffix}"] = axis if below else axis | {"title": {"text": ""}}
-        shape[f"yaxis{suffix}"] = {"zeroline": False, "automargin": True}
+        heights = [value for key in keys for value in points[key]]
+        shape[f"yaxis{suffix}"] = {"zeroline": False, "automargin": True} | whole_ticks(heights)
         if all(is_fraction(key, points[key]) for key in keys):
             shape[f"yaxis{suffix}"]["tickformat"] = ".2%"
         shape["annotations"].append(_heading(keys, suffix))
@@ -84,7 +85,7 @@ def run_curves(record: RunRecord, over: str = "") -> Figure | None:
 
 
 def system_curves(record: RunRecord) -> Figure | None:
-    """A panel for each measure of the machine that changed (`system.cpu`, …), over the run's seconds."""
+    """Return a panel for each measure of the machine that changed (`system.cpu`, …), over the run's seconds."""
     keys = dict.fromkeys(key for row in record.history for key in row if key.startswith("system."))
     moving = {key for key in keys if len({row.get(key) for row in record.history} - {None}) > 1}
     named = {key: key.removeprefix("system.") for key in sorted(moving)}
@@ -93,10 +94,11 @@ def system_curves(record: RunRecord) -> Figure | None:
 
 
 def _panels(points: Mapping[str, Any], step_metrics: set[str]) -> list[list[str]]:
-    """The metrics of each panel, the panels with most of them first."""
+    """Return the metrics of each panel, the panels with most of them first. Counters such as `epoch` have none."""
     panels: dict[str, list[str]] = {}
     for key in points:
-        if not key.startswith("_") and key not in step_metrics and _is_curve(points[key]):
+        counts = is_counter(key) and _counts_up(points[key])
+        if not key.startswith("_") and key not in step_metrics and not counts and _is_curve(points[key]):
             panels.setdefault(key.rsplit("/", 1)[-1], []).append(key)
     shown = [sorted(keys, reverse=True) for keys in panels.values()]  # val/… before train/…
     return sorted(shown, key=lambda keys: -len(keys))[:MAX_PANELS]
@@ -117,7 +119,7 @@ def _counts_up(values: Sequence[float | None]) -> bool:
 
 
 def _heading(keys: Sequence[str], suffix: str) -> dict[str, Any]:
-    """The panel's title; with several keys in it, each in the colour of its line."""
+    """Return the panel's title; several keys have the colours of their lines."""
     words = [f'<span style="color:{colour}">{escape(key)}</span>' for key, colour in zip(keys, SERIES, strict=False)]
     text = "   ".join(words) if len(keys) > 1 else escape(keys[0])
     place = {"xref": f"x{suffix} domain", "yref": f"y{suffix} domain", "x": 0, "y": 1.04}

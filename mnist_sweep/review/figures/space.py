@@ -1,4 +1,4 @@
-"""Figures of the searched space: parallel coordinates, importance, slices."""
+"""The searched space: parallel coordinates, importance and slices."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ MAX_SLICES = 12
 
 
 def parallel_coordinates(ranking: Ranking) -> Figure | None:
-    """One line per ranked run through all searched fields, the size and the metric, coloured by the metric.
+    """Return one line per ranked run through all searched fields, the size and the metric, coloured by the metric.
 
-    A logarithmic dimension holds log10 of its values, with ticks at the powers of ten. `ids` are the runs' ids. None
-    with nothing ranked or nothing searched.
+    A logarithmic dimension has the log10 of its values, with ticks at the powers of ten. `ids` are the runs' ids. The
+    result is None with nothing ranked or nothing searched.
     """
-    trials = ranking.ranked[::-1]  # the best last, so that they are drawn on top
+    trials = ranking.ranked[::-1]  # the best last, which draws them on top
     if not trials or not ranking.info.fields:
         return None
     values = [trial.value for trial in trials]
@@ -54,7 +54,7 @@ def parallel_coordinates(ranking: Ranking) -> Figure | None:
 
 
 def importance_bars(importance: Importance) -> Figure | None:
-    """One bar per field, the largest on top; a tick marks what shuffled results reach, bars below it are grey."""
+    """Return one bar per field, the largest on top. A tick marks what shuffled results reach; lower bars are grey."""
     if not importance.shares:
         return None
     names = list(importance.shares)[::-1]
@@ -63,8 +63,9 @@ def importance_bars(importance: Importance) -> Figure | None:
         "orientation": "h",
         "y": [escape(name) for name in names],
         "x": [importance.shares[name] for name in names],
-        "marker": {"color": [ACCENT if importance.says_something(name) else FAINT for name in names]},
-        "hovertemplate": "%{y}: %{x:.0%}<extra></extra>",
+        "marker": {"color": [ACCENT if importance.above_noise(name) else FAINT for name in names]},
+        "customdata": [100 * importance.shares[name] for name in names],
+        "hovertemplate": "%{y}: %{customdata:.0f} %<extra></extra>",
     }
     noise = {
         "type": "scatter",
@@ -72,7 +73,8 @@ def importance_bars(importance: Importance) -> Figure | None:
         "y": bar["y"],
         "x": [importance.noise[name] for name in names],
         "marker": {"symbol": "line-ns-open", "size": 16, "color": GREY, "line": {"width": 2}},
-        "hovertemplate": "shuffled results reach %{x:.0%}<extra></extra>",
+        "customdata": [100 * importance.noise[name] for name in names],
+        "hovertemplate": "shuffled results reach %{customdata:.0f} %<extra></extra>",
     }
     height = max(180, 34 * len(names) + 64)
     axis = {"tickformat": ".0%", "rangemode": "tozero", "zeroline": False, "title": {"text": "share of importance"}}
@@ -89,10 +91,10 @@ def importance_bars(importance: Importance) -> Figure | None:
 
 
 def slices(ranking: Ranking, first: Sequence[str] = ()) -> Figure | None:
-    """The metric against each searched field in a panel of its own, all on one metric axis.
+    """Return the metric against each searched field, one panel per field, all on one metric axis.
 
-    `first` orders the panels (the most important field first). The best run is marked in every panel. None with
-    nothing ranked or nothing searched.
+    `first` names the fields that come first. A ring marks the best run in every panel. The result is None with nothing
+    ranked or nothing searched.
     """
     place = {name: i for i, name in enumerate(first)}
     fields = sorted(ranking.info.fields, key=lambda f: place.get(f.name, len(place)))[:MAX_SLICES]
@@ -151,8 +153,12 @@ def _dimension(field: SweepField, trials: Sequence[RankedTrial]) -> dict[str, An
         return dimension | ticks | {"range": [-0.3, len(names) - 0.7]}
     known = [number(value) for value in given]
     if not field.log:
-        bounds = {} if field.low is None or field.high is None else {"range": [field.low, field.high]}
-        return dimension | {"values": known} | bounds
+        if field.low is None or field.high is None:
+            return dimension | {"values": known}
+        if field.kind == "int" and field.high - field.low <= 8:
+            dimension["tickvals"] = list(range(int(field.low), int(field.high) + 1))
+            dimension["ticktext"] = [str(value) for value in dimension["tickvals"]]
+        return dimension | {"values": known, "range": [field.low, field.high]}
     values = [math.log10(value) if value is not None and value > 0 else None for value in known]
     ends = [math.log10(bound) for bound in (field.low, field.high) if bound is not None and bound > 0]
     span = ends if len(ends) == 2 else [v for v in values if v is not None] or [0.0]

@@ -1,6 +1,6 @@
-"""The one look of all figures.
+"""The common style of all figures.
 
-Axis, grid and text colours and the colour scale of `coloraxis` are the page's, which knows the reader's theme.
+The page sets the colours of axes, grid and text and the colour scale, because it knows the reader's theme.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mnist_sweep.review.palette import SCALE
+from mnist_sweep.review.palette import GREY, SCALE
 from mnist_sweep.review.presentation import axis_name
 from mnist_sweep.review.ranking import Ranking
 from mnist_sweep.review.records import SweepField
@@ -20,13 +20,13 @@ from mnist_sweep.search.goal import Goal
 Figure = dict[str, Any]
 MARGIN = {"l": 64, "r": 16, "t": 16, "b": 48}
 LONGEST_TICK = 18
-"""Characters."""
+"""Characters of a category's label."""
 ABOVE = 44
-"""The margin above a figure whose legend stands there."""
+"""Margin in pixels above a figure that has its legend there."""
 
 
 def layout(**more: Any) -> dict[str, Any]:
-    """Plotly layout shared by all figures; `more` overrides it."""
+    """Return the Plotly layout that all figures share; `more` overrides it."""
     base: dict[str, Any] = {
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
@@ -40,19 +40,19 @@ def layout(**more: Any) -> dict[str, Any]:
 
 
 def beside(labels: Iterable[str], extra: int = 20) -> int:
-    """Pixels that labels beside a figure take, about: where there are fewer, Plotly draws all of it a second time."""
+    """Estimate the pixels that labels beside a figure take. With fewer, Plotly draws the figure twice."""
     return extra + 7 * max(map(len, labels), default=0)
 
 
 def metric_margin(ranking: Ranking, values: Sequence[float], *, named: bool = True, **more: int) -> dict[str, int]:
-    """The margins of a figure with the metric's axis on its left, which has a name or only numbers."""
+    """Return the margins of a figure with the metric's axis, `named` or only with numbers, on its left."""
     ends = [min(values), max(values)] if values else []
     show = ranking.presentation.show if ranking.presentation.fraction else "{:.2g}".format
     return MARGIN | {"l": beside(map(show, ends), 40 if named else 27)} | more
 
 
 def metric_axis(ranking: Ranking, values: Sequence[float], **more: Any) -> dict[str, Any]:
-    """The axis of the metric: per cent for shares, and a range that a few bad runs do not squash."""
+    """Return the axis of the metric: per cent for fractions, and a range that a few bad runs do not squash."""
     axis: dict[str, Any] = {
         "title": {"text": escape(ranking.info.metric), "standoff": 14},
         "zeroline": False,
@@ -66,17 +66,46 @@ def metric_axis(ranking: Ranking, values: Sequence[float], **more: Any) -> dict[
 
 
 def x_axis(axis: str, values: Sequence[float | None], **more: Any) -> dict[str, Any]:
-    """The axis over which a metric was logged; few whole numbers have a tick each, more of them every second."""
+    """Return the axis over which a metric was logged."""
+    return {"title": {"text": escape(axis_name(axis))}, "zeroline": False} | whole_ticks(values) | more
+
+
+def whole_ticks(values: Sequence[float | None]) -> dict[str, Any]:
+    """Return ticks without fractions if all values are whole: one per number, or every second one of up to 20."""
     known = [value for value in values if value is not None]
-    shape: dict[str, Any] = {"title": {"text": escape(axis_name(axis))}, "zeroline": False}
-    if all(value.is_integer() for value in known):
-        span = max(known, default=0) - min(known, default=0)
-        shape |= {"tickformat": "d"} | ({"dtick": 1 if span <= 8 else 2} if span <= 20 else {})
-    return shape | more
+    if not known or not all(float(value).is_integer() for value in known):
+        return {}
+    span = max(known) - min(known)
+    return {"tickformat": ",d"} | ({"dtick": 1 if span <= 8 else 2} if span <= 20 else {})
+
+
+def outside_note(axis: dict[str, Any], values: Sequence[float], what: str, **place: Any) -> list[dict[str, Any]]:
+    """Return an annotation that counts the values outside an axis's range, at the edge behind which they are."""
+    low, high = axis.get("range", (-math.inf, math.inf))
+    below, above = sum(value < low for value in values), sum(value > high for value in values)
+    notes = []
+    for count, sign, edge, anchor in ((below, "▼", 0, "bottom"), (above, "▲", 1, "top")):
+        if count:
+            text = f"{sign} {what}: {count}; double-click shows all"
+            notes.append(
+                {
+                    "text": text,
+                    "xref": "paper",
+                    "yref": "paper",
+                    "x": 0.005,
+                    "y": edge,
+                    "xanchor": "left",
+                    "yanchor": anchor,
+                    "showarrow": False,
+                    "font": {"size": 11, "color": GREY},
+                }
+                | place
+            )
+    return notes
 
 
 def robust_range(values: Sequence[float], goal: Goal) -> tuple[float, float] | None:
-    """From the far whisker (Tukey's fence) on the bad side to the best value, with a margin; None for < 2 values."""
+    """Return the range from Tukey's fence on the bad side to the best value, with a margin; None for < 2 values."""
     if len(values) < 2:
         return None
     low, high = min(values), max(values)
@@ -90,7 +119,7 @@ def robust_range(values: Sequence[float], goal: Goal) -> tuple[float, float] | N
 
 
 def colour_range(values: Sequence[float], goal: Goal) -> dict[str, Any]:
-    """A `coloraxis` over the values, the best at its strong end; the worst tenth shares one colour."""
+    """Return a `coloraxis` over the values with the best at its strong end. The worst tenth shares one colour."""
     if not values:
         return {"colorscale": SCALE, "showscale": False}
     low, high = float(min(values)), float(max(values))
@@ -108,15 +137,15 @@ def colour_range(values: Sequence[float], goal: Goal) -> dict[str, Any]:
 
 
 def field_axis(field: SweepField) -> dict[str, Any]:
-    """An axis for one searched field, over its whole range: logarithmic where the search is, categories in order."""
+    """Return an axis over the whole range of a searched field: logarithmic like the search, categories in order."""
     axis: dict[str, Any] = {"title": {"text": escape(field.name)}, "zeroline": False}
     if field.kind == "categorical":
         names = list(field.choices)
         ticks = {"tickvals": names, "ticktext": [tick(name) for name in names]}
         return axis | {"type": "category", "categoryarray": names} | ticks
-    if field.kind == "int":
-        axis["tickformat"] = "d"
     low, high = field.low, field.high
+    if field.kind == "int":
+        axis |= {"tickformat": "d"} if field.log else whole_ticks([low, high])
     log = field.log and (low is None or low > 0)
     if low is not None and high is not None:
         ends = [math.log10(low), math.log10(high)] if log else [low, high]
@@ -128,7 +157,7 @@ def field_axis(field: SweepField) -> dict[str, Any]:
 
 
 def log_ticks(low: float, high: float, steps: Sequence[int] = (1, 3)) -> dict[str, list[Any]]:
-    """Ticks at 1 and 3 (or `steps`) × 10ⁿ between two positive bounds; at the powers only over many decades."""
+    """Return ticks at 1 and 3 (or `steps`) × 10ⁿ between two positive bounds; only at 10ⁿ over many decades."""
     if high / low > 1e3:
         steps = (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -138,10 +167,10 @@ def log_ticks(low: float, high: float, steps: Sequence[int] = (1, 3)) -> dict[st
 
 
 def tick(text: str) -> str:
-    """A name at an axis: as much of a long one as leaves room for the figure."""
+    """Return a name for an axis; a long one is cut off to leave room for the figure."""
     return escape(text if len(text) <= LONGEST_TICK else f"{text[: LONGEST_TICK - 1]}…")
 
 
 def escape(text: str) -> str:
-    """Plotly reads `<b>`, `<a href>` and the like in labels; a name is text."""
+    """Return text as Plotly shows it unchanged: Plotly reads `<b>`, `<a href>` and the like in labels."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,21 +1,30 @@
-"""The metric against size: who is on the front, and where the limit is."""
+"""The metric against size, or one objective against the other: the front and the limit."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from mnist_sweep.review.figures.style import Figure, colour_range, escape, layout, metric_axis, metric_margin
+from mnist_sweep.review.figures.style import (
+    Figure,
+    colour_range,
+    escape,
+    layout,
+    metric_axis,
+    metric_margin,
+    outside_note,
+    whole_ticks,
+)
 from mnist_sweep.review.palette import BEST, GREY, STATES
 from mnist_sweep.review.ranking import Ranking
 from mnist_sweep.review.status import Status
 
 
 def tradeoff(ranking: Ranking) -> Figure | None:
-    """The metric against size, the front as steps, the limit as a line; None where no ranked run has a size.
+    """Return the metric against size with the front as steps and the limit as a line; None if no ranked run has a size.
 
-    Infeasible runs have no metric: they are marked on the lower edge, at their size.
+    Infeasible runs have no metric, so they are marked at the lower edge.
     """
-    words = ranking.presentation
+    presentation, shown = ranking.presentation, ranking.presentation.hover_format
     trials = [trial for trial in ranking.ranked if trial.size is not None]
     if not trials:
         return None
@@ -42,23 +51,35 @@ def tradeoff(ranking: Ranking) -> Figure | None:
                 "coloraxis": "coloraxis",
                 "line": {"width": 0.5, "color": GREY},
             },
-            "hovertemplate": f"%{{text}}<br>%{{x:,}} {escape(words.size)}<br>{words.hover_format}<extra></extra>",
+            "hovertemplate": f"%{{text}}<br>%{{x:,}} {escape(presentation.size)}<br>{shown}<extra></extra>",
         },
     ]
+    axis, sizes = metric_axis(ranking, values), [trial.size for trial in trials]
+    size_axis = {"title": {"text": escape(presentation.size)}, "zeroline": False, "tickformat": ","} | whole_ticks(
+        sizes
+    )
+    if presentation.size_fraction:
+        size_axis["tickformat"] = ".2%"
     shape = layout(
         margin=metric_margin(ranking, values, t=26),
-        xaxis={"title": {"text": escape(words.size)}, "zeroline": False, "tickformat": ","},
-        yaxis=metric_axis(ranking, values),
+        xaxis=size_axis,
+        yaxis=axis,
+        annotations=outside_note(axis, values, "runs outside"),
         coloraxis=colour_range(values, ranking.info.goal),
     )
     if refused := _refused(ranking):
         data.append(refused)
         shape["yaxis2"] = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
-    if words.limit is not None:
-        line = {"type": "line", "x0": words.limit, "x1": words.limit, "y0": 0, "y1": 1, "yref": "paper"}
+    if presentation.limit is not None:
+        line = {"type": "line", "x0": presentation.limit, "x1": presentation.limit, "y0": 0, "y1": 1, "yref": "paper"}
         shape["shapes"] = [line | {"line": {"dash": "dot", "width": 1.5, "color": GREY}}]
-        text = {"text": f"at most {words.limit:,.6g} ", "showarrow": False, "xanchor": "right", "yanchor": "bottom"}
-        shape["annotations"] = [{"x": words.limit, "y": 1, "yref": "paper"} | text]
+        text = {
+            "text": f"at most {presentation.limit:,.6g} ",
+            "showarrow": False,
+            "xanchor": "right",
+            "yanchor": "bottom",
+        }
+        shape["annotations"].append({"x": presentation.limit, "y": 1, "yref": "paper"} | text)
     return {"data": data, "layout": shape}
 
 

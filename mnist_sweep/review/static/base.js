@@ -116,6 +116,7 @@ Object.assign(Review, {
     if (typeof value !== "number") return kind === "time" ? String(value).replace("T", " ").slice(0, 19) : String(value);
     if (kind === "percent") return `${(100 * value).toFixed(2)} %`;
     if (kind === "seconds") return Review.duration(value);
+    if (kind === "metric" && Math.abs(value) >= 1e-3 && Math.abs(value) < 1e4) return value.toPrecision(4); // 0.1910 beside 0.1896
     return Review.number(value);
   },
 

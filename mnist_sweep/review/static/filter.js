@@ -65,7 +65,7 @@ window.Review = window.Review || {};
   function equals(column, text, condition) {
     const wanted = unquoted(text).toLowerCase();
     const bound = number(column, wanted);
-    if (bound === null && ["percent", "number", "count", "seconds"].includes(column.kind) && text === unquoted(text)) {
+    if (bound === null && ["percent", "metric", "number", "count", "seconds"].includes(column.kind) && text === unquoted(text)) {
       throw new Problem(`“${condition}”: ${column.label} holds numbers, and “${text}” is not one.`);
     }
     return (value) => value !== undefined && (value === bound || [value, Review.cell(value, column.kind)].some((v) => String(v).toLowerCase() === wanted));

@@ -199,7 +199,7 @@ Review.Table = class {
 
   order(column) {
     const same = this.sort.key === column.key;
-    const first = ["percent", "number", "seconds"].includes(column.kind); // numbers: largest first
+    const first = ["percent", "metric", "number", "seconds"].includes(column.kind); // numbers: largest first
     this.sort = { key: column.key, down: same ? !this.sort.down : first };
     this.draw();
   }
