@@ -1,4 +1,4 @@
-"""The search of scheduled.yaml: the local server's own, with its limit and its noise, for the client's scheduler."""
+"""Search of scheduled.yaml: the local server's search, which knows limit and noise, for the client's scheduler."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from mnist_sweep.search.optuna_sampler import Sampler
 
 
 def study(sweep: Any) -> optuna.Study:
-    """An Optuna study that searches as a `bayes` sweep of the local server does. `sweep` is W&B's SweepInfo."""
+    """Create an Optuna study that searches like a `bayes` sweep of the local server. `sweep` is W&B's SweepInfo."""
     given = {name: value for name, value in sweep.config.items() if name != "scheduler"}
     config = search.parse(given | {"method": "bayes"})
     goal = config.metric.goal if config.metric else "minimize"
@@ -20,6 +20,6 @@ def study(sweep: Any) -> optuna.Study:
 
 
 def limits(params: Mapping[str, Any]) -> dict[str, float]:
-    """How far the network is over the limit, counted without training it."""
+    """Return by how many parameters the network exceeds the limit, counted without training."""
     config = parse({**params, "over_budget": True})
     return {"parameters": config.parameters - (config.parameter_limit - 1)}

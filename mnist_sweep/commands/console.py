@@ -86,7 +86,7 @@ def report_check(path: Path, check: Check, console: Console) -> None:
     if check.problems:
         raise SweepFileError("\n       ".join(f"{path}: {problem}" for problem in check.problems))
     for warning in check.warnings:
-        console.print(f"{path}: warning: {warning}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{path}: note: {warning}", highlight=False, markup=False, soft_wrap=True)
     if math.isnan(check.feasible):
         console.print(f"{path}: valid; its scheduler decides what is tried", highlight=False, soft_wrap=True)
         return

@@ -239,8 +239,8 @@ def warn(config: SweepConfig, known: Sequence[str] = ()) -> list[str]:
             )
     if config.method == "bayes" and config.repeats_runs:
         lines.append(
-            f"parameter {REPLICATE}: this name tells the search that runs are noisy; "
-            "it repeats promising configurations with other values of the parameter"
+            f"parameter {REPLICATE}: this name tells the search that runs are noisy "
+            "and that a configuration may be trained again with another value of it"
         )
     return lines
 
