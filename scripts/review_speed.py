@@ -31,7 +31,7 @@ from playwright.sync_api import Browser, sync_playwright
 from mnist_sweep.review.page import html_page
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import RunRecord
-from mnist_sweep.review.review import review
+from mnist_sweep.review.review import build_review
 from mnist_sweep.server.process.launch import ServerProcess
 from mnist_sweep.server.store import Store, lines, projects, runs, sweeps
 from scripts import chromium
@@ -77,7 +77,7 @@ def wide(records: list[RunRecord], fields: int, metrics: int) -> list[RunRecord]
 
 def from_disk(records: list[RunRecord], browser: Browser, folder: Path, repeat: int) -> None:
     file = folder / "review.html"
-    seconds, text = timed(lambda: html_page(review(rank(synthetic.info(), records))))
+    seconds, text = timed(lambda: html_page(build_review(rank(synthetic.info(), records))))
     print(f"HTML page, {len(records)} runs: made in {seconds:.2f} s (with imports), {len(text) / 1e6:.1f} MB")
     file.write_text(text, "utf-8")
     draw("  opened from disk", browser, file.as_uri(), repeat)

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 
 from mnist_sweep.review import api, terminal
-from mnist_sweep.review.review import Review, review
+from mnist_sweep.review.review import Review, build_review
 from scripts import chromium
 
 WIDTH = 1280
@@ -62,7 +62,7 @@ def main() -> None:
             if html.locator(f"#{name}").is_visible():
                 html.locator(f"#{name}").screenshot(path=arguments.out / f"{name}.png")
         brushed(html, arguments.out / "brush.png")
-        told = review(ranking, random=random, samples=VALIDATION_IMAGES)
+        told = build_review(ranking, random=random, samples=VALIDATION_IMAGES)
         summary(browser, told, arguments.out / "terminal.png")
         browser.close()
 

@@ -34,7 +34,7 @@ class Review:
     """Shell commands that reproduce the result."""
 
 
-def review(
+def build_review(
     ranking: Ranking,
     *,
     random: Ranking | None = None,

@@ -15,7 +15,7 @@ from mnist_sweep.review.mistakes import Media, Read, from_tables
 from mnist_sweep.review.provenance import JOB_TYPES, Chain, read
 from mnist_sweep.review.ranking import RankedTrial, Ranking, rank
 from mnist_sweep.review.records import RunRecord, SweepInfo, flat_rows, flatten, step_metrics
-from mnist_sweep.review.review import Review, review
+from mnist_sweep.review.review import Review, build_review
 from mnist_sweep.review.status import LIVE_STATES
 from mnist_sweep.server.store import Store, artifacts, lines, runs, sweeps
 from mnist_sweep.server.store.run_cache import RunCache
@@ -44,7 +44,7 @@ class Reviews:
         media: dict[str, Media] = {}
         if ranking.best and (row := runs.find(db, sweep["project_id"], ranking.best.id)) is not None:
             media = {ranking.best.id: found} if (found := media_of(self._store, db, row["id"])) else {}
-        return review(ranking, media=media, measured=self._measured, chain=chain(db, sweep))
+        return build_review(ranking, media=media, measured=self._measured, chain=chain(db, sweep))
 
     def ranking(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> Ranking:
         """The sweep's runs with their histories, ranked."""

@@ -14,7 +14,7 @@ from mnist_sweep.errors import UserError, first_line
 from mnist_sweep.review import api
 from mnist_sweep.review.provenance import Chain
 from mnist_sweep.review.ranking import Ranking
-from mnist_sweep.review.review import Review, review
+from mnist_sweep.review.review import Review, build_review
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ def fetch_ranking(sweep: Sweep) -> Ranking:
 
 
 def fetch_review(sweep: Sweep, **options: Any) -> Review:
-    """Return the sweep's review as it is now. Wait while nothing answers. `options` go to `review()`."""
+    """Return the sweep's review as it is now. Wait while nothing answers. `options` go to `build_review`."""
     return _request(sweep.path, lambda: read(sweep, **options))
 
 
@@ -111,7 +111,7 @@ def read(sweep: Sweep, **options: Any) -> Review:
 
     public = wandb.Api().sweep(sweep.path)
     ranking = api.ranking(public)
-    return review(ranking, media=api.media_of_best(public, ranking), chain=api.chain(public), **options)
+    return build_review(ranking, media=api.media_of_best(public, ranking), chain=api.chain(public), **options)
 
 
 def _request(path: str, ask: Callable[[], T]) -> T:

@@ -15,7 +15,7 @@ from mnist_sweep.review.fields import sweep_info
 from mnist_sweep.review.mistakes import Confusion, Media, Mistake
 from mnist_sweep.review.ranking import Ranking, rank
 from mnist_sweep.review.records import RunRecord, SweepInfo
-from mnist_sweep.review.review import Review, review
+from mnist_sweep.review.review import Review, build_review
 
 START = datetime(2030, 1, 1, 9, 0, tzinfo=UTC)
 EPOCHS = 15
@@ -47,7 +47,7 @@ def reviewed(count: int, *, random: int = 0, media: int = 1) -> Review:
     """The review of `count` runs beside a random search of `random`, with what the best `media` got wrong."""
     found = ranking(count)
     shown = {trial.id: mistakes() for trial in found.ranked[:media]}
-    return review(found, random=ranking(random, seed=7) if random else None, media=shown, samples=5000)
+    return build_review(found, random=ranking(random, seed=7) if random else None, media=shown, samples=5000)
 
 
 def sweep(count: int, seed: int = 0, *, agents: int = 2) -> list[RunRecord]:

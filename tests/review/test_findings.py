@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import Objective, RunRecord, SweepInfo
-from mnist_sweep.review.review import review
+from mnist_sweep.review.review import build_review
 from mnist_sweep.search.goal import Goal
 
 INFO = SweepInfo(id="s", metric="val/accuracy")
@@ -24,7 +24,7 @@ RUNS = [
 
 def test_every_sentence_takes_its_numbers_from_the_runs() -> None:
     random = rank(INFO, [RunRecord(f"r{i}", summary={"val/accuracy": 0.98 + 0.001 * i}) for i in range(5)])
-    said = review(rank(INFO, RUNS), random=random, samples=5000).findings
+    said = build_review(rank(INFO, RUNS), random=random, samples=5000).findings
     assert said[0] == "The best run is first: 99.20 % val/accuracy with 8,000 parameters."
     assert said[1].startswith(
         "One value on 5,000 samples has a standard error of 0.13 points; 1 of 2 others are within two of them"
@@ -42,21 +42,21 @@ def test_every_sentence_takes_its_numbers_from_the_runs() -> None:
 def test_a_loss_without_size_or_samples_has_fewer() -> None:
     info = SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE)
     runs = [RunRecord(name, name, summary={"loss": value}) for name, value in (("a", 0.5), ("b", 0.25))]
-    said = review(rank(info, [*runs, RunRecord("c")])).findings
+    said = build_review(rank(info, [*runs, RunRecord("c")])).findings
     assert said == ("The best run is b: 0.2500 loss.", "3 trials: 2 ranked, 1 finished without loss.")
 
 
 def test_a_sweep_without_a_metric_counts_its_runs() -> None:
-    assert review(rank(SweepInfo(id="s"), [RunRecord("a"), RunRecord("b", state="failed")])).findings == (
+    assert build_review(rank(SweepInfo(id="s"), [RunRecord("a"), RunRecord("b", state="failed")])).findings == (
         "2 trials: 1 finished, 1 failed.",
     )
-    assert review(rank(INFO, [])).findings == ("No run has reported val/accuracy yet. 0 trials: none.",)
+    assert build_review(rank(INFO, [])).findings == ("No run has reported val/accuracy yet. 0 trials: none.",)
 
 
 def test_two_objectives_list_the_non_dominated_runs() -> None:
     info = SweepInfo(id="s", metric="acc", goal=Goal.MAXIMIZE, second=Objective("seconds"))
     points = {"quick": (0.9, 1.0), "beaten": (0.85, 2.0), "slow": (0.95, 3.0)}
     runs = [RunRecord(name, name, summary={"acc": a, "seconds": s}) for name, (a, s) in points.items()]
-    assert review(rank(info, runs)).findings[0] == (
+    assert build_review(rank(info, runs)).findings[0] == (
         "2 runs are non-dominated in acc and seconds: quick (90.00 %, 1), slow (95.00 %, 3)."
     )

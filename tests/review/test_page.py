@@ -10,7 +10,7 @@ import pytest
 from mnist_sweep.review import page as pages
 from mnist_sweep.review.page import Gallery, html_page, plotly_bundle, script_json
 from mnist_sweep.review.ranking import rank
-from mnist_sweep.review.review import review
+from mnist_sweep.review.review import build_review
 from tests.review import synthetic
 
 INFO = synthetic.info()
@@ -51,6 +51,6 @@ def test_whatever_a_run_says_cannot_leave_its_script_element() -> None:
     text = script_json({"name": evil, "value": float("nan"), "deep": [float("inf"), {"a": 1.5}]})
     assert not re.search("[<>&\u2028]", text)
     assert json.loads(text) == {"name": evil, "value": None, "deep": [None, {"a": 1.5}]}
-    found = review(rank(replace(INFO, name=evil), [replace(run, name=evil) for run in RUNS]))
+    found = build_review(rank(replace(INFO, name=evil), [replace(run, name=evil) for run in RUNS]))
     page = html_page(replace(found, commands=(evil,)), Gallery(evil, evil, {evil: []}))
     assert "alert(1)</script>" not in page

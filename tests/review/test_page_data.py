@@ -6,13 +6,13 @@ from mnist_sweep.review.page import as_json
 from mnist_sweep.review.page_data import run_payload, sweep_payload
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import RunRecord, SweepInfo
-from mnist_sweep.review.review import review
+from mnist_sweep.review.review import build_review
 from mnist_sweep.search.goal import Goal
 from tests.review import synthetic
 
 
 def test_an_empty_sweep_has_no_figures_and_says_so() -> None:
-    data = sweep_payload(review(rank(synthetic.info(), [])))
+    data = sweep_payload(build_review(rank(synthetic.info(), [])))
     assert data["findings"] == ["No run has reported val/accuracy yet. 0 trials: none."]
     assert data["figures"] == {}
     assert not data["table"]["rows"]
@@ -22,7 +22,7 @@ def test_a_sweep_of_anybody_has_only_what_its_runs_have() -> None:
     """One value a run, a loss, nested fields: no size, no curves, no mistakes, no share."""
     info = SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE, method="random")
     runs = [RunRecord(f"r{i}", summary={"loss": 0.1 * i}, config={"tree.depth": i}) for i in range(5)]
-    data = sweep_payload(review(rank(info, runs)))
+    data = sweep_payload(build_review(rank(info, runs)))
     assert set(data["figures"]) == {"best"}
     assert data["mistakes"] == {}
     assert [tile["label"] for tile in data["stats"]] == ["best loss", "trials", "total compute time", "search", "state"]

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from mnist_sweep.review.page import Gallery, html_page
 from mnist_sweep.review.palette import run_colour
 from mnist_sweep.review.ranking import rank
-from mnist_sweep.review.review import review
+from mnist_sweep.review.review import build_review
 from tests.browser import Opener, brush, draw_everything, row_ids
 from tests.review import synthetic
 
@@ -28,7 +28,7 @@ BEST = RANKED[0]
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     records = [replace(run, name=EVIL) if run.id == BEST.id else run for run in RUNS]
     shown = {trial.id: synthetic.mistakes() for trial in RANKED[:2]}
-    found = review(rank(INFO, records), random=synthetic.ranking(30, seed=7), media=shown, samples=5000)
+    found = build_review(rank(INFO, records), random=synthetic.ranking(30, seed=7), media=shown, samples=5000)
     rows = {f"strength {s}": [synthetic.png(k) for k in range(6)] for s in (0, 0.5, 1, 1.5)}
     page = html_page(replace(found, commands=("train --max_lr 0.1",)), Gallery("Augmented", "At four strengths.", rows))
     file = tmp_path_factory.mktemp("page") / "review.html"
@@ -158,6 +158,6 @@ def test_mistakes_of_another_run_can_be_chosen(open_page: Opener, address: str) 
 
 def test_a_sweep_without_runs(open_page: Opener, tmp_path: Path) -> None:
     file = tmp_path / "empty.html"
-    file.write_text(html_page(review(rank(INFO, []))), "utf-8")
+    file.write_text(html_page(build_review(rank(INFO, []))), "utf-8")
     page = open_page(file.as_uri())
     expect(page.locator(".findings li")).to_have_text("No run has reported val/accuracy yet. 0 trials: none.")

@@ -15,7 +15,7 @@ from mnist_sweep.review.page_data import run_payload, sweep_payload
 from mnist_sweep.review.project_page import workspace_payload
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import RunRecord, flatten
-from mnist_sweep.review.review import review
+from mnist_sweep.review.review import build_review
 from mnist_sweep.review.wandb_report import build
 
 HUGE = [2**1024, 10**400, -(2**2000)]
@@ -51,7 +51,7 @@ def test_a_sweep_over_any_values_is_reviewed(values: list[Any]) -> None:
         "parameters": {"p": {"values": values}, "x": {"min": 0.0, "max": 1.2}},
     }
     ranking = rank(sweep_info(config, id="s", project="p", entity="e"), runs_of(values))
-    found = review(ranking, measured=lru_cache(measure))
+    found = build_review(ranking, measured=lru_cache(measure))
     data = json.loads(as_json(sweep_payload(found)))
     dimension = data["figures"]["parallel"]["data"][0]["dimensions"][0]
     assert sorted(set(dimension["values"])) == list(range(len(dict.fromkeys(map(str, values)))))
@@ -71,7 +71,7 @@ def test_metrics_beyond_the_range_of_floats_are_no_numbers() -> None:
     runs = [RunRecord(f"r{i}", summary={"loss": huge}, history=[{"loss": huge}] * 2) for i, huge in enumerate(HUGE)]
     ranking = rank(sweep_info({"metric": {"name": "loss"}}, id="s"), runs)
     assert not ranking.ranked
-    assert as_json(sweep_payload(review(ranking)))
+    assert as_json(sweep_payload(build_review(ranking)))
     assert as_json(workspace_payload(runs))
     assert as_json(run_payload(ranking.trials[0], ranking))
 
@@ -86,4 +86,4 @@ def test_bounds_beyond_the_range_of_floats_are_no_bounds() -> None:
     runs = [
         RunRecord(f"r{i}", config={"a": 10.0**i, "b": i, "c": 10.0**i}, summary={"loss": float(i)}) for i in range(9)
     ]
-    assert as_json(sweep_payload(review(rank(info, runs))))
+    assert as_json(sweep_payload(build_review(rank(info, runs))))

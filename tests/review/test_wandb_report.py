@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from mnist_sweep.review.ranking import rank
-from mnist_sweep.review.review import review
+from mnist_sweep.review.review import build_review
 from mnist_sweep.review.wandb_report import build
 from tests.local_server import Served
 from tests.review import synthetic
@@ -16,12 +16,12 @@ from dataclasses import replace
 import wandb_workspaces.reports.v2 as wr
 from mnist_sweep.review import api
 from mnist_sweep.review.ranking import rank
-from mnist_sweep.review.review import review
+from mnist_sweep.review.review import build_review
 from mnist_sweep.review.wandb_report import publish
 ranking = api.ranking(wandb.Api().sweep({path!r}))
-first = publish(replace(review(ranking), commands=("again --max_lr 0.1",)))
-second = publish(review(ranking, samples=5000))
-other = publish(review(rank(replace(ranking.info, id="other"), [trial.record for trial in ranking.trials])))
+first = publish(replace(build_review(ranking), commands=("again --max_lr 0.1",)))
+second = publish(build_review(ranking, samples=5000))
+other = publish(build_review(rank(replace(ranking.info, id="other"), [trial.record for trial in ranking.trials])))
 kept = [r for r in wandb.Api().reports("local/review")]
 report = wr.Report.from_url(second)
 print(json.dumps({{
@@ -66,5 +66,5 @@ def panels(block: dict[str, object]) -> list[dict[str, str]]:
 
 
 def test_a_long_name_of_a_sweep_is_cut_in_the_reports_title() -> None:
-    found = review(rank(synthetic.info(name="n" * 130), synthetic.sweep(4)))
+    found = build_review(rank(synthetic.info(name="n" * 130), synthetic.sweep(4)))
     assert build(found).title == f"Review of {'n' * 117}…"

@@ -18,7 +18,7 @@ from mnist_sweep.review.project_page import curves, workspace_payload
 from mnist_sweep.review.provenance import JOB_TYPES
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import SweepInfo
-from mnist_sweep.review.review import Review, review
+from mnist_sweep.review.review import Review, build_review
 from mnist_sweep.server import records as reviewing
 from mnist_sweep.server.pages import actions, report_panels
 from mnist_sweep.server.pages import media as logged
@@ -141,7 +141,7 @@ class Payloads:
             data["workspace"] |= {"url": address, "cursor": str(runs.version(db))}
             return data | {"selected": [row["name"] for row in rows]}
         ranking = rank(_after(sweep), [reviewing.record(db, row) for row in rows])
-        data = sweep_payload(review(ranking))
+        data = sweep_payload(build_review(ranking))
         kept = {name: data["figures"][name] for name in ("curves",) if name in data["figures"]}
         for figure in kept.values():
             # a sweep's leaves out where curves begin; a few are shown whole

@@ -294,9 +294,9 @@ def test_the_link_of_a_stored_report_leads_to_its_page(served: Served, sweep_pat
     code = f"""
 import wandb
 from mnist_sweep.review import api
-from mnist_sweep.review.review import review
+from mnist_sweep.review.review import build_review
 from mnist_sweep.review.wandb_report import publish
-print(publish(review(api.ranking(wandb.Api().sweep({sweep_path!r})))))
+print(publish(build_review(api.ranking(wandb.Api().sweep({sweep_path!r})))))
 """
     url = served.python(code).split()[-1]
     page = open_page(url)
