@@ -226,3 +226,22 @@ print(json.dumps([old.id != new.id and found.name, found.state, outcomes]))
 def test_what_the_client_knows_of_a_deleted_run_changes_no_other_one(running: Running) -> None:
     name, state, _ = running.python(STALE)
     assert (name, state) == ("new", "finished")
+
+
+RESTARTED = """
+import json, sys, time, wandb
+real = time.time
+for shift, count in ((0, 6), (-100, 3)):
+    time.time = lambda: real() + shift
+    run = wandb.init(project="clock", id="r", settings=wandb.Settings(silent=True))
+    for step in range(count):
+        run.log({"shift": shift})
+    run.finish()
+time.time = real
+found = wandb.Api().run("local/clock/r")
+print(json.dumps([row["shift"] for row in found.scan_history(keys=["shift"])]))
+"""
+
+
+def test_a_run_started_again_on_a_clock_that_is_behind_keeps_no_old_rows(running: Running) -> None:
+    assert running.python(RESTARTED) == [-100] * 3

@@ -4,9 +4,11 @@ import json
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.server.conftest import Running
+from mnist_sweep.server.store import Store, projects, runs, sweeps
+from tests.server.conftest import Ask, Running, asking, basic
 
 TRAIN = """
 import wandb
@@ -139,3 +141,67 @@ def test_the_best_run_of_statistics_is_the_least_number(running: Running, folder
     sweep = create(running, folder, config, "statistics")
     finish(start(running, folder, "wandb", "agent", sweep))
     assert read(running, folder, sweep)["best"] == 9.0
+
+
+SLEEP = """
+import sys, time, wandb
+with wandb.init() as run:
+    print("running", flush=True)
+    time.sleep(20)
+    run.log({"loss": 1})
+"""
+
+
+def test_an_agent_of_a_deleted_sweep_takes_no_trial_of_the_next_one(running: Running, folder: Path) -> None:
+    (folder / "train.py").write_text(SLEEP)
+    config: dict[str, object] = {"method": "grid", "parameters": {"x": {"values": [1, 2]}}}
+    old = create(running, folder, config, "deleted")
+    agent = start(running, folder, "wandb", "agent", old)
+    try:
+        assert agent.stdout is not None
+        while "running" not in agent.stdout.readline():
+            assert agent.poll() is None
+        with httpx.Client(base_url=running.url, headers=basic(running.key)) as client:
+            look = f'{{ project(name: "deleted") {{ sweep(sweepName: "{old.split("/")[-1]}") {{ id }} }} }}'
+            key = asking(client)(look)["project"]["sweep"]["id"]
+            asking(client)("mutation($id: ID!) { deleteSweep(input: {id: $id}) { success } }", id=key)
+        new = create(running, folder, config, "next")
+        agent.communicate(timeout=120)  # it ends, with whatever code the client gives it
+    finally:
+        agent.kill()
+    found = read(running, folder, new)
+    assert (found["state"], found["runs"]) == ("PENDING", [])
+
+
+@pytest.mark.parametrize(
+    ("metric", "summaries", "best"),
+    [
+        ("loss", [{"loss": 10.0}, {"loss": 9.0}], 9),
+        ("loss", [{"loss": {"min": 0.5}}, {"loss": {"min": 0.25, "max": 3}}], 0.25),
+        ("val.loss", [{"val": {"loss": 10.0}}, {"val": {"loss": 9.0}}], 9),
+        ("val.loss", [{"val": {"loss": {"best": 2}}}, {"val.loss": {"last": 3}}], 2),
+    ],
+)
+def test_the_best_loss_and_the_order_find_a_metric_in_all_its_forms(
+    client: httpx.Client, kept: Store, ask: Ask, metric: str, summaries: list[dict[str, object]], best: float
+) -> None:
+    with kept.write() as db:
+        project = projects.ensure(db, "local", "p")["id"]
+        text = f"method: random\nmetric: {{name: {metric}}}\nparameters: {{x: {{min: 0, max: 1}}}}"
+        sweep = sweeps.create(db, project, text)
+        names = [f"run{number}" for number in range(len(summaries))]
+        for name, summary in zip(names, summaries, strict=True):
+            runs.create(db, project, name, "finished", sweep_id=sweep, summary=summary)
+        sweep_name = sweeps.by_id(db, sweep)["name"]
+    query = """query($s: String, $o: String, $f: JSONString) { project(name: "p") { sweep(sweepName: $s) { bestLoss
+        runs(order: $o, filters: $f) { edges { node { name } } } } } }"""
+
+    def found(**variables: str) -> tuple[float, list[str]]:
+        answer = ask(query, s=sweep_name, **variables)["project"]["sweep"]
+        return answer["bestLoss"], [edge["node"]["name"] for edge in answer["runs"]["edges"]]
+
+    winner = next(name for name, summary in zip(names, summaries, strict=True) if str(best) in str(summary))
+    ordered = [winner, *(name for name in names if name != winner)]
+    assert found(o=f"+summary_metrics.{metric}") == (best, ordered)
+    condition = json.dumps({f"summary_metrics.{metric}": {"$lte": best}})
+    assert found(f=condition) == (best, [winner])
