@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -118,3 +119,12 @@ def test_two_at_once_would_write_to_the_same_runs(
     assert capsys.readouterr().err == f"error: another process confirms this into {file}: wait for it, or stop it\n"
     assert confirm.confirm(parse(TINY), [0], file=file, on_result=lambda _: None)
     assert [path.name for path in tmp_path.iterdir()] == ["confirm.jsonl"]
+
+
+def test_the_recorded_ladder_is_read(tmp_path: Path) -> None:
+    """Ten seeds of step 8, recorded before configurations were compared by recipe."""
+    file = tmp_path / "ladder.jsonl"
+    shutil.copy(Path(__file__).parents[2] / "docs" / "results" / "ladder.jsonl", file)
+    found = list(ConfirmRecord(file, parse({"preset": "step8"})).read())
+    assert sorted(result.seed for result in found) == list(range(10))
+    assert all(0.993 < result.accuracy < 0.996 for result in found)
