@@ -57,6 +57,9 @@ def test_finals_are_played_broken_off_and_gone_on_with(served: House) -> None:
     for line in process.stdout:
         if ": finished" in line:
             break
+    second = served.run(*command, check=False)  # would train everything a second time
+    assert second.returncode == 1
+    assert f"error: another process runs the finals of local/mnist-sweep/{sweep}: wait for it" in second.stderr
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=LONG_SECONDS)
     assert process.returncode == 130, rest
