@@ -50,16 +50,21 @@ def test_finals_are_played_broken_off_and_gone_on_with(served: House) -> None:
     command = ["mnist-sweep", "finals", sweep, "--agents=2", "--rounds=2:3", "--fresh=3", "--epochs=1"]
     command.append(f"--reference={REFERENCE}")
 
-    process = subprocess.Popen(
-        [str(BIN / command[0]), *command[1:]], cwd=served.home, env=served.env, stdout=subprocess.PIPE, text=True
-    )
+    def start() -> subprocess.Popen[str]:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen([str(BIN / command[0]), *command[1:]], cwd=served.home, env=served.env, **pipes)
+
+    process, second = start(), None
     assert process.stdout is not None
     for line in process.stdout:
+        if line.startswith("Round 1: "):
+            second = start()  # it would train everything a second time
         if ": finished" in line:
             break
-    second = served.run(*command, check=False)  # would train everything a second time
+    assert second is not None
+    _, refused = second.communicate(timeout=LONG_SECONDS)
     assert second.returncode == 1
-    assert f"error: another process runs the finals of local/mnist-sweep/{sweep}: wait for it" in second.stderr
+    assert f"error: another process runs the finals of local/mnist-sweep/{sweep}: wait for it" in refused
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=LONG_SECONDS)
     assert process.returncode == 130, rest
