@@ -34,6 +34,10 @@ PARAMETERS_OVER_LIMIT = "constraint/parameters"
 BEST_EPOCH = "best/epoch"
 
 
+BASELINE = "baseline"
+"""Tag of a run over budget that is shown for comparison and never ranked."""
+
+
 def best_accuracy(prefix: str) -> str:
     """Return the summary key of the best epoch's accuracy, for `HELD_OUT` or `TEST`."""
     return f"best/{prefix}/accuracy"

@@ -106,7 +106,7 @@ class Tracker:
         whole = config.model_dump(exclude_none=True)
         self.run.config.update({k: v for k, v in whole.items() if self.given.get(k) != v}, allow_val_change=True)
         if config.baseline:
-            self.run.tags = (*(self.run.tags or ()), "baseline")
+            self.run.tags = (*(self.run.tags or ()), metrics.BASELINE)
         self.run.define_metric(metrics.EPOCH, hidden=True)
         for pattern in metrics.PER_EPOCH:
             self.run.define_metric(pattern, step_metric=metrics.EPOCH)

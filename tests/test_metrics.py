@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mnist_sweep import metrics
@@ -22,3 +24,4 @@ from mnist_sweep.review.status import Status, classify
 def test_a_review_classifies_runs_by_the_keys_that_they_report(summary: dict[str, object], status: Status) -> None:
     record = RunRecord("r", state="finished", summary={metrics.REASON: "why", **summary})
     assert classify(record, metrics.OBJECTIVE)[0] is status
+    assert classify(replace(record, tags=(metrics.BASELINE,)))[0] is Status.BASELINE
