@@ -30,7 +30,7 @@ _EXPONENTS = {name: f"{name}_values" for name in ("log_uniform", "inv_log_unifor
 
 
 class ConfigurationError(ValueError):
-    """A sweep configuration that cannot be run; `problems` are all reasons, one line each."""
+    """A sweep configuration cannot be run. `problems` holds all reasons, one line each."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
@@ -43,7 +43,7 @@ def _one_of(*allowed: Any) -> PlainValidator:
 
 
 def _node(value: Any) -> "Group | Spec":
-    """A parameter's description, or a group of parameters."""
+    """Return the description of a parameter, or of a group of parameters."""
     if not isinstance(value, Mapping):
         raise says(f"{show(value)} is not a mapping; a fixed value is written as value: {show(value)}")
     if "parameters" in value:
@@ -71,11 +71,11 @@ class _Part(BaseModel):
 
 
 class Metric(_Part):
-    """What to optimise: the key under which runs log it, and which way is better."""
+    """The metric to optimise: the key under which runs log it, and its goal."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    name: Annotated[str, rule(lambda v: isinstance(v, str) and v != "", "is not the key under which runs log it")]
+    name: Annotated[str, rule(lambda v: isinstance(v, str) and v != "", "is not the name of a logged metric")]
     goal: Annotated[Goal, before(lambda v: v in tuple(Goal), f"is not one of {', '.join(Goal)}")] = Goal.MINIMIZE
     target: Number | None = None
     impute: Annotated[Literal["worst", "best", "latest"], _one_of(*IMPUTE)] = "worst"
@@ -88,7 +88,7 @@ _OBJECTIVE = before(lambda v: isinstance(v, Mapping), "is not a mapping with a n
 
 
 class Hyperband(_Part):
-    """When to stop runs early: `min_iter`, or `max_iter` with `s`."""
+    """Rules for stopping runs early: `min_iter`, or `max_iter` with `s`."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -109,7 +109,7 @@ class Hyperband(_Part):
 
 
 class Group(_Part):
-    """Nested parameters."""
+    """A group of nested parameters."""
 
     parameters: _Parameters
 
@@ -153,7 +153,7 @@ class SweepConfig(BaseModel):
 
     @property
     def leaves(self) -> list[tuple[tuple[str, ...], Spec]]:
-        """Paths and descriptions of all parameters, nested ones included, sorted by name at each level."""
+        """The paths and descriptions of all parameters, nested ones included, sorted by name at each level."""
         return list(_leaves(self.parameters, ()))
 
 
@@ -208,7 +208,7 @@ def _unusable_early_termination(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def check(config: Any) -> list[str]:
-    """All reasons why this sweep configuration cannot be run, one line each; none means it is valid."""
+    """Return all reasons why a sweep configuration cannot be run, one line each. A valid one has none."""
     try:
         parse(config)
     except ConfigurationError as error:
@@ -246,7 +246,7 @@ def warn(config: SweepConfig, known: Sequence[str] = ()) -> list[str]:
 
 
 def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with keys that may be right by themselves."""
+    """Yield problems between keys, each of which may be valid alone."""
     method, early, scheduler = config.get("method"), config.get("early_terminate"), config.get("scheduler")
     if "metric" in config and "metrics" in config:
         yield "'metric' and 'metrics' exclude each other: one objective or several"
@@ -274,7 +274,7 @@ def _distributions(parameters: Any, prefix: str) -> Iterator[tuple[str, str | No
 
 
 def _line(config: Mapping[str, Any], error: ErrorDetails) -> str:
-    """One violation as one line: where, which key, which value, and what is wrong with it."""
+    """Return a violation as one line with its place, key, value and reason."""
     where, key, of = _place(config, error["loc"])
     kind, said = error["type"], f"{show(error['input'])} {error['msg']}"
     if kind == "missing":
@@ -293,7 +293,7 @@ def _line(config: Mapping[str, Any], error: ErrorDetails) -> str:
 
 
 def _place(config: Mapping[str, Any], loc: Sequence[int | str]) -> tuple[str, str, str]:
-    """Of an error's place: the thing it is in, as people call it, the key there, and what kind of thing it is."""
+    """Return where an error is: the entry as people call it, the key in it, and the kind of entry."""
     head, *rest = (str(part) for part in loc)
     if head == "parameters" and rest:
         names, node = [rest.pop(0)], config[head]

@@ -1,4 +1,4 @@
-"""Grid search: every combination once, in W&B's order."""
+"""Grid search: try each combination of values once, in W&B's order."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from mnist_sweep.search.trial import Trial
 
 
 def suggest(config: SweepConfig, trials: Sequence[Trial]) -> dict[str, Any] | None:
-    """The first point of the grid that no trial has, or None when there is none left.
+    """Return the first point of the grid that no trial has, or None if all have been tried.
 
     Names are sorted and the last one varies fastest; a parameter's values keep their order in the sweep file.
     """
@@ -25,12 +25,12 @@ def suggest(config: SweepConfig, trials: Sequence[Trial]) -> dict[str, Any] | No
 
 
 def size(config: SweepConfig) -> int:
-    """How many different points the grid has."""
+    """Return the number of different points."""
     return math.prod(axis.count for axis in axes_of(config))
 
 
 def axes_of(config: SweepConfig) -> list[Discrete]:
-    """The parameters of a grid with the values it visits, constants left out, in W&B's order."""
+    """Return the grid's parameters without constants, in W&B's order."""
     return [_axis(path, spec) for path, spec in config.leaves if not isinstance(spec, Constant)]
 
 
@@ -45,7 +45,7 @@ def _axis(path: Path, spec: Spec) -> Discrete:
 
 
 def rank(axes: Sequence[Discrete], params: Mapping[str, Any]) -> int | None:
-    """The number of a point in the grid, or None if it lies beside it."""
+    """Return the number of a point in the grid, or None if the grid does not contain it."""
     number = 0
     for axis in axes:
         index = axis.index(value_at(params, axis.path))
@@ -56,7 +56,7 @@ def rank(axes: Sequence[Discrete], params: Mapping[str, Any]) -> int | None:
 
 
 def point(axes: Sequence[Discrete], number: int) -> list[Any]:
-    """The values of the grid point with this number; the inverse of `rank`."""
+    """Return the values of the grid point with this number: the inverse of `rank`."""
     values: list[Any] = []
     for axis in reversed(axes):
         number, index = divmod(number, axis.count)

@@ -1,7 +1,7 @@
-"""Early termination by successive halving, W&B's `early_terminate: hyperband`.
+"""Stop runs early by successive halving: W&B's `early_terminate: hyperband`.
 
-Runs are compared at a few iterations, the brackets; a run goes on if it is among the best 1/eta at the last bracket it
-has passed. Li et al., Hyperband (2018), https://arxiv.org/abs/1603.06560, in the form that W&B gives it:
+Runs are compared at a few iterations, the brackets. A run continues if it is among the best 1/eta at the last bracket
+that it reached. The method is Hyperband (Li et al. 2018, https://arxiv.org/abs/1603.06560) in W&B's form:
 https://docs.wandb.ai/models/sweeps/sweep-config-keys
 """
 
@@ -11,24 +11,24 @@ from mnist_sweep.search.config import Hyperband, SweepConfig
 from mnist_sweep.search.goal import Goal
 from mnist_sweep.search.trial import Trial, metric_history
 
-_MOST = 100  # brackets, as in W&B's engine
-_LONGEST = 10**9  # iterations; no run logs that many rows
+_MAX_BRACKETS = 100  # as in W&B's engine
+_MAX_ITERATION = 10**9  # no run logs that many rows
 
 
 def brackets(early: Hyperband) -> list[int]:
-    """The iterations at which runs are compared, ascending.
+    """Return the iterations at which runs are compared, in ascending order.
 
     `max_iter` with `s`: max_iter/eta, max_iter/eta², …, s of them, none below 1. `min_iter`: min_iter, min_iter·eta, …
     """
     eta = float(early.eta)
     if early.max_iter is not None and early.s is not None:
-        down, count, iteration = True, min(int(early.s), _MOST), early.max_iter / eta
+        down, count, iteration = True, min(int(early.s), _MAX_BRACKETS), early.max_iter / eta
     else:
         assert early.min_iter is not None  # the model requires one of the two
-        down, count, iteration = False, _MOST, float(early.min_iter)
+        down, count, iteration = False, _MAX_BRACKETS, float(early.min_iter)
     found: set[int] = set()
     for _ in range(count):
-        if not 1 <= iteration <= _LONGEST:
+        if not 1 <= iteration <= _MAX_ITERATION:
             break
         found.add(int(iteration))
         iteration = iteration / eta if down else iteration * eta
@@ -36,12 +36,12 @@ def brackets(early: Hyperband) -> list[int]:
 
 
 def stop(config: SweepConfig, trials: Sequence[Trial]) -> dict[str, str]:
-    """Runs to stop now, by name, each with the reason as one line for people.
+    """Return the names of the runs to stop now, each with the reason as one line for people.
 
-    An iteration is a row of history that carries the metric. A bracket at iteration b looks at the b-th of these rows,
-    and its threshold is the value at rank ⌊n/eta⌋ (from the best, from 0) of the n runs that got there, finished ones
-    included. A running run is measured at the last bracket it has reached: by its best value so far, or, if `strict`,
-    by its value at that bracket. Equal to the threshold is good enough.
+    An iteration is a row of history that carries the metric. A bracket at iteration b looks at the b-th of these rows.
+    Its threshold is the value at rank ⌊n/eta⌋ (from the best, counted from 0) of the n runs that reached it, finished
+    ones included. A running run is judged at the last bracket that it reached: by its value there if `strict`, else by
+    its best value so far. A value equal to the threshold passes.
     """
     early = config.early_terminate
     if early is None or config.metric is None:

@@ -1,6 +1,6 @@
-"""One parameter of a sweep as its file describes it: a class for each shape of description.
+"""Describe one parameter of a sweep: a class for each set of keys that a sweep file may use.
 
-Which distribution one has, where it is not named, is told from its keys as W&B does:
+A parameter without a named distribution gets the one that W&B infers from its keys:
 https://docs.wandb.ai/models/sweeps/sweep-config-keys
 """
 
@@ -13,16 +13,20 @@ from pydantic_core import PydanticCustomError
 
 from mnist_sweep.search.metric import finite
 
-LARGEST_EXPONENT = 600.0  # of e: larger powers leave no room for arithmetic
+LARGEST_EXPONENT = 600.0
+"""Largest absolute exponent of e: larger powers leave no room for arithmetic with floats."""
 
 
 def rule(allows: Callable[[Any], bool], otherwise: str) -> PlainValidator:
-    """A value as it is, if a rule allows it; `otherwise` goes on after the value: "is not …"."""
+    """Return a validator that accepts a value unchanged if `allows` does.
+
+    `otherwise` completes the message that begins with the value: "is not …".
+    """
     return PlainValidator(_ruled(allows, otherwise))
 
 
 def before(allows: Callable[[Any], bool], otherwise: str) -> BeforeValidator:
-    """A rule that comes before what else there is to say about a value."""
+    """Return a `rule` that is checked before the value's own type."""
     return BeforeValidator(_ruled(allows, otherwise))
 
 
@@ -36,17 +40,18 @@ def _ruled(allows: Callable[[Any], bool], otherwise: str) -> Callable[[Any], Any
 
 
 def integer(value: object) -> bool:
+    """Return whether `value` is a whole number and not a bool."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def show(value: object) -> str:
-    """A value in a message, shortened where it is long."""
+    """Return a value as text for a message, shortened if it is long."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def says(line: str) -> PydanticCustomError:
-    """An error that is about several keys of one thing, whose name precedes it."""
+    """Return an error about several keys of one entry. The entry's name precedes the line."""
     return PydanticCustomError("says", "{line}", {"line": line})
 
 
@@ -63,7 +68,7 @@ Exponent = Annotated[
 
 
 class Spec(BaseModel):
-    """What all have in common: the name of a distribution, and no keys but those that it knows."""
+    """A parameter with a distribution. Unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -77,7 +82,7 @@ class Constant(Spec):
 
 
 class Categorical(Spec):
-    """Listed values, equally likely."""
+    """Listed values with equal probabilities."""
 
     values: Annotated[
         list[Any] | tuple[Any, ...],
@@ -86,7 +91,7 @@ class Categorical(Spec):
 
 
 class Weighted(Categorical):
-    """Listed values, each with its probability."""
+    """Listed values with their probabilities, which are divided by their sum."""
 
     probabilities: Annotated[
         list[float] | tuple[float, ...],
@@ -97,62 +102,62 @@ class Weighted(Categorical):
     ]
 
     @model_validator(mode="after")
-    def _one_each(self) -> Self:
+    def _check_weights(self) -> Self:
         weights = self.probabilities
         if len(weights) != len(self.values):
-            raise says(f"{len(self.values)} values and {len(weights)} probabilities are not the same length")
+            raise says(f"the {len(self.values)} values have {len(weights)} probabilities")
         if sum(weights) <= 0:
             raise says(f"probabilities {show(weights)} are all 0")
         return self
 
 
 class Range(Spec):
-    """Between two bounds, themselves included."""
+    """Values between two bounds, which are included."""
 
     min: Number
     max: Number
 
     @model_validator(mode="after")
-    def _ascends(self) -> Self:
+    def _check_order(self) -> Self:
         if self.min >= self.max:
             raise says(f"min {show(self.min)} is not less than max {show(self.max)}")
         return self
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The least and the greatest value."""
+        """The smallest and the largest value."""
         return self.min, self.max
 
 
 class WholeRange(Range):
-    """The whole numbers between two."""
+    """Whole numbers between two bounds, which are included."""
 
     min: Annotated[int, rule(integer, "is not a whole number, as int_uniform requires")]
     max: Annotated[int, rule(integer, "is not a whole number, as int_uniform requires")]
 
 
 class LogRange(Range):
-    """Uniform in the logarithm, between two values. 1/x is log-uniform exactly where x is."""
+    """Values whose logarithm is uniform between two bounds. Then 1/x has a uniform logarithm too."""
 
     min: Positive
     max: Positive
 
 
 class Exponents(Range):
-    """Uniform in the logarithm, between two powers of e; the `inv` one is that of 1/x."""
+    """Values whose logarithm is uniform between two exponents of e; in an `inv_` distribution, those of 1/x."""
 
     min: Exponent
     max: Exponent
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The least and the greatest value."""
+        """The smallest and the largest value."""
         low, high = (-self.max, -self.min) if self.distribution.startswith("inv_") else (self.min, self.max)
         return math.exp(low), math.exp(high)
 
 
 class Normal(Spec):
-    """A normal distribution, of the value or of its logarithm."""
+    """A normal distribution of the value, or of its logarithm."""
 
     mu: Number = 0.0
     sigma: NotNegative = 1.0
@@ -166,17 +171,17 @@ class Beta(Spec):
 
 
 class Quantised(Spec):
-    """Rounded to multiples of `q`."""
+    """Values rounded to multiples of `q`."""
 
     q: Positive = 1
 
 
 class QRange(Range, Quantised):
-    """`Range` in multiples of q."""
+    """A `Range` in multiples of q."""
 
 
 class QLogRange(LogRange, Quantised):
-    """`LogRange` in multiples of q."""
+    """A `LogRange` in multiples of q."""
 
 
 class QExponents(Exponents, Quantised):
@@ -211,11 +216,11 @@ SPECS: dict[str, type[Spec]] = {
     "beta": Beta,
     "q_beta": QBeta,
 }
-"""The shape of every distribution that W&B knows, by its name."""
+"""The class of each distribution that W&B knows, by the distribution's name."""
 
 
 def distribution(spec: Mapping[str, Any]) -> str | None:
-    """The distribution of one parameter, inferred from its keys as W&B does where it is not named."""
+    """Return the name of a parameter's distribution, inferred from its keys as W&B does if it is not named."""
     if "distribution" in spec:
         return str(spec["distribution"])
     if "values" in spec:

@@ -1,7 +1,7 @@
-"""The text of a sweep's configuration, YAML, as plain data.
+"""Read the YAML text of a sweep's configuration as plain data.
 
-What YAML allows and a sweep has no use for is refused by name: a key that is there twice (the last one would win in
-silence), an alias that contains itself, aliases that unfold to gigabytes, keys that are no text.
+The following YAML is refused with its place: a duplicate key (the last one would win silently), an alias that contains
+itself, aliases that unfold to gigabytes, and keys that are not text.
 """
 
 import json
@@ -10,23 +10,24 @@ from typing import Any
 
 import yaml
 
-_LONGEST = 1_000_000  # characters
-_LARGEST = 100_000  # values, aliases unfolded
+_MAX_CHARACTERS = 1_000_000
+_MAX_VALUES = 100_000  # with aliases unfolded
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 
 
 class DocumentError(ValueError):
-    """A text that is no sweep configuration; the message is one line."""
+    """A text is not a sweep configuration. The message is one line."""
 
 
 def read(text: str) -> dict[str, Any]:
-    """The mapping in `text`, as JSON could hold it: a date becomes its text.
+    """Return the mapping in `text` as data that JSON can hold; a date becomes its text.
 
-    Raises DocumentError where there is none.
+    Raises:
+        DocumentError: the text is not such a mapping.
     """
-    if len(text) > _LONGEST:
-        raise DocumentError(f"{len(text)} characters are more than a sweep configuration has ({_LONGEST})")
+    if len(text) > _MAX_CHARACTERS:
+        raise DocumentError(f"the text has {len(text)} characters, more than the limit of {_MAX_CHARACTERS}")
     try:
         loader = _LOADER(text)
         try:
@@ -37,27 +38,42 @@ def read(text: str) -> dict[str, Any]:
         finally:
             loader.dispose()
         if not isinstance(config, dict):
-            raise DocumentError("a sweep is a mapping with method, metric and parameters")
+            raise DocumentError("a sweep configuration is a mapping with method, metric and parameters")
         plain: dict[str, Any] = json.loads(json.dumps(config, default=str))
     except DocumentError:
         raise
     except RecursionError:
-        raise DocumentError("not YAML that can be read: nested too deep") from None
+        raise DocumentError("not readable as YAML: nested too deeply") from None
+    except yaml.MarkedYAMLError as error:
+        raise DocumentError(f"not YAML: {_explain(error)}") from None
     except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
         raise DocumentError(f"not YAML: {' '.join(str(error).split())}") from None
     return plain
 
 
+def _explain(error: yaml.MarkedYAMLError) -> str:
+    """Return what is wrong and where, without the parser's context."""
+    problem = (error.problem or "unknown problem").removeprefix("but ")
+    if problem == "found character that cannot start any token":
+        problem = "a token cannot begin with this character (a tab? YAML is indented with spaces)"
+    if (mark := error.problem_mark or error.context_mark) is None:
+        return problem
+    return f"{problem} (line {mark.line + 1}, column {mark.column + 1})"
+
+
 def _measure(node: yaml.Node, sizes: dict[int, int], path: str) -> int:
-    """How many values a node holds once its aliases are unfolded; `sizes` has those known, 0 while under way."""
+    """Return how many values a node holds with its aliases unfolded.
+
+    `sizes` caches the result by node; 0 marks a node that is being measured.
+    """
     if (known := sizes.get(id(node))) is not None:
         if known == 0:
-            raise DocumentError(f"{path or 'the whole'}: an alias of what contains it")
+            raise DocumentError(f"{path or 'the document'}: contains an alias of itself")
         return known
     sizes[id(node)] = 0
     size = 1 + sum(_measure(child, sizes, where) for child, where in _children(node, path))
-    if size > _LARGEST:
-        raise DocumentError(f"more than {_LARGEST} values, aliases unfolded")
+    if size > _MAX_VALUES:
+        raise DocumentError(f"has more than {_MAX_VALUES} values with its aliases unfolded")
     sizes[id(node)] = size
     return size
 
@@ -68,9 +84,9 @@ def _children(node: yaml.Node, path: str) -> Iterator[tuple[yaml.Node, str]]:
         for key, value in node.value:
             where = f"{path}.{key.value}" if path else f"{key.value}"
             if key.tag not in (_TEXT, _MERGE):
-                raise DocumentError(f"{where if isinstance(key.value, str) else path}: a key that is not text to YAML")
+                raise DocumentError(f"{where if isinstance(key.value, str) else path}: this key is not text")
             if key.tag == _TEXT and key.value in seen:
-                raise DocumentError(f"{where}: there twice (line {key.start_mark.line + 1})")
+                raise DocumentError(f"{where}: duplicate key (line {key.start_mark.line + 1})")
             seen.add(key.value)
             yield value, where
     elif isinstance(node, yaml.SequenceNode):

@@ -1,4 +1,4 @@
-"""What the search sees of a run: its parameters, its state and the numbers it logged."""
+"""Describe a run as the search sees it: its parameters, its state and the numbers that it logged."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ def metric_values(trial: Trial, metric: str, goal: Goal) -> list[float]:
 
 
 def constraint_values(trial: Trial) -> dict[str, float]:
-    """The last finite value of each `constraint/…` number, the summary counting as the last word."""
+    """Return the last finite value of each `constraint/…` number; a value in the summary counts as the last."""
     return {
         key: float(value)
         for row in (*trial.history, trial.summary)

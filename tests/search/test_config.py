@@ -94,7 +94,7 @@ def test_a_full_configuration_is_valid() -> None:
         ),
         (
             parameters(lr={"values": [1, 2], "probabilities": [1.0]}),
-            "parameter lr: 2 values and 1 probabilities are not the same length",
+            "parameter lr: the 2 values have 1 probabilities",
         ),
         (
             parameters(lr={"values": [1, 2], "probabilities": [0.0, 0.0]}),
