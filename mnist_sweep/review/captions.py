@@ -49,7 +49,7 @@ def tiles(ranking: Ranking) -> list[Tile]:
 
 def run_tiles(trial: Trial, ranking: Ranking) -> list[Tile]:
     """Return the tiles at the top of a run's page."""
-    presentation, metric, seconds = ranking.presentation, ranking.info.metric, trial.record.seconds
+    presentation, metric = ranking.presentation, ranking.info.metric
     found: list[Tile] = []
     if metric:
         at = f" at {presentation.step} {trial.best_at:g}" if trial.best_at is not None else ""
@@ -61,8 +61,6 @@ def run_tiles(trial: Trial, ranking: Ranking) -> list[Tile]:
         *found,
         *_fraction(trial, ranking),
         *_size(trial, ranking),
-        {"label": "state", "value": trial.record.state, "hint": trial.reason},
-        {"label": "time", "value": duration(seconds) if seconds is not None else "–", "hint": ""},
     ]
 
 

@@ -41,6 +41,6 @@ def test_a_run_without_a_sweep_has_no_metric_tile_and_its_curves_over_what_it_de
     rows = [{"_step": i, "_runtime": 2.0 * i, "loss": 1.0 / (i + 1), "epoch": i // 3} for i in range(9)]
     ranking = rank(SweepInfo(id=""), [RunRecord("r", history=rows, step_metrics={"loss": "epoch"})])
     data = run_payload(ranking.trials[0], ranking)
-    assert [tile["label"] for tile in data["stats"]] == ["state", "time"]
+    assert [tile["label"] for tile in data["stats"]] == []
     assert data["figures"]["run"]["data"][0]["meta"] == {"runs": ["r"], "x": "epoch", "column": "loss"}
     assert data["axes"] == {"epoch": "epoch", "_step": "step", "_runtime": "seconds"}

@@ -72,6 +72,17 @@ Object.assign(Review, {
     document.addEventListener("highlight", (event) => act(event.detail));
   },
 
+  // Give a place with a command a button that copies it. The clipboard needs TLS or this machine, so it may be missing.
+  copyable(place) {
+    const text = place.textContent;
+    if (!navigator.clipboard) return;
+    const button = Review.button(place, "Copy", async () => {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+      setTimeout(() => (button.textContent = "Copy"), 2000);
+    });
+  },
+
   css(name) {
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   },
@@ -105,10 +116,14 @@ Object.assign(Review, {
     return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
   },
 
-  // Show seconds in a place, and let them count on while they are `running`.
-  elapsed(place, seconds, running) {
+  // Show seconds in a place, and let them count on until it shows something else.
+  countOn(place, seconds) {
     place.textContent = Review.duration(seconds);
-    running ? clocks.set(place, performance.now() - 1000 * seconds) : clocks.delete(place);
+    clocks.set(place, performance.now() - 1000 * seconds);
+  },
+
+  stopCounting(place) {
+    clocks.delete(place);
   },
 
   cell(value, kind) {

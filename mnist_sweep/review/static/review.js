@@ -55,11 +55,9 @@
     });
   }
 
-  function tile({ label, value, hint, elapsed }) {
+  function tile({ label, value, hint }) {
     const node = R.element("div", "tile");
-    const shown = R.element("div", "tile-value", value);
-    if (elapsed !== undefined) R.elapsed(shown, elapsed, true);
-    node.append(R.element("div", "tile-label", label), shown);
+    node.append(R.element("div", "tile-label", label), R.element("div", "tile-value", value));
     node.appendChild(R.element("div", "tile-hint", hint || "")).title = hint || "";
     return node;
   }
@@ -206,7 +204,20 @@
   // Show those of a sweep's buttons that make sense in its state. On other pages the server chooses them.
   function buttons() {
     if (!data.offered) return;
-    $$("button[name=action]").forEach((button) => (button.hidden = !data.offered.includes(button.value)));
+    $$("[data-action]").forEach((button) => (button.hidden = !data.offered.includes(button.dataset.action)));
+  }
+
+  function facts() {
+    const place = $("[data-facts]");
+    if (!place || !R.changed(place, data.facts)) return;
+    const entries = data.facts.map(({ label, value, elapsed }) => {
+      const entry = R.element("div");
+      const shown = R.element("dd", "", value);
+      if (elapsed !== undefined) R.countOn(shown, elapsed);
+      entry.append(R.element("dt", "", label), shown);
+      return entry;
+    });
+    place.replaceChildren(...entries);
   }
 
   function log() {
@@ -233,6 +244,7 @@
   function render() {
     texts();
     chain();
+    facts();
     sections();
     runs();
     coordinates();
@@ -270,7 +282,7 @@
       if (media) media.add(news.media.keys);
       else logged();
     }
-    for (const key of ["chain", "texts", "notes", "stats", "findings", "state", "offered", "axes"]) if (news[key]) data[key] = news[key];
+    for (const key of ["chain", "texts", "notes", "stats", "findings", "state", "offered", "axes", "facts"]) if (news[key]) data[key] = news[key];
     return [...filled, ...Object.keys(before).filter((name) => before[name] !== JSON.stringify(data.figures[name]))];
   }
 
@@ -314,6 +326,7 @@
   $$("[data-theme-toggle]").forEach((node) =>
     node.addEventListener("click", () => setTheme(R.dark() ? "light" : "dark")),
   );
+  $$("[data-copy]").forEach((place) => R.copyable(place));
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     if (!document.documentElement.dataset.theme) repaint();
   });
@@ -323,6 +336,7 @@
   data.notes ||= {};
   data.stats ||= [];
   data.log ||= {};
+  data.facts ||= [];
   if (data.table) data.table = R.unpacked(data.table);
   const figures = new R.Figures(data);
   charts();

@@ -228,14 +228,15 @@ Review.Table = class {
 
   cell(cell, row, column) {
     cell.className = column.kind;
+    Review.stopCounting(cell); // it may have shown another column
     const text = Review.cell(row[column.key], column.kind);
     cell.title = column.kind === "text" ? text : "";
     if (column.kind === "image" && Review.safeUrl(row[column.key]?.image)) {
       cell.replaceChildren(this.picture(row[column.key], column.label));
     } else if (column.key === "name" && Review.safeUrl(row.url)) {
       cell.replaceChildren(Object.assign(document.createElement("a"), { href: row.url, textContent: text }));
-    } else if (column.kind === "seconds" && text) {
-      Review.elapsed(cell, row[column.key], row.status === "running");
+    } else if (column.kind === "seconds" && text && row.status === "running") {
+      Review.countOn(cell, row[column.key]);
     } else {
       cell.textContent = text;
     }

@@ -1,6 +1,6 @@
 """The buttons of the pages: what people change from a browser.
 
-A form must bring the token that only this server's own pages contain: a page elsewhere cannot read it.
+A form must bring the token that only this server's own pages contain. A page of another site cannot read it.
 """
 
 import hashlib
@@ -17,30 +17,47 @@ from starlette.routing import Route
 
 from mnist_sweep.server import http, lookup
 from mnist_sweep.server.errors import BadRequest
+from mnist_sweep.server.pages.contexts import SweepButton
 from mnist_sweep.server.records import project_address
 from mnist_sweep.server.store import Store, runs, sweeps
 from mnist_sweep.server.sweeps.dispatcher import Dispatcher
 
 FORM_LIMIT = 10_000
 STATES = {"pause": "PAUSED", "resume": "RUNNING", "stop": "FINISHED", "cancel": "CANCELED"}
-AGAIN = ("failed", "crashed", "killed")
+BUTTONS = (
+    SweepButton(action="pause", label="Pause"),
+    SweepButton(action="resume", label="Resume"),
+    SweepButton(
+        action="stop",
+        label="Stop",
+        explanation="No new trial starts. Running trials finish, then agents leave. You can resume the sweep later.",
+    ),
+    SweepButton(
+        action="cancel",
+        label="Cancel",
+        explanation="Running trials are killed and keep only what they have logged. No new trial starts.",
+        danger=True,
+    ),
+)
+RETRYABLE = ("failed", "crashed", "killed")
+FOREIGN_FORM = "this form is not from a page of this server, or from an old one; open the page again and retry"
 
 
 def token(store: Store) -> str:
-    """What a form of this server's own pages carries."""
+    """Return the token that forms of this server's own pages carry."""
     return hmac.new(store.secret.encode(), b"forms of the pages", hashlib.sha256).hexdigest()
 
 
 def offered(sweep: sqlite3.Row) -> list[str]:
-    """The buttons that make sense in the sweep's state."""
+    """Return the actions that make sense in the sweep's state."""
     if sweep["state"] in sweeps.OPEN:
         return ["pause", "stop", "cancel"]
     return ["resume", "stop", "cancel"] if sweep["state"] == "PAUSED" else ["resume"]
 
 
-def can_run_again(run: sqlite3.Row) -> bool:
-    """Whether a run's trial can be handed out once more: it failed, and a sweep had suggested it."""
-    return run["state"] in AGAIN and run["sweep_id"] is not None and run["params"] is not None
+def can_retry(run: sqlite3.Row) -> bool:
+    """Return whether a run's trial can be handed out again: it failed, and a sweep had suggested it."""
+    return run["state"] in RETRYABLE and run["sweep_id"] is not None and run["params"] is not None
 
 
 def routes(store: Store, dispatcher: Dispatcher) -> list[Route]:
@@ -49,7 +66,7 @@ def routes(store: Store, dispatcher: Dispatcher) -> list[Route]:
             body = b"".join([piece async for piece in http.chunks(request, FORM_LIMIT)])
             form = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
             if not hmac.compare_digest(form.get("token", "").encode(), token(store).encode()):
-                raise HTTPException(403, "this did not come from a page of this server; open the page and try again")
+                raise HTTPException(403, FOREIGN_FORM)
 
             def write() -> str:
                 with store.write() as db:
@@ -68,9 +85,9 @@ def routes(store: Store, dispatcher: Dispatcher) -> list[Route]:
         dispatcher.state_was_set(db, sweep["id"], STATES[wanted])
         return f"{project_address(sweep)}/sweeps/{sweep['name']}"
 
-    def again(db: sqlite3.Connection, request: Request, form: dict[str, str]) -> str:
+    def retry(db: sqlite3.Connection, request: Request, form: dict[str, str]) -> str:
         run = lookup.run(db, request)
-        if not can_run_again(run):
+        if not can_retry(run):
             raise BadRequest(f"run {run['name']} is {run['state']}: only a failed trial of a sweep is handed out again")
         state = sweeps.by_id(db, run["sweep_id"])["state"]
         if state in ("FINISHED", "CANCELED"):
@@ -94,7 +111,7 @@ def routes(store: Store, dispatcher: Dispatcher) -> list[Route]:
         runs.delete(db, run["id"])
         return project_address(run)
 
-    changes = {"again": again, "edit": edit, "delete": delete}
+    changes = {"retry": retry, "edit": edit, "delete": delete}
 
     def change_run(db: sqlite3.Connection, request: Request, form: dict[str, str]) -> str:
         wanted = form.get("action", "")

@@ -2,21 +2,26 @@
 
 import json
 import sqlite3
-from typing import Any
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from mnist_sweep.server import lookup, records
+from mnist_sweep.server.pages.contexts import (
+    ArtifactLink,
+    ArtifactPage,
+    ArtifactRun,
+    ArtifactVersion,
+    FileEntry,
+    Place,
+)
 from mnist_sweep.server.signed_urls import SignedUrls
 from mnist_sweep.server.store import artifacts, collections, runs
 
-Shown = dict[str, Any]
 
-
-def artifact(links: SignedUrls, db: sqlite3.Connection, request: Request) -> Shown:
-    """A version of an artifact, at the address that `Artifact.url` gives; without a version, the latest."""
+def artifact(links: SignedUrls, db: sqlite3.Connection, request: Request) -> ArtifactPage:
+    """Return a version of an artifact, at the address that `Artifact.url` gives; the latest if none is named."""
     named, project = request.path_params, lookup.project(db, request)
     collection = collections.get(db, project["entity"], project["name"], named["name"])
     member = collections.member(db, collection["id"], named.get("version", "latest"))
@@ -24,51 +29,56 @@ def artifact(links: SignedUrls, db: sqlite3.Connection, request: Request) -> Sho
         raise HTTPException(404, "no such artifact")
     key = member["artifact_id"]
     artifact = artifacts.by_id(db, key)
-    address = records.address(project["entity"], project["name"])
-    here = f"{address}/artifacts/{quote(collection['type'])}/{quote(collection['name'])}"
-    makers = [] if artifact["run_id"] is None else [("logged by", runs.by_id(db, artifact["run_id"]))]
-    users = [("used by", row) for row in artifacts.users_of(db, key)]
-    return {
-        "project": project,
-        "address": address,
-        "title": f"{collection['name']}:v{member['version']}",
-        "type": collection["type"],
-        "name": collection["name"],
-        "artifact": artifact,
-        "metadata": sorted(json.loads(artifact["metadata"] or "{}").items()),
-        "versions": [
-            {
-                "number": row["version"],
-                "href": f"{here}/v{row['version']}",
-                "current": row["artifact_id"] == key,
-                "aliases": ", ".join(
-                    one["alias"]
-                    for one in collections.aliases(db, collection_id=collection["id"], artifact_id=row["artifact_id"])
-                ),
-            }
-            for row in collections.members(db, collection["id"])
-        ],
-        "runs": [
-            {"what": what, "name": row["name"], "label": row["display_name"] or row["name"]}
-            for what, row in (*makers, *users)
-        ],
-        "files": [
-            dict(row) | {"href": links.download("artifact-file", row) if row["blob"] else None}
-            for row in artifacts.files(db, key)
-        ],
-    }
+    place = Place(project["entity"], project["name"])
+    here = f"{place.address}/artifacts/{quote(collection['type'])}/{quote(collection['name'])}"
+
+    def version(row: sqlite3.Row) -> ArtifactVersion:
+        aliases = collections.aliases(db, collection_id=collection["id"], artifact_id=row["artifact_id"])
+        return ArtifactVersion(
+            number=row["version"],
+            address=f"{here}/v{row['version']}",
+            current=row["artifact_id"] == key,
+            aliases=", ".join(one["alias"] for one in aliases),
+        )
+
+    def file(row: sqlite3.Row) -> FileEntry:
+        href = links.download("artifact-file", row) if row["blob"] else None
+        return FileEntry(name=row["name"], href=href, size=row["size"], reference=row["ref"])
+
+    def run(relation: str, row: sqlite3.Row) -> ArtifactRun:
+        address = f"{place.address}/runs/{quote(row['name'])}"
+        return ArtifactRun(relation=relation, label=row["display_name"] or row["name"], address=address)
+
+    makers = [] if artifact["run_id"] is None else [run("logged by", runs.by_id(db, artifact["run_id"]))]
+    return ArtifactPage(
+        place=place,
+        title=f"{collection['name']}:v{member['version']}",
+        type=collection["type"],
+        name=collection["name"],
+        description=artifact["description"] or "",
+        created_at=artifact["created_at"],
+        versions=[version(row) for row in collections.members(db, collection["id"])],
+        runs=[*makers, *(run("used by", row) for row in artifacts.users_of(db, key))],
+        files=[file(row) for row in artifacts.files(db, key)],
+        metadata=sorted(json.loads(artifact["metadata"] or "{}").items()),
+    )
 
 
-def of_run(db: sqlite3.Connection, run: sqlite3.Row) -> list[Shown]:
-    """What a run logged and used, each with the address of its page."""
-    found: list[Shown] = []
+def of_run(db: sqlite3.Connection, run: sqlite3.Row) -> list[ArtifactLink]:
+    """Return the artifacts that a run logged and used, each with the address of its page."""
+    found: list[ArtifactLink] = []
     both = (("logged", artifacts.made_by(db, run["id"])), ("used", artifacts.used_by(db, run["id"])))
-    for what, artifact in ((what, row) for what, rows in both for row in rows):
+    for relation, artifact in ((relation, row) for relation, rows in both for row in rows):
         collection = collections.by_id(db, artifact["collection_id"])
-        place = collections.place(db, collection["id"], artifact["id"])
-        if place is not None:
-            path = f"{quote(collection['type'])}/{quote(collection['name'])}/v{place['version']}"
-            href = f"{records.project_address(run)}/artifacts/{path}"
-            name = f"{collection['name']}:v{place['version']}"
-            found.append({"what": what, "type": collection["type"], "name": name, "href": href})
+        member = collections.place(db, collection["id"], artifact["id"])
+        if member is not None:
+            path = f"{quote(collection['type'])}/{quote(collection['name'])}/v{member['version']}"
+            found.append(
+                ArtifactLink(
+                    relation=relation,
+                    type=collection["type"],
+                    name=f"{collection['name']}:v{member['version']}",
+                    address=f"{records.project_address(run)}/artifacts/{path}",
+                )
+            )
     return found

@@ -1,4 +1,4 @@
-"""What a run logged beside numbers, out of the store: its files as a browser may show them, its tables, its charts."""
+"""Read from the store what a run logged beside numbers: files that a browser may show, tables, and charts."""
 
 import json
 import mimetypes
@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from mnist_sweep.review.figures import custom_chart
 from mnist_sweep.review.media import SUMMARY, laid_over, logged
+from mnist_sweep.review.page_data import Payload
 from mnist_sweep.review.records import RunRecord, flatten
 from mnist_sweep.server.errors import NotFound
 from mnist_sweep.server.signed_urls import SignedUrls
@@ -21,29 +22,27 @@ _ROW_LIMIT = 10_000
 _CLIENT_SCHEME = "wandb-client-artifact://"
 _SHOWN_TYPES = ("image/", "audio/", "video/", "text/html")
 
-Shown = dict[str, Any]
 
-
-def of_run(db: sqlite3.Connection, row: sqlite3.Row, record: RunRecord, since: int = 0) -> Shown:
-    """By key what the run has logged (`review.logged`), all of it or what is newer than a change."""
+def of_run(db: sqlite3.Connection, row: sqlite3.Row, record: RunRecord, since: int = 0) -> Payload:
+    """Return by key what the run has logged (`review.media.logged`): all of it, or what is newer than a version."""
     found = lines.with_objects(db, row["id"], lines.HISTORY, since=since)
     parsed = [(line, stored(text)) for line, text in found]
     return logged(record, parsed, runs.charts(row["config"]), runs.mask_classes(row["config"]))
 
 
 def media_type(name: str) -> str | None:
-    """The type under which a page may have a file of a run; None for what it shall not."""
-    if name.endswith(".boxes2D.json"):  # what is drawn over an image
+    """Return the media type of a run's file; None for a file that pages must not show."""
+    if name.endswith(".boxes2D.json"):  # boxes over an image
         return "application/json"
     guess, _ = mimetypes.guess_type(name)
     return guess if guess and guess.startswith(_SHOWN_TYPES) else None
 
 
 def value(db: sqlite3.Connection, row: sqlite3.Row, line: int, key: str) -> dict[str, Any]:
-    """What stands under a key in a line of the run's history, or in its summary.
+    """Return the value of a key in a line of the run's history, or in its summary.
 
     Raises:
-        NotFound: nothing of the kind.
+        NotFound: there is no such value, or it is no mapping.
     """
     texts = [row["summary"]] if line == SUMMARY else lines.texts_at(db, row["id"], lines.HISTORY, line)
     found = flatten(stored(texts[0])).get(key) if texts else None
@@ -54,8 +53,8 @@ def value(db: sqlite3.Connection, row: sqlite3.Row, line: int, key: str) -> dict
 
 def read(
     store: Store, links: SignedUrls, db: sqlite3.Connection, row: sqlite3.Row, line: int, key: str, chart: str
-) -> Shown:
-    """A table as `columns` and `rows`, or what it draws as a `figure`; a Plotly figure as such."""
+) -> Payload:
+    """Return a table as `columns` and `rows`, or as a `figure` what a chart draws; a Plotly figure as it is."""
     found = value(db, row, line, key)
     contents, address = _contents(store, db, row, found, links)
     if found.get("_type") == "plotly-file":
@@ -71,9 +70,9 @@ def read(
 def _contents(
     store: Store, db: sqlite3.Connection, row: sqlite3.Row, found: dict[str, Any], links: SignedUrls
 ) -> tuple[dict[str, Any], Callable[[str], str]]:
-    """The parsed file behind a value, and how the files that it names are addressed.
+    """Return the parsed file behind a value, and a function from the files that it names to their addresses.
 
-    A table's images are kept with it in an artifact; the file of the run has but their place.
+    An artifact keeps a table together with its images; the run's own file only names their paths.
     """
     client, _, name = str(found.get("artifact_path", "")).removeprefix(_CLIENT_SCHEME).partition("/")
     artifact = artifacts.by_client_id(db, client) if client else None
@@ -105,7 +104,7 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 
 def _cell(cell: Any, address: Callable[[str], str]) -> Any:
-    """A cell of a table: a value, or the address of an image with its boxes, which stand in the table, and masks."""
+    """Return a cell of a table: a value, or the address of an image with its boxes and masks."""
     if isinstance(cell, dict) and cell.get("_type") == "image-file":
         masks = [address(path) for path in laid_over(cell, "masks")]
         given = cell.get("boxes")

@@ -1,18 +1,18 @@
-"""The data of the pages of a sweep, of a run and of a comparison, and what of it is new since a cursor.
+"""The data that pages draw, as JSON, and what of it is new since a cursor.
 
-The figures and tables are the review's; here the store's runs go in. A page that is open asks with the cursor of its
-last answer and gets the rows that changed, the points that were added, and the small figures drawn anew.
+The review makes figures and tables from the store's runs. An open page polls with the cursor of its last answer, and
+gets the rows that changed, the points that were added, and the small figures again.
 """
 
 import sqlite3
 import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 from urllib.parse import quote
 
 from mnist_sweep.review import figures
 from mnist_sweep.review.captions import tiles
-from mnist_sweep.review.page_data import chain_payload, run_payload, sweep_payload
+from mnist_sweep.review.page_data import Payload, chain_payload, run_payload, sweep_payload
 from mnist_sweep.review.palette import SERIES
 from mnist_sweep.review.project_page import curves, workspace_payload
 from mnist_sweep.review.provenance import JOB_TYPES
@@ -20,17 +20,16 @@ from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import SweepInfo
 from mnist_sweep.review.review import Review, build_review
 from mnist_sweep.server import records as reviewing
-from mnist_sweep.server.pages import actions, report_panels
+from mnist_sweep.server.pages import actions, overview, report_panels
 from mnist_sweep.server.pages import media as logged
+from mnist_sweep.server.pages.report_blocks import Block
 from mnist_sweep.server.store import Store, lines, runs
 
 PAUSE = 2.0
-"""Seconds between two questions of an open page; more where an answer takes long to make."""
+"""Seconds between two requests of an open page; more if an answer takes long to make."""
 SHARE = 0.1
-"""The share of one core that an open page may cost."""
+"""The share of one core that an open page may use."""
 LOG_LINES = 1000
-
-Shown = dict[str, Any]
 
 
 class Payloads:
@@ -40,8 +39,8 @@ class Payloads:
         self._store = store
         self._reviews = reviewing.Reviews(store)
 
-    def sweep(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> Shown:
-        """The data of a sweep's page."""
+    def sweep(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> Payload:
+        """Return the data of a sweep's page."""
         found = self._reviews.of(db, sweep)
         data = sweep_payload(found)
         data["compare_url"] = f"{reviewing.project_address(sweep)}/compare"
@@ -50,16 +49,16 @@ class Payloads:
         data["live"] = {"url": address, "cursor": str(runs.version(db)), "every": PAUSE}
         return data
 
-    def sweep_news(self, db: sqlite3.Connection, sweep: sqlite3.Row, since: int, state: str) -> Shown:
-        """What changed in the sweep after the cursor `since`, when the page showed it in this state.
+    def sweep_news(self, db: sqlite3.Connection, sweep: sqlite3.Row, since: int, state: str) -> Payload:
+        """Return what changed in the sweep after the cursor `since`; `state` is the one that the page shows.
 
-        An ended sweep's page goes on asking: finals and confirmations are still to come, and it may be resumed.
+        The page of an ended sweep keeps polling: finals and confirmations may follow, and it may be resumed.
         """
         started = time.perf_counter()
         cursor = runs.version(db)
         changed = runs.of_sweep(db, sweep["id"], since=since)
         followed = runs.of_job_types(db, sweep["project_id"], JOB_TYPES, since)
-        news: Shown = {"cursor": str(cursor), "state": sweep["state"]}
+        news: Payload = {"cursor": str(cursor), "state": sweep["state"]}
         if state != sweep["state"]:
             news |= {"offered": actions.offered(sweep), "stats": tiles(self._reviews.ranking(db, sweep))}
         if changed or followed:
@@ -67,8 +66,8 @@ class Payloads:
             news |= _changes(db, found, changed, since) if changed else {"chain": chain_payload(found)}
         return news | {"every": _pause(started)}
 
-    def project(self, db: sqlite3.Connection, project: sqlite3.Row, group: str | None) -> Shown:
-        """The data of a project's page: its runs, or those of a group."""
+    def project(self, db: sqlite3.Connection, project: sqlite3.Row, group: str | None) -> Payload:
+        """Return the data of a project's page: its runs, or those of a group."""
         found = [reviewing.record(db, row, history=False) for row in runs.of_project(db, project["id"], group=group)]
         data, address = workspace_payload(found), reviewing.address(project["entity"], project["name"])
         cursor = str(runs.version(db))
@@ -77,10 +76,10 @@ class Payloads:
         live = {"url": f"/api{address}/runs{query}", "cursor": cursor, "every": PAUSE}
         return data | {"selected": [], "live": live}
 
-    def project_news(self, db: sqlite3.Connection, project: sqlite3.Row, group: str | None, since: int) -> Shown:
-        """What changed in the project after the cursor `since`: the rows of those runs, and what may be charted."""
+    def project_news(self, db: sqlite3.Connection, project: sqlite3.Row, group: str | None, since: int) -> Payload:
+        """Return what changed in the project after the cursor `since`: rows of runs, and what may be charted."""
         started = time.perf_counter()
-        news: Shown = {"cursor": str(runs.version(db))}
+        news: Payload = {"cursor": str(runs.version(db))}
         if changed := {row["name"] for row in runs.of_project(db, project["id"], group=group, since=since)}:
             data = self.project(db, project, group)
             news |= {"workspace": data["workspace"]} | _rows(data["table"], changed)
@@ -94,17 +93,17 @@ class Payloads:
         over: str,
         names: Sequence[str],
         since: int,
-    ) -> Shown:
-        """By metric and run the curves of these runs that changed after the cursor `since`.
+    ) -> Payload:
+        """Return the curves of these runs that changed after the cursor `since`, by metric and run.
 
-        A page asks for what it draws alone; the histories are read for that and not kept.
+        A page only asks for what it draws. The histories are read for that and not kept.
         """
         rows = [row for name in names if (row := runs.find(db, project["id"], name)) is not None]
         records = [reviewing.record(db, row) for row in rows if row["version"] > since]
         return {metric: curves(records, metric, over) for metric in metrics}
 
-    def run(self, db: sqlite3.Connection, row: sqlite3.Row, sweep: sqlite3.Row | None) -> Shown:
-        """The data of a run's page."""
+    def run(self, db: sqlite3.Connection, row: sqlite3.Row, sweep: sqlite3.Row | None) -> Payload:
+        """Return the data of a run's page."""
         record = reviewing.record(db, row)
         ranking = rank(_after(sweep), [record])
         (trial,) = ranking.trials
@@ -115,11 +114,12 @@ class Payloads:
         if system := figures.system_curves(reviewing.events(db, row)):
             data["figures"]["system"] = system
         media = {"url": f"/api{trial.record.url}", "keys": logged.of_run(db, row, record), "series": SERIES}
+        data["facts"] = overview.facts(self._store, db, row, record)
         return data | {"log": dict(map(tuple, console)), "live": live, "media": media if media["keys"] else {}}
 
-    def run_news(self, db: sqlite3.Connection, row: sqlite3.Row, sweep: sqlite3.Row | None, since: int) -> Shown:
-        """What the run has logged after the cursor `since`."""
-        news: Shown = {"cursor": str(runs.version(db))}
+    def run_news(self, db: sqlite3.Connection, row: sqlite3.Row, sweep: sqlite3.Row | None, since: int) -> Payload:
+        """Return what the run has logged after the cursor `since`."""
+        news: Payload = {"cursor": str(runs.version(db))}
         if row["version"] <= since:
             return news
         record = reviewing.record(db, row)
@@ -129,12 +129,13 @@ class Payloads:
         points = figures.logged_points(reviewing.record(db, row, since=since))
         console = lines.tail(db, row["id"], lines.CONSOLE, LOG_LINES, since=since)
         news |= {key: data[key] for key in ("stats", "figures", "axes")} | {"log": [tuple(line) for line in console]}
+        news["facts"] = overview.facts(self._store, db, row, record)
         return news | {"curves": {row["name"]: points} if points else {}, "media": media}
 
     def compare(
         self, db: sqlite3.Connection, project: sqlite3.Row, rows: Sequence[sqlite3.Row], sweep: sqlite3.Row | None
-    ) -> Shown:
-        """The data of a page that compares runs: what the sweep was after, or without one every metric they logged."""
+    ) -> Payload:
+        """Return the data of a comparison: by the metric of the runs' sweep, or by every metric they logged."""
         if sweep is None:
             data = workspace_payload([reviewing.record(db, row, history=False) for row in rows])
             address = f"/api{reviewing.address(project['entity'], project['name'])}/curves"
@@ -144,40 +145,35 @@ class Payloads:
         data = sweep_payload(build_review(ranking))
         kept = {name: data["figures"][name] for name in ("curves",) if name in data["figures"]}
         for figure in kept.values():
-            # a sweep's leaves out where curves begin; a few are shown whole
+            # the page of a sweep cuts off where curves begin; a few curves are shown whole
             figure["layout"]["yaxis"].pop("range", None)
         return {"table": data["table"], "figures": kept, "curves": data["curves"]} | {
             "selected": [trial.id for trial in ranking.trials]
         }
 
-    def report(self, db: sqlite3.Connection, project: sqlite3.Row, blocks: Sequence[Shown]) -> Shown:
-        """Draw the panels of a report's blocks, as their `panels`; the data of their figures by name."""
-        drawn: Shown = {}
-        media: Shown = {}
-        for block in blocks:
-            if block["kind"] != "panels":
-                continue
-            block["panels"] = report_panels.panels(db, project, block["metadata"])
-            for panel in block["panels"]:
-                panel["name"] = f"panel-{len(drawn)}"
-                drawn[panel["name"]] = panel.get("figure") or panel.get("parallel") or {}
-                for one in panel.get("media", ()):
-                    one["name"] = f"media-{len(media)}"
-                    media[one["name"]] = {"url": one["url"], "keys": one["keys"], "series": SERIES}
-        return {"figures": drawn, "shelves": media}
+    def report(
+        self, db: sqlite3.Connection, project: sqlite3.Row, blocks: Sequence[Block]
+    ) -> tuple[list[Block], Payload]:
+        """Return a report's blocks with their panels, and the data of the panels' figures and media by name."""
+        drawings = report_panels.Drawings()
+        filled = [
+            replace(block, panels=report_panels.panels(db, project, block.grid, drawings)) if block.grid else block
+            for block in blocks
+        ]
+        return filled, {"figures": drawings.figures, "shelves": drawings.shelves}
 
 
 def _pause(started: float) -> float:
-    """Seconds until an open page asks again, after an answer begun at that time of the process's clock."""
+    """Return the seconds until an open page asks again; `started` is when this answer was begun (`perf_counter`)."""
     return max(PAUSE, (time.perf_counter() - started) / SHARE)
 
 
 def _after(sweep: sqlite3.Row | None) -> SweepInfo:
-    """What runs were after: their sweep's metric, or none."""
+    """Return a description of the runs' sweep; without a sweep, one without a metric."""
     return reviewing.info(sweep) if sweep is not None else SweepInfo(id="")
 
 
-def _changes(db: sqlite3.Connection, found: Review, changed: Sequence[sqlite3.Row], since: int) -> Shown:
+def _changes(db: sqlite3.Connection, found: Review, changed: Sequence[sqlite3.Row], since: int) -> Payload:
     data = sweep_payload(found)
     words = found.ranking.presentation
     metric = words.proxy_metric or found.ranking.info.metric
@@ -191,7 +187,7 @@ def _changes(db: sqlite3.Connection, found: Review, changed: Sequence[sqlite3.Ro
     }
 
 
-def _rows(table: Shown, changed: set[str]) -> Shown:
-    """Of a table the rows of these runs, and the order in which all now stand."""
+def _rows(table: Payload, changed: set[str]) -> Payload:
+    """Return the rows of these runs, and the order of all rows of the table."""
     rows = [row for row in table["rows"] if row[0] in changed]
     return {"table": {"columns": table["columns"], "rows": rows}, "order": [row[0] for row in table["rows"]]}

@@ -1,78 +1,130 @@
-"""A report's grid of panels: the runs that it names, and what each of its panels shows of them."""
+"""A report's grid of panels: find the runs that it names, and draw its panels from them."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from mnist_sweep.review.page_data import Payload
+from mnist_sweep.review.palette import SERIES
 from mnist_sweep.review.panels import LINE_PLOT, draw, value
 from mnist_sweep.review.records import RunRecord, number
 from mnist_sweep.search.goal import Goal
 from mnist_sweep.server import records
 from mnist_sweep.server.pages import media as logged
+from mnist_sweep.server.pages.report_blocks import MediaShelf, Panel
 from mnist_sweep.server.store import projects, runs
 
 MEDIA_RUNS = 8
 LINE_RUNS = 100
-"""Of so many runs the histories are read for a line plot; it draws ten unless it says more."""
-Shown = dict[str, Any]
-Held = tuple[sqlite3.Row, RunRecord]
+"""A line plot reads the histories of at most this many runs; it draws ten unless it says more."""
 
 
-def panels(db: sqlite3.Connection, project: sqlite3.Row, metadata: Mapping[str, Any]) -> list[Shown]:
-    """What the panels of a grid show, in their order on the page, each with the `width` it asks for (of 24)."""
-    sets = [one for one in metadata.get("runSets") or () if isinstance(one, dict) and one.get("enabled", True)]
-    found: list[Held] = []
+@dataclass(frozen=True)
+class ReportRun:
+    """A run that a grid names."""
+
+    row: sqlite3.Row
+    record: RunRecord
+
+
+@dataclass
+class Drawings:
+    """What the panels of a report draw, by the names that its page uses: figures, and media by run."""
+
+    figures: Payload = field(default_factory=dict)
+    shelves: Payload = field(default_factory=dict)
+
+    def figure(self, drawn: Any) -> str:
+        """Add a figure and return its name; empty for none."""
+        if not drawn:
+            return ""
+        name = f"panel-{len(self.figures)}"
+        self.figures[name] = drawn
+        return name
+
+    def shelf(self, run: ReportRun, keys: Payload) -> MediaShelf:
+        """Add the media of a run."""
+        name = f"media-{len(self.shelves)}"
+        self.shelves[name] = {"url": f"/api{run.record.url}", "keys": keys, "series": SERIES}
+        return MediaShelf(name=name, label=run.record.label)
+
+
+def panels(db: sqlite3.Connection, project: sqlite3.Row, grid: Mapping[str, Any], drawings: Drawings) -> list[Panel]:
+    """Return the panels of a grid in their order on the page, and add what they draw to `drawings`."""
+    sets = [one for one in grid.get("runSets", ()) if one.get("enabled", True)]
+    found: list[ReportRun] = []
     goal = Goal.MINIMIZE
     for one in sets:
         found += _runs(db, project, one)
         goal = Goal.MINIMIZE if all(ascending for _, ascending in _order(one)) else Goal.MAXIMIZE
-    asked = (metadata.get("panelBankSectionConfig") or {}).get("panels") or ()
-    places = [(panel, panel.get("layout") or {}) for panel in asked if isinstance(panel, dict)]
-    places.sort(key=lambda place: (place[1].get("y", 0), place[1].get("x", 0)))
-    return [_panel(db, panel, found, goal) | {"width": _width(place.get("w"))} for panel, place in places]
+    asked = grid.get("panelBankSectionConfig", {}).get("panels", ())
+    placed = sorted(asked, key=lambda panel: tuple(panel.get("layout", {}).get(name, 0) for name in "yx"))
+    return [_panel(db, panel, found, goal, drawings) for panel in placed]
 
 
-def _panel(db: sqlite3.Connection, panel: Shown, found: list[Held], goal: Goal) -> Shown:
-    kind, settings = str(panel.get("viewType", "panel")), panel.get("config") or {}
+def _panel(
+    db: sqlite3.Connection, panel: Mapping[str, Any], found: list[ReportRun], goal: Goal, drawings: Drawings
+) -> Panel:
+    kind, settings = str(panel.get("viewType", "panel")), panel.get("config", {})
+    width = _width(panel.get("layout", {}).get("w"))
     if kind == "Markdown Panel":
-        return {"title": "", "text": str(settings.get("value", ""))}
+        return Panel(width=width, text=str(settings.get("value", "")))
     if kind == "Media Browser":
-        keys = set(settings.get("mediaKeys") or ())
-        media = []
-        for row, record in found[:MEDIA_RUNS]:
-            held = {key: shown for key, shown in logged.of_run(db, row, record).items() if key in keys}
-            if held:
-                media.append({"label": record.label, "url": f"/api{record.url}", "keys": held})
-        return {"title": "Media"} | ({"media": media} if media else {"text": "These runs have logged no such media."})
+        shelves = _shelves(db, settings.get("mediaKeys", ()), found, drawings)
+        return Panel(width=width, title="Media", media=shelves, text="These runs have logged no such media.")
     if kind == LINE_PLOT:
-        return draw(kind, settings, [records.record(db, row) for row, _ in found[:LINE_RUNS]], goal)
-    return draw(kind, settings, [record for _, record in found], goal)
+        runs_drawn = [records.record(db, run.row) for run in found[:LINE_RUNS]]
+    else:
+        runs_drawn = [run.record for run in found]
+    drawn = draw(kind, settings, runs_drawn, goal)
+    return Panel(
+        width=width,
+        title=drawn["title"],
+        text=drawn.get("text", ""),
+        figure=drawings.figure(drawn.get("figure")),
+        parallel=drawings.figure(drawn.get("parallel")),
+        columns=drawn.get("columns", ()),
+        rows=drawn.get("rows", ()),
+    )
 
 
-def _runs(db: sqlite3.Connection, project: sqlite3.Row, one: Mapping[str, Any]) -> list[Held]:
-    """The runs of a set without their histories, filtered and sorted as it says."""
-    named = one.get("project") or {}
+def _shelves(
+    db: sqlite3.Connection, keys: Sequence[str], found: list[ReportRun], drawings: Drawings
+) -> list[MediaShelf]:
+    shelves = []
+    for run in found[:MEDIA_RUNS]:
+        held = {key: shown for key, shown in logged.of_run(db, run.row, run.record).items() if key in keys}
+        if held:
+            shelves.append(drawings.shelf(run, held))
+    return shelves
+
+
+def _runs(db: sqlite3.Connection, project: sqlite3.Row, one: Mapping[str, Any]) -> list[ReportRun]:
+    """Return the runs of a set without their histories, filtered and sorted as the set says."""
+    named = one.get("project", {})
     meant = projects.find(db, named.get("entityName") or project["entity"], named.get("name") or project["name"])
     if meant is None:
         return []
     conditions = _conditions(one.get("filters"))
-    kept = [(row, records.record(db, row, history=False)) for row in runs.of_project(db, meant["id"], limit=None)]
-    kept = [held for held in kept if all(_admits(held, condition) for condition in conditions)]
-    for name, ascending in reversed(_order(one)):
-        known = [(number(value(record, name)), (row, record)) for row, record in kept]
+    rows = runs.of_project(db, meant["id"], limit=None)
+    kept = [ReportRun(row, records.record(db, row, history=False)) for row in rows]
+    kept = [run for run in kept if all(_admits(run, condition) for condition in conditions)]
+    for key, ascending in reversed(_order(one)):
+        known = [(number(value(run.record, key)), run) for run in kept]
         ordered = sorted((pair for pair in known if pair[0] is not None), key=lambda pair: pair[0] or 0.0)
-        kept = [held for _, held in (ordered if ascending else ordered[::-1])]
-        kept += [held for size, held in known if size is None]
+        kept = [run for _, run in (ordered if ascending else ordered[::-1])]
+        kept += [run for size, run in known if size is None]
     return kept
 
 
 def _order(one: Mapping[str, Any]) -> list[tuple[str, bool]]:
-    keys = (one.get("sort") or {}).get("keys") or ()
-    return [(_name(key.get("key") or {}), bool(key.get("ascending"))) for key in keys if isinstance(key, dict)]
+    keys = one.get("sort", {}).get("keys", ())
+    return [(_name(key.get("key", {})), bool(key.get("ascending"))) for key in keys]
 
 
-def _conditions(tree: Any) -> list[Shown]:
-    """The conditions of a filter, all of which must hold; W&B nests them (`filters`) or lists them."""
+def _conditions(tree: Any) -> list[Mapping[str, Any]]:
+    """Return the conditions of a filter, all of which must hold. W&B nests them (`filters`) or lists them."""
     if not isinstance(tree, dict):
         return []
     if isinstance(inner := tree.get("filters"), list):
@@ -80,12 +132,11 @@ def _conditions(tree: Any) -> list[Shown]:
     return [tree] if "key" in tree and not tree.get("disabled") else []
 
 
-def _admits(held: Held, condition: Shown) -> bool:
-    """Whether a run meets a condition; one that is not known here admits every run."""
-    row, record = held
-    name, op, wanted = _name(condition.get("key") or {}), condition.get("op"), condition.get("value")
-    own = {"run:sweep": row["sweep"], "run:jobType": row["job_type"], "run:group": row["run_group"]}
-    has = own[name] if name in own else value(record, name)
+def _admits(run: ReportRun, condition: Mapping[str, Any]) -> bool:
+    """Return whether a run meets a condition. A condition of an unknown kind admits every run."""
+    name, op, wanted = _name(condition.get("key", {})), condition.get("op"), condition.get("value")
+    own = {"run:sweep": run.row["sweep"], "run:jobType": run.row["job_type"], "run:group": run.row["run_group"]}
+    has = own[name] if name in own else value(run.record, name)
     if op in ("=", "==", "!="):
         same = has == wanted or str(has) == str(wanted)
         return same if op != "!=" else not same

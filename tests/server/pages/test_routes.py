@@ -211,7 +211,7 @@ def test_a_run_that_has_logged_nothing_shows_how_long_it_runs(served: Served, op
         bar = page.locator("[data-figure=timeline]").evaluate("place => Math.max(...place.data.flatMap((t) => t.x))")
         assert bar > 2000  # milliseconds
         page.goto(f"{served.url}/local/review/runs/silent")
-        time = page.locator(".tile", has_text="time").locator(".tile-value")
+        time = page.locator("[data-facts] div", has_text="duration").locator("dd")
         expect(time).to_have_text(re.compile(r" s$"))
         before = time.inner_text()
         expect(time).not_to_have_text(before)
@@ -281,13 +281,13 @@ def test_a_failed_run_is_handed_out_again(served: Served, open_page: Opener) -> 
     sweep = served.python(CREATE).split()[-1]
     failed = served.python(FAIL.format(fail=True, sweep=sweep)).split()[-1]
     page = open_page(f"{served.url}/local/again/runs/{failed}")
-    expect(page.locator(".tile", has_text="state")).to_contain_text("failed")
+    expect(page.locator("[data-facts] div", has_text="state")).to_contain_text("failed")
     page.get_by_role("button", name="Hand out again").click()
-    expect(page.locator(".tile", has_text="state")).to_contain_text("pending")
+    expect(page.locator("[data-facts] div", has_text="state")).to_contain_text("pending")
     assert page.get_by_role("button", name="Hand out again").count() == 0
     assert served.python(FAIL.format(fail=False, sweep=sweep)).split()[-1] == failed
     page.reload()
-    expect(page.locator(".tile", has_text="state")).to_contain_text("finished")
+    expect(page.locator("[data-facts] div", has_text="state")).to_contain_text("finished")
 
 
 def test_the_link_of_a_stored_report_leads_to_its_page(served: Served, sweep_path: str, open_page: Opener) -> None:
