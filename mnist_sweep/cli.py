@@ -26,7 +26,7 @@ from mnist_sweep.commands import (
     sweep,
     train,
 )
-from mnist_sweep.errors import UserError
+from mnist_sweep.errors import INTERRUPTED, UserError
 from mnist_sweep.signals import Signals
 
 
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return int(arguments.command(arguments))
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

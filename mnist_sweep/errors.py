@@ -3,6 +3,9 @@
 FAILED = 1
 """Exit code of a program that such an error ends."""
 
+INTERRUPTED = 130
+"""Exit code of a program that a person stopped, as shells report Ctrl-C."""
+
 
 class UserError(Exception):
     """An error that says what was wrong, with which value, and what to do. Programs print it and exit."""

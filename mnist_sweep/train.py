@@ -20,7 +20,7 @@ from mnist_sweep import flags
 from mnist_sweep.cluster import task
 from mnist_sweep.config import ConfigError, OverBudgetError, RunConfig, parse
 from mnist_sweep.display import TrainingDisplay, percent
-from mnist_sweep.errors import UserError
+from mnist_sweep.errors import INTERRUPTED, UserError
 from mnist_sweep.protocol import EXIT_NODE_UNFIT, EXIT_PREEMPTED, EXIT_STOPPED
 from mnist_sweep.signals import STOPS, Preempted, Signals, Terminated, will_resume
 from mnist_sweep.tracking import Tracker
@@ -225,7 +225,7 @@ def run(overrides: Mapping[str, Any]) -> int:
         return 1
     except (KeyboardInterrupt, Stopped) as stop:
         print("stopped: what was logged so far is kept", file=sys.stderr)
-        return 1 if isinstance(stop, Stopped) else 130
+        return 1 if isinstance(stop, Stopped) else INTERRUPTED
     except Preempted:
         print("preempted: the next start with this run's id resumes it", file=sys.stderr)
         return EXIT_PREEMPTED

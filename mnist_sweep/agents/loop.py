@@ -19,7 +19,7 @@ from mnist_sweep.agents.client import AgentClient, TrialAssignment
 from mnist_sweep.cluster import task
 from mnist_sweep.connection.waiting import ServerUnavailable, to_stderr
 from mnist_sweep.environment import environment
-from mnist_sweep.errors import FAILED, UserError, first_line
+from mnist_sweep.errors import FAILED, INTERRUPTED, UserError, first_line
 from mnist_sweep.protocol import EXIT_NODE_UNFIT, EXIT_PREEMPTED
 from mnist_sweep.signals import Preempted, Terminated, will_resume
 
@@ -83,7 +83,7 @@ def run_agent(path: str, quota: TrialQuota) -> int:
 
 def exit_code_for(stop: BaseException) -> int:
     """Return the exit code of a process that a signal ended: 130 if a person sent it, 75 if the work should resume."""
-    return EXIT_PREEMPTED if will_resume(stop) else 130
+    return EXIT_PREEMPTED if will_resume(stop) else INTERRUPTED
 
 
 def _run_agent(path: str, quota: TrialQuota) -> int:

@@ -24,6 +24,7 @@ from mnist_sweep.cluster import task as cluster
 from mnist_sweep.connection import waiting
 from mnist_sweep.connection.waiting import RetryPolicy, ServerUnavailable
 from mnist_sweep.environment import environment
+from mnist_sweep.errors import INTERRUPTED
 from mnist_sweep.protocol import EXIT_NODE_UNFIT, EXIT_PREEMPTED
 
 STOP_SECONDS = 10.0
@@ -132,7 +133,7 @@ class AgentPool:
     @property
     def failed(self) -> bool:
         """Whether at least one agent gave up."""
-        fine = (None, 0, 130, EXIT_PREEMPTED, *_STOPPED)
+        fine = (None, 0, INTERRUPTED, EXIT_PREEMPTED, *_STOPPED)
         return any(process.exitcode not in fine for process in self.processes)
 
     @property

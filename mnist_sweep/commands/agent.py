@@ -9,6 +9,7 @@ from mnist_sweep.commands.arguments import add_agents, add_count, add_sweep
 from mnist_sweep.commands.console import say
 from mnist_sweep.commands.local_agents import agent_logs, allowed_agents
 from mnist_sweep.config import PROJECT
+from mnist_sweep.errors import INTERRUPTED
 from mnist_sweep.protocol import EXIT_NODE_UNFIT, EXIT_PREEMPTED
 from mnist_sweep.signals import STOPS, Signals
 
@@ -64,7 +65,7 @@ def _run(arguments: argparse.Namespace, stop_signals: Signals) -> int:
             return EXIT_PREEMPTED
         if pool.node_unfit:
             return EXIT_NODE_UNFIT
-        return 130 if stopped else int(pool.failed)
+        return INTERRUPTED if stopped else int(pool.failed)
 
 
 def join(pool: AgentPool, stop_signals: Signals, retry: RetryPolicy) -> bool:

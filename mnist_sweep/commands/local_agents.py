@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_sweep.connection.waiting import ServerUnavailable
+from mnist_sweep.errors import INTERRUPTED
 from mnist_sweep.signals import Signals
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def train_trials(sweep: Sweep, count: int | None, agents: int, console: Console,
             raise
         console.print("Stopping: the running trials finish their upload …")
         pool.stop(retry.url)
-        return 130
+        return INTERRUPTED
     except ServerUnavailable as error:
         if pool is not None:
             pool.stop(retry.url)

@@ -13,7 +13,7 @@ from mnist_sweep.commands.arguments import MAX_TRIALS, whole_number
 from mnist_sweep.commands.console import load_sweep_file, say, write
 from mnist_sweep.commands.local_agents import agent_logs
 from mnist_sweep.config import PROJECT
-from mnist_sweep.errors import UserError
+from mnist_sweep.errors import INTERRUPTED, UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -150,7 +150,7 @@ def _follow(sweep: Sweep, queue: Queue, count: int | None, console: Console, ret
         live_view.follow(sweep, queue, count, console, retry)
     except KeyboardInterrupt:
         console.print(f"The job continues. Follow it again:  mnist-sweep submit {sweep.path} --follow")
-        return 130
+        return INTERRUPTED
     live_view.conclude(sweep, console, retry)
     console.print(f"Next:              mnist-sweep finals {sweep.path}")
     return 0

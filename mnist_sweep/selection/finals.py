@@ -19,7 +19,7 @@ from statistics import fmean
 from platformdirs import user_state_path
 
 from mnist_sweep.config import EPOCH_LIMIT, REPLICATES, RunConfig, parse
-from mnist_sweep.errors import UserError
+from mnist_sweep.errors import INTERRUPTED, UserError
 from mnist_sweep.metrics import VAL_ACCURACY
 from mnist_sweep.review.provenance import Difference, Entrant, Finals, NextReplicate
 from mnist_sweep.review.records import RunRecord
@@ -44,8 +44,6 @@ PREFIX = "finals"
 REFERENCE = "preset=step8"
 SCHEDULE = Schedule((Round(30, 1), Round(10, 3), Round(3, 6)), fresh=6)
 """After a sweep of one replicate each, the first round is the sweep itself: 20, 9 and 18 trainings are added."""
-
-INTERRUPTED = 130
 
 
 class FinalsError(UserError, RuntimeError):
