@@ -32,10 +32,13 @@ def tiles(ranking: Ranking) -> list[Tile]:
     info = ranking.info
     spent = sum(trial.record.seconds or 0.0 for trial in ranking.trials)
     counts = [f"{len(ranking.ranked)} ranked"] if info.metric else []
+    counts.append(f"{ranking.count(Status.RUNNING)} running")
+    if queued := ranking.count(Status.QUEUED):
+        counts.append(f"{queued} queued")
     trials = {
         "label": "trials",
         "value": str(len(ranking.trials)),
-        "hint": ", ".join([*counts, f"{ranking.count(Status.RUNNING)} running"]),
+        "hint": ", ".join(counts),
     }
     fields = len(info.fields)
     return [

@@ -13,6 +13,7 @@ from mnist_sweep.review.statistics import Noise, expected_best
 from mnist_sweep.review.status import Status
 
 COUNTED = {
+    Status.QUEUED: "queued",
     Status.RUNNING: "running",
     Status.STOPPED: "stopped early",
     Status.INFEASIBLE: "refused as infeasible",

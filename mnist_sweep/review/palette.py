@@ -23,6 +23,7 @@ class Colour(NamedTuple):
 
 STATES = {
     Status.FINISHED: Colour("#4c78dd", "#6b9bff", "green"),
+    Status.QUEUED: Colour("#6f8fa8", "#8fb0c9", "bright_cyan"),
     Status.RUNNING: Colour("#2a9d8f", "#3fc1b3", "cyan"),
     Status.STOPPED: Colour("#8a94a6", "#8a94a6", "bright_black"),
     Status.INFEASIBLE: Colour("#d19a2a", "#e0aa3e", "yellow"),
@@ -36,7 +37,7 @@ ALIASES = {
     "preempted": Status.STOPPED,
     "canceled": Status.STOPPED,
     "paused": Status.INFEASIBLE,
-    "pending": Status.INFEASIBLE,
+    "pending": Status.QUEUED,
 }
 """States of runs and sweeps that have no status of their own."""
 

@@ -114,7 +114,7 @@ def rank(info: SweepInfo, records: Iterable[RunRecord]) -> Ranking:
     ranked = tuple(replace(trial, rank=place) for place, trial in enumerate(order, start=1))
     placed = {trial.id: trial for trial in ranked}
     trials = tuple(placed.get(trial.id, trial) for trial in classified)
-    ended = tuple(trial for trial in trials if trial.status not in (Status.RUNNING, Status.BASELINE))
+    ended = tuple(trial for trial in trials if not (trial.status.is_live or trial.status is Status.BASELINE))
     return Ranking(
         info=info,
         presentation=presentation,

@@ -20,7 +20,8 @@ from mnist_sweep.review.records import RunRecord, number
 from mnist_sweep.search.metric import find_metric
 
 CONSTRAINT = "constraint/"
-LIVE_STATES = frozenset({"running", "pending", "preempting", "queued", "starting", "stopping"})
+_QUEUED_STATES = frozenset({"pending", "queued"})
+LIVE_STATES = frozenset({"running", "preempting", "starting", "stopping"}) | _QUEUED_STATES
 STOPPED_STATES = frozenset({"killed", "stopped", "preempted"})
 
 
@@ -28,12 +29,18 @@ class Status(StrEnum):
     """How a run ended. Only `FINISHED` runs that reported the metric are ranked."""
 
     FINISHED = "finished"
+    QUEUED = "queued"
     RUNNING = "running"
     STOPPED = "stopped"
     INFEASIBLE = "infeasible"
     DIVERGED = "diverged"
     FAILED = "failed"
     BASELINE = "baseline"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the run has not ended."""
+        return self in (Status.QUEUED, Status.RUNNING)
 
 
 def classify(record: RunRecord, metric: str = "") -> tuple[Status, str]:
@@ -58,7 +65,7 @@ def _status(record: RunRecord) -> Status:
         return Status.DIVERGED
     state = record.state.lower()
     if state in LIVE_STATES:
-        return Status.RUNNING
+        return Status.QUEUED if state in _QUEUED_STATES else Status.RUNNING
     if state in STOPPED_STATES:
         return Status.STOPPED
     if state != "finished":
@@ -67,7 +74,7 @@ def _status(record: RunRecord) -> Status:
 
 
 def _reason(record: RunRecord, kind: Status, metric: str) -> str:
-    if kind is Status.RUNNING:
+    if kind.is_live:
         return ""
     if kind is Status.FINISHED:
         return f"no {metric} reported" if metric and find_metric(record.summary, metric) is None else ""

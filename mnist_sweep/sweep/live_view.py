@@ -130,7 +130,7 @@ def trial_table(
 
 def _caption(ranking: Ranking, count: int | None, note: str) -> str:
     over_budget = ranking.count(Status.INFEASIBLE)
-    done = len(ranking.trials) - ranking.count(Status.RUNNING) - over_budget
+    done = len(ranking.trials) - ranking.count(Status.QUEUED, Status.RUNNING) - over_budget
     caption = f"{done} of {count} trials done" if count else f"{done} trials done"
     if over_budget:
         caption += f", {over_budget} over budget (not trained, not counted)"
@@ -142,7 +142,7 @@ def _rows(ranking: Ranking, limit: int | None) -> list[tuple[int, Trial]]:
     best = ranking.best
     order = sorted(
         enumerate(ranking.trials, 1),
-        key=lambda pair: (pair[1].status is not Status.RUNNING, best is None or pair[1].id != best.id, -pair[0]),
+        key=lambda pair: (not pair[1].status.is_live, best is None or pair[1].id != best.id, -pair[0]),
     )
     return sorted(order[:limit], key=lambda pair: pair[0])
 
@@ -156,7 +156,7 @@ def _progress(trial: Trial) -> str | ProgressBar:
     epoch, epochs = _epochs(trial.record)
     if trial.status is Status.RUNNING:
         return ProgressBar(total=max(epochs, 1), completed=epoch, width=15)
-    return "not trained" if trial.status is Status.INFEASIBLE else f"{epoch:.0f} epochs"
+    return "not trained" if trial.status in (Status.INFEASIBLE, Status.QUEUED) else f"{epoch:.0f} epochs"
 
 
 def _epoch(trial: Trial) -> str:

@@ -41,3 +41,18 @@ def test_without_a_metric_a_finished_run_is_finished() -> None:
 
 def test_a_limit_is_broken_above_zero() -> None:
     assert broken({"constraint/a": 0, "constraint/b": 0.5, "constraint/c": "NaN", "d": 3}) == {"b": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        ("pending", Status.QUEUED),
+        ("queued", Status.QUEUED),
+        ("starting", Status.RUNNING),
+        ("preempting", Status.RUNNING),
+        ("stopping", Status.RUNNING),
+    ],
+)
+def test_a_run_that_waits_for_an_agent_is_queued_and_not_running(state: str, status: Status) -> None:
+    found, reason = classify(RunRecord("a", state=state))
+    assert (found, reason, found.is_live) == (status, "", True)
