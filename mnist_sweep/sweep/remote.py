@@ -33,6 +33,13 @@ class Sweep:
     config: Mapping[str, Any]
     state: str = ""
 
+    @property
+    def runs_train(self) -> bool:
+        """Whether its trials run `mnist_sweep.train`, rather than a program of somebody else's."""
+        command = self.config.get("command")
+        words = [self.config.get("program"), *(command if isinstance(command, list) else [])]
+        return not {"mnist_sweep/train.py", "mnist_sweep.train"}.isdisjoint(map(str, words))
+
 
 def create(config: Mapping[str, Any], project: str, entity: str | None = None) -> Sweep:
     """Create a sweep on the connected server, by default for the user's own entity.

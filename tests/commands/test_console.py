@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,29 @@ def test_a_folder_is_no_file_to_write(tmp_path: Path) -> None:
 def test_a_full_device_is_one_line() -> None:
     with pytest.raises(UserError, match=r"^cannot write /dev/full: No space left on device$"):
         console.write(Path("/dev/full"), "text")
+
+
+def test_a_packaged_sweep_file_is_found_by_name_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("onecycle", "onecycle.yaml", "sweeps/onecycle.yaml"):
+        found = console.sweep_path(name)
+        assert found is not None
+        assert found.read_text("utf-8").startswith("# The main job")
+    assert console.sweep_path("1a2b3c4d") is None
+    assert console.sweep_path("local/mnist-sweep/onecycle") is None
+    assert console.sweep_path("missing.yaml") == Path("missing.yaml")
+
+
+def test_a_file_of_ones_own_comes_before_a_packaged_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("onecycle.yaml").write_text("mine")
+    assert console.sweep_path("onecycle.yaml") == Path("onecycle.yaml")
+
+
+def test_the_wheel_contains_the_sweep_files() -> None:
+    """`onecycle` is then found inside the package, where `SWEEPS` looks first."""
+    root = Path(__file__).parents[2]
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert included == {"sweeps": "mnist_sweep/sweeps"}
+    assert root / "sweeps" == console.SWEEPS

@@ -24,7 +24,8 @@ from mnist_sweep.train import train
 pyagent.Agent.HEARTBEAT_SLEEP_SECONDS = 0.2
 words = dict(word.split("=") for word in sys.argv[1].split())
 sweep = wandb.sweep({
-    "name": "ones", "method": "grid", "metric": {"name": "objective", "goal": "minimize"},
+    "name": "ones", "program": "mnist_sweep/train.py",
+    "method": "grid", "metric": {"name": "objective", "goal": "minimize"},
     "parameters": {name: {"value": float(text) if "." in text else int(text)} for name, text in words.items()}
     | {"max_lr": {"values": [0.1, 0.5]}, "replicate": {"values": [0, 1]}},
 }, project="mnist-sweep")
