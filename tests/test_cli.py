@@ -237,9 +237,9 @@ def test_check_says_the_feasible_share(run: Run) -> None:
     assert len(lines) == len(files)
     for file, line in zip(files, lines, strict=True):
         limit = {"under1000": "1,000", "under3000": "3,000", "under5000": "5,000"}.get(Path(file).stem, "10,000")
-        share = rf"\d+% of its (search space|grid of \d+ points) is under {limit} parameters"
+        share = rf"\d+ % of its (search space|grid of \d+ points) is under {limit} parameters"
         assert re.fullmatch(rf"{re.escape(file)}: valid; ({share}|its scheduler decides what is tried)", line)
-    assert f"{ROOT}/sweeps/ladder.yaml: valid; 88% of its grid of 8 points is under 10,000 parameters" in lines
+    assert f"{ROOT}/sweeps/ladder.yaml: valid; 88 % of its grid of 8 points is under 10,000 parameters" in lines
 
 
 def test_check_names_every_problem_of_every_file(run: Run, tmp_path: Path) -> None:

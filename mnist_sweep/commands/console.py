@@ -91,5 +91,5 @@ def report_check(path: Path, check: Check, console: Console) -> None:
         console.print(f"{path}: valid; its scheduler decides what is tried", highlight=False, soft_wrap=True)
         return
     space = f"grid of {check.points} points" if check.points is not None else "search space"
-    line = f"{path}: valid; {check.feasible:.0%} of its {space} is under {check.limit:,} parameters"
+    line = f"{path}: valid; {100 * check.feasible:.0f} % of its {space} is under {check.limit:,} parameters"
     console.print(line, highlight=False, soft_wrap=True)
