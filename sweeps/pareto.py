@@ -5,11 +5,13 @@ no trial is spent on a network that is too large.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import optuna
 
 from mnist_sweep.config import parse
+from mnist_sweep.search import sweep_yaml
 
 LAST = "c5"
 
@@ -23,13 +25,19 @@ def study(sweep: Any) -> optuna.Study:
 
 def space(trial: optuna.Trial) -> dict[str, Any]:
     """Return one feasible configuration, as fields of RunConfig."""
-    ranges = trial.study.user_attrs["parameters"]
+    ranges = trial.study.user_attrs.get("parameters") or _ranges_of_the_file()
     values = {name: _suggest(trial, name, spec) for name, spec in ranges.items() if name != LAST}
     low, high = ranges[LAST]["min"], ranges[LAST]["max"]
     most = max((width for width in range(low, high + 1) if _fits({**values, LAST: width})), default=low)
     # The study sees a share of the range: a range that ends elsewhere in each trial would be a new parameter each time.
     share = trial.suggest_float(f"{LAST}_share", 0.0, 1.0)
     return {**values, LAST: low + round(share * (most - low))}
+
+
+def _ranges_of_the_file() -> dict[str, Any]:
+    """Return the ranges for the scheduler's test call of `space`, whose study is not the sweep's."""
+    ranges: dict[str, Any] = sweep_yaml.read(Path(__file__).with_suffix(".yaml").read_text("utf-8"))["parameters"]
+    return ranges
 
 
 def _suggest(trial: optuna.Trial, name: str, spec: Mapping[str, Any]) -> Any:

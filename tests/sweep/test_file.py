@@ -7,6 +7,7 @@ from statistics import fmean
 from types import SimpleNamespace
 from typing import Any
 
+import optuna
 import pytest
 import yaml
 from hypothesis import given
@@ -112,6 +113,8 @@ def test_every_suggestion_of_the_pareto_search_fits() -> None:
     study = pareto.study(SimpleNamespace(config=load(SWEEPS_FOLDER / "pareto.yaml")))
     for _ in range(300):
         assert not parse(pareto.space(study.ask())).baseline
+    trial = optuna.create_study().ask()
+    assert not parse(pareto.space(trial)).baseline, "the scheduler first tries the function in a study of its own"
 
 
 def test_the_pareto_search_reads_its_ranges_from_the_sweep() -> None:

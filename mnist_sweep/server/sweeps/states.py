@@ -93,7 +93,7 @@ def sweep_progress(db: sqlite3.Connection, sweep: sqlite3.Row) -> SweepProgress:
     active, queued = runs.count_unfinished(db, sweep["id"])
     trials, expected = sweeps.trial_count(db, sweep["id"]), expected_trials(sweep)
     return SweepProgress(
-        status=_sweep_status(db, sweep, active, complete=expected is None or trials >= expected),
+        status=_sweep_status(db, sweep, active, queued, complete=expected is None or trials >= expected),
         trials=trials,
         active=active,
         queued=queued,
@@ -101,12 +101,16 @@ def sweep_progress(db: sqlite3.Connection, sweep: sqlite3.Row) -> SweepProgress:
     )
 
 
-def _sweep_status(db: sqlite3.Connection, sweep: sqlite3.Row, active: int, *, complete: bool) -> SweepStatus:
+def _sweep_status(
+    db: sqlite3.Connection, sweep: sqlite3.Row, active: int, queued: int, *, complete: bool
+) -> SweepStatus:
     match sweep["state"]:
         case "PAUSED":
             return SweepStatus.PAUSING if active else SweepStatus.PAUSED
         case "CANCELED":
             return SweepStatus.STOPPING if active else SweepStatus.CANCELED
+        case "FINISHED" if sweep["exhausted"] and (active or queued):
+            return SweepStatus.RUNNING  # a scheduler has queued the last trials
         case "FINISHED":
             ended = SweepStatus.FINISHED if sweep["exhausted"] or complete else SweepStatus.STOPPED
             return SweepStatus.STOPPING if active else ended

@@ -71,11 +71,12 @@ def test_a_person_stops_a_sweep_before_its_last_trial(kept: Store, client: httpx
 
 
 def test_what_waits_for_an_agent_is_queued(kept: Store, client: httpx.Client, ask: Ask) -> None:
-    config: dict[str, Any] = {"method": "custom", "parameters": {"x": {"min": 0.0, "max": 1.0}}}
+    config: dict[str, Any] = {"method": "custom", "run_cap": 1, "parameters": {"x": {"min": 0.0, "max": 1.0}}}
     sweep = Sweep(client, ask, config)
     agent = sweep.agent()
     ask('mutation($id: ID!) { enqueueSweepRun(input: {id: $id, config: "{}"}) { id } }', id=sweep.id)
-    assert seen(kept)[1] == ["queued"]
+    assert sweep.look()["state"] == "FINISHED", "so the client's scheduler learns that it is done"
+    assert seen(kept) == ("running", ["queued"])
     with kept.read() as db:
         progress = sweep_progress(db, sweeps.by_id(db, db.execute("SELECT id FROM sweeps").fetchone()[0]))
     assert (progress.status, progress.active, progress.queued) == (SweepStatus.RUNNING, 0, 1)
