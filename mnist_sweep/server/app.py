@@ -124,6 +124,8 @@ class ClientApi:
                 await anyio.to_thread.run_sync(self.dispatcher.give_up_silent, wall, silent_since)
             except StoreError as error:
                 _log.error("%s", error)
+            except Exception:  # a bug must not end the watch, without which no lost run is ever given up
+                _log.exception("unexpected error while looking for silent runs")
             await asyncio.sleep(pause)
 
     async def health(self, request: Request) -> Response:
