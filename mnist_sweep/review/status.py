@@ -87,5 +87,7 @@ def _reason(record: RunRecord, kind: Status, metric: str) -> str:
         return "; ".join(over) or "not feasible"
     if record.state.lower() == "preempted":
         return "preempted: another agent will resume it"
-    phrases = {Status.STOPPED: "stopped early", Status.DIVERGED: "diverged"}
-    return phrases.get(kind, f"ended as {record.state}")
+    if kind is Status.FAILED:
+        ends = {"failed": "the program ended with an error", "crashed": "the program stopped reporting"}
+        return ends.get(record.state.lower(), f"its state is {record.state}")
+    return "diverged" if kind is Status.DIVERGED else "stopped early"
