@@ -1,5 +1,5 @@
-"""From runs to figures, tables and sentences; from those to a page, a W&B report and a terminal summary.
+"""The review of a sweep: figures, tables and sentences for a page, a W&B report and the terminal.
 
-Plain `RunRecord`s and a `SweepInfo` (`records`), from `wandb.Api()` (`api`) or from a server's store, are judged and
-ordered once (`ranking`), and everything there is to say is worked out once (`review`).
+The input is plain `RunRecord`s and a `SweepInfo` (`records`), read from `wandb.Api()` (`api`) or from a server's store.
+`ranking` classifies and orders the runs once. `review` computes everything else that is shown.
 """

@@ -1,4 +1,4 @@
-"""Reading a sweep through `wandb.Api()`, from W&B's cloud and from the local server alike."""
+"""Read a sweep through `wandb.Api()`, from W&B's cloud or the local server."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ HISTORY_ROWS = 500
 
 
 def ranking(sweep: Any, *, histories: bool = True) -> Ranking:
-    """The runs of a sweep of `wandb.Api().sweep(path)`, ranked. `histories` costs one request a run."""
+    """Return the ranked runs of a sweep, which `wandb.Api().sweep(path)` gives. `histories` costs a request per run."""
     info, records = info_from_api(sweep), records_from_api(sweep, histories=histories)
     return rank(info if info.fields else replace(info, fields=observed_fields(records)), records)
 
 
 def info_from_api(sweep: Any) -> SweepInfo:
-    """What a public sweep says about itself."""
+    """Return what the API says about a sweep."""
     about = {"id": sweep.id, "entity": sweep.entity, "project": sweep.project, "url": sweep.url}
     return sweep_info(dict(sweep.config), name=str(sweep.name), state=str(getattr(sweep, "state", "") or ""), **about)
 
 
 def records_from_api(sweep: Any, *, histories: bool = True) -> list[RunRecord]:
-    """The sweep's runs as records, oldest first; a run that was deleted meanwhile is left out."""
+    """Return the sweep's runs as records, oldest first. A run that was deleted meanwhile is left out."""
     runs = _runs(sweep)
     steps = _step_metrics(runs) if histories else {}
     found = [_record(run, histories) for run in runs]
@@ -44,7 +44,7 @@ def records_from_api(sweep: Any, *, histories: bool = True) -> list[RunRecord]:
 
 
 def chain(sweep: Any) -> Chain:
-    """The finals and the confirmations of the sweep; one request."""
+    """Return the finals and the confirmations of the sweep, in one request."""
     import wandb
 
     wanted: dict[str, Any] = {"filters": {"jobType": {"$in": list(JOB_TYPES)}}, "order": "+created_at", "per_page": 500}
@@ -53,9 +53,9 @@ def chain(sweep: Any) -> Chain:
 
 
 def media_of_best(sweep: Any, ranking: Ranking, count: int = 3) -> dict[str, Media]:
-    """The confusion matrix and the misclassified images of the best runs, by run id; one request a file.
+    """Return the confusion matrix and the misclassified images of the best runs by run id; one request per file.
 
-    They are read from the artifacts in which the client keeps logged tables: the copy among the run's files has no
+    They are read from the artifacts in which the client stores logged tables. The copy among the run's files has no
     images.
     """
     wanted = {trial.id for trial in ranking.ranked[:count]}
@@ -67,7 +67,7 @@ def _media(run: Any) -> Media | None:
     with tempfile.TemporaryDirectory() as folder:
         tables = []
         for i, artifact in enumerate(artifact for artifact in run.logged_artifacts() if artifact.type == "run_table"):
-            with contextlib.redirect_stderr(io.StringIO()):  # it counts the files, which are few and small
+            with contextlib.redirect_stderr(io.StringIO()):  # the client counts the files there
                 root = Path(artifact.download(root=f"{folder}/{i}", skip_cache=True)).resolve()
             for file in sorted(root.rglob("*.table.json")):
                 tables.append((json.loads(file.read_text("utf-8")), partial(_read, root)))
@@ -75,7 +75,7 @@ def _media(run: Any) -> Media | None:
 
 
 def _read(root: Path, name: str) -> bytes:
-    """A file below `root`; a table may name anything, so nothing outside is read."""
+    """Return the contents of a file below `root`. A table may name any path, so nothing outside is read."""
     file = (root / name).resolve()
     if not file.is_relative_to(root):
         raise OSError(f"{name} is outside its artifact")
@@ -114,9 +114,9 @@ def _record(run: Any, histories: bool) -> RunRecord:
 
 
 def _step_metrics(runs: list[Any]) -> dict[str, str]:
-    """What the newest run that logged anything has defined: a sweep's runs come from one program.
+    """Return the step metrics of the newest run that logged anything: a sweep's runs come from one program.
 
-    The client drops it from the runs of a list, so that run is asked for once more.
+    The client drops them from listed runs, so the run is requested once more.
     """
     import wandb
 
@@ -128,7 +128,7 @@ def _step_metrics(runs: list[Any]) -> dict[str, str]:
 
 
 def _plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """History rows without media and system keys."""
+    """Return history rows without media and system keys."""
     return [{key: value for key, value in row.items() if key == "_step" or number(value) is not None} for row in rows]
 
 

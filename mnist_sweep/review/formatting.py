@@ -1,13 +1,13 @@
-"""Words and numbers as people read them."""
+"""Numbers as people read them."""
 
 from __future__ import annotations
 
 REPORT_OF = "review of sweep"
-"""With the sweep's id after it, the end of a stored report's description: so it is found again."""
+"""A stored report's description ends with this and the sweep's id, by which it is found again."""
 
 
 def duration(seconds: float) -> str:
-    """`4.2 s`, `42 s`, `12 min`, `3 h 20 min`."""
+    """Return a duration such as `4.2 s`, `42 s`, `12 min` or `3 h 20 min`."""
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)

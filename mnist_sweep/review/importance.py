@@ -88,10 +88,11 @@ def measure(sample: Sample) -> Importance:
 
 def _warning(sample: Sample) -> str:
     n, fields = len(sample.losses), len(sample.fields)
+    noun = "1 field" if fields == 1 else f"{fields} fields"
     enough = max(ENOUGH, ENOUGH_PER_FIELD * fields)
     if n < enough:
         return (
-            f"{n} trials are a small sample for {fields} fields: this is a hint at most. "
+            f"{n} trials are a small sample for {noun}: this is a hint at most. "
             f"The order is reliable from about {enough} trials."
         )
     if sample.adaptive:

@@ -1,6 +1,6 @@
-"""What a run logged beside numbers: media, tables, histograms and the charts of `wandb.plot`, by key and step.
+"""What a run logged besides numbers: media, tables, histograms and the charts of `wandb.plot`, by key and step.
 
-The values are the client's (`wandb/sdk/data_types`): mappings with a `_type`, whose contents are files of the run.
+The client (`wandb/sdk/data_types`) logs them as mappings with a `_type`. Their contents are files of the run.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ KINDS = {
     "html": "html",
     "plotly-file": "figure",
 }
-"""How a value is shown; what is of another type is offered as a file."""
+"""How a value is shown, by its type. Other types are offered as files."""
 SUMMARY = -1
-"""In place of a line's number: the value stands in the run's summary alone."""
+"""Stands for a line's number if the value is only in the run's summary."""
 ENTRIES = 500
-"""Steps of a key that a page can go through; more are thinned out evenly."""
+"""The most steps of a key on a page. More are thinned out evenly."""
 
 Payload = dict[str, Any]
 
@@ -38,7 +38,7 @@ def logged(
     charts: Mapping[str, Any],
     classes: Mapping[str, Any],
 ) -> Payload:
-    """By key: its kind, an entry for each step at which it was logged, and the `classes` of its masks by number.
+    """Return by key its kind, an entry for each step at which it was logged, and the classes of its masks by number.
 
     Args:
         record: the run, for its summary and its step metrics.
@@ -72,7 +72,7 @@ def _classes(key: str, classes: Mapping[str, Any]) -> Payload:
 
 
 def table_of(key: str, chart: Any) -> str:
-    """The key of the table that a chart draws; empty where the definition is none."""
+    """Return the key of the table that a chart draws; empty for an invalid definition."""
     if not isinstance(chart, Mapping):
         return ""
     config = chart.get("panel_config")
@@ -98,7 +98,7 @@ def _contents(kind: str, value: Mapping[str, Any]) -> Payload:
 
 
 def _files(value: Mapping[str, Any]) -> Iterable[Payload]:
-    """The files of a value, what stands below each, and the files of what is laid over it: `boxes` and `masks`."""
+    """Yield the files of a value with their captions, and the files of their overlays: `boxes` and `masks`."""
     many = next((value[name] for name in ("filenames", "audio", "videos", "html") if name in value), None)
     captions = value.get("captions")
     for i, item in enumerate(many if isinstance(many, list) else [value]):
@@ -111,7 +111,7 @@ def _files(value: Mapping[str, Any]) -> Iterable[Payload]:
 
 
 def laid_over(value: Mapping[str, Any], name: str, place: int = 0) -> list[str]:
-    """The files of an image's boxes or masks: its own, or those of the one at this place of several."""
+    """Return the files of an image's boxes or masks. `place` selects an image among several."""
     several = value.get(f"all_{name}")
     found = value.get(name) if not isinstance(several, list) else several[place] if place < len(several) else None
     entries = found.values() if isinstance(found, Mapping) else ()

@@ -1,7 +1,7 @@
-"""What a run shows of its mistakes: the confusion matrix and the misclassified images, from two logged tables.
+"""A run's mistakes: its confusion matrix and its misclassified images, read from two logged tables.
 
-A table with the columns label, prediction, count is the one, a table with the columns index, image, label, prediction,
-confidence the other, whatever they are called.
+The first has the columns label, prediction and count. The second has the columns index, image, label, prediction and
+confidence. The names of the tables do not matter.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Confusion:
         return sum(map(sum, self.counts))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """One misclassified image: its place in the data set, its PNG, what it is and what the network said."""
+    """One misclassified image: its index in the data set, its PNG, its label and the prediction."""
 
     index: int
     png: bytes
@@ -46,11 +46,11 @@ class Media:
 
 
 Read = Callable[[str], bytes]
-"""Gets an image file's path inside the run and returns its bytes; raises OSError or KeyError where there is none."""
+"""Return the bytes of an image file, given its path inside the run. Raise OSError or KeyError if there is none."""
 
 
 def from_tables(tables: Iterable[tuple[Mapping[str, Any], Read]]) -> Media | None:
-    """From a run's logged tables, the newest first, each with a reader of its files; None when there is nothing."""
+    """Read a run's logged tables, the newest first, each with a reader of its files; None if they have no mistakes."""
     confusion: Confusion | None = None
     mistakes: tuple[Mistake, ...] = ()
     for table, read in tables:
@@ -60,12 +60,12 @@ def from_tables(tables: Iterable[tuple[Mapping[str, Any], Read]]) -> Media | Non
 
 
 def png_uri(png: bytes) -> str:
-    """The image as a `data:` address, so that a page needs no second request for it."""
+    """Return the image as a `data:` address, which saves a request."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
 def confusion_from_table(table: Mapping[str, Any]) -> Confusion | None:
-    """From a W&B table with the columns label, prediction, count; None when it is not one."""
+    """Read a table with the columns label, prediction and count; None if it lacks one of them."""
     rows = _rows(table, "label", "prediction", "count")
     if not rows:
         return None
@@ -78,7 +78,7 @@ def confusion_from_table(table: Mapping[str, Any]) -> Confusion | None:
 
 
 def mistakes_from_table(table: Mapping[str, Any], read: Read) -> tuple[Mistake, ...]:
-    """From a W&B table of misclassified images; surest mistakes first, what cannot be read left out."""
+    """Read a table of misclassified images, the most confident mistakes first. Unreadable images are left out."""
     rows = _rows(table, "index", "image", "label", "prediction", "confidence")
     rows.sort(key=lambda row: -(row[4] if isinstance(row[4], int | float) else 0.0))
     found: list[Mistake] = []
@@ -88,12 +88,14 @@ def mistakes_from_table(table: Mapping[str, Any], read: Read) -> tuple[Mistake, 
         except (OSError, KeyError, TypeError):
             continue
         sure = float(confidence) if isinstance(confidence, int | float) else None
-        found.append(Mistake(int(index), png, _text(label), _text(prediction), sure))
+        found.append(
+            Mistake(index=int(index), png=png, label=_text(label), prediction=_text(prediction), confidence=sure)
+        )
     return tuple(found)
 
 
 def _rows(table: Mapping[str, Any], *names: str) -> list[list[Any]]:
-    """The table's rows cut down to the named columns; empty when one of them is missing."""
+    """Return the named columns of the table's rows; empty if one of the columns is missing."""
     columns = list(table.get("columns") or ())
     if any(name not in columns for name in names):
         return []

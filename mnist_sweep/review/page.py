@@ -1,4 +1,4 @@
-"""A sweep as one HTML file that opens from disk with no network: data, styles, scripts and Plotly's bundle in one."""
+"""A sweep as one HTML file with data, styles, scripts and Plotly's bundle, which opens from disk without a network."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ SECTIONS = (
 
 @dataclass(frozen=True)
 class Gallery:
-    """Rows of small images that a project adds to its page: a heading, a line below it, and by label PNG bytes."""
+    """Rows of small images that a project adds to its page: a heading, a line below it, and PNG bytes by label."""
 
     title: str
     note: str
@@ -61,9 +61,9 @@ class Gallery:
 
 
 def html_page(review: Review, gallery: Gallery | None = None) -> str:
-    """The review as one self-contained HTML document (about 5 MB, nearly all of it Plotly).
+    """Return the review as one self-contained HTML document of about 5 MB, nearly all of it Plotly.
 
-    Everything a run said is shown as text.
+    Everything that a run logged is shown as text, never as HTML.
     """
     data = sweep_payload(review)
     if gallery:
@@ -87,12 +87,12 @@ def html_page(review: Review, gallery: Gallery | None = None) -> str:
 
 
 def as_json(data: Mapping[str, Any]) -> bytes:
-    """JSON of what a page shows, null for NaN and infinities, which JSON does not have."""
+    """Return a page's data as JSON, with null for NaN and infinities."""
     return to_json(data, inf_nan_mode="null")
 
 
 def script_json(data: Mapping[str, Any]) -> Markup:
-    """JSON that may stand inside a `<script>` element: no character in it can end the element or start a comment."""
+    """Return JSON for a `<script>` element: no character in it can end the element or start a comment."""
     text = as_json(data).decode()
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -100,14 +100,14 @@ def script_json(data: Mapping[str, Any]) -> Markup:
 
 
 def stylesheet() -> str:
-    """The styles of all pages, colours included."""
+    """Return the styles of all pages, with the colours."""
     return palette.stylesheet() + (STATIC / "review.css").read_text("utf-8")
 
 
 def plotly_bundle() -> str:
-    """Plotly's browser bundle, as its Python package ships it but for its outer function, in parentheses here.
+    """Return Plotly's browser bundle from its Python package, with the outer function in parentheses.
 
-    Browsers compile such a function while it arrives, beside the page; without, they read all of it a second time.
+    Browsers compile a function in parentheses at once. Without them, they read all of it twice.
     """
     spec = find_spec("plotly")  # not imported: that would cost more than the whole page
     assert spec is not None  # a dependency
@@ -120,5 +120,5 @@ def plotly_bundle() -> str:
 
 @cache
 def environment() -> Environment:
-    """The templates of this package; a server adds its own loader beside them."""
+    """Return the environment of this package's templates. A server adds its own loader."""
     return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)

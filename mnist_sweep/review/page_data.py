@@ -1,7 +1,6 @@
 """What a page shows, as plain JSON.
 
-The local server embeds it in its pages and sends later parts of it to a page that is open; `review.page` puts it into
-one file.
+The local server embeds it in its pages and sends changes to open pages. `review.page` writes it into one file.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Payload = dict[str, Any]
 
 
 def sweep_payload(review: Review) -> Payload:
-    """Everything a page of this sweep shows, ready for JSON but for NaN and infinities."""
+    """Return everything that the page of a sweep shows. `as_json` writes NaN and infinities as null."""
     ranking, mattered = review.ranking, review.importance
     points = figures.all_points(ranking)
     drawn = {
@@ -49,7 +48,7 @@ def sweep_payload(review: Review) -> Payload:
 
 
 def chain_payload(review: Review) -> Payload:
-    """What came after the sweep: the number that counts, four steps to it, sentences and the finals' table."""
+    """Return what followed the sweep: the number that counts, four steps to it, sentences and the finals' table."""
     chain, ranking = review.chain, review.ranking
     if chain.empty:
         return {}
@@ -68,7 +67,7 @@ def chain_payload(review: Review) -> Payload:
 
 
 def run_payload(trial: Trial, ranking: Ranking, media: Media | None = None) -> Payload:
-    """Everything a page of one run shows; the ranking says which metric it was after."""
+    """Return everything that the page of a run shows. The ranking says which metric the run optimises."""
     curves, points = figures.run_curves(trial.record), figures.logged_points(trial.record)
     return {
         "stats": run_tiles(trial, ranking),
@@ -107,7 +106,7 @@ def _name(trial: Trial, ranking: Ranking) -> Iterable[str]:
 
 
 def _without_points(figure: figures.Figure | None) -> figures.Figure | None:
-    """The curves' points travel once, by run (`curves` of the payload); the page joins them."""
+    """Remove the points from a figure's traces: the payload's `curves` has them once, by run."""
     for trace in figure["data"] if figure else ():
         del trace["x"], trace["y"]
     return figure

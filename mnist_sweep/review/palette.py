@@ -1,6 +1,7 @@
-"""The one table of colours: pages in light and dark, figures, and the terminal.
+"""All colours: of light and dark pages, of figures, and of the terminal.
 
-Figures use the light page's colours of a state, mid-tones that hold on both; axes, grid and text are the page's.
+Figures use the light page's colour of a state, a mid-tone that is readable on both. The page sets the colours of axes,
+grid and text.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from mnist_sweep.review.status import Status
 
 
 class Colour(NamedTuple):
-    """A state's colour: on a light page, on a dark page, as `rich` names it."""
+    """A state's colour on a light page, on a dark page, and as `rich` names it."""
 
     light: str
     dark: str
@@ -39,7 +40,7 @@ ALIASES = {
     "paused": Status.INFEASIBLE,
     "pending": Status.QUEUED,
 }
-"""States of runs and sweeps that have no status of their own."""
+"""States of runs and sweeps without a status of their own."""
 
 ACCENT = "#4c78dd"
 FAINT = "rgba(128,138,155,0.35)"
@@ -56,7 +57,7 @@ _GAMMA = 2.2
 
 STOPS = (0.0, 0.45, 0.75, 1.0)
 SCALES = (("#d5dae3", "#8fb0dd", "#3f6fc4", "#3b1e77"), ("#333b4d", "#3b6ba8", "#49b8b0", "#f6e05e"))
-"""One scale from faint to strong, light and dark: the best value is the one that stands out on either background."""
+"""A scale from faint to strong for light and dark: the best value stands out on either background."""
 SCALE = [[stop, colour] for stop, colour in zip(STOPS, SCALES[0], strict=True)]
 
 _PAGE = {
@@ -95,7 +96,7 @@ def run_colour(run_id: str) -> str:
 
 
 def stylesheet() -> str:
-    """The table as CSS: variables that follow the reader's system or choice, and a dot for every state."""
+    """Return the colours as CSS: variables that follow the reader's theme, and a dot for every state."""
     light, dark = _variables(0), _variables(1)
     themes = [
         f":root {{ {light} color-scheme: light; }}",

@@ -1,7 +1,7 @@
 """The panels of a W&B report, drawn from plain records.
 
-A panel is what `wandb_workspaces` writes into a report: a view type and its settings, in which `config:a.value.b` and
-`summary:loss` name what a run was given and what came out.
+A panel is a view type with settings, as `wandb_workspaces` writes them into a report. The accessors `config:a.value.b`
+and `summary:loss` in the settings name a run's configuration and its results.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ Settings = Mapping[str, Any]
 Drawn = dict[str, Any]
 """A `figure`, or the `columns` and `rows` of a table, or a `text`; with a `title`."""
 LINE_PLOT = "Run History Line Plot"
-"""The one kind that needs histories."""
+"""The only kind that needs histories."""
 LINES = 10
-"""Runs in a line plot that does not say how many, as in W&B's own."""
+"""Runs in a line plot without a number of runs, as in W&B."""
 COMPARED = 12
 _TIMES = {"_step": STEP, "Step": STEP, "_absolute_runtime": "_runtime", "_runtime": "_runtime"}
 
 
 def draw(kind: str, settings: Settings, records: Sequence[RunRecord], goal: Goal) -> Drawn:
-    """What a panel shows of these runs, in their order; `goal` says what is better where a panel ranks them.
+    """Return what a panel shows of these runs, in their order. `goal` is used by panels that rank the runs.
 
-    A panel of another kind, or one whose runs have nothing to draw, is a text that says so.
+    A panel of an unknown kind, or with nothing to draw, becomes a text that says so.
     """
     title = str(settings.get("chartTitle") or "")
     if kind not in _DRAWERS:
@@ -44,7 +44,7 @@ def draw(kind: str, settings: Settings, records: Sequence[RunRecord], goal: Goal
 
 
 def value(record: RunRecord, name: str) -> Any:
-    """What an accessor (`config:…`, `summary:…`, `run:…`) stands for in a run; None where it has it not."""
+    """Return the run's value for an accessor (`config:…`, `summary:…`, `run:…`), or None."""
     section, _, key = name.rpartition(":") if ":" in name else ("summary", "", name)
     if section == "config":
         first, *rest = key.split(".")
@@ -131,7 +131,7 @@ def _comparer(settings: Settings, records: Sequence[RunRecord], _: Goal) -> Draw
 def _scalar(settings: Settings, records: Sequence[RunRecord], _: Goal) -> Drawn | None:
     metric = str(next(iter(settings.get("metrics") or ()), ""))
     known = [found for record in records if (found := number(value(record, metric))) is not None]
-    return {"text": f"{_label(metric)}: {known[0]:.6g}, of the first of {len(known)} runs"} if known else None
+    return {"text": f"{_label(metric)}: {known[0]:.6g} (the first of {len(known)} runs)"} if known else None
 
 
 def _ranked(
@@ -153,14 +153,14 @@ def _chart(traces: Sequence[Drawn], settings: Settings, x: str, y: str) -> Drawn
 
 
 def _label(name: str) -> str:
-    """An accessor for people: `config:a.value.b` is `a.b`."""
+    """Return an accessor for people: `config:a.value.b` is `a.b`."""
     section, _, key = name.rpartition(":")
     first, *rest = key.split(".")
     return ".".join([first, *(rest[1:] if section == "config" and rest[:1] == ["value"] else rest)])
 
 
 def _smoothed(values: Sequence[float | None], weight: float) -> list[float | None]:
-    """An exponential mean without a bias towards its start; a weight from 0 below 1."""
+    """Return the exponential moving mean, corrected for its start. `weight` is at least 0 and below 1."""
     if not 0 < weight < 1:
         return list(values)
     mean = total = 0.0

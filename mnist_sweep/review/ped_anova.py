@@ -1,10 +1,9 @@
 """PED-ANOVA: how differently a field is distributed among the best trials compared with all of them.
 
-Watanabe, Bansal and Hutter, IJCAI 2023, https://arxiv.org/abs/2304.10255. What it finds is what Optuna's
-`PedAnovaImportanceEvaluator` does (a test compares them): densities on a grid of at most 50 cells, by kernels as wide
-as Scott's rule says, with one more kernel for what was known before any trial; their Pearson divergence. Optuna reads
-the trials anew for every question; here a question is a sum over cells, so that asking again with shuffled losses costs
-next to nothing, also with thousands of trials, and without the library's imports.
+Watanabe, Bansal and Hutter, IJCAI 2023, https://arxiv.org/abs/2304.10255. The results equal those of Optuna's
+`PedAnovaImportanceEvaluator` (a test compares them): kernel densities on a grid of at most 50 cells, with the width of
+Scott's rule and one more kernel as a prior, and their Pearson divergence. Optuna reads all trials again for every
+evaluation. Here an evaluation is a sum over cells, so evaluating shuffled losses is cheap with thousands of trials.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from mnist_sweep.review.records import SweepField
 Floats = NDArray[np.float64]
 CELLS = 50
 NARROWEST = 0.5 / 1.64
-"""Of kernels, in cells: 90 % of it lie in one."""
+"""The smallest width of a kernel in cells: 90 % of it lie in one cell."""
 _FLOOR = 1e-12
 
 
 @dataclass(frozen=True)
 class Grid:
-    """In which cell of a field's range each trial lies; neighbours have to do with each other where it is `ordered`."""
+    """The cell of a field's range in which each trial lies. Neighbouring cells are similar if it is `ordered`."""
 
     cells: NDArray[np.int64]
     size: int
@@ -37,7 +36,7 @@ class Grid:
 
     @classmethod
     def of(cls, field: SweepField, values: Sequence[Any]) -> Grid:
-        """One value a trial; values outside the field's range widen it."""
+        """Return the grid of a field. `values` has one value per trial; values outside the field's range widen it."""
         if field.kind == "categorical":
             known = {value: place for place, value in enumerate(dict.fromkeys(values))}
             return cls(np.array([known[value] for value in values]), len(known), ordered=False)
@@ -57,7 +56,7 @@ class Grid:
         return cls(np.clip(cells, 0, size - 1), size, ordered=True)
 
     def divergence(self, best: NDArray[np.bool_]) -> float:
-        """How much the `best` trials, one flag a trial, differ from all of them; 0 is not at all."""
+        """Return how much the `best` trials, one flag per trial, differ from all of them; 0 is not at all."""
         share = np.count_nonzero(best) / len(best)
         return float(self._all @ (self._density(self.cells[best]) / self._all - 1) ** 2) * share**2
 
@@ -74,14 +73,14 @@ class Grid:
         return found
 
     def _spread(self, seen: NDArray[np.int64]) -> Floats:
-        """A kernel for each cell that was seen, which gives some of its weight to the others, and an even one."""
+        """Return a kernel for each occupied cell, which gives some weight to the others, and an even one."""
         kernels = np.full((len(seen) + 1, self.size), 1 / (len(seen) + 1))
         kernels[np.arange(len(seen)), seen] += 1
         kernels /= kernels.sum(axis=1, keepdims=True)
         return kernels
 
     def _normal(self, seen: NDArray[np.int64], weights: NDArray[np.int64]) -> Floats:
-        """Normal kernels over the cells, cut off at the grid's ends: one for each cell that was seen, a wide one."""
+        """Return normal kernels, cut off at the grid's ends: one for each occupied cell, and a wide one."""
         total = weights.sum()
         deviation = math.sqrt(weights @ (seen - weights @ seen / total) ** 2 / max(1, total - 1))
         below = np.cumsum(weights)
@@ -97,10 +96,10 @@ class Grid:
 
 
 def _normal_below(distances: Iterable[float], width: float) -> Floats:
-    """The share of a normal kernel below edges at these distances from its centre."""
+    """Return the share of a normal kernel below edges at these distances from its centre."""
     return np.array([0.5 + 0.5 * math.erf(distance / width / math.sqrt(2)) for distance in distances])
 
 
 def best(losses: Floats, quantile: float) -> NDArray[np.bool_]:
-    """Which trials are among the best: that share of them, and those as good as the last of these."""
+    """Return which trials are among the best: that share of them, and those as good as its last."""
     return losses <= np.quantile(losses, quantile, method="inverted_cdf")

@@ -72,7 +72,7 @@ class Presentation:
         """Return the size for people: `9,443`, or per cent."""
         if value is None or self.size_fraction:
             return show(value, fraction=True)
-        return f"{value:,.6g}"
+        return f"{value:,.0f}" if value.is_integer() else show(value, fraction=False)
 
     @property
     def hover_format(self) -> str:

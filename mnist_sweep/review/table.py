@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from mnist_sweep.review.fields import field_value
 from mnist_sweep.review.palette import run_colour
 from mnist_sweep.review.presentation import is_fraction
 from mnist_sweep.review.ranking import Ranking, Trial
-from mnist_sweep.review.records import RunRecord, number, value_text
+from mnist_sweep.review.records import RunRecord, SweepField, number, value_text
 from mnist_sweep.review.status import CONSTRAINT, Status
 
 Kind = Literal["text", "number", "metric", "percent", "count", "seconds", "status", "time"]
@@ -65,8 +66,8 @@ def _columns(ranking: Ranking, trials: Sequence[Trial]) -> Iterable[tuple[Column
     yield from _metrics(ranking, trials)
     yield Column("seconds", "time", "seconds"), [record.seconds for record in records]
     yield Column("reason", "why not ranked" if info.metric else "note", "text"), [trial.reason for trial in trials]
-    for name in searched:
-        yield _config(name, records)
+    for field in info.fields:
+        yield _searched(field, records)
     yield Column("group", "group", "text", shown=False), [record.group for record in records]
     yield Column("host", "host", "text", shown=False), [record.host for record in records]
     started = [record.created_at and record.created_at.isoformat(timespec="seconds") for record in records]
@@ -107,6 +108,16 @@ def _names(found: Iterable[Mapping[str, Any]]) -> list[str]:
     for mapping in found:
         names |= dict.fromkeys(mapping)
     return [name for name in names if not name.startswith("_")]
+
+
+def _searched(field: SweepField, records: Sequence[RunRecord]) -> tuple[Column, Cells]:
+    """Return the column of a searched field, in which `null` is a value."""
+    column, cells = _config(field.name, records)
+    if field.kind != "categorical":
+        return column, cells
+    return column, [
+        field_value(record, field) if cell is None else cell for record, cell in zip(records, cells, strict=True)
+    ]
 
 
 def _config(name: str, records: Sequence[RunRecord], shown: bool = True) -> tuple[Column, Cells]:

@@ -1,7 +1,6 @@
-"""A W&B report of a sweep, made with `wandb-workspaces`; made again, it replaces its own older version.
+"""A W&B report of a sweep, made with `wandb-workspaces`. A new version replaces the older one.
 
-The panels are W&B's own (they follow the runs when more arrive); the sentences and their numbers are taken from the
-runs at the time of writing.
+The panels are W&B's own and follow the runs. The sentences and their numbers are from the time of writing.
 """
 
 from __future__ import annotations
@@ -17,34 +16,35 @@ import wandb
 import wandb_workspaces.reports.v2 as _workspaces
 
 from mnist_sweep.review import provenance_text
+from mnist_sweep.review.captions import objectives
 from mnist_sweep.review.formatting import REPORT_OF
+from mnist_sweep.review.presentation import show
 from mnist_sweep.review.ranking import Ranking
 from mnist_sweep.review.records import STEP, SweepInfo, value_text
 from mnist_sweep.review.review import Review
 
-wr: Any = _workspaces  # it re-exports its classes in a way that type checkers do not follow
+wr: Any = _workspaces  # type checkers do not follow its re-exports
 
 TOP = 10
 TITLE_LIMIT = 128
-"""Characters of a report's title that W&B takes."""
+"""The most characters of a report's title on W&B."""
 
 
 def publish(review: Review) -> str:
     """Store the report on the server of `wandb.Api()` and return its address.
 
-    A report of the same sweep that this function made before is overwritten; it keeps its address.
-    Raises what the client raises when the server cannot be reached or refuses.
+    An older report of the same sweep is overwritten and keeps its address. The client's errors are passed on.
     """
     report = build(review)
     if older := _older(review.ranking.info):
         report.id = older
-    with contextlib.redirect_stderr(io.StringIO()):  # the address is returned, the client need not print it too
+    with contextlib.redirect_stderr(io.StringIO()):  # the client prints the address there
         report.save()
     return str(report.url)
 
 
 def build(review: Review) -> Any:
-    """A `wandb_workspaces` report, not yet stored."""
+    """Return a `wandb_workspaces` report that is not yet stored."""
     ranking, info = review.ranking, review.ranking.info
     blocks: list[Any] = [
         wr.TableOfContents(),
@@ -69,7 +69,7 @@ def build(review: Review) -> Any:
     blocks += [wr.H1("Runs side by side"), _grid(info, [panel])]
     if media := _media_keys(ranking):
         panel = wr.MediaBrowser(media_keys=media, num_columns=2, layout=wr.Layout(w=24, h=14))
-        blocks += [wr.H1("Mistakes"), _grid(info, [panel])]
+        blocks += [wr.H1("Media"), _grid(info, [panel])]
     again = review.commands or [f"wandb agent {info.entity}/{info.project}/{info.id} --count 4"]
     blocks += [wr.H1("Reproduce"), wr.MarkdownBlock(text="\n".join(["```bash", *again, "```"]))]
     title = f"Review of {info.title}"
@@ -84,7 +84,7 @@ def build(review: Review) -> Any:
 
 
 def _result(review: Review) -> list[Any]:
-    """What came after the sweep, the number that counts first."""
+    """Return what followed the sweep, the number that counts first."""
     chain, info = review.chain, review.ranking.info
     if chain.empty:
         return []
@@ -103,7 +103,7 @@ def _result(review: Review) -> list[Any]:
 
 
 def _older(info: SweepInfo) -> str:
-    """The id of the report this module made of the same sweep, or an empty string."""
+    """Return the id of an older report of the same sweep, or an empty string."""
     logging.getLogger("wandb").setLevel(logging.ERROR)
     for report in wandb.Api().reports(f"{info.entity}/{info.project}"):
         if (report.description or "").endswith(f"{REPORT_OF} {info.id}"):
@@ -168,7 +168,7 @@ def _curve_panels(ranking: Ranking) -> list[Any]:
 
 
 def _media_keys(ranking: Ranking) -> list[str]:
-    """Summary keys that hold a table or an image."""
+    """Return the summary keys that hold a table or an image."""
     found = (item for trial in ranking.trials for item in trial.record.summary.items())
     return sorted({key for key, value in found if isinstance(value, Mapping) and "_type" in value})
 
@@ -180,32 +180,36 @@ def _at_most(ranking: Ranking) -> str:
 def _question(ranking: Ranking) -> str:
     info, words = ranking.info, ranking.presentation
     names = ", ".join(field.name for field in info.fields) or "the configuration"
-    under = f" with {_at_most(ranking)} {words.size}" if words.size else ""
-    return f"Which values of {names} {info.goal} {info.metric or 'the result'}{under}?"
+    under = f" with {_at_most(ranking)} {words.size}" if words.limit is not None else ""
+    return f"Which values of {names} {objectives(info) or 'give the best result'}{under}?"
 
 
 def _protocol(ranking: Ranking) -> list[str]:
     info, words = ranking.info, ranking.presentation
-    goal = f"{info.goal} {info.metric}, " if info.metric else ""
+    goal = f"{objectives(info)}, " if info.metric else ""
     items = [f"Search: {info.method}, {goal}over {len(info.fields)} fields."]
-    if info.metric:
+    if info.second:
+        items.append("Runs that no other run beats in both objectives are ranked first.")
+    elif info.metric:
         items += [
-            f"Runs are ranked by {info.metric} at their end; the best value of each stands beside it.",
-            "Runs that broke a constraint, diverged, failed or were stopped early are listed, never ranked.",
+            f"Runs are ranked by {info.metric} at their end. The best value of each is beside it.",
+            "Runs that broke a constraint, diverged, failed or were stopped early are listed but not ranked.",
         ]
-    if words.size:
-        items.append(f"A run has {_at_most(ranking)} {words.size}; more is infeasible.")
+    if words.limit is not None:
+        items.append(f"A run with more than {words.limit:,.6g} {words.size} is infeasible.")
     return items
 
 
 def _ranking(ranking: Ranking) -> str:
     words, names = ranking.presentation, [field.name for field in ranking.info.fields]
-    head = ["", "run", ranking.info.metric, *([words.size] if words.size else []), *names]
+    fraction = [words.fraction_metric] if words.fraction_metric else []
+    head = ["", "run", ranking.info.metric, *fraction, *([words.size] if words.size else []), *names]
     lines = [head, ["---"] * len(head)]
     for trial in ranking.ranked[:TOP]:
-        size = [f"{trial.size:,.6g}" if trial.size is not None else "–"] if words.size else []
+        beside = [show(trial.fraction, fraction=True)] if words.fraction_metric else []
+        beside += [words.show_size(trial.size)] if words.size else []
         values = [_short(trial.record.configured(name)) for name in names]
-        lines.append([str(trial.rank), trial.label, words.show(trial.value), *size, *values])
+        lines.append([str(trial.rank), trial.label, words.show(trial.value), *beside, *values])
     return _markdown(lines)
 
 
@@ -223,7 +227,7 @@ def _short(value: Any) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that cannot break out of a Markdown table, nor be read as HTML."""
+    """Return text that cannot end a Markdown cell, and is not read as HTML."""
     for character, safe in (("|", "\\|"), ("<", "&lt;"), ("\n", " ")):
         text = text.replace(character, safe)
     return text

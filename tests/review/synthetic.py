@@ -133,8 +133,14 @@ def mistakes() -> Media:
     """What a run got wrong."""
     digits = tuple(str(d) for d in range(10))
     counts = tuple(tuple(480 if i == j else (i * 7 + j * 3) % 11 // 8 for j in range(10)) for i in range(10))
-    images = tuple(Mistake(100 + k, png(k), str(k % 10), str((k + 3) % 10), 0.99 - 0.01 * k) for k in range(18))
+    images = tuple(_mistake(k) for k in range(18))
     return Media(Confusion(digits, counts), images)
+
+
+def _mistake(k: int) -> Mistake:
+    return Mistake(
+        index=100 + k, png=png(k), label=str(k % 10), prediction=str((k + 3) % 10), confidence=0.99 - 0.01 * k
+    )
 
 
 def png(seed: int = 0) -> bytes:

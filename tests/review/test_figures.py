@@ -113,7 +113,7 @@ def test_curves_end_below_the_top_even_where_the_best_epoch_is_not_the_last() ->
     assert figure["layout"]["yaxis"]["range"][1] > 0.9999
 
 
-def test_timeline_has_a_lane_an_agent_and_a_bar_a_trial() -> None:
+def test_timeline_has_a_lane_for_each_trial_at_the_same_time_and_a_bar_per_trial() -> None:
     figure = drawn(figures.timeline(RANKING))
     lanes = {lane for trace in figure["data"] for lane in trace["y"]}
     assert lanes == {"agent-1", "agent-2"}

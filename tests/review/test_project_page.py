@@ -30,3 +30,12 @@ def test_a_curve_runs_over_the_chosen_axis_or_its_own() -> None:
     found = curves([own, plain, silent], "loss")
     assert {run: points["x"] for run, points in found.items()} == {"own": [0, 0, 1, 1], "plain": [0, 1, 2, 3]}
     assert curves([own], "loss", "_runtime")["own"]["x"] == [0, 2, 4, 6]
+
+
+def test_the_metrics_of_the_sweeps_come_first_and_counters_are_not_charted() -> None:
+    summary = {"a": 1.0, "epoch": 3, "trainer/global_step": 9, "val/loss": 0.1, "score.min": 0.5, "score.max": 0.9}
+    data = workspace_payload([RunRecord("r", summary=summary)], objectives=["score"])
+    assert data["workspace"]["metrics"] == ["score", "val/loss", "a"]
+    shown = {column["label"] for column in data["table"]["columns"] if column["shown"]}
+    assert {"score.min", "score.max", "val/loss", "a"} <= shown
+    assert "epoch" not in shown

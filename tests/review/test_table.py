@@ -50,3 +50,21 @@ def test_columns_come_from_what_the_runs_have() -> None:
         "status",
         "loss",
     ]
+
+
+def test_a_fraction_is_beside_the_metric_and_the_proxy_until_it_is_logged() -> None:
+    info = SweepInfo(id="s", metric="objective", goal=Goal.MINIMIZE)
+    summary = {"val/loss": 0.05, "val/accuracy": 0.98}
+    live = RunRecord("a", state="running", summary=summary)
+    columns = [column.label for column in runs_table(rank(info, [live])).columns if column.shown]
+    assert columns[:4] == ["run", "status", "val/loss", "val/accuracy"]
+    done = RunRecord("b", summary=summary | {"objective": 0.04})
+    columns = [column.label for column in runs_table(rank(info, [done])).columns if column.shown]
+    assert columns == ["rank", "run", "status", "objective", "val/accuracy"]
+
+
+def test_without_a_metric_a_reason_is_a_note() -> None:
+    failed = RunRecord("a", state="failed", summary={"loss": 1.0})
+    labels = [column.label for column in runs_table(rank(SweepInfo(id="s"), [failed])).columns]
+    assert "note" in labels
+    assert "why not ranked" not in labels

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
 from mnist_sweep.review.ranking import rank
@@ -65,10 +66,22 @@ def test_square_brackets_in_names_are_not_markup() -> None:
     assert f"[red]{RANKING.ranked[0].label}[/]" in shown(build_review(rank(INFO, runs)), width=160)
 
 
-def test_the_line_of_blocks_rises_to_the_best_for_either_goal() -> None:
-    line = best_so_far_line(RANKING)
-    assert line is not None
-    blocks = [c for c in line.plain if c in "▁▂▃▄▅▆▇█"]
-    assert blocks == sorted(blocks)
-    assert blocks[-1] == "█"
-    assert best_so_far_line(rank(replace(INFO, metric="val/loss", goal=Goal.MINIMIZE), RUNS)) is not None
+def test_the_line_of_blocks_is_as_high_as_the_values() -> None:
+    """It rises for a metric to maximise, and falls for a loss."""
+    rising = best_so_far_line(RANKING)
+    losses = [RunRecord(str(i), summary={"loss": 1.0 / i}) for i in range(1, 9)]
+    falling = best_so_far_line(rank(SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE), losses))
+    assert rising is not None
+    assert falling is not None
+    heights = [[c for c in line.plain if c in "▁▂▃▄▅▆▇█"] for line in (rising, falling)]
+    assert heights[0] == sorted(heights[0])
+    assert heights[1] == sorted(heights[1], reverse=True)
+    assert (heights[0][-1], heights[1][-1]) == ("█", "▁")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_ranking_shows_as_many_fields_as_fit(width: int) -> None:
+    text = shown(build_review(RANKING), width=width)
+    assert max(map(len, text.splitlines())) <= width
+    head = next(line for line in text.splitlines() if "run" in line and "time" in line)
+    assert ("max_lr" in head) == (width >= 80)

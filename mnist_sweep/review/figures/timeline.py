@@ -70,7 +70,7 @@ def lanes(records: Iterable[RunRecord]) -> dict[str, str]:
         host = record.host or "agent"
         ends = free_at.setdefault(host, [])
         place = next((place for place, end in enumerate(ends) if end <= start), len(ends))
-        ends[place : place + 1] = [start + timedelta(seconds=_seconds(record))]
+        ends[place : place + 1] = [start + timedelta(seconds=record.span or record.seconds or 0.0)]
         found[record.id] = (host, place + 1)
     return {
         run: f"{host} {place}" if len(free_at[host]) > 1 else host

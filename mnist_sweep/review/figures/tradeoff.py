@@ -54,10 +54,12 @@ def tradeoff(ranking: Ranking) -> Figure | None:
             "hovertemplate": f"%{{text}}<br>%{{x:,}} {escape(presentation.size)}<br>{shown}<extra></extra>",
         },
     ]
-    axis, sizes = metric_axis(ranking, values), [trial.size for trial in trials]
-    size_axis = {"title": {"text": escape(presentation.size)}, "zeroline": False, "tickformat": ","} | whole_ticks(
-        sizes
-    )
+    axis = metric_axis(ranking, values)
+    if span := axis.get("range"):  # the whole front stays in view
+        front, margin = [trial.value for trial in ranking.front], 0.06 * (span[1] - span[0])
+        axis["range"] = [min(span[0], min(front) - margin), max(span[1], max(front) + margin)]
+    size_axis = {"title": {"text": escape(presentation.size)}, "zeroline": False, "tickformat": ","}
+    size_axis |= whole_ticks([trial.size for trial in trials])
     if presentation.size_fraction:
         size_axis["tickformat"] = ".2%"
     shape = layout(

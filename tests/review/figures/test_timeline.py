@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from mnist_sweep.review.figures.timeline import lanes
+from mnist_sweep.review.records import RunRecord
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def run(name: str, begin: int, end: int, host: str = "") -> RunRecord:
+    at = [START + timedelta(seconds=seconds) for seconds in (begin, end)]
+    return RunRecord(name, created_at=at[0], finished_at=at[1], host=host)
+
+
+def test_trials_at_the_same_time_on_a_host_have_lanes_of_their_own() -> None:
+    runs = [run("a", 0, 10, "desk"), run("b", 5, 20, "desk"), run("c", 10, 15, "desk"), run("d", 0, 30, "node")]
+    assert lanes(runs) == {"a": "desk 1", "c": "desk 1", "b": "desk 2", "d": "node"}
+
+
+def test_without_a_host_there_are_agents_and_without_a_start_there_is_no_lane() -> None:
+    assert lanes([run("a", 0, 10), RunRecord("b")]) == {"a": "agent"}

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from mnist_sweep.review import figures
+from mnist_sweep.review.ranking import rank
+from mnist_sweep.review.records import Objective, RunRecord, SweepInfo
+from mnist_sweep.search.goal import Goal
+
+
+def test_two_objectives_are_drawn_with_all_of_their_front_in_view() -> None:
+    info = SweepInfo(id="s", metric="acc", goal=Goal.MAXIMIZE, second=Objective("seconds"))
+    points = [(0.1, 1.0), *((0.9 + i / 1000, 5.0 + i) for i in range(12))]
+    runs = [RunRecord(str(i), summary={"acc": acc, "seconds": s}) for i, (acc, s) in enumerate(points)]
+    ranking = rank(info, runs)
+    figure = figures.tradeoff(ranking)
+    assert figure is not None
+    front = figure["data"][0]
+    assert (front["x"][0], front["y"][0]) == (1.0, 0.1)
+    assert len(front["x"]) == len(ranking.front) == 13
+    assert figure["layout"]["yaxis"]["range"][0] < 0.1
+    assert figure["layout"]["xaxis"]["title"]["text"] == "seconds"
