@@ -101,8 +101,9 @@ def trial_table(
         rows: the most trials to show; the running ones, the best and the newest stay.
     """
     wide, beside = width >= WIDE, ranking.info.metric != ACCURACY
+    title = f"{ranking.info.title}  {ranking.info.url}".rstrip()
     table = Table(
-        title=f"{escape(ranking.info.title)}  {ranking.info.url}",
+        title=escape(title if len(title) <= width else ranking.info.title),  # the link is printed above
         caption=_caption(ranking, count, note),
         title_style="bold",
     )

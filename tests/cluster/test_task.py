@@ -1,3 +1,5 @@
+"""What a scheduler tells a process, read back."""
+
 from __future__ import annotations
 
 import pytest
@@ -69,3 +71,21 @@ def test_a_task_uses_the_cores_it_was_given(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(("left", "longest", "enough"), [(180, 100, True), (179, 100, False), (61, 0.5, True)])
 def test_a_trial_has_to_end_before_its_task_is_warned(left: float, longest: float, enough: bool) -> None:
     assert loop.enough_time_left(left, longest) is enough
+
+
+def test_free_memory_is_that_of_the_machine_or_of_the_control_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"/proc/meminfo": "MemTotal: 9 kB\nMemAvailable:    2048 kB\n"}
+    monkeypatch.setattr(task, "_read", lambda file: files.get(str(file), ""))
+    assert task.free_memory() == 2048 << 10
+    group = "/sys/fs/cgroup/system.slice/job"
+    files |= {
+        "/proc/self/cgroup": "0::/system.slice/job\n",
+        f"{group}/memory.max": "1000000\n",
+        f"{group}/memory.current": "900000\n",
+        f"{group}/memory.stat": "anon 1\ninactive_file 300000\nfile 2\n",
+    }
+    assert task.free_memory() == 400_000
+    files[f"{group}/memory.max"] = "max\n"
+    assert task.free_memory() == 2048 << 10
+    files.clear()
+    assert task.free_memory() is None

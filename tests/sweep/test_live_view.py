@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from mnist_sweep.review.ranking import rank
+from mnist_sweep.connection.waiting import RetryPolicy, ServerUnavailable
+from mnist_sweep.review.ranking import Ranking, rank
 from mnist_sweep.review.records import RunRecord
 from mnist_sweep.review.status import Status
-from mnist_sweep.sweep.live_view import best_command, trial_table
+from mnist_sweep.sweep import live_view
+from mnist_sweep.sweep.live_view import ACCURACY, best_command, conclude, follow, trial_table
+from mnist_sweep.sweep.remote import Sweep
 from tests.review import synthetic
 
 RUNS = synthetic.sweep(40)
@@ -45,7 +49,7 @@ def test_the_live_table_has_a_row_a_trial_with_state_size_metric_and_progress() 
 def test_time_left_is_told_from_the_epochs_so_far() -> None:
     summary = {"epoch": 5, "_runtime": 50.0, "val/accuracy": 0.9}
     live = RunRecord("r", state="running", summary=summary, config={"epochs": 15})
-    assert "1:40" in shown(rank(synthetic.info(), [live]))
+    assert "about 1:40" in shown(rank(synthetic.info(), [live]))
     assert "0:00" not in shown(rank(synthetic.info(), [replace(live, summary={})]))
 
 
@@ -98,3 +102,59 @@ def test_few_lines_keep_the_best_the_running_and_the_newest() -> None:
     assert len(labels) == 12
     assert {RANKING.best.label, RANKING.trials[-1].label} <= {*labels}
     assert all(trial.label in labels for trial in RANKING.trials if trial.status is Status.RUNNING)
+
+
+def test_the_link_is_in_the_title_if_it_fits() -> None:
+    url = "http://127.0.0.1:40709/local/mnist-sweep/sweeps/ylft4emc"
+    ranking = rank(synthetic.info(url=url), [])
+    assert url in shown(ranking, width=160)
+    assert url[:20] not in shown(ranking, width=60)
+
+
+def test_without_a_terminal_a_trial_has_a_line_when_its_state_or_its_progress_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def at(epoch: int, state: str) -> Ranking:
+        summary = {"epoch": epoch, "_runtime": 10.0 * epoch, ACCURACY: 0.9876} if epoch else {}
+        run = RunRecord("r", "swift-sweep-1", state=state, summary=summary, config={"epochs": 15})
+        return rank(synthetic.info(), [run])
+
+    polls = iter([at(0, "running"), at(1, "running"), at(3, "running"), at(7, "running"), at(15, "finished")])
+    monkeypatch.setattr(live_view, "poll", lambda sweep: next(polls))
+    monkeypatch.setattr(live_view, "POLL_SECONDS", 0.0)
+    console = Console(file=io.StringIO(), width=200)
+    follow(Sweep(path="local/p/s", url="", config={}), Workers(5), None, console, Answering("http://here"))
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().splitlines() == [
+        "swift-sweep-1: running",
+        "swift-sweep-1: running, epoch 7/15, accuracy 98.76 %, about 1:20 left",
+        "swift-sweep-1: finished, epoch 15/15, accuracy 98.76 %",
+    ]
+
+
+class Workers:
+    """Workers that are done after so many updates."""
+
+    note = ""
+
+    def __init__(self, updates: int) -> None:
+        self.left = updates
+
+    def update(self) -> None:
+        self.left -= 1
+
+    def any_alive(self) -> bool:
+        return self.left > 0
+
+
+class Answering(RetryPolicy):
+    """A policy whose server always answers."""
+
+    def recover(self) -> bool:
+        return True
+
+
+def test_a_server_that_is_gone_at_the_end_names_the_command_for_the_ranking() -> None:
+    sweep = Sweep(path="local/p/s", url="", config={})
+    with pytest.raises(ServerUnavailable, match=r"; to see the ranking later: mnist-sweep report local/p/s$"):
+        conclude(sweep, Console(file=io.StringIO()), RetryPolicy("http://127.0.0.1:9", lambda line: None, limit=0))
