@@ -15,7 +15,18 @@ from pydantic_core import ErrorDetails
 from mnist_sweep.search.goal import Goal
 from mnist_sweep.search.metric import finite
 from mnist_sweep.search.repair import IMPUTE, repair
-from mnist_sweep.search.specs import SPECS, Number, Spec, Weighted, before, distribution, integer, rule, says, show
+from mnist_sweep.search.specs import (
+    SPECS,
+    Number,
+    Spec,
+    Weighted,
+    before,
+    distribution,
+    entry_error,
+    integer,
+    rule,
+    show,
+)
 
 METHODS = ("grid", "random", "bayes", "custom")
 GRID_DISTRIBUTIONS = frozenset({"constant", "categorical", "int_uniform", "q_uniform"})
@@ -45,14 +56,14 @@ def _one_of(*allowed: Any) -> PlainValidator:
 def _node(value: Any) -> "Group | Spec":
     """Return the description of a parameter, or of a group of parameters."""
     if not isinstance(value, Mapping):
-        raise says(f"{show(value)} is not a mapping; a fixed value is written as value: {show(value)}")
+        raise entry_error(f"{show(value)} is not a mapping; a fixed value is written as value: {show(value)}")
     if "parameters" in value:
         return Group.model_validate(value)
     name = distribution(value)
     if name is None:
-        raise says(f"needs value, values, min and max, or a distribution, not {show(dict(value))}")
+        raise entry_error(f"needs value, values, min and max, or a distribution, not {show(dict(value))}")
     if name not in SPECS:
-        raise says(f"distribution {show(name)} is not one of {', '.join(sorted(SPECS))}")
+        raise entry_error(f"distribution {show(name)} is not one of {', '.join(sorted(SPECS))}")
     return SPECS[name].model_validate({**value, "distribution": name})
 
 
@@ -104,7 +115,7 @@ class Hyperband(_Part):
     @model_validator(mode="after")
     def _has_brackets(self) -> Self:
         if self.min_iter is None and (self.max_iter is None or self.s is None):
-            raise says("either 'min_iter' or both 'max_iter' and 's' are required")
+            raise entry_error("either 'min_iter' or both 'max_iter' and 's' are required")
         return self
 
 
@@ -276,20 +287,20 @@ def _distributions(parameters: Any, prefix: str) -> Iterator[tuple[str, str | No
 def _line(config: Mapping[str, Any], error: ErrorDetails) -> str:
     """Return a violation as one line with its place, key, value and reason."""
     where, key, of = _place(config, error["loc"])
-    kind, said = error["type"], f"{show(error['input'])} {error['msg']}"
+    kind, message = error["type"], f"{show(error['input'])} {error['msg']}"
     if kind == "missing":
         needed = {"method": f": one of {', '.join(METHODS)}", "name": ", the key under which runs log it"}
-        said = f"'{key}' is required{needed.get(key) or f' by {of}'}"
+        message = f"'{key}' is required{needed.get(key) or f' by {of}'}"
     elif kind == "extra_forbidden":
         parts: dict[str, type[BaseModel]] = {"metric": Metric, "early_terminate": Hyperband, "group": Group, **SPECS}
-        said = (
+        message = (
             f"'{key}' is not a key{f' of {of}' if of in SPECS else ''}; known are {', '.join(parts[of].model_fields)}"
         )
-    elif kind == "says" or key == "[key]":
-        said = error["msg"]
+    elif kind == "entry" or key == "[key]":
+        message = error["msg"]
     elif key:
-        said = f"{key} {said}"
-    return f"{where}: {said}" if where else said
+        message = f"{key} {message}"
+    return f"{where}: {message}" if where else message
 
 
 def _place(config: Mapping[str, Any], loc: Sequence[int | str]) -> tuple[str, str, str]:

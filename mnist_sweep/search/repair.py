@@ -4,7 +4,7 @@ The engine (package `sweeps`, version 0.3.0) reports such entries as violations 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 IMPUTE = ("worst", "best", "latest")
@@ -22,7 +22,7 @@ def repair(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(command := config.get("command"), list | None):
         warnings.append(f"'command' is {command!r}, not a list: agents may be unable to execute it")
     if "parameters" in config:
-        repaired["parameters"] = _read_numbers(config["parameters"], "parameter ", warnings)
+        repaired["parameters"] = _read_numbers(config["parameters"], ("parameters",), warnings)
     _repair_metric(repaired, warnings)
     _repair_run_cap(repaired, warnings)
     early = config.get("early_terminate")
@@ -43,7 +43,7 @@ def _repair_metric(config: dict[str, Any], warnings: list[str]) -> None:
             if key in metric and metric[key] not in known:
                 warnings.append(f"metric: {key} {metric.pop(key)!r} is not one of {', '.join(IMPUTE)} and is ignored")
         if "target" in metric:
-            metric["target"] = _read_numbers(metric["target"], "metric: target", warnings)
+            metric["target"] = _read_numbers(metric["target"], ("metric", "target"), warnings)
     if metric is not None:
         config["metric"] = metric
 
@@ -60,17 +60,26 @@ def _repair_run_cap(config: dict[str, Any], warnings: list[str]) -> None:
         del config["run_cap"]
 
 
-def _read_numbers(value: Any, path: str, warnings: list[str]) -> Any:
-    """Return `value` with all texts that are floats by YAML 1.2 as numbers."""
+def _read_numbers(value: Any, path: tuple[str, ...], warnings: list[str]) -> Any:
+    """Return `value` with all texts that are floats by YAML 1.2 as numbers. `path` leads to it from the top."""
     if isinstance(value, str) and _FLOAT.fullmatch(value):
-        warnings.append(f"{path} '{value}' is read as the number {float(value)!r}")
+        warnings.append(f"{_describe(path)} '{value}' is read as the number {float(value)!r}")
         return float(value)
     if isinstance(value, Mapping):
-        inner = {}
-        for key, entry in value.items():
-            nested = key if path.endswith((" ", ".")) else f": {key}"
-            inner[key] = _read_numbers(entry, f"{path}{nested}", warnings)
-        return inner
+        return {key: _read_numbers(entry, (*path, str(key)), warnings) for key, entry in value.items()}
     if isinstance(value, list):
         return [_read_numbers(entry, path, warnings) for entry in value]
     return value
+
+
+def _describe(path: Sequence[str]) -> str:
+    """Return a place as people call it: `parameter optimizer.lr: min` or `metric: target`."""
+    top, *rest = path
+    if top != "parameters":
+        return f"{top}: {' '.join(rest)}"
+    names = rest[:1]
+    del rest[:1]
+    while len(rest) > 1 and rest[0] == "parameters":
+        names.append(rest[1])
+        del rest[:2]
+    return f"parameter {'.'.join(names)}: {' '.join(rest)}"

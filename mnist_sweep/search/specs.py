@@ -50,9 +50,9 @@ def show(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def says(line: str) -> PydanticCustomError:
+def entry_error(line: str) -> PydanticCustomError:
     """Return an error about several keys of one entry. The entry's name precedes the line."""
-    return PydanticCustomError("says", "{line}", {"line": line})
+    return PydanticCustomError("entry", "{line}", {"line": line})
 
 
 Number = Annotated[int | float, rule(finite, "is not a number")]
@@ -105,9 +105,9 @@ class Weighted(Categorical):
     def _check_weights(self) -> Self:
         weights = self.probabilities
         if len(weights) != len(self.values):
-            raise says(f"the {len(self.values)} values have {len(weights)} probabilities")
+            raise entry_error(f"the {len(self.values)} values have {len(weights)} probabilities")
         if sum(weights) <= 0:
-            raise says(f"probabilities {show(weights)} are all 0")
+            raise entry_error(f"probabilities {show(weights)} are all 0")
         return self
 
 
@@ -120,7 +120,7 @@ class Range(Spec):
     @model_validator(mode="after")
     def _check_order(self) -> Self:
         if self.min >= self.max:
-            raise says(f"min {show(self.min)} is not less than max {show(self.max)}")
+            raise entry_error(f"min {show(self.min)} is not less than max {show(self.max)}")
         return self
 
     @property

@@ -141,7 +141,7 @@ def test_floats_are_read_by_yaml_1_2_however_the_client_sends_them() -> None:
 def test_a_number_with_an_exponent_is_a_number(text: str, number: float) -> None:
     repaired, warnings = repair({"parameters": {"a": {"parameters": {"b": {"values": [text, "x"]}}}}})
     assert repaired["parameters"]["a"]["parameters"]["b"]["values"] == [number, "x"]
-    assert warnings == [f"parameter a: parameters: b: values '{text}' is read as the number {number!r}"]
+    assert warnings == [f"parameter a.b: values '{text}' is read as the number {number!r}"]
 
 
 @pytest.mark.parametrize("text", ["e5", "1e", "0x1e5", "1e5a", "1 e5", "inf", "1.5", "10"])
