@@ -9,6 +9,7 @@ from mnist_sweep.review.presentation import is_fraction, show
 from mnist_sweep.review.ranking import Ranking, Trial
 from mnist_sweep.review.records import SweepInfo
 from mnist_sweep.review.status import Status
+from mnist_sweep.search.config import REPLICATE
 from mnist_sweep.search.goal import Goal
 
 Tile = dict[str, str]
@@ -40,14 +41,20 @@ def tiles(ranking: Ranking) -> list[Tile]:
         "value": str(len(ranking.trials)),
         "hint": ", ".join(counts),
     }
-    fields = len(info.fields)
     return [
         *_best(ranking),
         trials,
         {"label": "total compute time", "value": duration(spent), "hint": "all trials together"},
-        {"label": "search", "value": info.method or "–", "hint": "1 field" if fields == 1 else f"{fields} fields"},
+        {"label": "search", "value": info.method or "–", "hint": _search(info)},
         {"label": "state", "value": info.state.lower() or "–", "hint": ""},
     ]
+
+
+def _search(info: SweepInfo) -> str:
+    fields = "1 field" if len(info.fields) == 1 else f"{len(info.fields)} fields"
+    if info.method == "bayes" and REPLICATE in (info.config.get("parameters") or {}):
+        return f"{fields}; {REPLICATE} tells the search that runs are noisy"
+    return fields
 
 
 def run_tiles(trial: Trial, ranking: Ranking) -> list[Tile]:

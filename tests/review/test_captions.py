@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from mnist_sweep.review.captions import lede, notes, run_tiles, tiles
+from mnist_sweep.review.fields import sweep_info
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import Objective, RunRecord, SweepInfo
 from mnist_sweep.search.goal import Goal
@@ -50,3 +51,13 @@ def test_two_objectives_are_named_and_their_front_is_counted() -> None:
     assert found[0] == {"label": "non-dominated runs", "value": "3", "hint": "acc, seconds"}
     assert lede(info) == "sweep: maximize acc and minimize seconds"
     assert "come first" in notes(rank(info, runs), compared=False)["ranking"]
+
+
+def test_a_sweep_with_a_parameter_called_replicate_says_what_the_search_makes_of_it() -> None:
+    info = sweep_info(
+        {"method": "bayes", "parameters": {"replicate": {"value": 0}, "x": {"min": 0.0, "max": 1.0}}}, id="s"
+    )
+    hints = {tile["label"]: tile["hint"] for tile in tiles(rank(info, []))}
+    assert hints["search"] == "1 field; replicate tells the search that runs are noisy"
+    random = sweep_info({**info.config, "method": "random"}, id="s")
+    assert {tile["label"]: tile["hint"] for tile in tiles(rank(random, []))}["search"] == "1 field"
