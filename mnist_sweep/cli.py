@@ -26,7 +26,7 @@ from mnist_sweep.commands import (
     sweep,
     train,
 )
-from mnist_sweep.errors import INTERRUPTED, UserError
+from mnist_sweep.errors import FAILED, INTERRUPTED, UserError
 from mnist_sweep.signals import Signals
 
 
@@ -86,12 +86,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except OSError as error:
-        if error.strerror is None:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror}", file=sys.stderr)
-        return 1
+    except Exception as error:
+        line = _explain(error)
+        if line is None:
+            raise  # a bug, which a traceback helps to find
+        print(f"error: {line}", file=sys.stderr)
+        return FAILED
+
+
+def _explain(error: Exception) -> str | None:
+    """Return one line about an error of the system or of W&B's client, or None if it is neither."""
+    if isinstance(error, OSError) and error.strerror is not None:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    from mnist_sweep.connection.waiting import unanswered
+
+    if unanswered(error):
+        return "a request to W&B was not answered in time: the machine is busy, try again"
+    return None
 
 
 def parser() -> argparse.ArgumentParser:

@@ -10,8 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from wandb.errors import AuthenticationError
+from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from mnist_sweep import cli
+from mnist_sweep.commands import show
 from mnist_sweep.config import RunConfig
 
 ROOT = Path(__file__).parents[1]
@@ -205,6 +208,17 @@ def test_over_budget_is_one_line_and_nothing_is_trained(command: str, run: Run) 
     code, out, err = run(command, "--preset=step1")
     assert (code, out) == (1, "")
     assert re.fullmatch(r"error: 6,379,786 parameters, the limit is fewer than 10,000; most are in .*\n", err)
+
+
+def test_a_request_that_nothing_answers_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a command asks W&B's client, whose service may be busy."""
+
+    def busy(arguments: argparse.Namespace) -> int:
+        raise AuthenticationError("Failed to verify") from WandbApiFailedError("the service process is busy")
+
+    monkeypatch.setattr(show, "run", busy)
+    line = "error: a request to W&B was not answered in time: the machine is busy, try again\n"
+    assert run("show") == (1, "", line)
 
 
 # --- show -------------------------------------------------------------------------------------------------------------
