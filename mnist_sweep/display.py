@@ -42,9 +42,10 @@ class TrainingProgress:
     def __init__(self, console: Console, epochs: int) -> None:
         self._epochs = epochs
         self._bars: dict[str, TaskID] = {}
+        self._ended: set[str] = set()
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=12),  # a line fits 80 columns
             _LossAndTimes(),
             console=console,
             transient=True,
@@ -61,12 +62,14 @@ class TrainingProgress:
         self._progress.stop()
 
     def start(self, name: str = "") -> None:
-        """Add the bar of a training, unless it is there."""
+        """Add the bar of a training, unless there is one."""
         if name not in self._bars:
             self._bars[name] = self._progress.add_task(self._describe(name, 1), total=None, loss=math.nan)
 
     def update(self, step: Step, name: str = "") -> None:
-        """Advance the bar of a training."""
+        """Advance the bar of a training. Ignore a step that arrives after the training's end."""
+        if name in self._ended:
+            return
         self.start(name)
         self._progress.update(
             self._bars[name],
@@ -78,6 +81,7 @@ class TrainingProgress:
 
     def remove(self, name: str) -> None:
         """Remove the bar of a training that has ended."""
+        self._ended.add(name)
         if name in self._bars:
             self._progress.remove_task(self._bars.pop(name))
 

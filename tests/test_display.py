@@ -7,7 +7,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from mnist_sweep.config import RunConfig
-from mnist_sweep.display import TrainingDisplay, clock, percent
+from mnist_sweep.display import TrainingDisplay, TrainingProgress, clock, percent
 from mnist_sweep.training.engine import Epoch, Step
 
 EPOCH = Epoch(3, 0.1234567, 0.9512, 0.0567891, 0.98765, 0.012345, 23_456.7)
@@ -47,6 +47,21 @@ def test_before_the_first_step_the_bar_has_no_loss_and_later_names_its_times() -
     assert re.search(r"loss – · \d:\d\d elapsed", first)
     assert "nan" not in first
     assert re.search(r"loss 0\.1234 · \d:\d\d elapsed · about \d+:\d\d(:\d\d)? left", later)
+
+
+def test_a_line_fits_80_columns_and_a_late_step_adds_no_bar() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    with TrainingProgress(console, 15) as progress:
+        for number in (100, 200):
+            progress.update(Step(12, number, 430, 0.1234), "seed 19 ")
+        progress._progress.refresh()
+        shown = console.file.getvalue()  # type: ignore[attr-defined]
+        progress.remove("seed 19 ")
+        progress.update(Step(15, 430, 430, 0.1), "seed 19 ")
+        assert not progress._progress.tasks
+    assert "seed 19  epoch 12/15" in shown
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).splitlines()
+    assert all("left" in line or "elapsed" in line for line in lines if line.strip())
 
 
 def test_a_clock_has_hours_only_if_needed() -> None:
