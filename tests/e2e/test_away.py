@@ -72,7 +72,7 @@ def test_a_server_that_stays_away_ends_the_sweep_with_one_line(served: House) ->
     assert parent.wait(LONG_SECONDS) == 1
     said = (served.home / "said").read_text()
     last = said.splitlines()[-1]
-    assert re.match(rf"error: {facts.url} does not answer, for \d+ s now: ended; what was trained is on the", last)
+    assert re.match(rf"error: {facts.url} does not answer, for \d+ s now: stopped; the runs are on", last)
     assert f"mnist-sweep sweep {sweep_of(served)}" in last
     (log,) = served.home.glob("wandb/agents-*/agent-1.log")
     assert "Traceback" not in said + log.read_text()

@@ -86,7 +86,7 @@ class User:
         return f"local/mnist-sweep/{self.house.python(code).split()[-1]}"
 
     def submit(self, path: str, *options: str) -> str:
-        """Start `mnist-sweep submit`, which goes on following; returns the job's number."""
+        """Start `mnist-sweep submit`, which then follows the job; return its number."""
         said = self.house.home / f"submit-{len(self.started)}"
         self.start(said, "mnist-sweep", "submit", path, *options)
         found = self.wait(lambda: re.search(r"^Job (\d+):", said.read_text(), re.MULTILINE), said)

@@ -109,7 +109,7 @@ def test_a_task_whose_time_is_up_goes_on_later(user: User, agent: str) -> None:
 
     def goes_on() -> bool:
         user.hasten(job)
-        starts = re.split("preempted: |are too few for a trial", log.read_text())
+        starts = re.split("preempted: |are too short for a trial", log.read_text())
         return any("(best " in said for said in starts[1:])
 
     user.wait(log.exists)
@@ -185,7 +185,7 @@ def test_a_node_that_fails_everything_is_left(user: User) -> None:
         runs = user.finish(path, job)
     assert [(run.state, run.epochs) for run in runs] == [("finished", [1])] * 6
     logs = [user.log(path, job, task).read_text() for task in range(3)]
-    left = [log for log in logs if "3 runs in a row failed on node1, which this agent leaves" in log]
+    left = [log for log in logs if "3 runs in a row failed on node1, so this agent stops here" in log]
     assert len(left) == 1
 
 
@@ -231,7 +231,7 @@ def test_ctrl_c_leaves_the_jobs_and_a_second_command_takes_them_back(user: User)
     assert path != sweep
     follower.send_signal(signal.SIGINT)
     assert follower.wait(PATIENCE) == 130
-    assert f"The job goes on. Back to it:  mnist-sweep submit {path} --follow" in said.read_text()
+    assert f"The job continues. Follow it again:  mnist-sweep submit {path} --follow" in said.read_text()
     assert user.queue(job) == ["PENDING"]
     again = user.house.home / "again"
     follower = user.start(again, "mnist-sweep", "submit", path, "--follow")
