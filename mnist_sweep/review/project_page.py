@@ -13,14 +13,13 @@ from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import RunRecord, SweepInfo, number
 from mnist_sweep.review.status import CONSTRAINT
 from mnist_sweep.review.table import runs_table
+from mnist_sweep.search.goal import Goal
+from mnist_sweep.search.metric import statistic_names
 
 FIELDS_SHOWN = 6
 """Configuration columns that are visible at first, of those in which the runs differ."""
 METRICS_SHOWN = 3
 """Metric columns that are visible at first."""
-
-STATISTICS = ("best", "min", "last", "mean", "max", "first")
-"""What `define_metric` may summarise a metric by."""
 
 Payload = dict[str, Any]
 
@@ -32,16 +31,15 @@ def workspace_payload(records: Sequence[RunRecord], objectives: Sequence[str] = 
     come first.
     """
     fields = observed_fields(records)
-    table = runs_table(rank(SweepInfo(id="", fields=fields[:FIELDS_SHOWN]), records)).as_dict()
     steps = {axis for record in records for axis in record.step_metrics.values()}
     keys = {logged_name(key) for record in records for key, one in record.summary.items() if number(one) is not None}
     hidden = ("_", "best/", CONSTRAINT)
     metrics = [key for key in keys if not key.startswith(hidden) and key not in steps and not is_counter(key)]
     metrics.sort(key=lambda key: (key not in objectives, not metric_words(key) & HELD_OUT, key))
-    shown = {f"summary:{name}" for metric in metrics[:METRICS_SHOWN] for name in _columns_of(metric)}
-    columns = [column | {"shown": column["shown"] or column["key"] in shown} for column in table["columns"]]
+    shown = [name for metric in metrics[:METRICS_SHOWN] for name in (metric, *statistic_names(metric, Goal.MINIMIZE))]
+    table = runs_table(rank(SweepInfo(id="", fields=fields[:FIELDS_SHOWN]), records), shown).as_dict()
     return {
-        "table": {"columns": columns, "rows": table["rows"][::-1]},
+        "table": {"columns": table["columns"], "rows": table["rows"][::-1]},
         "workspace": {
             "metrics": metrics,
             "axes": {"_step": "step", "_runtime": "seconds"} | {axis: axis for axis in sorted(steps)},
@@ -53,12 +51,8 @@ def workspace_payload(records: Sequence[RunRecord], objectives: Sequence[str] = 
 
 def logged_name(key: str) -> str:
     """Return the metric behind a summary key: `loss` for `loss.min`, which `define_metric(summary="min")` leaves."""
-    base, _, statistic = key.rpartition(".")
-    return base if statistic in STATISTICS else key
-
-
-def _columns_of(metric: str) -> list[str]:
-    return [metric, *(f"{metric}.{statistic}" for statistic in STATISTICS)]
+    base = key.rpartition(".")[0]
+    return base if key in statistic_names(base, Goal.MINIMIZE) else key
 
 
 def curves(records: Iterable[RunRecord], metric: str, over: str = "") -> dict[str, Any]:

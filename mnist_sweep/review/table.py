@@ -44,19 +44,20 @@ class Table:
         return {"columns": [asdict(column) for column in self.columns], "rows": self.rows}
 
 
-def runs_table(ranking: Ranking) -> Table:
+def runs_table(ranking: Ranking, metrics: Sequence[str] = ()) -> Table:
     """Return all runs: the ranked ones, best first, then the others by age with the reason why they are not ranked.
 
-    A column in which no run has a value is left out.
+    `metrics` are summary keys that are visible at first. A column in which no run has a value is left out.
     """
     trials = [*ranking.ranked, *(trial for trial in ranking.trials if trial.rank is None)]
-    held = [(column, cells) for column, cells in _columns(ranking, trials) if not trials or set(cells) - {None, ""}]
+    columns = _columns(ranking, trials, metrics)
+    held = [(column, cells) for column, cells in columns if not trials or set(cells) - {None, ""}]
     about = [[t.id for t in trials], [t.record.url for t in trials], [run_colour(t.id) for t in trials]]
     rows = zip(*about, *(cells for _, cells in held), strict=True)
     return Table(tuple(column for column, _ in held), tuple(rows))
 
 
-def _columns(ranking: Ranking, trials: Sequence[Trial]) -> Iterable[tuple[Column, Cells]]:
+def _columns(ranking: Ranking, trials: Sequence[Trial], metrics: Sequence[str]) -> Iterable[tuple[Column, Cells]]:
     info, presentation = ranking.info, ranking.presentation
     records = [trial.record for trial in trials]
     searched = [field.name for field in info.fields]
@@ -64,6 +65,9 @@ def _columns(ranking: Ranking, trials: Sequence[Trial]) -> Iterable[tuple[Column
     yield Column("name", "run", "text"), [record.label for record in records]
     yield Column("status", "status", "status"), [trial.status.value for trial in trials]
     yield from _metrics(ranking, trials)
+    for name in metrics:
+        values = [number(record.summary.get(name)) for record in records]
+        yield Column(f"summary:{name}", name, "percent" if is_fraction(name, values) else "metric"), list(values)
     yield Column("seconds", "time", "seconds"), [record.seconds for record in records]
     yield Column("reason", "why not ranked" if info.metric else "note", "text"), [trial.reason for trial in trials]
     for field in info.fields:
@@ -75,7 +79,9 @@ def _columns(ranking: Ranking, trials: Sequence[Trial]) -> Iterable[tuple[Column
     for name in _names(record.config for record in records):
         if name not in searched:
             yield _config(name, records, shown=False)
-    named = (info.metric, presentation.size, presentation.proxy_metric, presentation.fraction_metric)
+    named = {presentation.size, *metrics}
+    if info.metric:
+        named |= {info.metric, presentation.proxy_metric, presentation.fraction_metric}
     for name in _names(record.summary for record in records):
         if name not in named and not name.startswith(("best/", CONSTRAINT)):
             numbers = [number(record.summary.get(name)) for record in records]
@@ -95,7 +101,7 @@ def _metrics(ranking: Ranking, trials: Sequence[Trial]) -> Iterable[tuple[Column
     if (proxy := presentation.proxy_metric) and proxy != presentation.fraction_metric:
         proxy_kind: Kind = "percent" if is_fraction(proxy, (trial.proxy for trial in trials)) else "metric"
         yield Column("proxy", proxy, proxy_kind, shown=waiting), [trial.proxy for trial in trials]
-    if presentation.fraction_metric:
+    if presentation.fraction_metric and info.metric:
         yield Column("fraction", presentation.fraction_metric, "percent"), [trial.fraction for trial in trials]
     if presentation.size:
         size_kind: Kind = "percent" if presentation.size_fraction else "count"

@@ -16,8 +16,8 @@ from mnist_sweep.review.captions import objectives
 from mnist_sweep.review.formatting import duration
 from mnist_sweep.review.importance import Importance
 from mnist_sweep.review.palette import STATES
-from mnist_sweep.review.presentation import show
-from mnist_sweep.review.ranking import RankedTrial, Ranking
+from mnist_sweep.review.presentation import is_fraction, show
+from mnist_sweep.review.ranking import RankedTrial, Ranking, Trial
 from mnist_sweep.review.records import SweepInfo, value_text
 from mnist_sweep.review.review import Review
 
@@ -167,9 +167,19 @@ def _unranked(ranking: Ranking) -> RenderableType | None:
     rows = Table.grid(padding=(0, 2))
     for trial in left[:10]:
         status = Text(trial.status.value, style=STATES[trial.status].terminal)
-        rows.add_row(status, Text(trial.label), Text(trial.reason or ranking.show_fraction(trial), style="dim"))
+        rows.add_row(status, Text(trial.label), Text(trial.reason or _so_far(trial, ranking), style="dim"))
     more = [Text(f"… and {len(left) - 10} more", style="dim")] if len(left) > 10 else []
     return Group(Text("Not ranked", style="bold"), rows, *more)
+
+
+def _so_far(trial: Trial, ranking: Ranking) -> str:
+    """Return the results that a running trial has reported."""
+    presentation, metric = ranking.presentation, ranking.info.metric
+    proxy = presentation.proxy_metric
+    found = [] if trial.value is None else [f"{presentation.show(trial.value)} {metric}"]
+    if trial.value is None and trial.proxy is not None and proxy != presentation.fraction_metric:
+        found.append(f"{show(trial.proxy, fraction=is_fraction(proxy, ()))} {proxy}")
+    return ", ".join(filter(None, [*found, ranking.show_fraction(trial)]))
 
 
 def _bullet(sentence: str) -> RenderableType:

@@ -6,7 +6,7 @@ gets the rows that changed, the points that were added, and the small figures ag
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -18,12 +18,12 @@ from mnist_sweep.review.project_page import curves, workspace_payload
 from mnist_sweep.review.provenance import JOB_TYPES
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import SweepInfo
-from mnist_sweep.review.review import Review, build_review
+from mnist_sweep.review.review import Review
 from mnist_sweep.server import records as reviewing
 from mnist_sweep.server.pages import actions, overview, report_panels
 from mnist_sweep.server.pages import media as logged
 from mnist_sweep.server.pages.report_blocks import Block
-from mnist_sweep.server.store import Store, lines, runs
+from mnist_sweep.server.store import Store, lines, runs, sweeps
 
 PAUSE = 2.0
 """Seconds between two requests of an open page; more if an answer takes long to make."""
@@ -69,7 +69,8 @@ class Payloads:
     def project(self, db: sqlite3.Connection, project: sqlite3.Row, group: str | None) -> Payload:
         """Return the data of a project's page: its runs, or those of a group."""
         found = [reviewing.record(db, row, history=False) for row in runs.of_project(db, project["id"], group=group)]
-        data, address = workspace_payload(found), reviewing.address(project["entity"], project["name"])
+        objectives = _objectives(reviewing.info(sweep) for sweep in sweeps.listing(db, project["id"]))
+        data, address = workspace_payload(found, objectives), reviewing.address(project["entity"], project["name"])
         cursor = str(runs.version(db))
         data["workspace"] |= {"url": f"/api{address}/curves", "cursor": cursor}
         query = f"?group={quote(group)}" if group else ""
@@ -135,21 +136,12 @@ class Payloads:
     def compare(
         self, db: sqlite3.Connection, project: sqlite3.Row, rows: Sequence[sqlite3.Row], sweep: sqlite3.Row | None
     ) -> Payload:
-        """Return the data of a comparison: by the metric of the runs' sweep, or by every metric they logged."""
-        if sweep is None:
-            data = workspace_payload([reviewing.record(db, row, history=False) for row in rows])
-            address = f"/api{reviewing.address(project['entity'], project['name'])}/curves"
-            data["workspace"] |= {"url": address, "cursor": str(runs.version(db))}
-            return data | {"selected": [row["name"] for row in rows]}
-        ranking = rank(_after(sweep), [reviewing.record(db, row) for row in rows])
-        data = sweep_payload(build_review(ranking))
-        kept = {name: data["figures"][name] for name in ("curves",) if name in data["figures"]}
-        for figure in kept.values():
-            # the page of a sweep cuts off where curves begin; a few curves are shown whole
-            figure["layout"]["yaxis"].pop("range", None)
-        return {"table": data["table"], "figures": kept, "curves": data["curves"]} | {
-            "selected": [trial.id for trial in ranking.trials]
-        }
+        """Return the data of a comparison: every metric that the runs logged, their sweep's own first."""
+        records = [reviewing.record(db, row, history=False) for row in rows]
+        data = workspace_payload(records, _objectives([_after(sweep)]))
+        address = f"/api{reviewing.address(project['entity'], project['name'])}/curves"
+        data["workspace"] |= {"url": address, "cursor": str(runs.version(db))}
+        return data | {"selected": [row["name"] for row in rows]}
 
     def report(
         self, db: sqlite3.Connection, project: sqlite3.Row, blocks: Sequence[Block]
@@ -166,6 +158,11 @@ class Payloads:
 def _pause(started: float) -> float:
     """Return the seconds until an open page asks again; `started` is when this answer was begun (`perf_counter`)."""
     return max(PAUSE, (time.perf_counter() - started) / SHARE)
+
+
+def _objectives(infos: Iterable[SweepInfo]) -> list[str]:
+    """Return the metrics that sweeps optimise."""
+    return [name for info in infos for name in (info.metric, info.second.name if info.second else "") if name]
 
 
 def _after(sweep: sqlite3.Row | None) -> SweepInfo:
