@@ -42,7 +42,7 @@ class Database:
                 self._writer.execute("PRAGMA user_version = 1")  # the first write creates the log file
             self._log = os.open(f"{path}-wal", os.O_RDWR)
             self._migrate()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise StoreError(f"cannot use the database {path}: {error}") from error
 
     @staticmethod

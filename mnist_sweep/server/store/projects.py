@@ -3,12 +3,21 @@
 import re
 import sqlite3
 from collections.abc import Callable
-from typing import Any
+from typing import TypedDict
 
 from mnist_sweep.server.errors import BadRequest, NotFound
 from mnist_sweep.server.store.clock import now
 
 _UNFIT = re.compile(r"[/\\#?%:\x00-\x1f]")
+
+
+class Activity(TypedDict):
+    """What a project holds."""
+
+    runs: int
+    sweeps: int
+    active: str | None
+    """When a run last changed; None without runs."""
 
 
 def check_name(value: str, what: str, limit: int = 128) -> str:
@@ -91,14 +100,14 @@ def listing(db: sqlite3.Connection, entity: str | None = None) -> list[sqlite3.R
     return db.execute(f"SELECT * FROM projects {where} ORDER BY id DESC", values).fetchall()
 
 
-def activity(db: sqlite3.Connection, project_id: int) -> dict[str, Any]:
-    """Count a project's `sweeps` and `runs`, and return when a run was last `active` (None without runs)."""
+def activity(db: sqlite3.Connection, project_id: int) -> Activity:
+    """Count what a project holds."""
     runs, active, sweeps = db.execute(
         "SELECT count(*), max(updated_at), (SELECT count(*) FROM sweeps WHERE project_id = ?1)"
         " FROM runs WHERE project_id = ?1",
         (project_id,),
     ).fetchone()
-    return {"runs": runs, "active": active, "sweeps": sweeps}
+    return Activity(runs=runs, sweeps=sweeps, active=active)
 
 
 def delete(db: sqlite3.Connection, project_id: int) -> None:

@@ -48,7 +48,10 @@ class Store:
             db.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('secret', ?)", (secrets.token_hex(32),))
             self.secret = str(db.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone()[0])
             used = {row[0] for row in db.execute(_USED_BLOBS)}
-        self.blobs.keep_only(used)
+        try:
+            self.blobs.keep_only(used)
+        except OSError as error:
+            raise StoreError(f"cannot remove unused contents in {folder / 'files'}: {error.strerror}") from error
 
     def read(self) -> AbstractContextManager[sqlite3.Connection]:
         """Return a connection that sees one consistent state and cannot write."""
