@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mnist_sweep.cluster.job import STAGGER_SECONDS, VARIABLES, Job, JobError, render
 from mnist_sweep.cluster.task import WARNING_SECONDS
+from mnist_sweep.protocol import EXIT_NODE_UNFIT, EXIT_PREEMPTED
 
 ASK_SECONDS = 5.0
 """How often Slurm is asked about a job. Its controller serves a whole cluster."""
@@ -62,6 +63,8 @@ def script(
         variables=job.server / VARIABLES,
         command=shlex.join([str(program), *job.arguments]),
         stagger=STAGGER_SECONDS,
+        preempted=EXIT_PREEMPTED,
+        unfit=EXIT_NODE_UNFIT,
     )
 
 

@@ -2,18 +2,18 @@
 {% for option in options -%}
 #SBATCH {{ option }}
 {% endfor %}
-# Agents of the sweep {{ job.sweep }}, one a task: written by `mnist-sweep submit`, for you to read and to change.
+# Agents of the sweep {{ job.sweep }}, one per task. Written by `mnist-sweep submit`; read it and change it as you like.
 
-# Slurm's signals come to this shell, which passes them on. The agent sends what its trial has before it leaves.
-trap 'kill -USR1 $agent' USR1  # its time is nearly up, or another job takes its place
+# Slurm signals this shell, which passes the signals on. The agent sends its trial's data before it exits.
+trap 'kill -USR1 $agent' USR1  # its time is nearly up, or it is preempted
 trap 'kill -TERM $agent' TERM  # cancelled, or requeued
 (
-    cd {{ job.folder | quote }} || exit 70
-    . {{ variables | quote }} || exit 70  # where the server is, and its key, for you alone
+    cd {{ job.folder | quote }} || exit {{ unfit }}
+    . {{ variables | quote }} || exit {{ unfit }}  # the server's address and key, readable only by you
     {%- for line in job.setup %}
     {{ line }}
     {%- endfor %}
-    sleep $((${SLURM_ARRAY_TASK_ID:-0} % {{ stagger }}))  # not all tasks at once
+    sleep $((${SLURM_ARRAY_TASK_ID:-0} % {{ stagger }}))  # so that tasks do not all start at once
     exec {{ command }}
 ) &
 agent=$!
@@ -24,10 +24,10 @@ code=$?
 array=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}
 task=$array${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}  # $SLURM_JOB_ID is the array's own in its last task
 case $code in
-    75 | 138) # there is more to do; 138 is a warning that came before the first trial
+    {{ preempted }} | 138) # more to do; 138: the warning came before the first trial
         scontrol requeue "$task" ;;
-    70 | 126 | 127) # this node is not fit for it, or lacks the program: it begins again on another one, and what waits
-        trap '' TERM # shall not come here either
+    {{ unfit }} | 126 | 127) # this node is unfit or lacks the program: restart elsewhere, and keep waiting tasks away from it
+        trap '' TERM
         not_here=$(squeue --noheader --jobs="$task" --format=%x),$SLURMD_NODENAME
         scontrol requeue "$task"
         scontrol update "JobId=$array" "ExcNodeList=${not_here#,}" ;;

@@ -46,9 +46,18 @@ def test_tasks_may_see_the_folder_elsewhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["a\nb", "a\rb", "a\x00b", "a\x1bb", "a\u2028b"])
 def test_a_value_with_a_control_character_is_refused(text: str) -> None:
     with pytest.raises(JobError, match="contains a line break or another control character"):
-        render("slurm.sh", job=JOB, options=[text], variables="v", command="c", stagger=1)
+        render("slurm.sh", job=JOB, options=[text], variables="v", command="c", stagger=1, preempted=75, unfit=70)
 
 
 def test_other_values_are_rendered_as_they_are() -> None:
-    script = render("slurm.sh", job=JOB, options=["--comment=Größe\t“1”"], variables="v", command="c", stagger=1)
+    script = render(
+        "slurm.sh",
+        job=JOB,
+        options=["--comment=Größe\t“1”"],
+        variables="v",
+        command="c",
+        stagger=1,
+        preempted=75,
+        unfit=70,
+    )
     assert "#SBATCH --comment=Größe\t“1”\n" in script
