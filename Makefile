@@ -3,6 +3,7 @@
 # make chaos    tests in which real programs are killed or stopped midway (half an hour to an hour)
 # make cluster-test  jobs on a real Slurm of three nodes, all on this machine (an hour)
 # make conformance  the server's tests with other versions of the wandb client, each in an environment of its own
+# make lowest   the tests with the lowest versions that pyproject.toml allows, in an environment of their own
 # make check    formatter, linter, types, import floors
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +13,7 @@ SWEEP ?= sweeps/onecycle.yaml
 BIN := $(VENV)/bin
 MARKDOWN := README.md CHANGELOG.md docs
 
-.PHONY: sweep test chaos cluster-test conformance check format setup setup-dev
+.PHONY: sweep test chaos cluster-test conformance lowest check format setup setup-dev
 
 sweep: setup
 	$(BIN)/mnist-sweep sweep $(SWEEP) --count $(COUNT) --agents $(AGENTS)
@@ -29,6 +30,13 @@ cluster-test: setup-dev
 
 conformance: setup-dev
 	$(BIN)/python -m pytest -m conformance --timeout 3600 tests/server $(ARGS)
+
+lowest: setup-dev
+	$(PYTHON) -m venv .venv-lowest
+	$(BIN)/python -m scripts.lowest > .venv-lowest/constraints.txt
+	.venv-lowest/bin/pip install --disable-pip-version-check -c .venv-lowest/constraints.txt -e ".[dev]"
+	.venv-lowest/bin/python -m scripts.chromium
+	.venv-lowest/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: setup-dev
 	$(BIN)/ruff format --check .
