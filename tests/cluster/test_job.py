@@ -9,6 +9,7 @@ import pytest
 
 from mnist_sweep.cluster.job import VARIABLES, Job, JobError, render, write_server
 
+VALUES = {"variables": "v", "command": "c", "stagger": 1, "preempted": 75, "unfit": 70}
 JOB = Job(sweep="local/p/1A2b", folder=Path("/home/me"), output=Path("/home/me/out"))
 
 
@@ -46,7 +47,7 @@ def test_tasks_may_see_the_folder_elsewhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["a\nb", "a\rb", "a\x00b", "a\x1bb", "a\u2028b"])
 def test_a_value_with_a_control_character_is_refused(text: str) -> None:
     with pytest.raises(JobError, match="contains a line break or another control character"):
-        render("slurm.sh", job=JOB, options=[text], variables="v", command="c", stagger=1, preempted=75, unfit=70)
+        render("slurm.sh", job=JOB, options=[text], **VALUES)
 
 
 def test_other_values_are_rendered_as_they_are() -> None:
