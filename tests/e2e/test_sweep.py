@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.conftest import BIN, ROOT, House
+from tests.e2e.conftest import BIN, LONG_SECONDS, ROOT, House
 
 SMOKE = yaml.safe_load((ROOT / "sweeps/smoke.yaml").read_text())
 
@@ -142,13 +142,13 @@ def test_a_stopped_agent_keeps_what_was_logged(served: House, number: signal.Sig
         agent = subprocess.Popen(
             [str(BIN / "mnist-sweep"), "agent", path[1]], cwd=served.home, env=served.env, stdout=log, stderr=log
         )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + LONG_SECONDS
     while "epoch  2/15" not in output.read_text():
         assert agent.poll() is None, output.read_text()
         assert time.monotonic() < deadline
         time.sleep(0.1)
     agent.send_signal(number)
-    assert agent.wait(60) == 130
+    assert agent.wait(LONG_SECONDS) == 130
     said = output.read_text()
     assert "stopped: what was logged so far is kept" in said
     assert "Traceback" not in said
