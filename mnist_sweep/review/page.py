@@ -47,7 +47,7 @@ SECTIONS = (
     ("compare", "Compare"),
     ("mistakes", "Mistakes"),
     ("gallery", "Gallery"),
-    ("reproduce", "Again"),
+    ("reproduce", "Reproduce"),
 )
 
 

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from mnist_sweep.review import figures
 from mnist_sweep.review.figures.timeline import lanes
 from mnist_sweep.review.records import RunRecord
+from tests.review.figures.common import RANKING, RUNS, drawn
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -20,3 +22,10 @@ def test_trials_at_the_same_time_on_a_host_have_lanes_of_their_own() -> None:
 
 def test_without_a_host_there_are_agents_and_without_a_start_there_is_no_lane() -> None:
     assert lanes([run("a", 0, 10), RunRecord("b")]) == {"a": "agent"}
+
+
+def test_timeline_has_a_lane_for_each_trial_at_the_same_time_and_a_bar_per_trial() -> None:
+    figure = drawn(figures.timeline(RANKING))
+    lanes = {lane for trace in figure["data"] for lane in trace["y"]}
+    assert lanes == {"agent-1", "agent-2"}
+    assert sum(len(trace["x"]) for trace in figure["data"]) == len(RUNS)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+
 from mnist_sweep.review import figures
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import Objective, RunRecord, SweepInfo
 from mnist_sweep.search.goal import Goal
+from tests.review.figures.common import RANKING, drawn
 
 
 def test_two_objectives_are_drawn_with_all_of_their_front_in_view() -> None:
@@ -18,3 +21,8 @@ def test_two_objectives_are_drawn_with_all_of_their_front_in_view() -> None:
     assert len(front["x"]) == len(ranking.front) == 13
     assert figure["layout"]["yaxis"]["range"][0] < 0.1
     assert figure["layout"]["xaxis"]["title"]["text"] == "seconds"
+
+
+def test_the_limit_is_what_the_runs_report() -> None:
+    assert "at most 9,999" in json.dumps(figures.tradeoff(RANKING))
+    assert drawn(figures.tradeoff(RANKING))["layout"]["shapes"][0]["x0"] == 9999
