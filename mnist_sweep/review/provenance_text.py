@@ -83,10 +83,11 @@ def finals_sentences(finals: Finals) -> Iterator[str]:
     below = _next_of(winner, finals)
     if below is not None and not below.reference and below.finalist and winner.to_next is not None:
         yield _compared("The sweep's best configuration", winner.to_next, "the second", finals)
-    yield (
-        "In the table of the finals, configurations that reached a later round come first. Each ± is the 95 % "
-        "interval of a paired difference; a smaller difference is a tie."
-    )
+    note = "In the table of the finals, configurations that reached a later round come first."
+    compared = [found for row in finals.standing for found in (row.to_next, row.to_reference) if found is not None]
+    if any(found.half is not None for found in compared):
+        note += " Each ± is the 95 % interval of a paired difference; a smaller difference is a tie."
+    yield note
 
 
 def next_replicate_sentence(finals: Finals) -> str:
