@@ -30,7 +30,7 @@ SPACE: dict[str, BaseDistribution] = {
     "momentum": FloatDistribution(0.5, 0.99),
 }
 FIELDS = tuple(
-    SweepField(name, "int" if isinstance(d, IntDistribution) else "float", d.low, d.high, d.log)
+    SweepField(name=name, kind="int" if isinstance(d, IntDistribution) else "float", low=d.low, high=d.high, log=d.log)
     for name, d in SPACE.items()
     if isinstance(d, IntDistribution | FloatDistribution)
 )
@@ -70,7 +70,7 @@ def sweep(trials: int, seed: int, sampler: Callable[[int], optuna.samplers.BaseS
     for _ in range(trials):
         trial = study.ask(SPACE)
         study.tell(trial, truth(trial.params) + 0.001 * dice.standard_normal())
-    return [RunRecord(str(t.number), config=t.params, summary={"val/accuracy": t.value}) for t in study.trials]
+    return [RunRecord(id=str(t.number), config=t.params, summary={"val/accuracy": t.value}) for t in study.trials]
 
 
 def truth(params: dict[str, float]) -> float:

@@ -22,6 +22,6 @@ from mnist_sweep.review.status import Status, classify
     ],
 )
 def test_a_review_classifies_runs_by_the_keys_that_they_report(summary: dict[str, object], status: Status) -> None:
-    record = RunRecord("r", state="finished", summary={metrics.REASON: "why", **summary})
+    record = RunRecord(id="r", state="finished", summary={metrics.REASON: "why", **summary})
     assert classify(record, metrics.OBJECTIVE)[0] is status
     assert classify(replace(record, tags=(metrics.BASELINE,)))[0] is Status.BASELINE

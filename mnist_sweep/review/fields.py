@@ -64,9 +64,9 @@ def observed_fields(records: Sequence[RunRecord]) -> tuple[SweepField, ...]:
         if len(known) == len(values):
             kind: Literal["int", "float"] = "int" if all(isinstance(v, int) for v in values) else "float"
             if min(known) < max(known):
-                fields.append(SweepField(name, kind, min(known), max(known)))
+                fields.append(SweepField(name=name, kind=kind, low=min(known), high=max(known)))
         elif len(distinct := dict.fromkeys(map(value_text, values))) > 1:
-            fields.append(SweepField(name, "categorical", choices=tuple(distinct)))
+            fields.append(SweepField(name=name, kind="categorical", choices=tuple(distinct)))
     return tuple(fields)
 
 
@@ -83,7 +83,7 @@ def _field(name: str, spec: Mapping[str, Any]) -> SweepField | None:
         return None
     if values := spec.get("values"):
         choices = tuple(dict.fromkeys(map(value_text, values)))
-        return SweepField(name, "categorical", choices=choices) if len(choices) > 1 else None
+        return SweepField(name=name, kind="categorical", choices=choices) if len(choices) > 1 else None
     distribution = str(spec.get("distribution", ""))
     low, high = number(spec.get("min")), number(spec.get("max"))
     log = "log" in distribution
@@ -95,7 +95,7 @@ def _field(name: str, spec: Mapping[str, Any]) -> SweepField | None:
         return None
     whole = isinstance(spec.get("min"), int) and isinstance(spec.get("max"), int)
     integer = distribution == "int_uniform" or (not distribution and whole)
-    return SweepField(name, "int" if integer else "float", low, high, log)
+    return SweepField(name=name, kind="int" if integer else "float", low=low, high=high, log=log)
 
 
 def _power_of_e(exponent: float) -> float | None:

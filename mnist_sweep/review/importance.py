@@ -57,7 +57,7 @@ class Sample:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Importance:
     """The importance of each field."""
 
@@ -78,12 +78,14 @@ def measure(sample: Sample) -> Importance:
     n = len(sample.losses)
     if not sample.fields or n < FEWEST:
         few = f"{n} ranked trials are too few to tell which field matters; it takes {FEWEST}." if n else ""
-        return Importance({}, {}, n, few)
+        return Importance(shares={}, noise={}, trials=n, warning=few)
     raw, noise = _measure(sample)
     total = sum(raw.values()) or 1.0
     order = sorted(raw, key=lambda name: -raw[name])
     shares = {name: raw[name] / total for name in order}
-    return Importance(shares, {name: noise[name] / total for name in order}, n, _warning(sample))
+    return Importance(
+        shares=shares, noise={name: noise[name] / total for name in order}, trials=n, warning=_warning(sample)
+    )
 
 
 def _warning(sample: Sample) -> str:

@@ -20,7 +20,7 @@ STEP = "_step"
 """W&B's count of the rows that a run has logged: the x axis of metrics without a step metric of their own."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """One run: its configuration, its results, and when and where it ran.
 
@@ -89,7 +89,7 @@ class RunRecord:
         return max((end - self.created_at).total_seconds(), 0.0) if self.created_at and end else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SweepField:
     """A searched parameter: its name, range and scale."""
 

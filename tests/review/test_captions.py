@@ -22,7 +22,7 @@ def test_tiles_of_a_sweep() -> None:
 
 
 def test_what_stands_beside_the_figures_names_what_the_runs_have() -> None:
-    ours, bare = synthetic.ranking(40), rank(SweepInfo(id="s", method="grid"), [RunRecord("r")])
+    ours, bare = synthetic.ranking(40), rank(SweepInfo(id="s", method="grid"), [RunRecord(id="r")])
     assert "lr over the same axis is below" in notes(ours, compared=True)["curves"]
     assert "random search" in notes(ours, compared=False)["best"]
     assert notes(bare, compared=False)["ranking"] == "By age: the sweep names no metric."
@@ -32,13 +32,13 @@ def test_what_stands_beside_the_figures_names_what_the_runs_have() -> None:
 
 def test_until_a_run_is_ranked_the_running_one_shows_its_fraction_or_its_proxy() -> None:
     info = SweepInfo(id="s", metric="objective", goal=Goal.MINIMIZE)
-    live = RunRecord("a", state="running", summary={"val/loss": 0.0512, "val/accuracy": 0.98})
+    live = RunRecord(id="a", state="running", summary={"val/loss": 0.0512, "val/accuracy": 0.98})
     first, second, *_ = tiles(rank(info, [live]))
     assert first["hint"] == "nothing ranked yet"
     assert second == {"label": "running: val/accuracy", "value": "98.00 %", "hint": "a"}
-    _, second, *_ = tiles(rank(info, [RunRecord("a", state="running", summary={"val/loss": 0.0512})]))
+    _, second, *_ = tiles(rank(info, [RunRecord(id="a", state="running", summary={"val/loss": 0.0512})]))
     assert second == {"label": "running: val/loss", "value": "0.05120", "hint": "a"}
-    done = RunRecord("b", summary={"val/accuracy": 0.99, "objective": 0.04})
+    done = RunRecord(id="b", summary={"val/accuracy": 0.99, "objective": 0.04})
     assert [tile["label"] for tile in tiles(rank(info, [done]))][:2] == ["best objective", "its val/accuracy"]
     labels = [tile["label"] for tile in run_tiles(rank(info, [live]).trials[0], rank(info, [live]))]
     assert labels[:3] == ["objective", "val/loss", "val/accuracy"]
@@ -46,7 +46,7 @@ def test_until_a_run_is_ranked_the_running_one_shows_its_fraction_or_its_proxy()
 
 def test_two_objectives_are_named_and_their_front_is_counted() -> None:
     info = SweepInfo(id="s", metric="acc", goal=Goal.MAXIMIZE, second=Objective("seconds"))
-    runs = [RunRecord(str(i), summary={"acc": i / 10, "seconds": float(i)}) for i in (1, 2, 3)]
+    runs = [RunRecord(id=str(i), summary={"acc": i / 10, "seconds": float(i)}) for i in (1, 2, 3)]
     found = tiles(rank(info, runs))
     assert found[0] == {"label": "non-dominated runs", "value": "3", "hint": "acc, seconds"}
     assert lede(info) == "sweep: maximize acc and minimize seconds"

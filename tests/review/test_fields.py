@@ -33,17 +33,17 @@ def test_searched_fields_of_every_kind_of_parameter() -> None:
     }
     fields = {field.name: field for field in searched_fields(parameters)}
     assert list(fields) == ["lr", "old_lr", "width", "size", "optimizer.momentum", "noise"]
-    assert fields["lr"] == SweepField("lr", "float", 0.001, 0.1, log=True)
+    assert fields["lr"] == SweepField(name="lr", kind="float", low=0.001, high=0.1, log=True)
     assert fields["old_lr"].low == pytest.approx(0.1)
     assert fields["old_lr"].high == 1.0
-    assert fields["width"] == SweepField("width", "int", 4, 16)
+    assert fields["width"] == SweepField(name="width", kind="int", low=4, high=16)
     assert fields["size"].choices == ("64", "128")
     assert fields["noise"].low is None
 
 
 def test_without_a_sweep_configuration_what_differs_is_taken_as_searched() -> None:
     runs = [
-        RunRecord("a", config={"lr": 0.1, "seed": 1, "net": "x"}),
-        RunRecord("b", config={"lr": 0.2, "seed": 1, "net": "y"}),
+        RunRecord(id="a", config={"lr": 0.1, "seed": 1, "net": "x"}),
+        RunRecord(id="b", config={"lr": 0.2, "seed": 1, "net": "y"}),
     ]
     assert [(f.name, f.kind) for f in observed_fields(runs)] == [("lr", "float"), ("net", "categorical")]

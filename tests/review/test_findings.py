@@ -11,7 +11,9 @@ INFO = SweepInfo(id="s", metric="val/accuracy")
 def run(name: str, value: float, size: int, epochs: int = 15, state: str = "finished") -> RunRecord:
     summary = {"val/accuracy": value, "parameters": size, "constraint/parameters": size - 9999}
     rows = [{"epoch": epoch, "val/accuracy": value} for epoch in range(1, epochs + 1)]
-    return RunRecord(name, name, state, summary=summary, history=rows, step_metrics={"val/accuracy": "epoch"})
+    return RunRecord(
+        id=name, name=name, state=state, summary=summary, history=rows, step_metrics={"val/accuracy": "epoch"}
+    )
 
 
 RUNS = [
@@ -23,7 +25,7 @@ RUNS = [
 
 
 def test_every_sentence_takes_its_numbers_from_the_runs() -> None:
-    random = rank(INFO, [RunRecord(f"r{i}", summary={"val/accuracy": 0.98 + 0.001 * i}) for i in range(5)])
+    random = rank(INFO, [RunRecord(id=f"r{i}", summary={"val/accuracy": 0.98 + 0.001 * i}) for i in range(5)])
     said = build_review(rank(INFO, RUNS), random=random, samples=5000).findings
     assert said[0] == "The best run is first: 99.20 % val/accuracy with 8,000 parameters."
     assert said[1].startswith(
@@ -41,13 +43,13 @@ def test_every_sentence_takes_its_numbers_from_the_runs() -> None:
 
 def test_a_loss_without_size_or_samples_has_fewer() -> None:
     info = SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE)
-    runs = [RunRecord(name, name, summary={"loss": value}) for name, value in (("a", 0.5), ("b", 0.25))]
-    said = build_review(rank(info, [*runs, RunRecord("c")])).findings
+    runs = [RunRecord(id=name, name=name, summary={"loss": value}) for name, value in (("a", 0.5), ("b", 0.25))]
+    said = build_review(rank(info, [*runs, RunRecord(id="c")])).findings
     assert said == ("The best run is b: 0.2500 loss.", "3 trials: 2 ranked, 1 finished without loss.")
 
 
 def test_a_sweep_without_a_metric_counts_its_runs() -> None:
-    assert build_review(rank(SweepInfo(id="s"), [RunRecord("a"), RunRecord("b", state="failed")])).findings == (
+    assert build_review(rank(SweepInfo(id="s"), [RunRecord(id="a"), RunRecord(id="b", state="failed")])).findings == (
         "2 trials: 1 finished, 1 failed.",
     )
     assert build_review(rank(INFO, [])).findings == ("No run has reported val/accuracy yet. 0 trials: none.",)
@@ -56,7 +58,7 @@ def test_a_sweep_without_a_metric_counts_its_runs() -> None:
 def test_two_objectives_list_the_non_dominated_runs() -> None:
     info = SweepInfo(id="s", metric="acc", goal=Goal.MAXIMIZE, second=Objective("seconds"))
     points = {"quick": (0.9, 1.0), "beaten": (0.85, 2.0), "slow": (0.95, 3.0)}
-    runs = [RunRecord(name, name, summary={"acc": a, "seconds": s}) for name, (a, s) in points.items()]
+    runs = [RunRecord(id=name, name=name, summary={"acc": a, "seconds": s}) for name, (a, s) in points.items()]
     assert build_review(rank(info, runs)).findings[0] == (
         "2 runs are non-dominated in acc and seconds: quick (90.00 %, 1), slow (95.00 %, 3)."
     )

@@ -9,11 +9,11 @@ from mnist_sweep.review.records import RunRecord, SweepField, SweepInfo
 from mnist_sweep.search.goal import Goal
 
 FIELDS = (
-    SweepField("strong", "float", 0.001, 1.0, log=True),
-    SweepField("weak", "float", 0.0, 1.0),
-    SweepField("none", "float", 0.0, 1.0),
-    SweepField("kind", "categorical", choices=("a", "b", "c")),
-    SweepField("width", "int", 1, 9),
+    SweepField(name="strong", kind="float", low=0.001, high=1.0, log=True),
+    SweepField(name="weak", kind="float", low=0.0, high=1.0),
+    SweepField(name="none", kind="float", low=0.0, high=1.0),
+    SweepField(name="kind", kind="categorical", choices=("a", "b", "c")),
+    SweepField(name="width", kind="int", low=1, high=9),
 )
 INFO = SweepInfo(id="s", metric="val/accuracy", method="random", fields=FIELDS)
 
@@ -36,7 +36,7 @@ def runs(count: int, seed: int, *, goal: float = 1.0) -> list[RunRecord]:
         }
         place = math.log(config["strong"]) / math.log(0.001)
         value = 0.99 - 0.08 * (place - 0.4) ** 2 + 0.006 * config["weak"] + dice.gauss(0, 0.001)
-        found.append(RunRecord(f"r{i}", config=config, summary={"val/accuracy": goal * value}))
+        found.append(RunRecord(id=f"r{i}", config=config, summary={"val/accuracy": goal * value}))
     return found
 
 
@@ -70,5 +70,5 @@ def test_a_search_that_chose_its_trials_is_pointed_out() -> None:
 
 
 def test_fields_that_did_not_vary_are_left_out() -> None:
-    fixed = [RunRecord(r.id, config={**r.config, "weak": 0.5}, summary=r.summary) for r in runs(40, 0)]
+    fixed = [RunRecord(id=r.id, config={**r.config, "weak": 0.5}, summary=r.summary) for r in runs(40, 0)]
     assert "weak" not in importance(fixed, INFO).shares

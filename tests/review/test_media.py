@@ -16,7 +16,7 @@ IMAGE = {"_type": "image-file", "path": "media/images/a.png", "caption": "c"}
 
 
 def test_entries_by_key_and_step() -> None:
-    record = RunRecord("r", summary={"last": IMAGE, "a": IMAGE, "x": 1}, step_metrics={"a": "epoch"})
+    record = RunRecord(id="r", summary={"last": IMAGE, "a": IMAGE, "x": 1}, step_metrics={"a": "epoch"})
     many = {"_type": "images/separated", "filenames": ["p", "q"], "captions": ["one"]}
     found = logged(
         record, [(3, {"a": IMAGE, "epoch": 7, "_step": 9}), (5, {"a": many, "n": {"b": IMAGE}, "_step": 11})], {}, {}
@@ -33,13 +33,13 @@ def test_entries_by_key_and_step() -> None:
 def test_histograms_have_edges_and_unknown_types_are_files() -> None:
     packed = {"_type": "histogram", "values": [1, 2], "packedBins": {"min": 0, "size": 0.5, "count": 2}}
     rows = [(0, {"h": packed, "o": {"_type": "molecule-file", "path": "m.pdb"}})]
-    found = logged(RunRecord("r"), rows, {}, {})
+    found = logged(RunRecord(id="r"), rows, {}, {})
     assert found["h"]["entries"][0]["bins"] == [0, 0.5, 1]
     assert found["o"]["kind"] == "file"
 
 
 def test_long_runs_are_thinned_out_evenly() -> None:
-    found = logged(RunRecord("r"), [(i, {"a": IMAGE, "_step": i}) for i in range(5 * ENTRIES)], {}, {})
+    found = logged(RunRecord(id="r"), [(i, {"a": IMAGE, "_step": i}) for i in range(5 * ENTRIES)], {}, {})
     lines = [entry["line"] for entry in found["a"]["entries"]]
     assert (len(lines), lines[0], lines[-1]) == (ENTRIES, 0, 5 * ENTRIES - 1)
 
@@ -54,7 +54,7 @@ def test_boxes_and_masks_go_with_their_image() -> None:
     files = ["a.png", "b.png"]
     several = {"_type": "images/separated", "filenames": files, "all_boxes": [None, {"k": {"path": "b.json"}}, 7]}
     named = {"one_wandb_delimeter_m": {"type": "mask/class_labels", "value": {"1": "ink"}}, "other": {}}
-    found = logged(RunRecord("r"), [(0, {"one": one, "several": several | {"all_masks": False}})], {}, named)
+    found = logged(RunRecord(id="r"), [(0, {"one": one, "several": several | {"all_masks": False}})], {}, named)
     assert [shown["classes"] for shown in found.values()] == [{"1": "ink"}, {}]
     items = {key: shown["entries"][0]["items"] for key, shown in found.items()}
     assert items == {
@@ -86,7 +86,7 @@ def test_the_clients_own_charts_are_drawn(name: str) -> None:
     figure = custom_chart(chart.spec.config_value, table(chart))
     assert figure is not None
     go.Figure(figure)  # Plotly's own check
-    record, rows = RunRecord("r"), [(0, {f"{name}_table": {"_type": "table-file", "path": "t.json"}})]
+    record, rows = RunRecord(id="r"), [(0, {f"{name}_table": {"_type": "table-file", "path": "t.json"}})]
     found = logged(record, rows, {name: chart.spec.config_value}, {})
     assert found == {
         name: {"kind": "chart", "entries": [{"line": 0, "key": f"{name}_table", "at": "step 0"}], "classes": {}}

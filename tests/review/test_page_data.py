@@ -21,7 +21,7 @@ def test_an_empty_sweep_has_no_figures_and_says_so() -> None:
 def test_a_sweep_of_anybody_has_only_what_its_runs_have() -> None:
     """One value a run, a loss, nested fields: no size, no curves, no mistakes, no share."""
     info = SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE, method="random")
-    runs = [RunRecord(f"r{i}", summary={"loss": 0.1 * i}, config={"tree.depth": i}) for i in range(5)]
+    runs = [RunRecord(id=f"r{i}", summary={"loss": 0.1 * i}, config={"tree.depth": i}) for i in range(5)]
     data = sweep_payload(build_review(rank(info, runs)))
     assert set(data["figures"]) == {"best"}
     assert data["mistakes"] == {}
@@ -39,7 +39,7 @@ def test_every_run_with_a_history_sends_its_points_once() -> None:
 
 def test_a_run_without_a_sweep_has_no_metric_tile_and_its_curves_over_what_it_defined() -> None:
     rows = [{"_step": i, "_runtime": 2.0 * i, "loss": 1.0 / (i + 1), "epoch": i // 3} for i in range(9)]
-    ranking = rank(SweepInfo(id=""), [RunRecord("r", history=rows, step_metrics={"loss": "epoch"})])
+    ranking = rank(SweepInfo(id=""), [RunRecord(id="r", history=rows, step_metrics={"loss": "epoch"})])
     data = run_payload(ranking.trials[0], ranking)
     assert [tile["label"] for tile in data["stats"]] == []
     assert data["figures"]["run"]["data"][0]["meta"] == {"runs": ["r"], "x": "epoch", "column": "loss"}

@@ -46,12 +46,17 @@ def test_a_line_plot_draws_as_many_runs_as_it_says_over_its_axis() -> None:
 def test_smoothing_keeps_constants_and_gaps() -> None:
     rows = [{"_step": i, "a": 2.0} for i in range(5)]
     settings = {"metrics": ["a"], "smoothingWeight": 0.9}
-    (trace,) = draw("Run History Line Plot", settings, [RunRecord("r", history=rows)], Goal.MINIMIZE)["figure"]["data"]
+    (trace,) = draw("Run History Line Plot", settings, [RunRecord(id="r", history=rows)], Goal.MINIMIZE)["figure"][
+        "data"
+    ]
     assert trace["y"] == pytest.approx([2.0] * 5)
 
 
 def test_the_comparer_shows_what_differs() -> None:
-    runs = [RunRecord("a", config={"k": 1, "same": 0}, summary={"x": 1.0}), RunRecord("b", config={"k": 2, "same": 0})]
+    runs = [
+        RunRecord(id="a", config={"k": 1, "same": 0}, summary={"x": 1.0}),
+        RunRecord(id="b", config={"k": 2, "same": 0}),
+    ]
     table = draw("Run Comparer", {"diffOnly": True}, runs, Goal.MINIMIZE)
     assert table["columns"] == ["", "a", "b"]
     assert table["rows"] == [["config: k", 1, 2], ["summary: x", 1.0, None]]
@@ -60,7 +65,7 @@ def test_the_comparer_shows_what_differs() -> None:
 
 
 def test_accessors_name_nested_values() -> None:
-    record = RunRecord("r", name="n", config={"a.b": 3, "lr": 0.1}, summary={"loss": 1.0}, group="g")
+    record = RunRecord(id="r", name="n", config={"a.b": 3, "lr": 0.1}, summary={"loss": 1.0}, group="g")
     names = ("config:a.value.b", "config:a.b", "config:lr.value", "summary:loss", "loss", "run:group", "config:nope")
     assert [value(record, name) for name in names] == [3, 3, 0.1, 1.0, 1.0, "g", None]
 

@@ -15,12 +15,14 @@ from mnist_sweep.review.ped_anova import Grid
 from mnist_sweep.review.records import SweepField
 
 SEARCHED = {
-    SweepField("rate", "float", 1e-4, 1.0, log=True): FloatDistribution(1e-4, 1.0, log=True),
-    SweepField("dropout", "float", 0.0, 0.5): FloatDistribution(0.0, 0.5),
-    SweepField("width", "int", 3, 9): IntDistribution(3, 9),
-    SweepField("many", "int", 0, 500): IntDistribution(0, 500),
-    SweepField("layers", "int", 1, 300, log=True): IntDistribution(1, 300, log=True),
-    SweepField("kind", "categorical", choices=("a", "b", "c", "d")): CategoricalDistribution(("a", "b", "c", "d")),
+    SweepField(name="rate", kind="float", low=1e-4, high=1.0, log=True): FloatDistribution(1e-4, 1.0, log=True),
+    SweepField(name="dropout", kind="float", low=0.0, high=0.5): FloatDistribution(0.0, 0.5),
+    SweepField(name="width", kind="int", low=3, high=9): IntDistribution(3, 9),
+    SweepField(name="many", kind="int", low=0, high=500): IntDistribution(0, 500),
+    SweepField(name="layers", kind="int", low=1, high=300, log=True): IntDistribution(1, 300, log=True),
+    SweepField(name="kind", kind="categorical", choices=("a", "b", "c", "d")): CategoricalDistribution(
+        ("a", "b", "c", "d")
+    ),
 }
 QUANTILE = 1 / 3
 
@@ -59,5 +61,5 @@ def test_it_finds_what_optuna_finds(count: int) -> None:
 
 
 def test_a_value_outside_its_range_widens_it() -> None:
-    grid = Grid.of(SweepField("x", "float", 0.0, 1.0), [0.0, 0.5, 2.0])
+    grid = Grid.of(SweepField(name="x", kind="float", low=0.0, high=1.0), [0.0, 0.5, 2.0])
     assert grid.cells.tolist() == [0, 12, 49]

@@ -18,12 +18,15 @@ def test_what_our_runs_say() -> None:
 
 def test_runs_that_say_nothing_have_steps_and_no_size_no_rate_no_per_cent() -> None:
     rows = [{"_step": 0, "loss": 2.0, "epoch": 0}]
-    assert read(LOSS, [RunRecord("r", summary={"loss": 2.0, "parameters": 5}, history=rows)]) == Presentation()
+    assert read(LOSS, [RunRecord(id="r", summary={"loss": 2.0, "parameters": 5}, history=rows)]) == Presentation()
     assert read(SweepInfo(id="s"), []) == Presentation()
 
 
 def test_size_is_what_has_a_constraint_of_its_own_name() -> None:
-    runs = [RunRecord("a", summary={"constraint/x": 3}), RunRecord("b", summary={"constraint/mb": -2.5, "mb": 1.5})]
+    runs = [
+        RunRecord(id="a", summary={"constraint/x": 3}),
+        RunRecord(id="b", summary={"constraint/mb": -2.5, "mb": 1.5}),
+    ]
     words = read(LOSS, runs)
     assert (words.size, words.limit) == ("mb", 4.0)
 
@@ -72,8 +75,8 @@ def test_values_for_people() -> None:
 def test_where_the_metric_comes_at_the_end_held_out_data_tell_how_a_run_is_doing() -> None:
     info = SweepInfo(id="s", metric="score", goal=Goal.MINIMIZE)
     rows = [{"epoch": n, "train/loss": 1.0, "val/accuracy": 0.9, "val/loss": 0.3} for n in (1, 2)]
-    running = RunRecord("r", history=rows[:1], step_metrics={"val/*": "epoch"})
-    ended = RunRecord("e", history=[*rows, {"score": 0.2}], step_metrics={"val/*": "epoch"})
+    running = RunRecord(id="r", history=rows[:1], step_metrics={"val/*": "epoch"})
+    ended = RunRecord(id="e", history=[*rows, {"score": 0.2}], step_metrics={"val/*": "epoch"})
     for runs in ([running], [ended], [running, ended]):
         assert (read(info, runs).proxy_metric, read(info, runs).axis) == ("val/loss", "epoch")
     assert read(SweepInfo(id="s", metric="score", goal=Goal.MAXIMIZE), [ended]).proxy_metric == "val/accuracy"

@@ -25,8 +25,8 @@ def test_the_newest_run_comes_first() -> None:
 
 def test_a_curve_runs_over_the_chosen_axis_or_its_own() -> None:
     rows = [{"_step": i, "_runtime": 2.0 * i, "epoch": i // 2, "loss": 1.0 / (i + 1)} for i in range(4)]
-    own = RunRecord("own", history=rows, step_metrics={"loss": "epoch"})
-    plain, silent = RunRecord("plain", history=rows), RunRecord("silent", summary={"loss": 3.0})
+    own = RunRecord(id="own", history=rows, step_metrics={"loss": "epoch"})
+    plain, silent = RunRecord(id="plain", history=rows), RunRecord(id="silent", summary={"loss": 3.0})
     found = curves([own, plain, silent], "loss")
     assert {run: points["x"] for run, points in found.items()} == {"own": [0, 0, 1, 1], "plain": [0, 1, 2, 3]}
     assert curves([own], "loss", "_runtime")["own"]["x"] == [0, 2, 4, 6]
@@ -42,7 +42,7 @@ def test_the_metrics_of_the_sweeps_come_first_and_counters_are_not_charted() -> 
         "score.min": 0.5,
         "score.max": 0.9,
     }
-    data = workspace_payload([RunRecord("r", summary=summary)], objectives=["score"])
+    data = workspace_payload([RunRecord(id="r", summary=summary)], objectives=["score"])
     assert data["workspace"]["metrics"] == ["score", "val/accuracy", "val/loss", "a"]
     shown = [column["label"] for column in data["table"]["columns"] if column["shown"]]
     assert shown == ["run", "status", "score.min", "score.max", "val/accuracy", "val/loss"]

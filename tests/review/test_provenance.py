@@ -26,7 +26,7 @@ ROWS: list[dict[str, Any]] = [
 ]
 ROWS[0]["to_next"] = {"difference": -0.0003, "half": 0.00052, "count": 6, "tie": True}
 ROWS[0]["to_reference"] = {"difference": -0.005, "half": 0.001, "count": 6, "tie": False}
-FINALS = RunRecord("finals-abc", config=ABOUT, summary={"complete": True, "round": 4, "rounds": 4, "standing": ROWS})
+FINALS = RunRecord(id="finals-abc", config=ABOUT, summary={"complete": True, "round": 4, "rounds": 4, "standing": ROWS})
 TABLE_NOTE = (
     "In the table of the finals, configurations that reached a later round come first. Each ± is the 95 % interval of "
     "a paired difference; a smaller difference is a tie."
@@ -38,7 +38,9 @@ def seed(value: float | None, group: str = "confirm-finals-abc-1", **config: Any
     about = {"sweep": "abc", "chosen_by": "finals", "configuration": "w=1", "metric": "test/accuracy"}
     about |= {"claim": "val/accuracy", "claimed": 0.9955, "observed": 0.9955, "runs": 6} | config
     summary: dict[str, Any] = {"diverged": True} if value is None else {"test/accuracy": value, "complete": True}
-    return RunRecord("r", group=group, config={f"confirms.{key}": one for key, one in about.items()}, summary=summary)
+    return RunRecord(
+        id="r", group=group, config={f"confirms.{key}": one for key, one in about.items()}, summary=summary
+    )
 
 
 CONFIRMED = [seed(value) for value in SEEDS]
@@ -50,7 +52,7 @@ def sentences(*records: RunRecord) -> list[str]:
 
 def test_a_chain_is_its_own_sweeps_runs() -> None:
     other = seed(0.5, sweep="other")
-    found = read(INFO, [FINALS, other, *CONFIRMED, seed(None), RunRecord("x", config={"c1": 1})])
+    found = read(INFO, [FINALS, other, *CONFIRMED, seed(None), RunRecord(id="x", config={"c1": 1})])
     assert found.finals is not None
     assert found.finals.winner is not None
     assert (found.finals.winner.name, found.finals.winner.accuracy) == ("w=1", 0.9955)
@@ -110,7 +112,7 @@ def test_the_number_that_counts_is_told_first_then_the_claim_then_the_finals() -
 def test_a_reference_that_wins_is_said_to_lead() -> None:
     worse = {"difference": 0.049, "half": 0.01, "count": 6, "tie": False}
     rows = [{**ROWS[2], "value": 0.017}, {**ROWS[0], "value": 0.066, "to_next": None, "to_reference": worse}, ROWS[3]]
-    finals = RunRecord("finals-abc", config=ABOUT, summary={"complete": True, "rounds": 4, "standing": rows})
+    finals = RunRecord(id="finals-abc", config=ABOUT, summary={"complete": True, "rounds": 4, "standing": rows})
     assert sentences(finals)[:2] == [
         "The reference leads the finals: 0.01700 objective, the mean of 6 fresh replicates.",
         "The sweep's best configuration is worse than the reference by 0.049 ± 0.010 objective: certain at the 95 % "
@@ -135,7 +137,7 @@ def test_what_finals_store_reads_as_the_same_finals() -> None:
     )
     stored = json.loads(json.dumps({"finals": written.stored_config(), **written.stored_summary()}))
     config, summary = flatten({"finals": stored.pop("finals")}), flatten(stored)
-    assert read(INFO, [RunRecord("finals-abc", config=config, summary=summary)]).finals == written
+    assert read(INFO, [RunRecord(id="finals-abc", config=config, summary=summary)]).finals == written
     assert provenance_text.next_replicate_sentence(written) == (
         "One more replicate of the sweep's two finalists (two trainings of 60 s) would change which of them leads "
         "with a probability of 12 %, and improve objective by 0.0001 on average."
@@ -154,7 +156,9 @@ def test_one_replicate_each_is_no_tie() -> None:
     """It decides nothing, and nothing else can be said of it."""
     one = {"difference": 0.036, "half": None, "count": 1, "tie": True}
     rows = [{**ROWS[0], "replicates": 1, "to_next": one, "to_reference": one}, *ROWS[1:]]
-    final = RunRecord("finals-abc", config=ABOUT, summary={"complete": True, "round": 4, "rounds": 4, "standing": rows})
+    final = RunRecord(
+        id="finals-abc", config=ABOUT, summary={"complete": True, "round": 4, "rounds": 4, "standing": rows}
+    )
     _, said, _, note = sentences(final)
     assert "±" not in note  # there is none in the table
     assert said == (
@@ -214,7 +218,7 @@ def test_the_standing_is_a_table() -> None:
 
 def test_the_table_says_which_round_a_configuration_reached() -> None:
     rows = [ROWS[0] | {"round": 4}, ROWS[3] | {"round": 3}]
-    record = RunRecord("finals-abc", config=ABOUT, summary={"complete": True, "rounds": 4, "standing": rows})
+    record = RunRecord(id="finals-abc", config=ABOUT, summary={"complete": True, "rounds": 4, "standing": rows})
     assert [row[2] for row in provenance_text.standing(read(INFO, [record]).finals)] == ["round", "final", "3"]
 
 

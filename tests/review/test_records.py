@@ -7,9 +7,9 @@ from mnist_sweep.review.records import RunRecord, flat_rows, flatten, number, st
 
 def test_time_is_the_clients_own_else_from_the_timestamps() -> None:
     start = datetime(2030, 1, 1, tzinfo=UTC)
-    assert RunRecord("r", summary={"_runtime": 12.5}).seconds == 12.5
-    assert RunRecord("r", created_at=start, finished_at=start + timedelta(seconds=7)).seconds == 7.0
-    assert RunRecord("r").seconds is None
+    assert RunRecord(id="r", summary={"_runtime": 12.5}).seconds == 12.5
+    assert RunRecord(id="r", created_at=start, finished_at=start + timedelta(seconds=7)).seconds == 7.0
+    assert RunRecord(id="r").seconds is None
 
 
 def test_only_finite_numbers_are_numbers() -> None:
@@ -30,10 +30,10 @@ def test_step_metrics_are_read_from_what_the_client_leaves_and_nonsense_is_left_
 
 
 def test_the_axis_of_a_metric_is_its_own_step_metric_then_that_of_a_pattern_else_the_step() -> None:
-    run = RunRecord("r", step_metrics={"val/*": "epoch", "val/slow": "era", "*": "batch"})
+    run = RunRecord(id="r", step_metrics={"val/*": "epoch", "val/slow": "era", "*": "batch"})
     axes = [run.axis_of(key) for key in ("val/loss", "val/slow", "loss", "batch")]
     assert axes == ["epoch", "era", "batch", "_step"]
-    assert RunRecord("r").axis_of("loss") == "_step"
+    assert RunRecord(id="r").axis_of("loss") == "_step"
 
 
 def test_only_rows_with_nested_keys_are_flattened() -> None:

@@ -10,7 +10,7 @@ METRIC = "val/accuracy"
 
 def run(state: str = "finished", tags: tuple[str, ...] = (), stop_reason: str = "", **summary: object) -> RunRecord:
     keys = {key.replace("__", "/"): value for key, value in summary.items()}
-    return RunRecord("r", state=state, summary=keys, config={"epochs": 15}, tags=tags, stop_reason=stop_reason)
+    return RunRecord(id="r", state=state, summary=keys, config={"epochs": 15}, tags=tags, stop_reason=stop_reason)
 
 
 @pytest.mark.parametrize(
@@ -55,5 +55,5 @@ def test_a_limit_is_broken_above_zero() -> None:
     ],
 )
 def test_a_run_that_waits_for_an_agent_is_queued_and_not_running(state: str, status: Status) -> None:
-    found, reason = classify(RunRecord("a", state=state))
+    found, reason = classify(RunRecord(id="a", state=state))
     assert (found, reason, found.is_live) == (status, "", True)

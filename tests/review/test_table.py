@@ -36,7 +36,9 @@ def test_the_best_over_the_epochs_is_shown_where_some_run_was_better_before_its_
 
 def test_columns_come_from_what_the_runs_have() -> None:
     info = SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE)
-    runs = [RunRecord(name, summary={"loss": value}, config={"depth": 3}) for name, value in (("a", 1.0), ("b", 2.0))]
+    runs = [
+        RunRecord(id=name, summary={"loss": value}, config={"depth": 3}) for name, value in (("a", 1.0), ("b", 2.0))
+    ]
     assert [column.label for column in runs_table(rank(info, runs)).columns] == [
         "rank",
         "run",
@@ -44,7 +46,7 @@ def test_columns_come_from_what_the_runs_have() -> None:
         "loss",
         "depth",
     ]
-    unnamed = [RunRecord("a", summary={"loss": 1.0})]
+    unnamed = [RunRecord(id="a", summary={"loss": 1.0})]
     assert [column.label for column in runs_table(rank(SweepInfo(id="s"), unnamed)).columns] == [
         "run",
         "status",
@@ -55,16 +57,16 @@ def test_columns_come_from_what_the_runs_have() -> None:
 def test_a_fraction_is_beside_the_metric_and_the_proxy_until_it_is_logged() -> None:
     info = SweepInfo(id="s", metric="objective", goal=Goal.MINIMIZE)
     summary = {"val/loss": 0.05, "val/accuracy": 0.98}
-    live = RunRecord("a", state="running", summary=summary)
+    live = RunRecord(id="a", state="running", summary=summary)
     columns = [column.label for column in runs_table(rank(info, [live])).columns if column.shown]
     assert columns[:4] == ["run", "status", "val/loss", "val/accuracy"]
-    done = RunRecord("b", summary=summary | {"objective": 0.04})
+    done = RunRecord(id="b", summary=summary | {"objective": 0.04})
     columns = [column.label for column in runs_table(rank(info, [done])).columns if column.shown]
     assert columns == ["rank", "run", "status", "objective", "val/accuracy"]
 
 
 def test_without_a_metric_a_reason_is_a_note() -> None:
-    failed = RunRecord("a", state="failed", summary={"loss": 1.0})
+    failed = RunRecord(id="a", state="failed", summary={"loss": 1.0})
     labels = [column.label for column in runs_table(rank(SweepInfo(id="s"), [failed])).columns]
     assert "note" in labels
     assert "why not ranked" not in labels

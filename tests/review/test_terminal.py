@@ -45,18 +45,18 @@ def test_it_fits_a_narrow_terminal_and_an_empty_sweep() -> None:
 
 
 def test_a_sweep_without_sizes_has_no_column_for_them() -> None:
-    found = rank(SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE), [RunRecord("a", summary={"loss": 0.5})])
+    found = rank(SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE), [RunRecord(id="a", summary={"loss": 0.5})])
     text = shown(build_review(found))
     assert "parameters" not in text
     assert "0.5" in text
 
 
 def test_what_is_logged_once_has_no_column_for_its_best() -> None:
-    once = [RunRecord(f"lr{i}-r0-9p", summary={"loss": i}, history=[{"loss": i}]) for i in (1, 2)]
+    once = [RunRecord(id=f"lr{i}-r0-9p", summary={"loss": i}, history=[{"loss": i}]) for i in (1, 2)]
     text = shown(build_review(rank(SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE), once)))
     assert "best" not in text.split("What the runs say")[0]
     assert "lr1-r0-9p" in text
-    better = [RunRecord("a", summary={"loss": 2.0}, history=[{"loss": 1.0}, {"loss": 2.0}])]
+    better = [RunRecord(id="a", summary={"loss": 2.0}, history=[{"loss": 1.0}, {"loss": 2.0}])]
     text = shown(build_review(rank(SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE), better)))
     assert "best" in text.split("What the runs say")[0]
 
@@ -69,7 +69,7 @@ def test_square_brackets_in_names_are_not_markup() -> None:
 def test_the_line_of_blocks_is_as_high_as_the_values() -> None:
     """It rises for a metric to maximise, and falls for a loss."""
     rising = best_so_far_line(RANKING)
-    losses = [RunRecord(str(i), summary={"loss": 1.0 / i}) for i in range(1, 9)]
+    losses = [RunRecord(id=str(i), summary={"loss": 1.0 / i}) for i in range(1, 9)]
     falling = best_so_far_line(rank(SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE), losses))
     assert rising is not None
     assert falling is not None

@@ -38,7 +38,7 @@ VALUES: dict[str, list[Any]] = {
 
 def runs_of(values: list[Any]) -> list[RunRecord]:
     return [
-        RunRecord(f"r{i}", config=flatten({"p": values[i % len(values)], "x": i / 10}), summary={"loss": float(i)})
+        RunRecord(id=f"r{i}", config=flatten({"p": values[i % len(values)], "x": i / 10}), summary={"loss": float(i)})
         for i in range(12)
     ]
 
@@ -68,7 +68,7 @@ def test_a_list_is_named_as_json_writes_it() -> None:
 
 
 def test_metrics_beyond_the_range_of_floats_are_no_numbers() -> None:
-    runs = [RunRecord(f"r{i}", summary={"loss": huge}, history=[{"loss": huge}] * 2) for i, huge in enumerate(HUGE)]
+    runs = [RunRecord(id=f"r{i}", summary={"loss": huge}, history=[{"loss": huge}] * 2) for i, huge in enumerate(HUGE)]
     ranking = rank(sweep_info({"metric": {"name": "loss"}}, id="s"), runs)
     assert not ranking.ranked
     assert as_json(sweep_payload(build_review(ranking)))
@@ -84,6 +84,6 @@ def test_bounds_beyond_the_range_of_floats_are_no_bounds() -> None:
     }
     info = sweep_info({"metric": {"name": "loss"}, "parameters": parameters}, id="s")
     runs = [
-        RunRecord(f"r{i}", config={"a": 10.0**i, "b": i, "c": 10.0**i}, summary={"loss": float(i)}) for i in range(9)
+        RunRecord(id=f"r{i}", config={"a": 10.0**i, "b": i, "c": 10.0**i}, summary={"loss": float(i)}) for i in range(9)
     ]
     assert as_json(sweep_payload(build_review(rank(info, runs))))

@@ -24,7 +24,7 @@ INFO = sweep_info(SWEEP, id="s", entity="e", project="p")
 def run(max_lr: float, replicate: int, objective: float | None, *, state: str = "finished", **said: Any) -> RunRecord:
     config = parse({"max_lr": max_lr, "replicate": replicate}).model_dump(exclude_none=True)
     summary = said | ({} if objective is None else {"objective": objective, "val/accuracy": 1 - objective})
-    return RunRecord(f"{max_lr}-{replicate}", state=state, config=config, summary=summary)
+    return RunRecord(id=f"{max_lr}-{replicate}", state=state, config=config, summary=summary)
 
 
 STEADY = [run(0.1, r, 0.020 + 0.0005 * (-1) ** r) for r in range(6)]

@@ -36,7 +36,7 @@ BEST = parse({"max_lr": 0.1}).recipe
 def run(recipe: RunConfig, replicate: int, objective: float) -> RunRecord:
     config = recipe.model_dump(exclude_none=True) | {"replicate": replicate, "seed": replicate, "epochs": 5}
     summary = {"objective": objective, "val/accuracy": 1 - objective, "complete": True}
-    return RunRecord(f"{recipe.max_lr}-{replicate}", config=config, summary=summary)
+    return RunRecord(id=f"{recipe.max_lr}-{replicate}", config=config, summary=summary)
 
 
 @pytest.fixture(autouse=True)

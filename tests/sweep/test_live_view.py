@@ -48,7 +48,7 @@ def test_the_live_table_has_a_row_a_trial_with_state_size_metric_and_progress() 
 
 def test_time_left_is_told_from_the_epochs_so_far() -> None:
     summary = {"epoch": 5, "_runtime": 50.0, "val/accuracy": 0.9}
-    live = RunRecord("r", state="running", summary=summary, config={"epochs": 15})
+    live = RunRecord(id="r", state="running", summary=summary, config={"epochs": 15})
     assert "about 1:40" in shown(rank(synthetic.info(), [live]))
     assert "0:00" not in shown(rank(synthetic.info(), [replace(live, summary={})]))
 
@@ -59,7 +59,7 @@ def test_names_are_no_markup() -> None:
 
 
 def test_the_best_command_repeats_the_run_and_leaves_out_what_is_no_field() -> None:
-    assert best_command(RunRecord("r", config={"c1": 6, "note": "x", "max_lr": 0.25})) in (
+    assert best_command(RunRecord(id="r", config={"c1": 6, "note": "x", "max_lr": 0.25})) in (
         "mnist-sweep train --c1=6 --max_lr=0.25",
         "mnist-sweep train --max_lr=0.25 --c1=6",
     )
@@ -69,9 +69,9 @@ def test_the_best_command_repeats_the_run_and_leaves_out_what_is_no_field() -> N
 def test_few_columns_keep_name_state_accuracy_and_epoch(width: int) -> None:
     summary = {"epoch": 5, "val/accuracy": 0.9876, "objective": 0.0432}
     runs = [
-        RunRecord("a", "prime-sweep-1", state="running", summary=summary, config={"epochs": 15}),
-        RunRecord("b", "kind-sweep-2", state="finished", summary=summary, config={"epochs": 15}),
-        RunRecord("c", "swift-sweep-3", state="running"),
+        RunRecord(id="a", name="prime-sweep-1", state="running", summary=summary, config={"epochs": 15}),
+        RunRecord(id="b", name="kind-sweep-2", state="finished", summary=summary, config={"epochs": 15}),
+        RunRecord(id="c", name="swift-sweep-3", state="running"),
     ]
     ranking = rank(synthetic.info(config={"metric": {"name": "objective", "goal": "minimize"}}), runs)
     text = shown(ranking, width=width)
@@ -86,8 +86,10 @@ def test_few_columns_keep_name_state_accuracy_and_epoch(width: int) -> None:
 def test_of_a_hundred_trials_only_long_names_are_cut_off_in_60_columns() -> None:
     summary = {"epoch": 15, "val/accuracy": 0.9876}
     long = "a-long-name-that-somebody-gave"
-    runs = [RunRecord(str(n), long, state="finished", summary=summary, config={"epochs": 15}) for n in range(100)]
-    runs.append(RunRecord("x", long, state="finished", summary={"feasible": False}))
+    runs = [
+        RunRecord(id=str(n), name=long, state="finished", summary=summary, config={"epochs": 15}) for n in range(100)
+    ]
+    runs.append(RunRecord(id="x", name=long, state="finished", summary={"feasible": False}))
     text = shown(rank(synthetic.info(config={"metric": {"name": "objective", "goal": "minimize"}}), runs), width=60)
     assert max(map(len, text.splitlines())) <= 60
     assert re.search(r"│ 100 │ a-long-name\S*… │ \w+ +│  98\.76 % │ 15/15 │", text)
@@ -116,7 +118,7 @@ def test_without_a_terminal_a_trial_has_a_line_when_its_state_or_its_progress_ch
 ) -> None:
     def at(epoch: int, state: str) -> Ranking:
         summary = {"epoch": epoch, "_runtime": 10.0 * epoch, ACCURACY: 0.9876} if epoch else {}
-        run = RunRecord("r", "swift-sweep-1", state=state, summary=summary, config={"epochs": 15})
+        run = RunRecord(id="r", name="swift-sweep-1", state=state, summary=summary, config={"epochs": 15})
         return rank(synthetic.info(), [run])
 
     polls = iter([at(0, "running"), at(1, "running"), at(3, "running"), at(7, "running"), at(15, "finished")])

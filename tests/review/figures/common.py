@@ -21,4 +21,4 @@ def drawn(figure: figures.Figure | None) -> figures.Figure:
 
 
 def run_of(rows: list[dict[str, Any]], **about: Any) -> RunRecord:
-    return RunRecord("r", history=rows, **about)
+    return RunRecord(id="r", history=rows, **about)

@@ -43,7 +43,7 @@ def test_plotly_accepts_every_figure_whatever_the_number_of_runs(count: int) -> 
 
 
 def test_figures_of_runs_that_report_next_to_nothing() -> None:
-    bare = [RunRecord(f"r{i}", summary={"loss": float(i)}) for i in range(3)]
+    bare = [RunRecord(id=f"r{i}", summary={"loss": float(i)}) for i in range(3)]
     info = SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE)
     found = every_figure(rank(info, bare))
     assert set(found) == {"best", "confusion"}

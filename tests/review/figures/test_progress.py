@@ -40,13 +40,15 @@ def test_curves_end_below_the_top_even_where_the_best_epoch_is_not_the_last() ->
 
 def test_one_row_is_no_curve() -> None:
     assert figures.run_curves(run_of([{"_step": 0, "loss": 1.0}])) is None
-    single = [RunRecord(f"r{i}", summary={"loss": 1.0 * i}, history=[{"_step": 0, "loss": 1.0 * i}]) for i in range(4)]
+    single = [
+        RunRecord(id=f"r{i}", summary={"loss": 1.0 * i}, history=[{"_step": 0, "loss": 1.0 * i}]) for i in range(4)
+    ]
     assert figures.learning_curves(rank(SweepInfo(id="s", metric="loss"), single)) is None
 
 
 def test_of_four_trials_the_curves_are_seen_and_not_their_ends_alone() -> None:
     rows = [[{"_step": i, "loss": 1.0 / (i + 1) + 0.01 * run} for i in range(15)] for run in range(4)]
-    records = [RunRecord(f"r{i}", summary={"loss": row[-1]["loss"]}, history=row) for i, row in enumerate(rows)]
+    records = [RunRecord(id=f"r{i}", summary={"loss": row[-1]["loss"]}, history=row) for i, row in enumerate(rows)]
     figure = drawn(figures.learning_curves(rank(SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE), records)))
     low, high = figure["layout"]["yaxis"]["range"]
     inside = [low <= y <= high for trace in figure["data"] for y in trace["y"]]

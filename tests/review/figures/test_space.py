@@ -24,7 +24,7 @@ def test_parallel_coordinates_hold_the_ranked_runs_with_log_axes_where_the_searc
 
 def test_long_choices_leave_room_for_the_figure() -> None:
     choices = ("plain", *(f"c1={width} c2=14 squeeze=0 c3=15 c4=18" for width in (7, 9)))
-    info = replace(INFO, fields=(SweepField("base", "categorical", choices=choices),))
+    info = replace(INFO, fields=(SweepField(name="base", kind="categorical", choices=choices),))
     runs = [replace(run, config={**run.config, "base": choices[i % 3]}) for i, run in enumerate(RUNS)]
     base = drawn(figures.parallel_coordinates(rank(info, runs)))["data"][0]["dimensions"][0]
     axis = drawn(figures.slices(rank(info, runs)))["layout"]["xaxis"]

@@ -12,7 +12,7 @@ START = datetime(2030, 1, 1, tzinfo=UTC)
 
 def run(name: str, begin: int, end: int, host: str = "") -> RunRecord:
     at = [START + timedelta(seconds=seconds) for seconds in (begin, end)]
-    return RunRecord(name, created_at=at[0], finished_at=at[1], host=host)
+    return RunRecord(id=name, created_at=at[0], finished_at=at[1], host=host)
 
 
 def test_trials_at_the_same_time_on_a_host_have_lanes_of_their_own() -> None:
@@ -21,7 +21,7 @@ def test_trials_at_the_same_time_on_a_host_have_lanes_of_their_own() -> None:
 
 
 def test_without_a_host_there_are_agents_and_without_a_start_there_is_no_lane() -> None:
-    assert lanes([run("a", 0, 10), RunRecord("b")]) == {"a": "agent"}
+    assert lanes([run("a", 0, 10), RunRecord(id="b")]) == {"a": "agent"}
 
 
 def test_timeline_has_a_lane_for_each_trial_at_the_same_time_and_a_bar_per_trial() -> None:

@@ -12,7 +12,7 @@ from tests.review.figures.common import RANKING, drawn
 def test_two_objectives_are_drawn_with_all_of_their_front_in_view() -> None:
     info = SweepInfo(id="s", metric="acc", goal=Goal.MAXIMIZE, second=Objective("seconds"))
     points = [(0.1, 1.0), *((0.9 + i / 1000, 5.0 + i) for i in range(12))]
-    runs = [RunRecord(str(i), summary={"acc": acc, "seconds": s}) for i, (acc, s) in enumerate(points)]
+    runs = [RunRecord(id=str(i), summary={"acc": acc, "seconds": s}) for i, (acc, s) in enumerate(points)]
     ranking = rank(info, runs)
     figure = figures.tradeoff(ranking)
     assert figure is not None
