@@ -21,15 +21,15 @@ Payload = dict[str, Any]
 
 def sweep_payload(review: Review) -> Payload:
     """Return everything that the page of a sweep shows. `as_json` writes NaN and infinities as null."""
-    ranking, mattered = review.ranking, review.importance
+    ranking, importance = review.ranking, review.importance
     points = figures.all_points(ranking)
     drawn = {
         "parallel": figures.parallel_coordinates(ranking),
-        "importance": figures.importance_bars(mattered),
+        "importance": figures.importance_bars(importance),
         "tradeoff": figures.tradeoff(ranking),
         "best": figures.best_so_far(ranking, review.random_values),
         "curves": _without_points(figures.learning_curves(ranking, points)),
-        "slices": figures.slices(ranking, list(mattered.shares)),
+        "slices": figures.slices(ranking, list(importance.shares)),
         "timeline": figures.timeline(ranking),
     }
     info = ranking.info
@@ -37,7 +37,7 @@ def sweep_payload(review: Review) -> Payload:
         "texts": {"lede": lede(info), "ranking": "Ranking" if info.metric else "Runs"},
         "chain": chain_payload(review),
         "stats": tiles(ranking),
-        "notes": notes(ranking, compared=bool(review.random_values)) | {"importance": mattered.warning},
+        "notes": notes(ranking, compared=bool(review.random_values)) | {"importance": importance.warning},
         "findings": list(review.findings),
         "table": runs_table(ranking).as_dict(),
         "figures": {name: figure for name, figure in drawn.items() if figure},

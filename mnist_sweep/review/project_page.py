@@ -59,8 +59,8 @@ def curves(records: Iterable[RunRecord], metric: str, over: str = "") -> dict[st
     """Return by run id the x and y of one metric over `over`, or over the run's own step metric."""
     found: dict[str, Any] = {}
     for record in records:
-        words = Presentation(axis=over or record.axis_of(metric))
-        points = figures.curve_points(record, metric, words)
+        presentation = Presentation(axis=over or record.axis_of(metric))
+        points = figures.curve_points(record, metric, presentation)
         if points["x"]:
             found[record.id] = points
     return found

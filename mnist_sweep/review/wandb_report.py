@@ -125,20 +125,21 @@ def _grid(info: SweepInfo, panels: list[Any]) -> Any:
 
 
 def _space_panels(ranking: Ranking) -> list[Any]:
-    info, words = ranking.info, ranking.presentation
+    info, presentation = ranking.info, ranking.presentation
     columns = [wr.ParallelCoordinatesPlotColumn(wr.Config(f.name), log=f.log or None) for f in info.fields]
-    if words.size:
-        columns.append(wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(words.size)))
+    if presentation.size:
+        columns.append(wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(presentation.size)))
     columns.append(wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(info.metric)))
     panels: list[Any] = [
         wr.ParallelCoordinatesPlot(columns=columns, title="Parallel coordinates", layout=wr.Layout(w=24, h=10)),
         wr.ParameterImportancePlot(with_respect_to=info.metric, layout=wr.Layout(y=10, w=12, h=9)),
     ]
-    if words.size:
+    if presentation.size:
         panels.append(
             wr.ScatterPlot(
-                title=f"Against {words.size}" + (f" ({_at_most(ranking)})" if words.limit is not None else ""),
-                x=wr.SummaryMetric(words.size),
+                title=f"Against {presentation.size}"
+                + (f" ({_at_most(ranking)})" if presentation.limit is not None else ""),
+                x=wr.SummaryMetric(presentation.size),
                 y=wr.SummaryMetric(info.metric),
                 layout=wr.Layout(x=12, y=10, w=12, h=9),
             )
@@ -157,13 +158,15 @@ def _space_panels(ranking: Ranking) -> list[Any]:
 
 
 def _curve_panels(ranking: Ranking) -> list[Any]:
-    words = ranking.presentation
-    x = "Step" if words.axis == STEP else words.axis
-    metric = words.proxy_metric or ranking.info.metric
+    presentation = ranking.presentation
+    x = "Step" if presentation.axis == STEP else presentation.axis
+    metric = presentation.proxy_metric or ranking.info.metric
     panels: list[Any] = [wr.LinePlot(title=metric, x=x, y=[metric], max_runs_to_show=50, layout=wr.Layout(w=24, h=9))]
-    if words.rate:
+    if presentation.rate:
         layout = wr.Layout(y=9, w=24, h=5)
-        panels.append(wr.LinePlot(title=words.rate, x=x, y=[words.rate], max_runs_to_show=50, layout=layout))
+        panels.append(
+            wr.LinePlot(title=presentation.rate, x=x, y=[presentation.rate], max_runs_to_show=50, layout=layout)
+        )
     return panels
 
 
@@ -178,14 +181,14 @@ def _at_most(ranking: Ranking) -> str:
 
 
 def _question(ranking: Ranking) -> str:
-    info, words = ranking.info, ranking.presentation
+    info, presentation = ranking.info, ranking.presentation
     names = ", ".join(field.name for field in info.fields) or "the configuration"
-    under = f" with {_at_most(ranking)} {words.size}" if words.limit is not None else ""
+    under = f" with {_at_most(ranking)} {presentation.size}" if presentation.limit is not None else ""
     return f"Which values of {names} {objectives(info) or 'give the best result'}{under}?"
 
 
 def _protocol(ranking: Ranking) -> list[str]:
-    info, words = ranking.info, ranking.presentation
+    info, presentation = ranking.info, ranking.presentation
     goal = f"{objectives(info)}, " if info.metric else ""
     items = [f"Search: {info.method}, {goal}over {len(info.fields)} fields."]
     if info.second:
@@ -195,21 +198,21 @@ def _protocol(ranking: Ranking) -> list[str]:
             f"Runs are ranked by {info.metric} at their end. The best value of each is beside it.",
             "Runs that broke a constraint, diverged, failed or were stopped early are listed but not ranked.",
         ]
-    if words.limit is not None:
-        items.append(f"A run with more than {words.limit:,.6g} {words.size} is infeasible.")
+    if presentation.limit is not None:
+        items.append(f"A run with more than {presentation.limit:,.6g} {presentation.size} is infeasible.")
     return items
 
 
 def _ranking(ranking: Ranking) -> str:
-    words, names = ranking.presentation, [field.name for field in ranking.info.fields]
-    fraction = [words.fraction_metric] if words.fraction_metric else []
-    head = ["", "run", ranking.info.metric, *fraction, *([words.size] if words.size else []), *names]
+    presentation, names = ranking.presentation, [field.name for field in ranking.info.fields]
+    fraction = [presentation.fraction_metric] if presentation.fraction_metric else []
+    head = ["", "run", ranking.info.metric, *fraction, *([presentation.size] if presentation.size else []), *names]
     lines = [head, ["---"] * len(head)]
     for trial in ranking.ranked[:TOP]:
-        beside = [show(trial.fraction, fraction=True)] if words.fraction_metric else []
-        beside += [words.show_size(trial.size)] if words.size else []
+        beside = [show(trial.fraction, fraction=True)] if presentation.fraction_metric else []
+        beside += [presentation.show_size(trial.size)] if presentation.size else []
         values = [_short(trial.record.configured(name)) for name in names]
-        lines.append([str(trial.rank), trial.label, words.show(trial.value), *beside, *values])
+        lines.append([str(trial.rank), trial.label, presentation.show(trial.value), *beside, *values])
     return _markdown(lines)
 
 

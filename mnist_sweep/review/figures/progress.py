@@ -12,8 +12,8 @@ from mnist_sweep.review.figures.style import (
     ABOVE,
     MARGIN,
     Figure,
-    beside,
     escape,
+    label_margin,
     layout,
     metric_axis,
     metric_margin,
@@ -95,13 +95,13 @@ def _random_band(values: Sequence[float], goal: Goal) -> list[dict[str, Any]]:
     ]
 
 
-def curve_points(record: RunRecord, metric: str, words: Presentation) -> Points:
+def curve_points(record: RunRecord, metric: str, presentation: Presentation) -> Points:
     """Return a run's curve: x, metric and learning rate (if any), at most `MAX_POINTS` of each, evenly sampled."""
     rows = [row for row in record.history if number(row.get(metric)) is not None]
     if len(rows) > MAX_POINTS:
         places = np.linspace(0, len(rows) - 1, MAX_POINTS).round().astype(int)
         rows = [rows[place] for place in places]
-    columns = {"x": words.axis, "y": metric} | ({"rate": words.rate} if words.rate else {})
+    columns = {"x": presentation.axis, "y": metric} | ({"rate": presentation.rate} if presentation.rate else {})
     return {column: [number(row.get(key)) for row in rows] for column, key in columns.items()}
 
 
@@ -120,7 +120,7 @@ def learning_curves(ranking: Ranking, points: Mapping[str, Points] | None = None
     """
     points = points or all_points(ranking)
     ranking = _drawn(ranking)
-    info, words = ranking.info, ranking.presentation
+    info, presentation = ranking.info, ranking.presentation
     drawn = [trial for trial in ranking.trials if points[trial.id]["x"]]
     if not any(len(points[trial.id]["x"]) > 1 for trial in drawn):
         return None
@@ -128,7 +128,7 @@ def learning_curves(ranking: Ranking, points: Mapping[str, Points] | None = None
     live = [trial for trial in drawn if trial.status is Status.RUNNING]
     apart = {trial.id for trial in (*top, *live)}
     rest = [trial for trial in drawn if trial.id not in apart]
-    columns = ["y", "rate"] if words.rate else ["y"]
+    columns = ["y", "rate"] if presentation.rate else ["y"]
     data: list[dict[str, Any]] = []
     if rest:
         data += _curves(rest, points, columns, {"color": FAINT, "width": 1}, hover=False)
@@ -148,19 +148,19 @@ def learning_curves(ranking: Ranking, points: Mapping[str, Points] | None = None
         heights.append(min(seen, key=info.goal.to_loss))
     axis = metric_axis(ranking, heights)
     shape = layout(
-        margin=metric_margin(ranking, heights, r=beside((trace["name"] for trace in data), 60) if top else 16),
-        xaxis=x_axis(words.axis, [x for curve in points.values() for x in curve["x"]]),
+        margin=metric_margin(ranking, heights, r=label_margin((trace["name"] for trace in data), 60) if top else 16),
+        xaxis=x_axis(presentation.axis, [x for curve in points.values() for x in curve["x"]]),
         yaxis=axis,
         annotations=outside_note(axis, [y for one in farthest for y in one], "curves partly outside", yref="y domain"),
         showlegend=bool(top),
         legend={"orientation": "v", "x": 1.01, "y": 1, "traceorder": "reversed"},
-        height=520 if words.rate else 420,
+        height=520 if presentation.rate else 420,
     )
-    if words.rate:
+    if presentation.rate:
         shape["xaxis"]["anchor"] = "y2"
         shape["yaxis"]["domain"] = [0.36, 1.0]
         shape["yaxis2"] = {
-            "title": {"text": escape(words.rate), "standoff": 14},
+            "title": {"text": escape(presentation.rate), "standoff": 14},
             "domain": [0.0, 0.26],
             "rangemode": "tozero",
             "zeroline": False,
@@ -174,8 +174,8 @@ def _drawn(ranking: Ranking) -> Ranking:
     metric = ranking.presentation.proxy_metric
     if not metric:
         return ranking
-    words = replace(ranking.presentation, fraction=is_fraction(metric, ()))
-    return replace(ranking, info=replace(ranking.info, metric=metric), presentation=words)
+    presentation = replace(ranking.presentation, fraction=is_fraction(metric, ()))
+    return replace(ranking, info=replace(ranking.info, metric=metric), presentation=presentation)
 
 
 def _curves(

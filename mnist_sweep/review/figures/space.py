@@ -10,10 +10,10 @@ from mnist_sweep.review.fields import field_value
 from mnist_sweep.review.figures.style import (
     MARGIN,
     Figure,
-    beside,
     colour_range,
     escape,
     field_axis,
+    label_margin,
     layout,
     log_ticks,
     metric_axis,
@@ -81,7 +81,7 @@ def importance_bars(importance: Importance) -> Figure | None:
     return {
         "data": [bar, noise],
         "layout": layout(
-            margin=MARGIN | {"l": beside(names)},
+            margin=MARGIN | {"l": label_margin(names)},
             xaxis=axis,
             yaxis={"automargin": True, "ticksuffix": "  "},
             height=height,

@@ -39,7 +39,7 @@ def layout(**more: Any) -> dict[str, Any]:
     return base | more
 
 
-def beside(labels: Iterable[str], extra: int = 20) -> int:
+def label_margin(labels: Iterable[str], extra: int = 20) -> int:
     """Estimate the pixels that labels beside a figure take. With fewer, Plotly draws the figure twice."""
     return extra + 7 * max(map(len, labels), default=0)
 
@@ -48,7 +48,7 @@ def metric_margin(ranking: Ranking, values: Sequence[float], *, named: bool = Tr
     """Return the margins of a figure with the metric's axis, `named` or only with numbers, on its left."""
     ends = [min(values), max(values)] if values else []
     show = ranking.presentation.show if ranking.presentation.fraction else "{:.2g}".format
-    return MARGIN | {"l": beside(map(show, ends), 40 if named else 27)} | more
+    return MARGIN | {"l": label_margin(map(show, ends), 40 if named else 27)} | more
 
 
 def metric_axis(ranking: Ranking, values: Sequence[float], **more: Any) -> dict[str, Any]:

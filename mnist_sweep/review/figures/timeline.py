@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from mnist_sweep.review.figures.style import ABOVE, MARGIN, Figure, beside, escape, layout
+from mnist_sweep.review.figures.style import ABOVE, MARGIN, Figure, escape, label_margin, layout
 from mnist_sweep.review.formatting import duration
 from mnist_sweep.review.palette import STATES
 from mnist_sweep.review.ranking import Ranking, Trial
@@ -45,7 +45,7 @@ def timeline(ranking: Ranking) -> Figure | None:
             }
         )
     shape = layout(
-        margin=MARGIN | {"t": ABOVE, "l": beside(names)},
+        margin=MARGIN | {"t": ABOVE, "l": label_margin(names)},
         barmode="overlay",
         bargap=0.35,
         xaxis={"type": "date", "zeroline": False},
