@@ -1,8 +1,11 @@
 """Replay searches on recorded trainings: what is the true worth of what a search selects, at equal cost?
 
-    python -m scripts.replay                                       all engines in the simulated world, an hour of a core
+    python -m scripts.replay --figure docs/images/replay.svg       all engines in the simulated world, half an hour
     python -m scripts.replay --repetitions 5 --engines random      a first look, seconds
     python -m scripts.replay --world table                         the real trainings of docs/results/table.jsonl
+
+Each repetition is one line of `docs/results/replay.jsonl`; the command skips those that the file holds. Delete lines
+whose world or engine has changed.
 
 A replayed search "trains" by looking up a training: it pays that training's core-seconds and learns its objective. It
 is judged by the true objective of the configuration that it selects, relative to the average configuration.
@@ -26,7 +29,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from statistics import fmean
@@ -45,9 +48,10 @@ from scripts.objective import rows
 from scripts.table import FILE, SHORT_EPOCHS, draw_configurations, sweep_document
 
 RESULTS = FILE.parent
+ROWS = RESULTS / "replay.jsonl"
 SWEEPS = ("random", "random-finals", "onecycle-2", "onecycle-2-finals", "refine", "refine-2", "refine-finals")
 """Recorded sweeps with trainings in the space of the table."""
-CHECKPOINTS = (8, 16, 30, 60, 120)
+CHECKPOINTS = (8, 16, 30, 60)
 """Budgets, in the cost of an average training of 15 epochs."""
 POOL = 600
 """Configurations of the simulated world."""
@@ -389,8 +393,8 @@ ENGINES: dict[str, Engine] = {
     "improvement": Engine(propose=model_proposals("improvement", 10), select=best_posterior),
     "bound": Engine(propose=model_proposals("bound", 10), select=best_posterior),
     "mean": Engine(propose=model_proposals("mean", 10), select=best_posterior),
-    "bound, 5 starts": Engine(propose=model_proposals("bound", 5), select=best_posterior),
-    "bound, 20 starts": Engine(propose=model_proposals("bound", 20), select=best_posterior),
+    "random bound, 5 starts": Engine(propose=model_proposals("random bound", 5), select=best_posterior),
+    "random bound, 20 starts": Engine(propose=model_proposals("random bound", 20), select=best_posterior),
     "short random + finals": Engine(
         propose=random_proposals, epochs=SHORT_EPOCHS, order=observed_order, finals=halving
     ),
@@ -402,8 +406,8 @@ ENGINES: dict[str, Engine] = {
     "short random bound + finals": Engine(
         propose=model_proposals("random bound", 10), epochs=SHORT_EPOCHS, finals=halving
     ),
-    "short bound + joint finals": Engine(
-        propose=model_proposals("bound", 10), epochs=SHORT_EPOCHS, finals=joint_finals
+    "short random bound + joint finals": Engine(
+        propose=model_proposals("random bound", 10), epochs=SHORT_EPOCHS, finals=joint_finals
     ),
 }
 
@@ -422,7 +426,7 @@ class Outcome:
     """Whether the selected configuration is truly among the best tenth of the world."""
 
 
-def replay(engine: Engine, world: World, seed: int, checkpoints: Sequence[int]) -> list[Outcome]:
+def replay(engine: Engine, world: World, seed: int, checkpoints: Sequence[int] = CHECKPOINTS) -> list[Outcome]:
     """Run one search, and select at every checkpoint what would have been selected at that budget."""
     session = Session(world, np.random.default_rng(seed))
     best_tenth = _best_tenth(world)
@@ -680,102 +684,196 @@ def table_world(seed: int, *, without: Sequence[int] = ()) -> World:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One repetition of one engine."""
+    """One repetition of one engine in one world."""
 
     world: str
+    """`table`, or `simulated 0.8` with the correlation of 5 and 15 epochs."""
     engine: str
     seed: int
-    checkpoints: tuple[int, ...]
-    correlation: float
 
 
-def run(job: Job) -> list[Outcome]:
-    """Run one repetition."""
+def run(job: Job) -> dict[str, Any]:
+    """Run one repetition and return its row: gains, claims and `top` by checkpoint."""
+    kind, _, correlation = job.world.partition(" ")
     with threadpool_limits(1):
-        world = table_world(job.seed) if job.world == "table" else simulated_world(job.seed, job.correlation)
-        return replay(ENGINES[job.engine], world, job.seed, job.checkpoints)
+        world = table_world(job.seed) if kind == "table" else simulated_world(job.seed, float(correlation))
+        outcomes = replay(ENGINES[job.engine], world, job.seed, CHECKPOINTS)
+    return asdict(job) | {
+        "budgets": list(CHECKPOINTS),
+        "gains": [round(outcome.gain, 6) for outcome in outcomes],
+        "claims": [None if math.isnan(outcome.claim) else round(outcome.claim, 6) for outcome in outcomes],
+        "top": [int(outcome.top) for outcome in outcomes],
+    }
 
 
-Results = dict[str, list[list[Outcome]]]
-"""Engine -> its repetitions, in the order of their seeds, so that two engines are paired; each one per checkpoint."""
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """One engine at one budget; intervals are 95 %."""
+
+    engine: str
+    budget: int
+    """In whole trainings."""
+    repetitions: int
+    gain: float
+    """True gain over the average configuration, in units of the objective."""
+    half: float
+    """Half the width of its interval."""
+    ratio: tuple[float, float, float]
+    """Gain over that of the baseline, with its interval: a paired bootstrap over repetitions."""
+    over: float
+    """Claimed less true gain; NaN if nothing is claimed."""
+    over_half: float
+    top: float
+    """Share of searches that select one of the best tenth."""
+    top_half: float
 
 
-def summarise(found: Results, points_per_loss: float, baseline: str = "random") -> Iterator[dict[str, Any]]:
-    """Yield one row per engine and checkpoint: means with the half width of their 95 % interval.
+def summarise(found: Sequence[Mapping[str, Any]], world: str, baseline: str = "random") -> list[Summary]:
+    """Summarise the rows of one world. Ratios use the repetitions that the engine shares with the baseline."""
+    by_engine: dict[str, dict[int, Mapping[str, Any]]] = defaultdict(dict)
+    for row in found:
+        if row["world"] == world:
+            by_engine[row["engine"]][row["seed"]] = row
+    rng, summaries = np.random.default_rng(0), []
+    for engine in [name for name in ENGINES if name in by_engine]:
+        runs, base = by_engine[engine], by_engine.get(baseline, {})
+        shared = sorted(runs.keys() & base.keys())
+        for i, budget in enumerate(CHECKPOINTS):
+            gains = np.array([runs[seed]["gains"][i] for seed in sorted(runs)])
+            claims = np.array([runs[seed]["claims"][i] or math.nan for seed in sorted(runs)])
+            top = fmean(run["top"][i] for run in runs.values())
+            ratio = (math.nan, math.nan, math.nan)
+            if shared:
+                pair = np.array([[runs[seed]["gains"][i], base[seed]["gains"][i]] for seed in shared])
+                means = pair[rng.integers(0, len(pair), (4000, len(pair)))].mean(1)
+                low, high = np.percentile(means[:, 0] / means[:, 1], [2.5, 97.5])
+                ratio = (float(pair[:, 0].mean() / pair[:, 1].mean()), float(low), float(high))
+            summaries.append(
+                Summary(
+                    engine=engine,
+                    budget=budget,
+                    repetitions=len(runs),
+                    gain=float(gains.mean()),
+                    half=_half(gains),
+                    ratio=ratio,
+                    over=float((claims - gains).mean()),
+                    over_half=_half(claims - gains),
+                    top=top,
+                    top_half=1.96 * math.sqrt(top * (1 - top) / len(runs)),
+                )
+            )
+    return summaries
 
-    The ratio is that of the mean gains; its interval is a paired bootstrap over repetitions.
-    """
-    rng = np.random.default_rng(0)
-    for engine, repetitions in found.items():
-        count = len(repetitions)
-        picks = rng.integers(0, count, (2000, count))
-        for i, outcome in enumerate(repetitions[0]):
-            gains = np.array([repetition[i].gain for repetition in repetitions])
-            claims = np.array([repetition[i].claim for repetition in repetitions])
-            row: dict[str, Any] = {"engine": engine, "budget": outcome.budget, "repetitions": count}
-            row["gain"] = float(gains.mean())
-            row["half"] = float(1.96 * gains.std(ddof=1) / math.sqrt(count))
-            row["points"], row["points_half"] = row["gain"] * points_per_loss, row["half"] * points_per_loss
-            row["over"] = float((claims - gains).mean()) * points_per_loss
-            row["over_half"] = float(1.96 * (claims - gains).std(ddof=1) / math.sqrt(count)) * points_per_loss
-            row["top"] = fmean(repetition[i].top for repetition in repetitions)
-            row["top_half"] = 1.96 * math.sqrt(row["top"] * (1 - row["top"]) / count)
-            if baseline in found:
-                base = np.array([repetition[i].gain for repetition in found[baseline][:count]])
-                if len(base) == count:
-                    row["ratio"] = float(gains.mean() / base.mean())
-                    ratios = gains[picks].mean(1) / base[picks].mean(1)
-                    row["ratio_low"], row["ratio_high"] = (float(x) for x in np.percentile(ratios, [2.5, 97.5]))
-            yield row
+
+def _half(values: Any) -> float:
+    return float(1.96 * values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.inf
 
 
-def print_table(table: Sequence[Mapping[str, Any]], minutes: float) -> None:
-    """Print the rows as Markdown."""
-    print(
-        "| search | cost, whole trainings (core-min) | true gain, points | times random | claimed - true | top tenth |"
-    )
-    print("|---|---|---|---|---|---|")
-    for row in table:
-        ratio = f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})" if "ratio" in row else ""
-        over = "" if math.isnan(row["over"]) else f"{row['over']:+.3f} ± {row['over_half']:.3f}"
-        print(
-            f"| {row['engine']} | {row['budget']} ({row['budget'] * minutes:.0f}) "
-            f"| {row['points']:.3f} ± {row['points_half']:.3f} | {ratio} | {over} "
-            f"| {100 * row['top']:.0f} ± {100 * row['top_half']:.0f} % |",
-            flush=True,
+def table(summaries: Sequence[Summary], points_per_loss: float) -> Iterator[str]:
+    """Yield the lines of a Markdown table; gains are in points of held-out accuracy."""
+    yield "| search | budget | true gain | times random | claimed less true | best tenth |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for each in summaries:
+        gain, half = each.gain * points_per_loss, each.half * points_per_loss
+        over, over_half = each.over * points_per_loss, each.over_half * points_per_loss
+        claimed = "none" if math.isnan(over) else f"{over:+.3f} ± {over_half:.3f}"
+        ratio, low, high = each.ratio
+        yield (
+            f"| {each.engine} | {each.budget} | {gain:.3f} ± {half:.3f} | {ratio:.1f} ({low:.1f} to {high:.1f}) "
+            f"| {claimed} | {100 * each.top:.0f} ± {100 * each.top_half:.0f} % |"
         )
 
 
+DRAWN = {
+    "short random bound + finals": ("#1f6feb", "5 epochs, model, finals at 15"),
+    "random bound": ("#8957e5", "15 epochs, model"),
+    "random + finals": ("#bf8700", "15 epochs, random, finals"),
+    "W&B's rule": ("#cf222e", "15 epochs, W&B's rule"),
+    "TPE": ("#57606a", "15 epochs, TPE"),
+    "random": ("#8c959f", "15 epochs, random"),
+}
+"""Engines in the figure: colour and label."""
+
+
+def draw(summaries: Sequence[Summary], points_per_loss: float, minutes: float) -> str:
+    """Return the figure as SVG: true gain against cost, with 95 % intervals."""
+    width, height, left, right, top, bottom = 760, 420, 64, 210, 24, 56
+    highest = max((each.gain + each.half) * points_per_loss for each in summaries if each.engine in DRAWN)
+
+    def x(budget: float) -> float:
+        low, high = math.log(CHECKPOINTS[0]), math.log(CHECKPOINTS[-1])
+        return left + (math.log(budget) - low) / (high - low) * (width - left - right)
+
+    def y(points: float) -> float:
+        return height - bottom - points / highest * (height - top - bottom)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
+        f'font-size="12"><rect width="{width}" height="{height}" fill="white"/>'
+    ]
+    for step in range(int(highest / 0.01) + 1):
+        at = y(step / 100)
+        parts.append(f'<path d="M{left} {at:.1f}H{width - right}" stroke="#d8dee4"/>')
+        parts.append(f'<text x="{left - 8}" y="{at + 4:.1f}" text-anchor="end">{step / 100:.2f}</text>')
+    for budget in CHECKPOINTS:
+        parts.append(
+            f'<text x="{x(budget):.1f}" y="{height - bottom + 18}" text-anchor="middle">{budget * minutes:.0f}</text>'
+        )
+    parts.append(
+        f'<text x="{(left + width - right) / 2}" y="{height - 12}" text-anchor="middle">'
+        "cost of search and finals, core-minutes (AVX-512)</text>"
+        f'<text transform="translate(16 {(top + height - bottom) / 2}) rotate(-90)" text-anchor="middle">'
+        "true gain over the average configuration, points</text>"
+    )
+    labels = []
+    for place, (engine, (colour, label)) in enumerate(DRAWN.items()):
+        mine = [each for each in summaries if each.engine == engine]
+        if not mine:
+            continue
+        shift = (place - len(DRAWN) / 2) * 3  # so that intervals do not hide each other
+        dots = [(x(each.budget) + shift, y(each.gain * points_per_loss), each) for each in mine]
+        line = " ".join(f"{a:.1f},{b:.1f}" for a, b, _ in dots)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        for a, _, each in dots:
+            low, high = (y((each.gain + sign * each.half) * points_per_loss) for sign in (-1, 1))
+            parts.append(f'<path d="M{a:.1f} {low:.1f}V{high:.1f}" stroke="{colour}" opacity="0.6"/>')
+        labels.append((dots[-1][1], colour, label))
+    lowest = 0.0
+    for at, colour, label in sorted(labels):
+        lowest = max(at, lowest + 16)
+        parts.append(f'<text x="{width - right + 12}" y="{lowest + 4:.1f}" fill="{colour}">{label}</text>')
+    return "\n".join([*parts, "</svg>\n"])
+
+
 def main() -> None:
-    """Replay, print the table and keep it."""
+    """Run the repetitions that the file lacks, print the table and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--world", choices=["simulated", "table"], default="simulated", help="default: %(default)s")
-    parser.add_argument("--repetitions", type=int, default=100, help="searches per engine (default %(default)s)")
+    parser.add_argument("--repetitions", type=int, default=48, help="searches per engine (default %(default)s)")
     parser.add_argument("--engines", nargs="+", choices=list(ENGINES), default=list(ENGINES), help="default: all")
-    parser.add_argument("--checkpoints", nargs="+", type=int, default=CHECKPOINTS, help="budgets, in whole trainings")
     parser.add_argument("--correlation", type=float, default=CORRELATION, help="of 5 and 15 epochs, simulated world")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default %(default)s)")
-    parser.add_argument("--json", type=Path, help="also write the rows to this file")
+    parser.add_argument("--file", type=Path, default=ROWS, help="one line per repetition (default %(default)s)")
+    parser.add_argument("--figure", type=Path, help="draw the true gain against the cost to this SVG file")
     arguments = parser.parse_args()
-    found: Results = {}
-    with ProcessPoolExecutor(arguments.jobs) as executor:
-        for engine in arguments.engines:
-            jobs = [
-                Job(
-                    world=arguments.world,
-                    engine=engine,
-                    seed=seed,
-                    checkpoints=tuple(arguments.checkpoints),
-                    correlation=arguments.correlation,
-                )
-                for seed in range(arguments.repetitions)
-            ]
-            found[engine] = list(executor.map(run, jobs))
-            table = list(summarise(found, measured().points_per_loss))
-            minutes = fmean(measured().seconds) / 60
-            print_table([row for row in table if row["engine"] == engine], minutes)
-            if arguments.json:
-                arguments.json.write_text(json.dumps({"minutes": minutes, "rows": table}, indent=1) + "\n")
+    world = "table" if arguments.world == "table" else f"simulated {arguments.correlation:g}"
+    wanted = [
+        Job(world=world, engine=engine, seed=seed)
+        for engine in arguments.engines
+        for seed in range(arguments.repetitions)
+    ]
+    present = {(row["world"], row["engine"], row["seed"]) for row in rows(arguments.file)}
+    todo = [job for job in wanted if (job.world, job.engine, job.seed) not in present]
+    with ProcessPoolExecutor(arguments.jobs) as executor, arguments.file.open("a") as out:
+        for row in executor.map(run, todo):
+            out.write(json.dumps(row) + "\n")
+            out.flush()
+    summaries = summarise(rows(arguments.file), world)
+    minutes = fmean(measured().seconds) / 60
+    print(f"World: {world}. Budgets are in whole trainings of {minutes:.1f} core-minutes.\n")
+    print("\n".join(table(summaries, measured().points_per_loss)))
+    if arguments.figure is not None:
+        arguments.figure.write_text(draw(summaries, measured().points_per_loss, minutes))
 
 
 if __name__ == "__main__":

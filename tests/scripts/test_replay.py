@@ -1,0 +1,130 @@
+"""The replay: what a search pays, what it sees, and what it is judged by."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnist_sweep.config import EPOCH_LIMIT
+from scripts import replay
+from scripts.replay import CHECKPOINTS, DRAWN, ENGINES, Session, World, draw, halving, summarise, table
+from scripts.table import SHORT_EPOCHS
+
+
+def world(*, count: int = 12, replicates: int = 6, noise: float = 0.0, truth: bool = True) -> World:
+    """A world in which configuration i truly is i worse than the best, on folds that differ by 10."""
+    rng = np.random.default_rng(0)
+    gaps = np.arange(count, dtype=float)
+    folds = 10.0 * np.arange(replicates)
+    losses = gaps[:, None] + folds + rng.normal(0, noise, (count, replicates))
+    shape = np.ones((count, replicates))
+    return World(
+        encoded=np.column_stack([gaps / count, np.zeros(count)]),
+        unordered=[False, True],
+        losses={EPOCH_LIMIT: losses, SHORT_EPOCHS: losses + 100},
+        seconds={EPOCH_LIMIT: 90 * shape, SHORT_EPOCHS: 30 * shape},
+        offsets={EPOCH_LIMIT: folds + gaps.mean(), SHORT_EPOCHS: folds + gaps.mean() + 100},
+        truth=gaps - gaps.mean() if truth else None,
+    )
+
+
+def session(of: World) -> Session:
+    return Session(of, np.random.default_rng(1))
+
+
+def test_a_training_costs_its_own_seconds() -> None:
+    search = session(world())
+    search.train(3, 0, EPOCH_LIMIT)
+    search.train(3, 1, SHORT_EPOCHS)
+    assert search.spent == 120
+    assert search.losses == [3.0, 113.0]
+    assert search.seen(3) == {0, 1}
+
+
+def test_a_copy_continues_by_itself() -> None:
+    search = session(world())
+    search.train(3, 0, EPOCH_LIMIT)
+    search.copy().train(4, 0, EPOCH_LIMIT)
+    assert search.configurations == [3]
+
+
+def test_a_table_is_judged_by_the_replicates_that_the_search_never_saw() -> None:
+    of = world(truth=False)
+    of.losses[EPOCH_LIMIT][2, :3] = -1000  # lucky on what the search sees
+    assert of.allowed(2) == [0, 1, 2, 3, 4], "one replicate is kept for judging"
+    assert of.gain(2, {0, 1, 2}) == pytest.approx(5.5 - 2)
+
+
+def test_finals_train_replicates_that_no_trial_had_and_find_the_best() -> None:
+    search = session(world())
+    for configuration in range(12):
+        search.train(configuration, 0, SHORT_EPOCHS)
+    found = halving(search, [5, 4, 3, 2, 1, 0], budget=18 * 90)
+    assert found.configuration == 0
+    assert found.claim == pytest.approx(-5.5), "below the average configuration"
+    finals = [r for r, epochs in zip(search.replicates, search.epochs, strict=True) if epochs == EPOCH_LIMIT]
+    assert 0 not in finals
+    assert search.spent <= 12 * 30 + 18 * 90
+
+
+@pytest.mark.parametrize("name", [name for name in ENGINES if name != "TPE"])
+def test_every_engine_selects_at_every_budget(name: str) -> None:
+    outcomes = replay.replay(ENGINES[name], world(count=60, noise=1.0), seed=0, checkpoints=(8, 20))
+    assert [outcome.budget for outcome in outcomes] == [8, 20]
+    assert all(abs(outcome.gain) <= 29.5 for outcome in outcomes)
+
+
+def test_the_simulated_world_repeats_and_has_the_measured_relations() -> None:
+    one, again = replay.simulated_world(3), replay.simulated_world(3)
+    assert (one.losses[EPOCH_LIMIT] == again.losses[EPOCH_LIMIT]).all()
+    assert one.truth.mean() == pytest.approx(0.0, abs=1e-9)
+    means = {epochs: losses.mean(1) for epochs, losses in one.losses.items()}
+    assert 0.5 < np.corrcoef(means[SHORT_EPOCHS], one.truth)[0, 1] < 0.95
+    assert one.seconds[SHORT_EPOCHS].mean() < 0.5 * one.seconds[EPOCH_LIMIT].mean()
+
+
+def test_recorded_trainings_lie_in_the_space() -> None:
+    found = replay.recorded()
+    assert len(found) > 80
+    assert all(len(each.point) == len(replay.unordered()) for each in found)
+    assert all(0.01 < each.objective < 0.06 for each in found)
+
+
+def rows_of(gain: float, engine: str) -> list[dict[str, object]]:
+    steps = range(len(CHECKPOINTS))
+    return [
+        {
+            "world": "w",
+            "engine": engine,
+            "seed": seed,
+            "budgets": list(CHECKPOINTS),
+            "gains": [gain + 0.01 * seed for _ in steps],
+            "claims": [gain + 0.01 * seed + 1 for _ in steps],
+            "top": [1 for _ in steps],
+        }
+        for seed in range(4)
+    ]
+
+
+def test_ratios_are_paired_and_claims_are_compared_with_the_truth() -> None:
+    found = summarise([*rows_of(1.0, "random"), *rows_of(2.0, "TPE")], "w")
+    tpe = next(each for each in found if each.engine == "TPE")
+    assert tpe.ratio[0] == pytest.approx(2.015 / 1.015)
+    assert tpe.over == pytest.approx(1.0)
+    assert tpe.top == 1.0
+    assert len(list(table(found, 1.0))) == 2 + len(found)
+    figure = draw(found, 1.0, 2.0)
+    assert figure.count("<polyline") == 2
+    assert DRAWN["TPE"][1] in figure
+
+
+def test_a_second_start_repeats_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "rows.jsonl"
+    arguments = ["replay", "--engines", "random", "--repetitions", "2", "--file", str(file)]
+    monkeypatch.setattr("sys.argv", arguments)
+    replay.main()
+    once = file.read_text()
+    replay.main()
+    assert file.read_text() == once
+    assert {json.loads(line)["seed"] for line in once.splitlines()} == {0, 1}
