@@ -1,9 +1,11 @@
 """Bayesian search for noisy runs: sweeps that have a parameter called `replicate`.
 
-Runs that agree in everything but `replicate` are replicates of one configuration. The search draws one function from
-the posterior and proposes the configuration that is best under it (Thompson sampling; with constraints as in Eriksson
-and Poloczek 2021, https://arxiv.org/abs/2002.08526). Tried configurations compete with new ones: one that wins gets its
-next replicate. So promising configurations are repeated, poor ones are not, and no lucky run sets the target.
+Runs that agree in everything but `replicate` are replicates of one configuration. The search proposes the configuration
+with the best optimistic estimate: its posterior mean, improved by a random number of its standard deviations. This is
+the randomised upper confidence bound of Berk et al. 2020 (https://arxiv.org/abs/2006.04296); docs/search.md compares it
+with Thompson sampling. The random number sends parallel agents to different configurations. Tried configurations
+compete with new ones: one that wins gets its next replicate. So promising configurations are repeated, poor ones are
+not, and no lucky run sets the target.
 """
 
 from collections import Counter
@@ -146,10 +148,11 @@ def _draw(space: Space, count: int, rng: Any) -> list[Encoded]:
 
 
 def _rank(space: Space, ended: Sequence[Observation], drawn: list[Encoded], rng: Any) -> list[Encoded]:
-    """Return all candidates, the best first under one function drawn from the posterior.
+    """Return all candidates, the one with the best optimistic estimate first.
 
-    A function is drawn for each constraint, too. Candidates that satisfy them all come first, then those that break
-    them least.
+    The number of standard deviations is exponential with mean 1. Each constraint is a function drawn from its own
+    posterior (Eriksson and Poloczek 2021, https://arxiv.org/abs/2002.08526). Candidates that satisfy them all come
+    first, then those that break them least.
     """
     import numpy as np
 
@@ -168,7 +171,9 @@ def _rank(space: Space, ended: Sequence[Observation], drawn: list[Encoded], rng:
         )
         excess = constraint.draw(candidates, rng) + _MARGIN * values.std()
         violation += np.maximum(excess, 0.0) / (values.std() or 1.0)
-    return [candidates[i] for i in np.lexsort((model.draw(candidates, rng), violation))]
+    means, deviations = model.posterior(candidates)
+    optimistic = means - rng.exponential() * deviations
+    return [candidates[i] for i in np.lexsort((optimistic, violation))]
 
 
 def _vary(space: Space, centre: Encoded, rng: Any) -> Encoded:
