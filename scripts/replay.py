@@ -237,8 +237,8 @@ def _optuna_distributions(world: World) -> dict[str, Any]:
 def model_proposals(acquisition: str, startup: int) -> Proposer:
     """Return a proposer that fits the noisy process and proposes by `acquisition`.
 
-    One of `thompson`, `improvement` (expected, over the best posterior mean), `bound` (mean less one deviation),
-    `random bound` (mean less a random number of deviations, exponential with mean 1, for each trial) and `mean`.
+    One of `thompson`, `improvement` (expected, over the best posterior mean), `fixed bound` (mean less one deviation),
+    `bound` (mean less a random number of deviations, exponential with mean 1, for each trial) and `mean`.
     """
 
     def propose(session: Session) -> Sequence[int]:
@@ -254,7 +254,7 @@ def model_proposals(acquisition: str, startup: int) -> Proposer:
             some = np.r_[np.argsort(mean)[:100], session.rng.integers(0, len(free), 100)]
             found = [int(free[some[np.argmin(model.draw(points[some], session.rng))]]) for _ in range(batch)]
             return list(dict.fromkeys(found))
-        if acquisition == "random bound":
+        if acquisition == "bound":
             weights = session.rng.exponential(size=batch)
             return list(dict.fromkeys(int(free[np.argmin(mean - weight * deviation)]) for weight in weights))
         if acquisition == "improvement":
@@ -262,7 +262,7 @@ def model_proposals(acquisition: str, startup: int) -> Proposer:
             z = (best - mean) / deviation
             worth = (best - mean) * norm.cdf(z) + deviation * norm.pdf(z)
         else:
-            worth = -mean + (deviation if acquisition == "bound" else 0.0)
+            worth = -mean + (deviation if acquisition == "fixed bound" else 0.0)
         return [int(i) for i in free[np.argsort(-worth, kind="stable")[:batch]]]
 
     return propose
@@ -340,7 +340,7 @@ def _centred(world: World, losses: Mapping[int, float]) -> float:
 def joint_search(session: Session, order: Sequence[int], budget: float) -> Selected:
     """Continue at 15 epochs with one model over configurations and epochs (as Kandasamy et al. 2017 do).
 
-    Any configuration may be trained, or get its next replicate. The model proposes by the random bound. The winner has
+    Any configuration may be trained, or get its next replicate. Proposals are by `bound`. The winner has
     the lowest posterior mean at 15 epochs; the claim is how far that is below the mean of all configurations.
     """
     world, end = session.world, session.spent + budget
@@ -392,25 +392,19 @@ ENGINES: dict[str, Engine] = {
     "Thompson + finals": Engine(propose=THOMPSON, finals=halving),
     "random, model selects": Engine(propose=random_proposals, select=best_posterior),
     "improvement": Engine(propose=model_proposals("improvement", 10), select=best_posterior),
-    "bound": Engine(propose=model_proposals("bound", 10), select=best_posterior),
+    "fixed bound": Engine(propose=model_proposals("fixed bound", 10), select=best_posterior),
     "mean": Engine(propose=model_proposals("mean", 10), select=best_posterior),
-    "random bound, 5 starts": Engine(propose=model_proposals("random bound", 5), select=best_posterior),
-    "random bound, 20 starts": Engine(propose=model_proposals("random bound", 20), select=best_posterior),
+    "bound, 5 starts": Engine(propose=model_proposals("bound", 5), select=best_posterior),
+    "bound, 20 starts": Engine(propose=model_proposals("bound", 20), select=best_posterior),
     "short random + finals": Engine(
         propose=random_proposals, epochs=SHORT_EPOCHS, order=observed_order, finals=halving
     ),
-    "short Thompson": Engine(propose=THOMPSON, epochs=SHORT_EPOCHS, select=best_posterior),
-    "short Thompson + finals": Engine(propose=THOMPSON, epochs=SHORT_EPOCHS, finals=halving),
-    "short bound": Engine(propose=model_proposals("bound", 10), epochs=SHORT_EPOCHS, select=best_posterior),
+    "bound": Engine(propose=model_proposals("bound", 10), select=best_posterior),
     "short bound + finals": Engine(propose=model_proposals("bound", 10), epochs=SHORT_EPOCHS, finals=halving),
-    "random bound": Engine(propose=model_proposals("random bound", 10), select=best_posterior),
-    "short random bound + finals": Engine(
-        propose=model_proposals("random bound", 10), epochs=SHORT_EPOCHS, finals=halving
-    ),
     "5 and 15 epochs, one model": Engine(
-        propose=model_proposals("random bound", 10), epochs=SHORT_EPOCHS, finals=joint_search, share=0.5
+        propose=model_proposals("bound", 10), epochs=SHORT_EPOCHS, finals=joint_search, share=0.5
     ),
-    "random bound + finals": Engine(propose=model_proposals("random bound", 10), finals=halving),
+    "bound + finals": Engine(propose=model_proposals("bound", 10), finals=halving),
 }
 
 
@@ -787,8 +781,8 @@ def table(summaries: Sequence[Summary], points_per_loss: float) -> Iterator[str]
 
 
 DRAWN = {
-    "short random bound + finals": ("#1f6feb", "5 epochs, model, finals at 15"),
-    "random bound": ("#8957e5", "15 epochs, model"),
+    "short bound + finals": ("#1f6feb", "5 epochs, model, finals at 15"),
+    "bound": ("#8957e5", "15 epochs, model"),
     "random + finals": ("#bf8700", "15 epochs, random, finals"),
     "W&B's rule": ("#cf222e", "15 epochs, W&B's rule"),
     "TPE": ("#57606a", "15 epochs, TPE"),

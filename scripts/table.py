@@ -81,11 +81,6 @@ def draw_configurations(count: int) -> list[dict[str, Any]]:
     return drawn
 
 
-def scale_schedule(values: Mapping[str, Any], epochs: int) -> dict[str, Any]:
-    """Return the configuration with its whole schedule shortened to `epochs`; `RunConfig` scales what depends on it."""
-    return {**values, "epochs": epochs}
-
-
 def list_trainings(count: int, replicates: int) -> Iterator[Training]:
     """Yield every training in the order in which they run: block by block, replicate by replicate."""
     drawn = draw_configurations(count)
@@ -115,8 +110,8 @@ def train(training: Training) -> dict[str, Any]:
     from mnist_sweep.training import engine, mnist
     from mnist_sweep.training.calibration import calibrated_loss, temperature
 
-    scaled = scale_schedule(training.values, training.epochs)
-    config = engine.resolve(parse({**scaled, "replicate": training.replicate, "threads": 1}))
+    circumstances = {"epochs": training.epochs, "replicate": training.replicate, "threads": 1}
+    config = engine.resolve(parse({**training.values, **circumstances}))
     split = mnist.selection_split(config.replicate)
     wall, cpu = time.perf_counter(), time.process_time()
     fit = engine.fit(config, split, say=print)

@@ -28,9 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_agents(parser, "trainings")
     parser.add_argument(
         "--rounds",
-        default="30:1,10:3,3:6",
         metavar="N:R,…",
-        help="configurations and their replicates in all, round by round [30:1,10:3,3:6]",
+        help="configurations and their replicates in all, round by round [30:1,10:3,3:6; 8:2,3:5 after shorter trials]",
     )
     parser.add_argument(
         "--fresh",
@@ -63,13 +62,14 @@ def run(arguments: argparse.Namespace) -> int:
     from mnist_sweep.sweep import remote
     from mnist_sweep.training import mnist
 
-    schedule = finals.parse_schedule(arguments.rounds, arguments.fresh)
+    schedule = finals.parse_schedule(arguments.rounds, arguments.fresh) if arguments.rounds is not None else None
     console = Console(highlight=False, soft_wrap=True)
     mnist.fetch(say)
     agents = allowed_agents(arguments.agents, None, say, oversubscribe=arguments.oversubscribe)
     with connect.connected_server(say) as server:
         policy = server.retry_policy(say)
-        race = finals.Race.of(remote.find(arguments.sweep, PROJECT), schedule, arguments.reference, arguments.epochs)
+        sweep = remote.find(arguments.sweep, PROJECT)
+        race = finals.Race.of(sweep, schedule, arguments.reference, arguments.epochs, arguments.fresh)
         if race.trial_epochs:
             chosen = ", ".join(f"{epochs}-epoch" for epochs in race.trial_epochs)
             console.print(f"The sweep chose by {chosen} trials; the finals train {arguments.epochs} epochs.")

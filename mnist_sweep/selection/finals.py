@@ -42,8 +42,11 @@ from mnist_sweep.sweep.remote import Sweep, create, fetch_ranking, find_all
 PREFIX = "finals"
 
 REFERENCE = "preset=step8"
-SCHEDULE = Schedule((Round(30, 1), Round(10, 3), Round(3, 6)), fresh=6)
+ROUNDS = (Round(30, 1), Round(10, 3), Round(3, 6))
 """After a sweep of one replicate each, the first round is the sweep itself: 20, 9 and 18 trainings are added."""
+SHORT_TRIALS_ROUNDS = (Round(8, 2), Round(3, 5))
+"""After a sweep of shorter trials: its results do not count at the finals' epochs, so fewer entrants start."""
+FRESH = 6
 
 
 class FinalsError(UserError, RuntimeError):
@@ -122,12 +125,18 @@ class Race:
 
     @classmethod
     def of(
-        cls, sweep: Sweep, schedule: Schedule = SCHEDULE, reference: str = REFERENCE, epochs: int = EPOCH_LIMIT
+        cls,
+        sweep: Sweep,
+        schedule: Schedule | None = None,
+        reference: str = REFERENCE,
+        epochs: int = EPOCH_LIMIT,
+        fresh: int = FRESH,
     ) -> Race:
         """Return the race among a sweep's feasible configurations. Raise FinalsError if there are none.
 
         Every entrant is trained for `epochs`, even if its trials were shorter, and so is the reference unless it names
-        its own epochs.
+        its own epochs. Without a schedule, the rounds depend on whether the trials were shorter; the final then has
+        `fresh` replicates.
         """
         ranking = fetch_ranking(sweep)
         info = ranking.info
@@ -141,9 +150,10 @@ class Race:
             known = known.model_copy(update={"epochs": epochs})
         recipes = [each.recipe.model_copy(update={"epochs": epochs}) for each in promising]
         trained = sorted({each.recipe.epochs for each in promising})
+        rounds = ROUNDS if trained == [epochs] else SHORT_TRIALS_ROUNDS
         return cls(
             sweep=sweep,
-            schedule=schedule,
+            schedule=schedule or check_schedule(Schedule(rounds, fresh)),
             entrants=tuple(dict.fromkeys(recipes)),
             reference=known.recipe,
             metric=info.metric,

@@ -12,8 +12,9 @@ from mnist_sweep.review.provenance import Chain, Entrant, Finals
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import RunRecord
 from mnist_sweep.search.goal import Goal
+from mnist_sweep.search.racing import Schedule
 from mnist_sweep.selection import finals, winner
-from mnist_sweep.selection.finals import Race
+from mnist_sweep.selection.finals import ROUNDS, SHORT_TRIALS_ROUNDS, Race
 from mnist_sweep.selection.winner import WinnerError, find_winner
 from mnist_sweep.sweep.remote import Sweep
 
@@ -90,7 +91,9 @@ def test_finals_train_15_epochs_though_the_trials_had_5() -> None:
     race = Race.of(SWEEP)
     assert [(entrant.max_lr, entrant.epochs) for entrant in race.entrants] == [(0.1, 15), (0.3, 15)]
     assert (race.reference.epochs, race.trial_epochs) == (15, (5,))
+    assert race.schedule == Schedule(SHORT_TRIALS_ROUNDS, 6), "no round of single trainings at 15 epochs"
     short = Race.of(SWEEP, epochs=5)
+    assert short.schedule == Schedule(ROUNDS, 6)
     assert ([entrant.epochs for entrant in short.entrants], short.reference.epochs) == ([5, 5], 5)
     assert short.trial_epochs == ()
     assert Race.of(SWEEP, reference="preset=step8 epochs=3").reference.epochs == 3
