@@ -61,11 +61,12 @@ def test_the_main_job_searches_what_matters() -> None:
 
 
 def outside(fields: dict[str, Any], file: str) -> set[str]:
-    """The fields that have values which the sweep file does not search."""
+    """Return the fields with values that the sweep file does not search, whatever the epochs of its trials."""
     return {
         name
         for name, spec in load(SWEEPS_FOLDER / file)["parameters"].items()
-        if not (
+        if name != "epochs"
+        and not (
             spec["min"] <= fields[name] <= spec["max"]
             if "min" in spec
             else fields[name] in spec.get("values", [spec.get("value")])
