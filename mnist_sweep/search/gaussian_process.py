@@ -21,10 +21,7 @@ _JITTER = 1e-6  # share of the signal's variance that keeps covariance matrices 
 _BOUND = 8.0  # of all logarithms
 
 # Normal priors of logarithms, for encoded parameters in 0 … 1 and losses of mean 0 and deviation 1.
-# Distances grow with the root of the number of parameters, and so do the lengths that are plausible (Hvarfner, Hellsten
-# and Nardi 2024, https://arxiv.org/abs/2402.02229). The figures were chosen on recorded trainings: docs/search.md.
-_LENGTH_FACTOR = 0.7  # median length of a parameter: this times the root of the number of parameters
-_LENGTH_DEVIATION = 0.7
+_FEW = 10  # parameters
 _SIGNAL = (0.0, 1.0)  # mean and deviation of the log variance
 _NOISE = (-0.5, 1.0)  # about as large as the signal: the runs decide
 _OFFSET = (-1.0, 1.0)
@@ -165,6 +162,16 @@ def _representative(rows: Any) -> Any:
     return np.r_[order[:half], rest[np.linspace(0, len(rest) - 1, half).astype(int)]]
 
 
+def _length_prior(parameters: int) -> tuple[float, float]:
+    """Return the median of a parameter's length, and the deviation of its logarithm.
+
+    Distances grow with the root of the number of parameters, and so do plausible lengths (Hvarfner, Hellsten and Nardi
+    2024, https://arxiv.org/abs/2402.02229). Both rules were chosen by measurement: on test functions with 2 to 8
+    parameters, and on recorded trainings with 19 (docs/search.md).
+    """
+    return (1.0, 1.0) if parameters <= _FEW else (0.7 * math.sqrt(parameters), 0.7)
+
+
 def _fit(features: Any, columns: Any, rows: Any, same: Any) -> _Kernel:
     """Return the most probable kernel.
 
@@ -181,9 +188,10 @@ def _fit(features: Any, columns: Any, rows: Any, same: Any) -> _Kernel:
     count, parameters = len(rows), int(columns.max()) + 1
     member = columns[:, None] == np.arange(parameters)  # features by parameters
     squares, diagonal = features**2, np.diag_indices(count)
-    inverse_squared = -2 * math.log(_LENGTH_FACTOR * math.sqrt(parameters))  # log of the prior's median
+    length, deviation = _length_prior(parameters)
+    inverse_squared = -2 * math.log(length)  # the logarithm of the prior's median
     means = np.r_[np.full(parameters, inverse_squared), _SIGNAL[0], _NOISE[0], _OFFSET[0]]
-    deviations = np.r_[np.full(parameters, 2 * _LENGTH_DEVIATION), _SIGNAL[1], _NOISE[1], _OFFSET[1]]
+    deviations = np.r_[np.full(parameters, 2 * deviation), _SIGNAL[1], _NOISE[1], _OFFSET[1]]
 
     def energy(theta: Any) -> tuple[float, Any]:
         """Return the negative log posterior (up to a constant) and its gradient by theta.
