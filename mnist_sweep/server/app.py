@@ -99,8 +99,9 @@ class ClientApi:
             KeyRoute("/files/{entity}/{project}/{run}/file_stream", self.file_stream, methods=["POST"]),
             Route("/files/{entity}/{project}/{run}/{name:path}", self.run_file, methods=["GET"]),
             Route("/artifacts/{entity}/{digest:md5}", self.artifact_file, methods=["GET"]),
-            Route(
-                "/artifactsV2/{region}/{entity}/{where:path}/{digest:md5}/{name}", self.artifact_file, methods=["GET"]
+            *(
+                Route("/artifactsV2/{region}/{entity}/" + rest, self.artifact_file, methods=["GET"])
+                for rest in ("{where:path}/{digest:md5}/{name}", "{artifact}/{digest:md5}")  # the latter: client 0.28.0
             ),
             OpenRoute("/storage/{kind}/{key:int}/{name:path}", self.storage, methods=["GET", "PUT", "OPTIONS"]),
         ]

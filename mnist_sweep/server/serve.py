@@ -95,7 +95,7 @@ def _acquire(lock: FileLock, arguments: argparse.Namespace, key: str | None) -> 
             running is not None
             and running.temporary
             and arguments.idle_timeout is None
-            and arguments.port in (None, running.port)
+            and arguments.port in (None, 0, running.port)
             and key in (None, running.key)
             and not (arguments.certificate or arguments.self_signed)
             and launch.proves(running)

@@ -136,7 +136,7 @@ def test_a_server_that_a_person_starts_takes_the_place_of_a_temporary_one(tmp_pa
     url = user.server()[0]
     refused = serve(data, "--self-signed")  # clients would not find it at its address any more
     assert refused.communicate(timeout=60)[1].endswith(f"{data} is already served at {url}\n")
-    lasting = serve(data)
+    lasting = serve(data, "--port=0")
     assert lasting.stdout is not None
     assert lasting.stdout.readline() == f"This server takes the place of the temporary one at {url}\n"
     assert url in lasting.stdout.readline()
