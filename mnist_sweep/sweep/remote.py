@@ -56,9 +56,7 @@ def create(config: Mapping[str, Any], project: str, entity: str | None = None) -
     except Exception as error:
         if waiting.unanswered(error):
             raise SweepError("the request to create the sweep was not answered in time: try again") from None
-        if isinstance(error, wandb.errors.Error | ValueError):
-            raise SweepError(f"the server refused the sweep: {first_line(error)}") from None
-        raise
+        raise _refusal("the server refused the sweep", error) from None
     return find("/".join([*([entity] if entity else []), name, identifier]), name)
 
 
@@ -133,7 +131,9 @@ def _request(path: str, ask: Callable[[], T]) -> T:
         except Exception as error:
             if waiting.unanswered(error):
                 raise
-            return _refusal(path, url, error)
+            if "could not find sweep" in str(error).lower() or "not found" in str(error).lower():
+                return SweepError(f"there is no sweep {path} on {url}: check its id on the project's page")
+            return _refusal(f"sweep {path}", error)
 
     answered = waiting.retry_policy(url).retry_until_available(answer)
     if isinstance(answered, SweepError):
@@ -141,17 +141,15 @@ def _request(path: str, ask: Callable[[], T]) -> T:
     return answered
 
 
-def _refusal(path: str, url: str, error: Exception) -> SweepError:
+def _refusal(what: str, error: Exception) -> SweepError:
     """Return the error for people that a refused request becomes. Raise `error` itself if it is not the client's."""
     import wandb
 
-    text = first_line(error)
-    if "401" in text or "403" in text or "permission denied" in text.lower():
+    url, text = wandb.setup().settings.base_url, first_line(error)
+    if isinstance(error, wandb.errors.AuthenticationError):
         return SweepError(f"{url} does not accept the API key: check WANDB_API_KEY, or run `wandb login --relogin`")
-    if text.startswith("Could not find sweep") or "not found" in text.lower():
-        return SweepError(f"there is no sweep {path} on {url}: check its id on the project's page")
     if isinstance(error, wandb.errors.Error | ValueError):
-        return SweepError(f"sweep {path}: {text}")
+        return SweepError(f"{what}: {text}")
     raise error
 
 

@@ -74,8 +74,10 @@ def test_a_wrong_key_is_not_reported_as_a_missing_sweep(client: Served) -> None:
         wandb.teardown()
         with pytest.raises(SweepError) as raised:
             remote.find("local/remote/nonesuch", "remote")
+        with pytest.raises(SweepError) as refused:
+            remote.create(CONFIG, "remote")
     line = f"{client.url} does not accept the API key: check WANDB_API_KEY, or run `wandb login --relogin`"
-    assert str(raised.value) == line
+    assert (str(raised.value), str(refused.value)) == (line, line)
 
 
 def service() -> int:
