@@ -57,6 +57,23 @@ def _search(info: SweepInfo) -> str:
     return fields
 
 
+def best_text(ranking: Ranking) -> str:
+    """Return a sweep's result so far in a few words, such as `0.03890 (98.81 % val/accuracy)`, for a list of sweeps."""
+    best, leader = ranking.best, _best_fraction(ranking)
+    if best is None:
+        return f"running: {ranking.show_fraction(leader)}" if leader else "–"
+    if ranking.info.second:
+        return f"{len(ranking.front)} non-dominated"
+    value, beside = ranking.presentation.show(best.value), ranking.show_fraction(best)
+    return f"{value} ({beside})" if beside else value
+
+
+def _best_fraction(ranking: Ranking) -> Trial | None:
+    """Return the running trial with the highest fraction, if any."""
+    live = [trial for trial in ranking.trials if trial.status is Status.RUNNING and trial.fraction is not None]
+    return max(live, key=lambda trial: trial.fraction or 0.0, default=None)
+
+
 def run_tiles(trial: Trial, ranking: Ranking) -> list[Tile]:
     """Return the tiles at the top of a run's page."""
     presentation, metric = ranking.presentation, ranking.info.metric
@@ -118,8 +135,8 @@ def _best(ranking: Ranking) -> Iterable[Tile]:
         yield from _size(best, ranking, "its ")
         return
     live = [trial for trial in ranking.trials if trial.status is Status.RUNNING]
-    if with_fraction := [trial for trial in live if trial.fraction is not None]:
-        yield from _fraction(max(with_fraction, key=lambda trial: trial.fraction or 0.0), ranking, "running: ")
+    if leader := _best_fraction(ranking):
+        yield from _fraction(leader, ranking, "running: ")
     elif with_proxy := [trial for trial in live if trial.proxy is not None]:
         leading = min(with_proxy, key=lambda trial: info.goal.to_loss(trial.proxy or 0.0))
         yield from _proxy(leading, ranking, "running: ")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from mnist_sweep.review.captions import lede, notes, run_tiles, tiles
+from mnist_sweep.review.captions import best_text, lede, notes, run_tiles, tiles
 from mnist_sweep.review.fields import sweep_info
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import Objective, RunRecord, SweepInfo
@@ -36,9 +36,11 @@ def test_until_a_run_is_ranked_the_running_one_shows_its_fraction_or_its_proxy()
     first, second, *_ = tiles(rank(info, [live]))
     assert first["hint"] == "nothing ranked yet"
     assert second == {"label": "running: val/accuracy", "value": "98.00 %", "hint": "a"}
+    assert best_text(rank(info, [live])) == "running: 98.00 % val/accuracy"
     _, second, *_ = tiles(rank(info, [RunRecord(id="a", state="running", summary={"val/loss": 0.0512})]))
     assert second == {"label": "running: val/loss", "value": "0.05120", "hint": "a"}
     done = RunRecord(id="b", summary={"val/accuracy": 0.99, "objective": 0.04})
+    assert best_text(rank(info, [live, done])) == "0.04000 (99.00 % val/accuracy)"
     assert [tile["label"] for tile in tiles(rank(info, [done]))][:2] == ["best objective", "its val/accuracy"]
     labels = [tile["label"] for tile in run_tiles(rank(info, [live]).trials[0], rank(info, [live]))]
     assert labels[:3] == ["objective", "val/loss", "val/accuracy"]

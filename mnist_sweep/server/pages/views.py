@@ -7,6 +7,7 @@ from urllib.parse import quote
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from mnist_sweep.review.captions import best_text
 from mnist_sweep.review.formatting import REPORT_OF
 from mnist_sweep.review.palette import run_colour
 from mnist_sweep.server import lookup, records
@@ -163,7 +164,7 @@ class Views:
 
 
 def _sweep_entry(db: sqlite3.Connection, sweep: sqlite3.Row, place: Place) -> SweepEntry:
-    ranking, best = records.best(db, sweep)
+    ranking, _ = records.best(db, sweep)
     count, active = runs.activity(db, sweep["id"])
     return SweepEntry(
         address=f"{place.address}/sweeps/{quote(sweep['name'])}",
@@ -171,7 +172,7 @@ def _sweep_entry(db: sqlite3.Connection, sweep: sqlite3.Row, place: Place) -> Sw
         state=sweep["state"].lower(),
         method=ranking.info.method,
         runs=count,
-        best=ranking.presentation.show(best.value) if best else "–",
+        best=best_text(ranking),
         metric=ranking.info.metric,
         active=active or sweep["updated_at"],
     )
