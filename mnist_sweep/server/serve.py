@@ -153,7 +153,7 @@ def _serve(arguments: argparse.Namespace, key: str | None, pair: Pair | None) ->
     )
     if pair:
         config.ssl_certfile, config.ssl_keyfile = pair
-    server = _Server(config, announcement, pair, arguments.idle_timeout)
+    server = _AnnouncingServer(config, announcement, pair, arguments.idle_timeout)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # uvicorn shuts down on these, then raises them once more
     try:
@@ -164,7 +164,7 @@ def _serve(arguments: argparse.Namespace, key: str | None, pair: Pair | None) ->
     return OK
 
 
-class _Server(uvicorn.Server):
+class _AnnouncingServer(uvicorn.Server):
     """Announces itself once it listens, and ends when it has been idle for too long."""
 
     def __init__(
