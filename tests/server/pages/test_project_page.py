@@ -89,7 +89,7 @@ def test_the_project_page_crowns_only_what_the_sweep_page_ranks(
     page = open_page(f"{served.url}/local/anybody")
     expect(page.locator("#sweeps tbody tr")).to_contain_text("5")
     page.goto(f"{served.url}/local/anybody/sweeps/{anybody['sweep']}")
-    expect(page.locator(".tile-value").first).to_have_text("5")
+    expect(page.locator(".tile-value").first).to_have_text("5.000")
     statuses = page.locator("[data-table] tbody td.status").all_inner_texts()
     assert sorted(statuses) == ["baseline", "diverged", "finished", "infeasible"]
     draw_everything(page)
