@@ -38,7 +38,12 @@ ALIASES = {
     "preempted": Status.STOPPED,
     "canceled": Status.STOPPED,
     "paused": Status.INFEASIBLE,
+    "pausing": Status.INFEASIBLE,
     "pending": Status.QUEUED,
+    "idle": Status.QUEUED,
+    "starting": Status.RUNNING,
+    "stopping": Status.RUNNING,
+    "preempting": Status.RUNNING,
 }
 """States of runs and sweeps without a status of their own."""
 

@@ -63,7 +63,7 @@ def _columns(ranking: Ranking, trials: Sequence[Trial], metrics: Sequence[str]) 
     searched = [field.name for field in info.fields]
     yield Column("rank", "rank", "count"), [trial.rank for trial in trials]
     yield Column("name", "run", "text"), [record.label for record in records]
-    yield Column("status", "status", "status"), [trial.status.value for trial in trials]
+    yield Column("status", "status", "status"), [_status(trial) for trial in trials]
     yield from _metrics(ranking, trials)
     for name in metrics:
         values = [number(record.summary.get(name)) for record in records]
@@ -106,6 +106,11 @@ def _metrics(ranking: Ranking, trials: Sequence[Trial]) -> Iterable[tuple[Column
     if presentation.size:
         size_kind: Kind = "percent" if presentation.size_fraction else "count"
         yield Column("size", presentation.size, size_kind), [trial.size for trial in trials]
+
+
+def _status(trial: Trial) -> str:
+    """Return what a run is doing (queued, starting, running, stopping), or how it ended."""
+    return trial.record.state if trial.status is Status.RUNNING else trial.status.value
 
 
 def _names(found: Iterable[Mapping[str, Any]]) -> list[str]:

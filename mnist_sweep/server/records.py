@@ -1,4 +1,4 @@
-"""The store's sweeps and runs as the review reads them, kept parsed between questions."""
+"""Read the store's sweeps and runs as the review needs them, and keep them parsed between requests."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -19,27 +19,27 @@ from mnist_sweep.review.review import Review, build_review
 from mnist_sweep.review.status import LIVE_STATES
 from mnist_sweep.server.store import Store, artifacts, lines, runs, sweeps
 from mnist_sweep.server.store.run_cache import RunCache
-from mnist_sweep.server.sweeps.states import run_status
+from mnist_sweep.server.sweeps.states import run_status, sweep_progress
 from mnist_sweep.server.wire_json import stored
 
 _SWEEPS_KEPT = 16
 _MEASURES_KEPT = 32
 _TABLE_LIMIT = 20_000_000
 _ROWS = 1000
-"""A run's history is kept in memory for the charts; more rows than a screen has points are of no use there."""
+"""Rows of a run's history that are kept in memory for charts: about as many as a screen has points."""
 
 
 class Reviews:
-    """A store's sweeps, reviewed; only runs that changed since the last question are read again."""
+    """Reviews of a store's sweeps. Only runs that changed since the last request are read again."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._kept: RunCache[RunRecord] = RunCache(_SWEEPS_KEPT)
-        # a page that is open asks again and again while no trial has ended: the sample is then the same
+        # an open page polls often while no trial ends: the sample is then the same
         self._measured = lru_cache(_MEASURES_KEPT)(measure)
 
     def of(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> Review:
-        """The sweep's review, with what its best run got wrong."""
+        """Return the sweep's review, with the mistakes of its best run."""
         ranking = self.ranking(db, sweep)
         media: dict[str, Media] = {}
         if ranking.best and (row := runs.find(db, sweep["project_id"], ranking.best.id)) is not None:
@@ -47,28 +47,29 @@ class Reviews:
         return build_review(ranking, media=media, measured=self._measured, chain=chain(db, sweep))
 
     def ranking(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> Ranking:
-        """The sweep's runs with their histories, ranked."""
+        """Return the sweep's runs with their histories, ranked."""
         versions = runs.versions(db, sweep["id"])
         known = self._kept.of(sweep["id"], versions, lambda key: record(db, runs.by_id(db, key)))
         records = [replace(one, read_at=datetime.now(UTC)) if one.read_at else one for one in known]
-        about = info(sweep)
+        about = replace(info(sweep), state=sweep_progress(db, sweep).text)
         return rank(about if about.fields else replace(about, fields=observed_fields(records)), records)
 
 
 def chain(db: sqlite3.Connection, sweep: sqlite3.Row) -> Chain:
-    """The finals and confirmations that followed the sweep."""
+    """Return the finals and confirmations that followed the sweep."""
     rows = runs.of_job_types(db, sweep["project_id"], JOB_TYPES)
     return read(info(sweep), [record(db, row, history=False) for row in rows])
 
 
 def best(db: sqlite3.Connection, sweep: sqlite3.Row) -> tuple[Ranking, RankedTrial | None]:
-    """The sweep's best run and the ranking it comes from, by the summaries alone."""
+    """Return the sweep's ranking by the summaries alone, and its best run."""
     records = [record(db, row, history=False) for row in runs.of_sweep(db, sweep["id"])]
     ranking = rank(info(sweep), records)
     return ranking, ranking.best
 
 
 def info(sweep: sqlite3.Row) -> SweepInfo:
+    """Return the description of a sweep: what it searches, by which metric."""
     config = sweeps.parse_config(sweep["config"])
     return sweep_info(
         config.given,
@@ -88,7 +89,7 @@ def record(
     since: int = 0,
     history: bool = True,
 ) -> RunRecord:
-    """A run, or with `since` only the history that is newer than that change; evenly sampled where it is long."""
+    """Return a run; with `since`, only the history newer than that version. Long histories are sampled evenly."""
     texts = lines.sampled(db, row["id"], lines.HISTORY, _ROWS, since=since) if history else ()
     return RunRecord(
         id=row["name"],
@@ -100,7 +101,7 @@ def record(
         step_metrics=step_metrics(runs.defined_metrics(row["config"])),
         created_at=datetime.fromisoformat(row["created_at"]),
         finished_at=None if row["state"] in LIVE_STATES else datetime.fromisoformat(row["heartbeat_at"]),
-        read_at=datetime.now(UTC) if row["state"] == "running" else None,
+        read_at=datetime.now(UTC) if row["state"] in ("running", "preempting") else None,
         host=row["host"] or "",
         group=row["run_group"] or "",
         tags=tuple(stored(row["tags"])),
@@ -110,13 +111,13 @@ def record(
 
 
 def events(db: sqlite3.Connection, row: sqlite3.Row) -> RunRecord:
-    """What the machine measured of itself beside a run, as a record's history."""
+    """Return what the client measured of the machine during a run, as the history of a record."""
     texts = lines.sampled(db, row["id"], lines.EVENTS, _ROWS)
     return RunRecord(id=row["name"], history=[stored(text) for text in texts])
 
 
 def media_of(store: Store, db: sqlite3.Connection, key: int) -> Media | None:
-    """The confusion matrix and the misclassified images that the run (by row id) has logged."""
+    """Return the confusion matrix and the misclassified images of a run, by its row id; None without any."""
     return from_tables(_tables(store, db, key))
 
 
@@ -133,7 +134,7 @@ def _tables(store: Store, db: sqlite3.Connection, key: int) -> Iterator[tuple[di
 
 
 def project_address(row: sqlite3.Row) -> str:
-    """The path of the page of the project that a sweep or a run belongs to."""
+    """Return the path of the page of the project that a sweep or a run belongs to."""
     return address(row["entity"], row["project"])
 
 
@@ -142,7 +143,7 @@ def address(entity: str, project: str) -> str:
 
 
 def _table(path: Path) -> dict[str, Any] | None:
-    """A logged table; None for what is too large to be drawn, or no table."""
+    """Return a logged table; None for a file that is too large or no table."""
     if path.stat().st_size > _TABLE_LIMIT:
         return None
     try:

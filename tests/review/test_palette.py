@@ -6,6 +6,7 @@ from mnist_sweep.review.page import stylesheet
 from mnist_sweep.review.palette import STATES, run_colour
 from mnist_sweep.review.status import Status
 from mnist_sweep.server.store import runs
+from mnist_sweep.server.sweeps.states import RunStatus, SweepStatus
 
 
 def test_every_state_has_a_colour_in_light_dark_and_terminal() -> None:
@@ -14,7 +15,7 @@ def test_every_state_has_a_colour_in_light_dark_and_terminal() -> None:
     for kind in Status:
         assert len(re.findall(rf"--{kind.value}: #", css)) == 3  # light, dark by choice, dark by the system
         assert f".dot.{kind.value} " in css
-    for state in runs.STATES - {"preempting"}:
+    for state in {*runs.STATES, *RunStatus, *SweepStatus}:
         assert f".dot.{state} " in css, state
 
 

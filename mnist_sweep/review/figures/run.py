@@ -13,6 +13,7 @@ from mnist_sweep.review.figures.style import Figure, escape, layout, whole_ticks
 from mnist_sweep.review.palette import SERIES
 from mnist_sweep.review.presentation import is_counter, is_fraction
 from mnist_sweep.review.records import STEP, RunRecord, number
+from mnist_sweep.review.system_metrics import readable
 
 MAX_PANELS = 12
 MAX_ROWS = 500
@@ -88,7 +89,7 @@ def system_curves(record: RunRecord) -> Figure | None:
     """Return a panel for each measure of the machine that changed (`system.cpu`, …), over the run's seconds."""
     keys = dict.fromkeys(key for row in record.history for key in row if key.startswith("system."))
     moving = {key for key in keys if len({row.get(key) for row in record.history} - {None}) > 1}
-    named = {key: key.removeprefix("system.") for key in sorted(moving)}
+    named = {key: readable(key) for key in sorted(moving)}
     rows = [{RUNTIME: row.get(RUNTIME)} | {named[key]: row.get(key) for key in named} for row in record.history]
     return run_curves(replace(record, history=rows), over=RUNTIME)
 

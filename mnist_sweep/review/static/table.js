@@ -235,7 +235,7 @@ Review.Table = class {
       cell.replaceChildren(this.picture(row[column.key], column.label));
     } else if (column.key === "name" && Review.safeUrl(row.url)) {
       cell.replaceChildren(Object.assign(document.createElement("a"), { href: row.url, textContent: text }));
-    } else if (column.kind === "seconds" && text && row.status === "running") {
+    } else if (column.kind === "seconds" && text && ["running", "stopping"].includes(row.status)) {
       Review.countOn(cell, row[column.key]);
     } else {
       cell.textContent = text;

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from mnist_sweep.review import page as review
 from mnist_sweep.review.records import SweepInfo
 from mnist_sweep.server.pages.report_blocks import Block
+from mnist_sweep.server.sweeps.states import SweepStatus
 
 PageData = Mapping[str, Any]
 """Plain JSON that a page's scripts draw; `review.page_data` and `page_data` make it."""
@@ -59,7 +60,9 @@ class SweepEntry:
 
     address: str
     title: str
+    status: SweepStatus
     state: str
+    """The status with the numbers that explain it."""
     method: str
     runs: int
     best: str

@@ -27,7 +27,7 @@ def facts(store: Store, db: sqlite3.Connection, row: sqlite3.Row, record: RunRec
 
 def _facts(metadata: Mapping[str, Any], row: sqlite3.Row, record: RunRecord) -> Iterator[Payload]:
     _, reason = classify(record)
-    yield _fact("state", f"{row['state']}: {reason}" if reason and row["state"] not in reason else row["state"])
+    yield _fact("state", f"{record.state}: {reason}" if reason and record.state not in reason else record.state)
     seconds = record.seconds
     if seconds is not None:
         yield _fact("duration", duration(seconds)) | {"elapsed": seconds if record.read_at else None}

@@ -24,6 +24,7 @@ from mnist_sweep.server.pages import actions, overview, report_panels
 from mnist_sweep.server.pages import media as logged
 from mnist_sweep.server.pages.report_blocks import Block
 from mnist_sweep.server.store import Store, lines, runs, sweeps
+from mnist_sweep.server.sweeps.states import sweep_progress
 
 PAUSE = 2.0
 """Seconds between two requests of an open page; more if an answer takes long to make."""
@@ -44,7 +45,7 @@ class Payloads:
         found = self._reviews.of(db, sweep)
         data = sweep_payload(found)
         data["compare_url"] = f"{reviewing.project_address(sweep)}/compare"
-        data |= {"state": sweep["state"], "offered": actions.offered(sweep)}
+        data |= {"state": found.ranking.info.state, "offered": actions.offered(sweep)}
         address = f"/api{found.ranking.info.url}/review"
         data["live"] = {"url": address, "cursor": str(runs.version(db)), "every": PAUSE}
         return data
@@ -58,8 +59,8 @@ class Payloads:
         cursor = runs.version(db)
         changed = runs.of_sweep(db, sweep["id"], since=since)
         followed = runs.of_job_types(db, sweep["project_id"], JOB_TYPES, since)
-        news: Payload = {"cursor": str(cursor), "state": sweep["state"]}
-        if state != sweep["state"]:
+        news: Payload = {"cursor": str(cursor), "state": sweep_progress(db, sweep).text}
+        if state != news["state"]:
             news |= {"offered": actions.offered(sweep), "stats": tiles(self._reviews.ranking(db, sweep))}
         if changed or followed:
             found = self._reviews.of(db, sweep)

@@ -31,6 +31,7 @@ from mnist_sweep.server.pages.contexts import (
 from mnist_sweep.server.pages.page_data import Payloads
 from mnist_sweep.server.signed_urls import SignedUrls
 from mnist_sweep.server.store import Store, files, projects, runs, sweeps, views
+from mnist_sweep.server.sweeps.states import sweep_progress
 
 _COMPARED = 20
 
@@ -166,10 +167,12 @@ class Views:
 def _sweep_entry(db: sqlite3.Connection, sweep: sqlite3.Row, place: Place) -> SweepEntry:
     ranking, _ = records.best(db, sweep)
     count, active = runs.activity(db, sweep["id"])
+    progress = sweep_progress(db, sweep)
     return SweepEntry(
         address=f"{place.address}/sweeps/{quote(sweep['name'])}",
         title=ranking.info.title,
-        state=sweep["state"].lower(),
+        status=progress.status,
+        state=progress.text,
         method=ranking.info.method,
         runs=count,
         best=best_text(ranking),

@@ -256,6 +256,25 @@ def test_buttons_change_the_sweep_but_only_from_the_servers_own_pages(
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
 
 
+def test_stop_and_cancel_explain_themselves_and_ask(served: Served, open_page: Opener) -> None:
+    sweep = served.python(CREATE).split()[-1]
+    page = open_page(f"{served.url}/local/again/sweeps/{sweep}")
+    state = page.locator(".tile", has_text="state")
+    for action, explanation, after in (
+        ("Cancel", "Running trials are killed", "canceled"),
+        ("Stop", "No new trial starts", "stopped"),
+    ):
+        button = page.get_by_role("button", name=f"{action} the sweep")
+        assert not button.is_visible()
+        page.locator("summary", has_text=action).click()
+        expect(page.locator(".ask[open]")).to_contain_text(explanation)
+        expect(state).not_to_contain_text(after)  # nothing has happened yet
+        button.click()
+        expect(state).to_contain_text(after)
+        page.get_by_role("button", name="Resume").click()
+        expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+
 FAIL = """
 import wandb
 from wandb.agents import pyagent
@@ -283,7 +302,7 @@ def test_a_failed_run_is_handed_out_again(served: Served, open_page: Opener) -> 
     page = open_page(f"{served.url}/local/again/runs/{failed}")
     expect(page.locator("[data-facts] div", has_text="state")).to_contain_text("failed")
     page.get_by_role("button", name="Hand out again").click()
-    expect(page.locator("[data-facts] div", has_text="state")).to_contain_text("pending")
+    expect(page.locator("[data-facts] div", has_text="state")).to_contain_text("queued")
     assert page.get_by_role("button", name="Hand out again").count() == 0
     assert served.python(FAIL.format(fail=False, sweep=sweep)).split()[-1] == failed
     page.reload()
@@ -351,6 +370,32 @@ def test_an_address_that_leads_nowhere_is_a_page_to_people(served: Served, sweep
         page.get_by_role("link", name="All projects").click()
         expect(page.locator("h1")).to_have_text("Projects")
     page.close()
+
+
+def test_a_run_has_an_overview(served: Served, open_page: Opener) -> None:
+    code = """
+import wandb
+with wandb.init(project="edits", id="seen", job_type="measure", tags=["one", "two"], notes="worth a line",
+                settings=wandb.Settings(program="fit.py")) as run:
+    run.log({"loss": 1})
+"""
+    served.python(code)
+    page = open_page(f"{served.url}/local/edits/runs/seen")
+    facts = dict(
+        zip(
+            page.locator("[data-facts] dt").all_inner_texts(),
+            page.locator("[data-facts] dd").all_inner_texts(),
+            strict=True,
+        )
+    )
+    assert facts["state"] == "finished"
+    assert facts["job type"] == "measure"
+    assert facts["tags"] == "one, two"
+    assert facts["notes"] == "worth a line"
+    assert "fit.py" in facts["command"]
+    assert facts["Python"].startswith("CPython 3.")
+    assert facts["host"]
+    assert facts["duration"].endswith(" s")
 
 
 def test_a_run_is_described_and_deleted_on_its_page(served: Served, open_page: Opener) -> None:
