@@ -20,7 +20,7 @@ from mnist_sweep.review.review import Review
 
 STATIC = Path(__file__).parent / "static"
 TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = ("base.js", "figures.js", "chain.js", "parallel.js", "filter.js", "table.js", "review.js")
+SCRIPTS = ("base.js", "figures.js", "provenance.js", "parallel.js", "filter.js", "table.js", "review.js")
 REPORT_SCRIPTS = (
     "base.js",
     "figures.js",

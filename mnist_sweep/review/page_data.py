@@ -61,8 +61,8 @@ def chain_payload(review: Review) -> Payload:
         "steps": provenance_text.steps(
             chain, lede(ranking.info), f"the best of {len(ranking.ranked)} ranked trials", found
         ),
-        "told": list(review.sentences),
-        "standing": provenance_text.standing(chain.finals),
+        "sentences": list(review.sentences),
+        "finals": provenance_text.standing(chain.finals),
     }
 
 

@@ -1,12 +1,12 @@
-// Boxes and masks over an image that a run logged: the client keeps boxes as JSON and a mask as a picture of class numbers.
+// Boxes and masks over an image that a run logged. The client stores boxes as JSON, and a mask as an image of class numbers.
 "use strict";
 window.Review = window.Review || {};
 
-// A frame with the image, and over it what `masks` (addresses) and `boxes` (addresses, or what would stand there) say.
+// Return a frame with an image, its masks (addresses), and its boxes (addresses, or the JSON that would be there).
 Review.overlaid = (image, boxes, masks, colour) => {
   const frame = Review.element("div", "overlaid");
   frame.appendChild(image);
-  const ready = image.decode().catch(() => {}); // an image that is not there has nothing to be laid over
+  const ready = image.decode().catch(() => {}); // nothing is drawn over a missing image
   masks.forEach((address) => Review.mask(address, colour).then((canvas) => frame.appendChild(canvas), () => {}));
   boxes.forEach(async (given) => {
     const read = async (address) => ((answer) => (answer.ok ? answer.json() : {}))(await fetch(address));
@@ -16,7 +16,7 @@ Review.overlaid = (image, boxes, masks, colour) => {
   return frame;
 };
 
-// Positions are shares of the image, or pixels of it; by corners, or by middle and size.
+// Draw a box. Its position is in shares of the image or in pixels, given by corners or by middle and size.
 Review.box = ({ position = {}, domain, class_id: id, box_caption: caption }, labels, image, colour) => {
   const [width, height] = domain === "pixel" ? [image.naturalWidth, image.naturalHeight] : [1, 1];
   const { middle, minX, maxX, minY, maxY } = position;
@@ -31,7 +31,7 @@ Review.box = ({ position = {}, domain, class_id: id, box_caption: caption }, lab
   return box;
 };
 
-// Each class but 0, the background, in a colour of its own.
+// Draw a mask: each class except 0, the background, has its own colour.
 Review.mask = async (address, colour) => {
   const image = Object.assign(new Image(), { src: address });
   await image.decode();

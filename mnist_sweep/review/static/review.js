@@ -81,7 +81,7 @@
     const rows = ids.map((id) => data.table.rows.find((row) => row.id === id)).filter(Boolean);
     if (!R.changed(place, [rows, data.table.columns])) return;
     if (rows.length < 2) {
-      place.replaceChildren(R.element("p", "quiet", "Tick two or more runs in the table to see what differs between them."));
+      place.replaceChildren(R.element("p", "quiet", "Tick two or more runs in the table to see how they differ."));
       return;
     }
     const grid = document.createElement("table");
@@ -102,10 +102,10 @@
     }
     const frame = R.element("div", "table-frame");
     frame.appendChild(grid);
-    const foot = R.element("p", "quiet", `${same} fields are the same in all ${rows.length} and not shown.`);
+    const foot = R.element("p", "quiet", `${same} fields that are equal in all ${rows.length} runs are not shown.`);
     if (data.compare_url) {
       const href = `${data.compare_url}?runs=${rows.map((row) => encodeURIComponent(row.id)).join(",")}`;
-      foot.append(" ", Object.assign(document.createElement("a"), { href, textContent: "Their curves, on a page of their own" }));
+      foot.append(" ", Object.assign(document.createElement("a"), { href, textContent: "Compare them on a page of their own" }));
     }
     place.replaceChildren(frame, foot);
   }
@@ -131,9 +131,9 @@
     grid.replaceChildren(
       ...found.images.map(({ src, label, prediction, confidence, index }) => {
         const card = R.element("figure", "mistake");
-        card.appendChild(Object.assign(document.createElement("img"), { src, alt: `a ${label} read as ${prediction}`, loading: "lazy" }));
-        const sure = confidence === null ? "" : `, ${Math.round(100 * confidence)} % sure`;
-        card.title = `image ${index}: a ${label} read as ${prediction}${sure}`;
+        card.appendChild(Object.assign(document.createElement("img"), { src, alt: `${label}, predicted as ${prediction}`, loading: "lazy" }));
+        const sure = confidence === null ? "" : `, confidence ${Math.round(100 * confidence)} %`;
+        card.title = `image ${index}: ${label}, predicted as ${prediction}${sure}`;
         const words = card.appendChild(R.element("figcaption"));
         words.append(R.element("b", "", label), R.element("span", "arrow", " → "), R.element("b", "wrong", prediction));
         return card;
@@ -155,7 +155,7 @@
 
   function chain() {
     const place = $("[data-chain]");
-    if (place && data.chain?.steps && R.changed(place, data.chain)) R.chain(place, data.chain);
+    if (place && data.chain?.steps && R.changed(place, data.chain)) R.provenance(place, data.chain);
   }
 
   function gallery() {
@@ -286,7 +286,7 @@
     return [...filled, ...Object.keys(before).filter((name) => before[name] !== JSON.stringify(data.figures[name]))];
   }
 
-  // New points of a curve; a point that was sent before is written anew.
+  // Append new points to a curve. A point that was sent before is replaced.
   function append(known, points) {
     const along = points.x ? "x" : "_step";
     const keep = (known[along] || []).filter((x) => x < points[along][0]).length;
@@ -314,7 +314,7 @@
         wait = data.live.every = news.every || every;
       }
     } catch {
-      document.body.classList.add("offline"); // the server is away: keep what is shown and try again
+      document.body.classList.add("offline"); // the server is unavailable: keep what is shown and retry
       wait = every * 3;
     }
     setTimeout(poll, wait * 1000);

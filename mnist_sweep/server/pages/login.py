@@ -14,7 +14,7 @@ from mnist_sweep.server.auth import Keys, OpenRoute
 
 _FORM_LIMIT = 10_000
 _FORM_SECONDS = 30
-_RELOAD = '<!doctype html><meta http-equiv="refresh" content="0"><title>mnist-sweep</title>'
+_RELOAD = '<!doctype html><meta http-equiv="refresh" content="0"><title>local W&amp;B server</title>'
 """A browser that follows a link from another site sends no cookie. It does when this page reloads itself."""
 _USED_LINK = "This login link was used before, or the server has restarted since."
 _WRONG_KEY = "That is not this server's key."

@@ -25,6 +25,8 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 """Headers of every page: no script but this server's own files may run."""
+PROGRAM = "mnist-sweep"
+"""The command whose options pages name."""
 _PLOTLY = f"/-/plotly.min.js?{version('plotly')}"
 
 
@@ -35,7 +37,7 @@ def environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     found.filters |= {"short": short, "moment": moment, "script_json": review.script_json}
-    found.globals |= {"scripts": review.SCRIPTS, "sections": review.SECTIONS, "plotly": _PLOTLY}
+    found.globals |= {"scripts": review.SCRIPTS, "sections": review.SECTIONS, "plotly": _PLOTLY, "program": PROGRAM}
     return found
 
 

@@ -1,6 +1,6 @@
-// From the question to the result: the number that counts, the steps to it, what they say, the finals' table.
+// What followed a sweep: the confirmed number, the steps to it, sentences, and the table of the finals.
 "use strict";
-Review.chain = (place, { headline, metric, steps, told, standing }) => {
+Review.provenance = (place, { headline, metric, steps, sentences, finals }) => {
   const R = Review;
   const parts = [];
   if (headline) {
@@ -17,11 +17,11 @@ Review.chain = (place, { headline, metric, steps, told, standing }) => {
     step.append(R.element("div", "step-value", value), R.element("div", "step-hint", hint));
   }
   parts.push(list);
-  const said = R.element("ul", "findings");
-  said.append(...told.map((text) => R.element("li", "", text)));
-  parts.push(said);
-  if (standing.length) {
-    const [head, ...rows] = standing;
+  const points = R.element("ul", "findings");
+  points.append(...sentences.map((text) => R.element("li", "", text)));
+  parts.push(points);
+  if (finals.length) {
+    const [head, ...rows] = finals;
     const kind = (column) => (column === 1 ? "text" : "number");
     const grid = document.createElement("table");
     grid.createTHead().insertRow().append(...head.map((text, i) => R.element("th", kind(i), text)));
