@@ -75,6 +75,7 @@ def test_the_comparison_has_a_page_of_its_own(sweep_url: str, open_page: Opener)
 
 def test_the_address_of_a_sweeps_page_keeps_filter_sort_and_columns(sweep_url: str, open_page: Opener) -> None:
     page = open_page(sweep_url)
+    draw_everything(page)
     page.get_by_role("searchbox").fill("c1 in [4, 8] and status != infeasible")
     page.get_by_role("button", name="max_lr", exact=True).click()
     page.get_by_text("Columns", exact=True).click()
@@ -262,7 +263,7 @@ def test_stop_and_cancel_explain_themselves_and_ask(served: Served, open_page: O
     state = page.locator(".tile", has_text="state")
     for action, explanation, after in (
         ("Cancel", "Running trials are killed", "canceled"),
-        ("Stop", "No new trial starts", "stopped"),
+        ("Stop", "No new trial starts", "finished"),
     ):
         button = page.get_by_role("button", name=f"{action} the sweep")
         assert not button.is_visible()
@@ -375,12 +376,12 @@ def test_an_address_that_leads_nowhere_is_a_page_to_people(served: Served, sweep
 def test_a_run_has_an_overview(served: Served, open_page: Opener) -> None:
     code = """
 import wandb
-with wandb.init(project="edits", id="seen", job_type="measure", tags=["one", "two"], notes="worth a line",
+with wandb.init(project="overview", id="seen", job_type="measure", tags=["one", "two"], notes="worth a line",
                 settings=wandb.Settings(program="fit.py")) as run:
     run.log({"loss": 1})
 """
     served.python(code)
-    page = open_page(f"{served.url}/local/edits/runs/seen")
+    page = open_page(f"{served.url}/local/overview/runs/seen")
     facts = dict(
         zip(
             page.locator("[data-facts] dt").all_inner_texts(),
