@@ -38,7 +38,7 @@ def test_a_packaged_sweep_file_is_found_by_name_from_anywhere(tmp_path: Path, mo
     for name in ("onecycle", "onecycle.yaml", "sweeps/onecycle.yaml"):
         found = console.sweep_path(name)
         assert found is not None
-        assert found.read_text("utf-8").startswith("# The main job")
+        assert "name: onecycle" in found.read_text("utf-8").splitlines()
     assert console.sweep_path("1a2b3c4d") is None
     assert console.sweep_path("local/mnist-sweep/onecycle") is None
     assert console.sweep_path("missing.yaml") == Path("missing.yaml")
