@@ -791,8 +791,8 @@ DRAWN = {
 """Engines in the figure: colour and label."""
 
 
-def draw(summaries: Sequence[Summary], points_per_loss: float, minutes: float) -> str:
-    """Return the figure as SVG: true gain against cost, with 95 % intervals."""
+def draw(summaries: Sequence[Summary], points_per_loss: float, minutes: float, world: str) -> str:
+    """Return the figure as SVG: true gain against cost, with 95 % intervals and the name of the world."""
     width, height, left, right, top, bottom = 760, 420, 64, 210, 24, 56
     highest = max((each.gain + each.half) * points_per_loss for each in summaries if each.engine in DRAWN)
 
@@ -820,6 +820,7 @@ def draw(summaries: Sequence[Summary], points_per_loss: float, minutes: float) -
         "cost of search and finals, core-minutes (AVX-512)</text>"
         f'<text transform="translate(16 {(top + height - bottom) / 2}) rotate(-90)" text-anchor="middle">'
         "true gain over the average configuration, points</text>"
+        f'<text x="{left + 8}" y="16" fill="#57606a">world: {world}</text>'
     )
     labels = []
     for place, (engine, (colour, label)) in enumerate(DRAWN.items()):
@@ -869,7 +870,7 @@ def main() -> None:
     print(f"World: {world}. Budgets are in whole trainings of {minutes:.1f} core-minutes.\n")
     print("\n".join(table(summaries, measured().points_per_loss)))
     if arguments.figure is not None:
-        arguments.figure.write_text(draw(summaries, measured().points_per_loss, minutes))
+        arguments.figure.write_text(draw(summaries, measured().points_per_loss, minutes, world))
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ def test_ratios_are_paired_and_claims_are_compared_with_the_truth() -> None:
     assert tpe.over == pytest.approx(1.0)
     assert tpe.top == 1.0
     assert len(list(table(found, 1.0))) == 2 + len(found)
-    figure = draw(found, 1.0, 2.0)
+    figure = draw(found, 1.0, 2.0, "w")
     assert figure.count("<polyline") == 2
     assert DRAWN["TPE"][1] in figure
 
