@@ -2,8 +2,9 @@
 
 The route that a request matches decides what the request must bring (`Access`). A client sends the key with HTTP Basic
 (user `api`, as wandb does) or as a bearer token. A browser logs in once, with the key or with a login link, and gets a
-cookie. The cookie opens pages, their buttons and downloads, but nothing that changes what agents execute. A browser
-sends neither on behalf of another site: the cookie is `SameSite=Strict`, and requests of other origins are refused.
+cookie. The cookie opens pages, their buttons and downloads, but nothing that changes what agents execute: a sweep
+created on a page runs only where somebody starts an agent for it. A browser sends neither on behalf of another site:
+the cookie is `SameSite=Strict`, and requests of other origins are refused.
 """
 
 import asyncio
