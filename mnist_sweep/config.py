@@ -25,7 +25,7 @@ PARAMETER_LIMIT = 10_000
 """A network must have fewer trainable parameters than this. A run may set a lower limit."""
 
 EPOCH_LIMIT = 15
-"""Epochs of the task. A run may train fewer, as a cheaper and less accurate measurement."""
+"""Most epochs of a run, and those of a result. A run may train fewer, as a cheaper and less accurate measurement."""
 
 REPLICATES = 12
 """The training images have this many parts. Each replicate holds out one of them."""
@@ -108,17 +108,17 @@ class RunConfig(BaseModel):
     separable: bool = Field(False, description="split the later 3x3 convolutions into depthwise and 1x1 (tiny)")
     dropout: float = Field(0.03, ge=0, le=0.5, description="dropout after every activation, probability")
     augment_strength: float = Field(
-        1.0, ge=0, le=1.5, description="scale of the study's policy A: 0 is none, 1 its own ranges"
+        1.0, ge=0, le=1.5, description="strength of policy A, the study's augmentation: 0 is none, 1 its own"
     )
-    rotate: float = Field(0.0, ge=0, le=45, description="added rotation, degrees to either side")
-    shear: float = Field(0.0, ge=0, le=45, description="added shear, degrees to either side")
-    shift: float = Field(0.0, ge=0, le=0.5, description="added shifts, fraction of the side")
-    zoom: float = Field(0.0, ge=0, le=0.5, description="added scaling, from 1 - zoom to 1 + zoom")
+    rotate: float = Field(0.0, ge=0, le=45, description="rotation besides policy A, degrees to either side")
+    shear: float = Field(0.0, ge=0, le=45, description="shear besides policy A, degrees to either side")
+    shift: float = Field(0.0, ge=0, le=0.5, description="shifts besides policy A, fraction of the side")
+    zoom: float = Field(0.0, ge=0, le=0.5, description="scaling besides policy A, from 1 - zoom to 1 + zoom")
     no_aug_epochs: int = Field(
         0,
         ge=0,
         le=EPOCH_LIMIT,
-        description="final epochs without augmentation, for 15 epochs; scaled",
+        description="final epochs of 15 without augmentation; scaled for fewer epochs",
     )
     lr_schedule: Literal["onecycle", "constant"] = Field(
         "onecycle", description="onecycle rises to max_lr and falls to nearly 0; constant is max_lr"
@@ -138,15 +138,15 @@ class RunConfig(BaseModel):
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
     batch_size: int = Field(128, ge=8, le=4096, description="images per step")
-    epochs: int = Field(EPOCH_LIMIT, ge=1, le=EPOCH_LIMIT, description="passes over the images; the task has 15")
+    epochs: int = Field(EPOCH_LIMIT, ge=1, le=EPOCH_LIMIT, description="passes over the training images")
     replicate: int = Field(
-        0, ge=0, lt=REPLICATES, description="the twelfth of the training images held out; also sets the seed"
+        0, ge=0, lt=REPLICATES, description="fold of the training images to hold out; also sets the seed"
     )
     seed: int = Field(
         0,
         ge=0,
         lt=2**31,
-        description="seed of all random numbers; default: the replicate",
+        description="seed of all random numbers; equals replicate unless given",
     )
     device: str = Field(
         "auto",

@@ -1,4 +1,4 @@
-"""`mnist-sweep agent`: train trials of an existing sweep in warm processes."""
+"""`mnist-sweep agent`: train trials of an existing sweep, all trials of an agent in one process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mnist_sweep.agents.pool import AgentPool
     from mnist_sweep.connection.waiting import RetryPolicy
 
-HELP = "train trials of an existing sweep in warm processes"
+HELP = "train trials of an existing sweep, all trials of an agent in one process"
 EXAMPLE = "mnist-sweep agent local/mnist-sweep/1a2b3c4d --agents 2"
 
 

@@ -16,7 +16,10 @@ def add_sweep(parser: argparse.ArgumentParser) -> None:
 def add_count(parser: argparse.ArgumentParser) -> None:
     """Add `--count`, which limits the trials of local agents."""
     parser.add_argument(
-        "--count", type=whole_number(MAX_TRIALS), metavar="N", help="number of trials; those over budget do not count"
+        "--count",
+        type=whole_number(MAX_TRIALS),
+        metavar="N",
+        help="number of trials, not counting those over the parameter limit [until the sweep ends]",
     )
 
 

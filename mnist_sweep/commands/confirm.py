@@ -1,4 +1,4 @@
-"""`mnist-sweep confirm`: retrain a configuration with many seeds and judge it on the test images."""
+"""`mnist-sweep confirm`: retrain a configuration with many seeds and evaluate it on the test images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mnist_sweep.selection.winner import Winner
     from mnist_sweep.training.engine import Step
 
-HELP = "retrain a configuration with many seeds on all training images and judge it on the test images"
+HELP = "retrain a configuration with many seeds on all training images and evaluate it on the test images"
 EXAMPLE = "mnist-sweep confirm local/mnist-sweep/finals-1a2b3c4d --seeds=20"
 
 
@@ -30,8 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "sweep",
         nargs="?",
         metavar="SWEEP",
-        help="confirm what a sweep chose, by posterior mean (its id, project/id or entity/project/id), or its finals "
-        f"(finals- before the id), with {EPOCH_LIMIT} epochs unless --epochs is given; without it, give fields",
+        help="id, project/id or entity/project/id: confirm the sweep's best configuration by posterior mean; with "
+        f"finals- before the id, the winner of its finals; {EPOCH_LIMIT} epochs unless --epochs is given; without "
+        "SWEEP, give fields",
     )
     parser.add_argument(
         "--seeds", type=whole_number(1_000), default=10, metavar="N", help="train seeds 0 to N-1, at most 1,000 [10]"
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--file",
         type=Path,
         default=Path("out/confirm.jsonl"),
-        help="file of results, by which an interrupted confirmation resumes [out/confirm.jsonl]",
+        help="file of results, from which an interrupted confirmation resumes [out/confirm.jsonl]",
     )
     flags.add(parser)
     parser.usage = "%(prog)s [SWEEP] [options] [--FIELD VALUE …]"

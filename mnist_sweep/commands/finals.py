@@ -29,14 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rounds",
         metavar="N:R,…",
-        help="configurations and their replicates in all, round by round [30:1,10:3,3:6; 8:2,3:5 after shorter trials]",
+        help="for each round, the number of configurations and the total replicates of each [30:1,10:3,3:6; after "
+        "trials of fewer epochs 8:2,3:5]",
     )
     parser.add_argument(
         "--fresh",
         type=int,
         default=6,
         metavar="R",
-        help="replicates of the final, which no earlier round used: for two configurations and the reference [6]",
+        help="replicates of the final between the best two and the reference; no earlier round used them [6]",
     )
     parser.add_argument(
         "--reference",

@@ -14,7 +14,7 @@ from mnist_sweep.config import PROJECT
 if TYPE_CHECKING:
     from mnist_sweep.review.page import Gallery
 
-HELP = "review a sweep: a W&B report, an HTML page, a summary here"
+HELP = "review a sweep: a W&B report, an HTML page, a summary in the terminal"
 EXAMPLE = "mnist-sweep report local/mnist-sweep/1a2b3c4d --html review.html"
 
 

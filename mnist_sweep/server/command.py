@@ -17,11 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--port", type=int,
         help=f"TCP port, 0 for any free one [the folder's last port, else {DEFAULT_PORT}, else a free one]",
     )  # fmt: skip
-    add("--data", type=Path, metavar="DIR", help="folder for everything [MNIST_SWEEP_SERVER or the user's data folder]")
+    add("--data", type=Path, metavar="DIR", help="folder of all data [MNIST_SWEEP_SERVER or the user's data folder]")
     add(
         "--key-file", type=Path, metavar="FILE",
-        help=f"key that clients must give, at least {SHORTEST_KEY} characters; {KEY_VARIABLE} in the environment does"
-        " the same [a random key, which the data folder keeps]",
+        help=f"file with the key that clients must give, at least {SHORTEST_KEY} characters; or set {KEY_VARIABLE}"
+        " to the key [a random key, which the data folder keeps]",
     )  # fmt: skip
     add("--certificate", type=Path, metavar="FILE", help="serve TLS with this certificate (chain), PEM")
     add("--private-key", type=Path, metavar="FILE", help="the certificate's private key, PEM")
@@ -34,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--idle-timeout", type=float, metavar="SECONDS", help="end after this long without a request [never]")
     start_nothing = parser.add_mutually_exclusive_group()
     start_nothing.add_argument(
-        "--env", action="store_true", help="only print how to reach the running server, for a shell's eval"
+        "--env", action="store_true", help="only print the exports for the running server, for a shell's eval"
     )
     start_nothing.add_argument(
-        "--login", action="store_true", help="only print a link that logs a browser in to the running server, once"
+        "--login", action="store_true", help="only print a one-time link that logs a browser in to the running server"
     )
 
 
