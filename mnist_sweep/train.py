@@ -28,9 +28,9 @@ from mnist_sweep.training import engine, mnist
 
 
 class FailedRunError(UserError, RuntimeError):
-    """A run that could not be trained. Its line for people has been printed."""
+    """A run that could not be trained. The one-line message for people has already been printed."""
 
-    # An agent prints the traceback of what a run raises. This one adds nothing to the message.
+    # The client's agent prints the traceback of whatever a run raises. Here it would add nothing to the message.
     __traceback__ = None
 
     config_error = False
@@ -38,13 +38,13 @@ class FailedRunError(UserError, RuntimeError):
 
 
 class Stopped(Exception):
-    """The server wants the run to end. The next run may follow."""
+    """The server asked the run to end. The agent may train the next one."""
 
 
 run_signals = Signals(STOPS)
-"""Signals that stop a run, which then finishes its upload.
+"""Signals that stop a run. The run then finishes its upload.
 
-They are deferred while the client works and during a training step, which an exception would break.
+They are deferred while the client works and during a training step, because an exception would break either.
 """
 
 
@@ -67,6 +67,9 @@ def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None
     Raises:
         FailedRunError: the configuration is invalid, or the machine fails. The run is marked as failed.
         ServerUnavailable: the server of a sweep stays unavailable.
+        Stopped: the server asked the run to end.
+        Preempted: a signal ended the run, which resumes later.
+        KeyboardInterrupt: a signal ended the run for good.
     """
     console = console or Console()
     with run_signals.deferred(raise_on_exit=False):
@@ -103,7 +106,7 @@ def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None
 
 
 def _fail(tracker: Tracker, *, config_error: bool) -> None:
-    """End a run that failed. If this machine may be at fault and there are others, let another one retry it."""
+    """End a run that failed. If this machine may be at fault, let another task of a cluster job retry it."""
     if config_error or task.task() is None:
         tracker.finish(exit_code=1)
     else:
@@ -163,8 +166,8 @@ def fit_and_report(
 ) -> engine.Fit:
     """Train `config` and report every epoch and the result to `tracker`, if there is one.
 
-    A signal ends the training between two steps. An exception inside a step would be lost: compiled code takes it for
-    a failure of its own. The returned fit has its evaluation, unless it diverged.
+    A signal ends the training between two steps. An exception inside a step would be lost, because compiled code would
+    treat it as its own failure. The returned fit contains its evaluation unless it diverged.
     """
 
     def report_step(step: engine.Step) -> None:

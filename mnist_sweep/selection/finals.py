@@ -1,8 +1,12 @@
 """Race a sweep's best configurations against each other, over replicates.
 
-The trainings that are still missing follow from the runs on the server, so an interrupted race resumes when it is
-started again. Each round is a sweep of its own, a grid over whole configurations (the field `base`), so that W&B's
-cloud and any agent can work on it.
+A race has rounds. Each trains fewer configurations on more replicates, and the last one is called the final. An entrant
+is a configuration that takes part. A recipe is a RunConfig that identifies a configuration: it has default values for
+replicate, seed and machine (`RunConfig.recipe`).
+
+Which trainings are missing follows from the runs on the server, so an interrupted race resumes when it is started
+again. Each round is a sweep of its own: a grid over whole configurations (the field `base`). So W&B's cloud and any
+agent can work on it.
 """
 
 from __future__ import annotations
@@ -43,10 +47,15 @@ PREFIX = "finals"
 
 REFERENCE = "preset=step8"
 ROUNDS = (Round(30, 1), Round(10, 3), Round(3, 6))
-"""After a sweep of one replicate each, the first round is the sweep itself: 20, 9 and 18 trainings are added."""
+"""The rounds after trials that have the finals' epochs.
+
+If the sweep trained at least 30 configurations on one replicate, it has already trained the first round. The second
+round adds 20 trainings, the third 9, and the final 18 (two finalists and the reference, six replicates each).
+"""
 SHORT_TRIALS_ROUNDS = (Round(8, 2), Round(3, 5))
-"""After a sweep of shorter trials: its results do not count at the finals' epochs, so fewer entrants start."""
+"""The rounds after shorter trials. Their results do not count at the finals' epochs, so fewer entrants start."""
 FRESH = 6
+"""Replicates of the final."""
 
 
 class FinalsError(UserError, RuntimeError):
@@ -67,7 +76,7 @@ def parse_finals_id(path: str) -> tuple[str, bool]:
 
 
 def round_of(sweep: Sweep) -> str:
-    """Return the path of the sweep whose finals `sweep` is a round of; empty for any other sweep.
+    """Return the path of the sweep to whose finals the round `sweep` belongs, or "" if `sweep` is not a round.
 
     A round has the name and the description that `Race.create_round` gives it. A name alone proves nothing: people
     may call a sweep `finals-…`.
@@ -89,7 +98,7 @@ def _round_name(path: str, title: str) -> str:
 
 @dataclass
 class Results:
-    """What has been measured, by recipe and replicate."""
+    """What has been measured, for each recipe and replicate."""
 
     losses: dict[RunConfig, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
     """The sweep's metric as a loss; infinity if a training diverged."""
@@ -98,7 +107,7 @@ class Results:
     seconds: list[float] = field(default_factory=list)
 
     def add(self, records: Iterable[RunRecord], metric: str, goal: Goal) -> None:
-        """Add the runs that are results."""
+        """Add the runs that completed their training or diverged. Ignore all others."""
         for result in results(records, metric):
             recipe, replicate = result.config.recipe, result.config.replicate
             self.losses[recipe][replicate] = math.inf if result.value is None else goal.to_loss(result.value)
@@ -119,7 +128,7 @@ class Race:
     reference: RunConfig
     """The recipe that the finalists are compared with."""
     trial_epochs: tuple[int, ...] = ()
-    """The epochs of the sweep's trials, if the finals train others."""
+    """The epochs of the sweep's trials if they differ from those of the finals, else empty."""
     metric: str
     goal: Goal
 
@@ -134,9 +143,9 @@ class Race:
     ) -> Race:
         """Return the race among a sweep's feasible configurations. Raise FinalsError if there are none.
 
-        Every entrant is trained for `epochs`, even if its trials were shorter, and so is the reference unless it names
-        its own epochs. Without a schedule, the rounds depend on whether the trials were shorter; the final then has
-        `fresh` replicates.
+        Every entrant is trained for `epochs`, even if its trials were shorter. So is the reference unless its text
+        names other epochs. Without a schedule, the rounds are `ROUNDS`, or `SHORT_TRIALS_ROUNDS` if the trials had
+        other epochs, and the final has `fresh` replicates. With a schedule, `fresh` is ignored.
         """
         ranking = fetch_ranking(sweep)
         info = ranking.info
@@ -169,11 +178,11 @@ class Race:
         return found
 
     def stage(self, found: Results) -> Stage[RunConfig]:
-        """Return the round under way."""
+        """Return the current round."""
         return next_stage(found.losses, self.entrants, self.schedule, reference=self.reference)
 
     def create_round(self, stage: Stage[RunConfig]) -> Sweep:
-        """Create the sweep of the trainings that `stage` lacks."""
+        """Create a sweep of the trainings that `stage` still needs."""
         title = "final" if stage.is_final else f"round-{stage.number}"
         values = [f"{recipe.as_text()} replicate={replicate}" for recipe, replicate in stage.missing]
         config = {
@@ -188,7 +197,7 @@ class Race:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold these finals inside the block. Raise FinalsError if another process of this user holds them."""
+        """Lock these finals inside the block. Raise FinalsError if another process of this user has locked them."""
         key = hashlib.sha256(self.sweep.url.encode()).hexdigest()[:16]  # the address tells servers apart
         folder = user_state_path("mnist-sweep", ensure_exists=True)
         busy = FinalsError(f"another process runs the finals of {self.sweep.path}: wait for it, or stop it")
@@ -199,12 +208,12 @@ class Race:
 def run_race(
     race: Race, work: Callable[[Sweep, int], int], on_stage: Callable[[Stage[RunConfig], Results], None]
 ) -> int:
-    """Train what is missing until nothing is. Return 0, or the exit code with which `work` was interrupted.
+    """Train until no result is missing. Return 0, or the exit code INTERRUPTED if `work` was interrupted.
 
-    Unfinished sweeps of an earlier start come first. Raise FinalsError if trainings fail.
+    Unfinished rounds of an earlier start come first. Raise FinalsError if trainings end without a result.
 
     Args:
-        work: lets agents train all trials of a sweep, given their number, and returns an exit code.
+        work: trains all trials of a round, given its sweep and their number, and returns an exit code.
         on_stage: called before the trainings of each round.
     """
     tried: tuple[tuple[RunConfig, int], ...] | None = None
@@ -222,7 +231,7 @@ def run_race(
 
 
 def describe(race: Race, found: Results) -> Finals:
-    """Return how far the finals are; once nothing is missing, with their table and what another replicate is worth."""
+    """Return the progress of the finals. Once they are over, add their table and the worth of another replicate."""
     stage = race.stage(found)
     rows, decider = ((), None) if stage.missing else _standing(race, found, stage)
     worth = None if decider is None else value_of_information(decider)
@@ -248,10 +257,10 @@ def describe(race: Race, found: Results) -> Finals:
 
 
 def _standing(race: Race, found: Results, stage: Stage[RunConfig]) -> tuple[tuple[Entrant, ...], Paired | None]:
-    """Return the table, and how the sweep's two finalists compare.
+    """Return the table, and the comparison of the sweep's two finalists (the reference is not one of them).
 
-    Each configuration is judged on the replicates of the last round that it reached: the finalists on the final's
-    fresh replicates alone. The noise of a difference is learned from all results of every row.
+    Each configuration is judged on the replicates of the last round that it reached. So finalists are judged on the
+    final's fresh replicates alone. The noise of a difference is estimated from all results of every row.
     """
     final = len(race.schedule.rounds) + 1
 
@@ -314,7 +323,7 @@ def _finite(value: float) -> float | None:
 
 
 def parse_schedule(text: str, fresh: int) -> Schedule:
-    """Read `10:3,3:6`: 10 configurations at 3 replicates in all, then 3 at 6. Raise FinalsError if it cannot be run."""
+    """Read `10:3,3:6`: 10 configurations on 3 replicates, then 3 on 6. Raise FinalsError if it cannot be run."""
     try:
         rounds = [Round(*map(int, part.split(":"))) for part in text.split(",")]
     except (TypeError, ValueError):
