@@ -1,4 +1,4 @@
-"""Hand out trials: tell agents what to run, what to stop and when to leave.
+"""Hand out trials: tell agents what to run, what to stop and when to exit.
 
 The commands are W&B's (`docs.wandb.ai/models/sweeps`). The client executes them in `wandb/wandb_agent.py` and
 `wandb/agents/pyagent.py`.
@@ -30,7 +30,7 @@ from mnist_sweep.server.wire_json import dumps
 Command = dict[str, Any]
 EXIT: Command = {"type": "exit"}
 TURN_SECONDS = 0.5
-"""How long a heartbeat waits for its turn to draw a trial."""
+"""Seconds for which a heartbeat waits for its turn to get a trial from the search."""
 CANCELED = "the sweep was canceled"
 """Why a run of a canceled sweep was stopped."""
 
@@ -38,9 +38,10 @@ CANCELED = "the sweep was canceled"
 class Dispatcher:
     """Hands out the trials of a store's sweeps. There is one dispatcher per store and process.
 
-    A suggestion can take longer than one transaction may block the others. It is therefore computed between two
-    transactions. The second one reserves the trial's number, unless another trial has received that number meanwhile
-    (`UNIQUE (sweep_id, trial)`; a lock per sweep makes this rare). No two agents receive the same trial.
+    A suggestion can take longer than a transaction may block others. It is therefore computed between two transactions:
+    the first reads the trial's number, and the second reserves it. If another trial has taken the number meanwhile, the
+    suggestion is computed again. A lock per sweep makes this rare, and `UNIQUE (sweep_id, trial)` guarantees that no
+    two agents receive the same trial.
     """
 
     def __init__(self, store: Store) -> None:
@@ -48,7 +49,8 @@ class Dispatcher:
         self._trials = Trials()
         self._locks: defaultdict[int, FairLock] = defaultdict(FairLock)
         self._id = secrets.token_hex(8)
-        """Stored with each trial: a later process cannot know whether the agent received the command."""
+        """Identifies this process. It is stored with each trial, because a later process cannot know whether the agent
+        received the command."""
         self._search = SearchProcess(TURN_SECONDS)
 
     def close(self) -> None:
@@ -59,7 +61,7 @@ class Dispatcher:
         """Return warnings about a sweep's configuration.
 
         Raises:
-            BadRequest: the value of this server's own key is invalid.
+            BadRequest: `retry_crashed`, which W&B's sweep files do not have, is not a whole number from 0 to 100.
         """
         retries = config.given.get(RETRY_CRASHED, 0)
         if not isinstance(retries, int) or not 0 <= retries <= 100:
@@ -77,9 +79,10 @@ class Dispatcher:
     # Agents
 
     def register_agent(self, db: sqlite3.Connection, sweep: sqlite3.Row, host: str, task: Task | None) -> int:
-        """Add an agent and return its row id. If it names a task, give up the runs of that task's earlier processes.
+        """Add an agent and return its row id.
 
-        An agent that joins a finished sweep reopens it if some of its trials were deleted since.
+        If the agent names a task, give up the runs of that task's earlier processes. An agent that joins a finished
+        sweep reopens it if some of its trials have been deleted.
         """
         if sweep["state"] == "PENDING" or (
             sweep["state"] == "FINISHED" and sweep["exhausted"] and self._open(db, sweep)
@@ -107,8 +110,8 @@ class Dispatcher:
             if agent["superseded"]:
                 return [EXIT]
             commands, busy = self._settle(db, sweep, agent_id, alive)
-            # The process of a run that has reported its end may still be alive. An agent that serves one run and
-            # then leaves would leave with the next run.
+            # A run may have reported its end while its process is still alive. Wait for the process to end: an agent
+            # with `--count 1` exits together with it, and would take a trial along that was handed out now.
             if commands or busy or any(alive.values()):
                 return commands
             if sweep["state"] == "PAUSED":
@@ -142,7 +145,7 @@ class Dispatcher:
     ) -> tuple[list[Command], bool]:
         """Compare the runs that the agent executes with those it received.
 
-        Returns commands for the agent, and whether it is busy.
+        Return the commands for the agent, and whether it is still executing a run.
         """
         commands: list[Command] = []
         busy = False
@@ -171,9 +174,9 @@ class Dispatcher:
     def _take_queued(
         self, db: sqlite3.Connection, sweep: sqlite3.Row, agent: sqlite3.Row, *, elsewhere: bool = False
     ) -> Command | None:
-        """Hand out a run that waits for an agent: queued by a scheduler, or preempted.
+        """Hand out a run that waits for an agent because a scheduler queued it, it was preempted or it is retried.
 
-        With `elsewhere`, skip a run that this agent's own task gave back.
+        With `elsewhere`, skip runs that this agent's own task gave back.
         """
         if (run := runs.first_waiting(db, sweep["id"], agent["task"], elsewhere=elsewhere)) is None:
             return None
@@ -199,7 +202,7 @@ class Dispatcher:
                     continue
                 if params is None:
                     if sweeps.trial_count(db, sweep_id) < count:
-                        continue  # a trial was deleted meanwhile: its point is free again
+                        continue  # a trial was deleted meanwhile: its configuration is free again
                     if (queued := self._take_queued(db, sweep, agent)) is not None:
                         return [queued]
                     self.finish_if_done(db, sweep_id, exhausted=True)
@@ -248,8 +251,8 @@ class Dispatcher:
     ) -> sqlite3.Row:
         """Queue a run that a scheduler chose, and return it.
 
-        The run that reaches the `run_cap` finishes the sweep, which tells the scheduler to end. Queued runs are still
-        handed out.
+        The run that reaches the `run_cap` sets the sweep's state to FINISHED, on which the scheduler exits. Queued
+        runs are still handed out.
 
         Raises:
             BadRequest: the sweep has ended.
@@ -271,7 +274,7 @@ class Dispatcher:
     def state_was_set(self, db: sqlite3.Connection, sweep_id: int, state: str) -> None:
         """Update a sweep's runs after a person set its state.
 
-        Canceling a sweep stops its runs. In a sweep that has ended no run waits for an agent.
+        If the sweep was canceled, stop its runs. If it was canceled or finished, kill the runs that wait for an agent.
         """
         sweeps.update(db, sweep_id, exhausted=False)
         if state not in ("CANCELED", "FINISHED"):
@@ -284,7 +287,7 @@ class Dispatcher:
                 runs.request_stop(db, run["id"], CANCELED)
 
     def stop_early(self, sweep_id: int) -> None:
-        """Ask runs to stop according to the sweep's early termination. Call this after a run has logged a row."""
+        """Ask those runs to stop that the sweep's early termination selects. Call this after a run has logged a row."""
         with self._store.read() as db:
             sweep = sweeps.by_id(db, sweep_id)
             config = sweeps.parse_config(sweep["config"])
@@ -316,8 +319,8 @@ class Dispatcher:
     def give_up_silent(self, wall: float, silent_since: float | None) -> None:
         """Give up the runs whose last heartbeat is older than `silent_since`.
 
-        A heartbeat later than the wall clock was written before the clock was set back. It counts as one of this
-        moment, so that a run that died does not keep running until the clock catches up.
+        If the clock was set back, a heartbeat can be later than the present. Such a heartbeat counts as a present one.
+        Otherwise a run that died would seem to run until the clock has caught up.
 
         Args:
             wall: the time now, in seconds since the epoch.
@@ -329,7 +332,7 @@ class Dispatcher:
                 self._give_up(db, run)
 
     def _give_up(self, db: sqlite3.Connection, run: sqlite3.Row) -> None:
-        """Settle a run whose process is gone without having reported how it ended."""
+        """Set the state of a run whose process is gone and did not report how it ended."""
         if run["stop_requested"]:
             runs.update(db, run["id"], state="killed")
         elif run["state"] == "preempting":
@@ -345,7 +348,8 @@ class Dispatcher:
     def _retries(self, db: sqlite3.Connection, run: sqlite3.Row) -> int:
         """Return how often a run may be handed out again after its process vanished.
 
-        The sweep's configuration decides; without an entry there, only the run of a vanished task is handed out again.
+        That is the sweep's `retry_crashed`. Without it, only the run of a cluster task is handed out again, up to
+        `MAX_RETRIES` times.
         """
         retries = sweeps.parse_config(sweeps.by_id(db, run["sweep_id"])["config"]).given.get(RETRY_CRASHED)
         if isinstance(retries, int):
