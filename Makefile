@@ -4,7 +4,7 @@
 # make cluster-test  jobs on a real Slurm of three nodes, all on this machine (an hour)
 # make conformance  the server's tests with other versions of the wandb client, each in an environment of its own
 # make lowest   the tests with the lowest versions that pyproject.toml allows, in an environment of their own
-# make check    formatter, linter, types, import floors
+# make check    formatters, linter, types, import contracts
 PYTHON ?= python3
 VENV ?= .venv
 COUNT ?= 4
