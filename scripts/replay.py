@@ -767,7 +767,7 @@ def _half(values: Any) -> float:
 
 def table(summaries: Sequence[Summary], points_per_loss: float) -> Iterator[str]:
     """Yield the lines of a Markdown table; gains are in points of held-out accuracy."""
-    yield "| search | budget | true gain | times random | claimed less true | best tenth |"
+    yield "| search | budget | true gain | times random | claimed minus true | best tenth |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for each in summaries:
         gain, half = each.gain * points_per_loss, each.half * points_per_loss
