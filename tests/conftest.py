@@ -39,6 +39,27 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{len(skipped)} tests were skipped: {MISSING}", yellow=True)
 
 
+RunCommand = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> RunCommand:
+    """Run a command of `mnist-sweep` in this process. Return its exit code, its output and its errors."""
+    from mnist_sweep import cli
+
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        try:
+            code = cli.main(arguments)
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def mnist_folder() -> Path:
     """The folder of the real MNIST files, fetched if this machine has none."""

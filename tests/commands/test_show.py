@@ -1,29 +1,32 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from mnist_sweep import cli
+from tests.conftest import RunCommand
 
 
-def test_the_layers_of_a_configuration(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
-    assert cli.main(["show", "--preset=step8"]) == 0
-    out = capsys.readouterr().out
+def test_show_prints_the_layers(run_command: RunCommand) -> None:
+    code, out, err = run_command("show", "--preset=step8")
+    assert (code, err) == (0, "")
     assert "step8: 6,720 parameters" in out
-    assert "conv3x3 1->8" in out
+    rows = [[cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in out.splitlines() if "│" in line]
+    assert rows[0] == ["conv3x3 1->8", "8 x 26 x 26", "72", "3"]
+    assert rows[-1] == ["conv1x1 16->10", "10 x 1 x 1", "160", "28"]
 
 
-def test_a_network_over_the_limit_is_shown_and_reported(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["show", "--preset=step1"]) == 1
-    assert "over the limit of fewer than 10,000 parameters" in capsys.readouterr().out
-    assert cli.main(["show", "--preset=step1", "--over_budget"]) == 0
+def test_show_shows_what_is_over_budget_and_fails(run_command: RunCommand) -> None:
+    code, out, _ = run_command("show", "--preset=step1")
+    assert code == 1
+    assert "step1: 6,379,786 parameters" in out
+    assert out.splitlines()[-1] == "over the limit of fewer than 10,000 parameters"
+    assert run_command("show", "--preset=step1", "--over_budget")[0] == 0
 
 
 @pytest.mark.parametrize("command", ["train", "show", "confirm"])
-def test_help_groups_the_fields_and_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        cli.main([command, "--help"])
-    text = " ".join(capsys.readouterr().out.split())
+def test_help_groups_the_fields_and_shows_an_example(command: str, run_command: RunCommand) -> None:
+    text = " ".join(run_command(command, "--help")[1].split())
     for title in ("shorthand", "network", "augmentation", "optimisation", "replicate", "machine"):
         assert f"{title} fields:" in text
     assert text.startswith(f"usage: mnist-sweep {command} ")

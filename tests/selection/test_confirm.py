@@ -7,10 +7,9 @@ import time
 
 import pytest
 
-from mnist_sweep import cli
 from mnist_sweep.config import parse
 from mnist_sweep.selection import confirm
-from mnist_sweep.selection.confirm_record import ConfirmError, ConfirmRecord, SeedResult
+from mnist_sweep.selection.confirm_record import ConfirmError, SeedResult
 from tests.conftest import Desk
 from tests.processes import gone, workers
 
@@ -112,23 +111,6 @@ def test_test_images_are_judged_once_after_the_last_epoch(desk: Desk) -> None:
     assert not [name for name in run.summary if name.startswith("best/")]
 
 
-@pytest.mark.parametrize("arguments", [[], ["--threads=2"]])
-def test_without_a_sweep_or_fields_nothing_is_trained(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["confirm", *arguments]) == 1
-    assert capsys.readouterr().err.startswith("error: nothing to confirm: name a sweep, as in `mnist-sweep confirm ")
-
-
-def test_a_terminal_that_is_not_utf_8_loses_signs_only(desk: Desk) -> None:
-    file = desk.folder / "confirm.jsonl"
-    record = ConfirmRecord(file, parse(TINY))
-    for result in results(2):
-        record.append(result)
-    command = ("mnist_sweep.cli", "confirm", *FLAGS, "--seeds=2", f"--file={file}")
-    done = desk.run(*command, PYTHONIOENCODING="ascii")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "Confirmed: 99.05 % ? 0.64 test/accuracy" in done.stdout
-
-
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
@@ -140,10 +122,3 @@ def test_seeds_that_diverged_are_counted_and_not_averaged() -> None:
     assert found.configuration == parse(TINY).recipe.as_text()
     with pytest.raises(ConfirmError, match="every seed diverged"):
         confirm.summarise([diverged], parse(TINY))
-
-
-@pytest.mark.parametrize("seeds", ["0", "1001", "9" * 5000, "-1", "ten"])
-def test_seeds_have_a_bound(seeds: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        cli.main(["confirm", f"--seeds={seeds}"])
-    assert "is not a whole number from 1 to 1,000 (see mnist-sweep confirm --help)" in capsys.readouterr().err
