@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import plotly.graph_objects as go
-import pytest
 import wandb
 
-from mnist_sweep.review.figures import custom_chart
 from mnist_sweep.review.media import ENTRIES, SUMMARY, logged
 from mnist_sweep.review.records import RunRecord
 
@@ -63,49 +58,11 @@ def test_boxes_and_masks_go_with_their_image() -> None:
     }
 
 
-TABLE = wandb.Table(["x", "y", "k"], [[1, 2.0, "a"], [2, 3.0, "b"], [3, 5.0, "a"]])
-CHARTS: dict[str, Any] = {
-    "line": wandb.plot.line(TABLE, "x", "y", stroke="k", title="<b>"),
-    "scatter": wandb.plot.scatter(TABLE, "x", "y"),
-    "bar": wandb.plot.bar(TABLE, "k", "y"),
-    "histogram": wandb.plot.histogram(TABLE, "y"),
-    "series": wandb.plot.line_series(xs=[1, 2], ys=[[3, 4], [5, 6]], keys=["one", "two"], xname="time"),
-    "confusion": wandb.plot.confusion_matrix(y_true=[0, 1], preds=[1, 1], class_names=["no", "yes"]),
-    "curve": wandb.plot_table("wandb/area-under-curve/v0", TABLE, {"x": "x", "y": "y", "class": "k"}),
-}  # fmt: skip
-
-
-def table(chart: Any) -> dict[str, Any]:
-    return {"columns": chart.table.columns, "data": chart.table.data}
-
-
-@pytest.mark.parametrize("name", CHARTS)
-def test_the_clients_own_charts_are_drawn(name: str) -> None:
-    chart = CHARTS[name]
-    chart.set_key(name)
-    figure = custom_chart(chart.spec.config_value, table(chart))
-    assert figure is not None
-    go.Figure(figure)  # Plotly's own check
-    record, rows = RunRecord(id="r"), [(0, {f"{name}_table": {"_type": "table-file", "path": "t.json"}})]
-    found = logged(record, rows, {name: chart.spec.config_value}, {})
-    assert found == {
-        name: {"kind": "chart", "entries": [{"line": 0, "key": f"{name}_table", "at": "step 0"}], "classes": {}}
-    }
-
-
-def test_lines_by_key_and_titles_that_are_text() -> None:
-    figure = custom_chart(CHARTS["line"].spec.config_value, table(CHARTS["line"]))
-    assert figure is not None
-    assert [(trace["name"], trace["x"], trace["y"]) for trace in figure["data"]] == [
-        ("a", [1, 3], [2.0, 5.0]),
-        ("b", [2], [3.0]),
-    ]
-    assert figure["layout"]["title"]["text"] == "&lt;b&gt;"
-
-
-def test_what_is_not_known_or_does_not_fit_is_no_figure() -> None:
-    known = CHARTS["bar"].spec.config_value
-    strange = {"panel_config": known["panel_config"] | {"panelDefId": "somebody/own/v0"}}
-    for chart, columns in ((strange, ["k", "y"]), (known, ["other"]), (None, ["k"]), ({}, ["k"])):
-        assert custom_chart(chart, {"columns": columns, "data": [[1, 2]]}) is None
-    assert custom_chart(known, {"columns": ["k", "y"], "data": [["a"]]}) is None  # a row too short
+def test_a_chart_stands_where_its_table_was_logged() -> None:
+    table = wandb.Table(["x", "y"], [[1, 2.0]])
+    chart = wandb.plot.scatter(table, "x", "y")
+    chart.set_key("points")
+    rows = [(0, {"points_table": {"_type": "table-file", "path": "t.json"}})]
+    found = logged(RunRecord(id="r"), rows, {"points": chart.spec.config_value}, {})
+    entry = {"line": 0, "key": "points_table", "at": "step 0"}
+    assert found == {"points": {"kind": "chart", "entries": [entry], "classes": {}}}

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 
-from mnist_sweep.review.statistics import expected_best, noise
+from mnist_sweep.review.statistics import expected_best, interval, noise
 from mnist_sweep.search.goal import Goal
 
 
@@ -28,3 +29,8 @@ def test_expected_best_of_random_search_is_the_quantile_over_all_orders() -> Non
     assert expected_best(values, 0.5, goal=Goal.MINIMIZE)[0] in values
     assert expected_best(values, 0.5, goal=Goal.MINIMIZE)[-1] == 0.3
     assert statistics.median(values) >= expected_best(values, 0.5)[0]
+
+
+def test_an_interval_of_one_value_is_not_known() -> None:
+    assert math.isnan(interval([1.0]))
+    assert interval([1.0, 1.0]) == 0.0

@@ -20,8 +20,11 @@ import pytest
 import uvicorn
 
 from mnist_sweep.server.app import create_app
+from mnist_sweep.server.gql.registry import Context
 from mnist_sweep.server.process.launch import ServerProcess
+from mnist_sweep.server.signed_urls import SignedUrls
 from mnist_sweep.server.store import Store
+from mnist_sweep.server.sweeps.dispatcher import Dispatcher
 from scripts import clients
 
 BIN = Path(sys.executable).parent
@@ -98,6 +101,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened = Store(tmp_path / "data")
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def context(store: Store) -> Iterator[Context]:
+    """What resolvers get, outside of a transaction."""
+    with contextlib.closing(Dispatcher(store)) as dispatcher:
+        links = SignedUrls("http://host", "secret")
+        yield Context(store, links, dispatcher, entity="team", caller=None, transaction=None)
 
 
 def basic(key: str) -> dict[str, str]:

@@ -1,0 +1,87 @@
+"""Resolvers as GraphQL calls them, in a schema of this test's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from graphql import GraphQLObjectType, build_schema, graphql_sync
+
+from mnist_sweep.server.gql import ids, registry
+from mnist_sweep.server.gql.registry import Context, columns, constants, default, field, identified, mutation
+from mnist_sweep.server.store import Store, projects, runs
+
+SCHEMA = """
+type Query { run: Run mapping: Run }
+type Run { id: ID displayName: String state(upper: Boolean): String kind: String other: String }
+type Mutation { rename(input: Rename!): String }
+input Rename { name: String! }
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_resolvers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "RESOLVERS", {})
+
+
+def answer(query: str, context: object = None) -> dict[str, Any] | None:
+    schema = build_schema(SCHEMA)
+    for (type_name, name), resolver in registry.RESOLVERS.items():
+        owner = schema.type_map[type_name]
+        assert isinstance(owner, GraphQLObjectType)
+        owner.fields[name].resolve = resolver
+    result = graphql_sync(schema, query, context_value=context, field_resolver=default)
+    assert not result.errors, result.errors
+    return result.data
+
+
+def test_fields_come_from_resolvers_columns_and_constants(store: Store) -> None:
+    with store.write() as db:
+        project = projects.ensure(db, "team", "p")["id"]
+        row = runs.by_id(db, runs.create(db, project, "r", "running", display_name="brisk-harbor-1"))
+
+    @field("Query", "run")
+    def run(source: None, context: str) -> Any:
+        assert (source, context) == (None, "the context")
+        return row
+
+    @field("Run", "state")
+    def state(source: Any, context: str, upper: bool = False) -> str:
+        return str(source["state"].upper() if upper else source["state"])
+
+    columns("Run", displayName="display_name")
+    constants("Run", kind="trial")
+    identified("Run")
+    found = answer("{ run { id displayName kind state loud: state(upper: true) other } }", "the context")
+    assert found == {
+        "run": {
+            "id": ids.encode("Run", row["id"]),
+            "displayName": "brisk-harbor-1",
+            "kind": "trial",
+            "state": "running",
+            "loud": "RUNNING",
+            "other": None,  # a row has no field without a resolver
+        }
+    }
+
+
+def test_a_mapping_needs_no_resolver() -> None:
+    constants("Query", mapping={"displayName": "mine", "more": 1})
+    assert answer("{ mapping { displayName kind } }") == {"mapping": {"displayName": "mine", "kind": None}}
+
+
+def test_a_mutation_gets_the_context_and_its_input() -> None:
+    @mutation("rename")
+    def rename(context: str, input: dict[str, Any]) -> str:
+        return f"{input['name']} in {context}"
+
+    assert answer('mutation { rename(input: {name: "x"}) }', "p") == {"rename": "x in p"}
+    assert rename("q", {"name": "y"}) == "y in q"  # the function itself is unchanged
+
+
+def test_a_field_without_a_transaction_has_to_open_its_own(store: Store, context: Context) -> None:
+    with pytest.raises(AssertionError, match="opens its own transactions"):
+        _ = context.db
+    with store.read() as db:
+        assert replace(context, transaction=db).db is db
