@@ -60,7 +60,7 @@ def media_of_best(sweep: Any, ranking: Ranking, count: int = 3) -> dict[str, Med
     """
     wanted = {trial.id for trial in ranking.ranked[:count]}
     found = {run.id: _media(run) for run in _runs(sweep) if run.id in wanted} if wanted else {}
-    return {run: shown for run, shown in found.items() if shown}
+    return {run: media for run, media in found.items() if media}
 
 
 def _media(run: Any) -> Media | None:

@@ -54,21 +54,21 @@ def logged(
                 continue
             owner = owners.get(key, key)
             kind = "chart" if key in owners else KINDS.get(str(value.get("_type")), "file")
-            shown = found.setdefault(owner, {"kind": kind, "entries": []})
-            if number == SUMMARY and shown["entries"]:
+            media = found.setdefault(owner, {"kind": kind, "entries": []})
+            if number == SUMMARY and media["entries"]:
                 continue
             axis = record.axis_of(key)
             at = "" if number == SUMMARY else f"{axis.removeprefix('_')} {row.get(axis, row.get(STEP, number))}"
-            shown["entries"].append({"line": number, "key": key, "at": at} | _contents(kind, value))
-    for key, shown in found.items():
-        shown["entries"] = _thinned(shown["entries"])
-        shown["classes"] = _classes(key, classes)
+            media["entries"].append({"line": number, "key": key, "at": at} | _contents(kind, value))
+    for key, media in found.items():
+        media["entries"] = _thinned(media["entries"])
+        media["classes"] = _classes(key, classes)
     return found
 
 
 def _classes(key: str, classes: Mapping[str, Any]) -> Payload:
-    held = (entry.get("value") for mask, entry in classes.items() if mask.startswith(f"{key}_wandb_delimeter_"))
-    return {number: str(name) for names in held if isinstance(names, Mapping) for number, name in names.items()}
+    mask_classes = (entry.get("value") for mask, entry in classes.items() if mask.startswith(f"{key}_wandb_delimeter_"))
+    return {number: str(name) for names in mask_classes if isinstance(names, Mapping) for number, name in names.items()}
 
 
 def table_of(key: str, chart: Any) -> str:

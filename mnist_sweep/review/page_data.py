@@ -83,7 +83,7 @@ def _mistakes(media: Mapping[str, Media], ranking: Ranking) -> Payload:
     return {
         run: {
             "name": " ".join(_name(trials[run], ranking)),
-            "confusion": figures.confusion_matrix(shown.confusion) if shown.confusion else None,
+            "confusion": figures.confusion_matrix(logged.confusion) if logged.confusion else None,
             "images": [
                 {
                     "src": png_uri(one.png),
@@ -92,10 +92,10 @@ def _mistakes(media: Mapping[str, Media], ranking: Ranking) -> Payload:
                     "confidence": one.confidence,
                     "index": one.index,
                 }
-                for one in shown.mistakes
+                for one in logged.mistakes
             ],
         }
-        for run, shown in media.items()
+        for run, logged in media.items()
     }
 
 

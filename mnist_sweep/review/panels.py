@@ -89,8 +89,8 @@ def _bars(settings: Settings, records: Sequence[RunRecord], _: Goal) -> Drawn | 
     metrics = [str(metric) for metric in settings.get("metrics") or ()]
     traces: list[Drawn] = []
     for i, metric in enumerate(metrics):
-        held = [(escape(record.label), value(record, metric)) for record in records]
-        known = [(name, height) for name, height in held if number(height) is not None]
+        bars = [(escape(record.label), value(record, metric)) for record in records]
+        known = [(name, height) for name, height in bars if number(height) is not None]
         if known:
             names, heights = zip(*known, strict=True)
             colour = {"color": SERIES[i % len(SERIES)]}
@@ -120,9 +120,9 @@ def _comparer(settings: Settings, records: Sequence[RunRecord], _: Goal) -> Draw
     runs = records[:COMPARED]
     parts = [("config", [dict(run.config) for run in runs]), ("summary", [dict(run.summary) for run in runs])]
     rows = []
-    for section, held in parts:
-        for key in dict.fromkeys(key for values in held for key in values if not key.startswith("_")):
-            cells = [values.get(key) for values in held]
+    for section, values_by_run in parts:
+        for key in dict.fromkeys(key for values in values_by_run for key in values if not key.startswith("_")):
+            cells = [values.get(key) for values in values_by_run]
             if not settings.get("diffOnly") or any(cell != cells[0] for cell in cells):
                 rows.append([f"{section}: {key}", *cells])
     return {"columns": ["", *(run.label for run in runs)], "rows": rows} if rows else None

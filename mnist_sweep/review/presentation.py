@@ -138,9 +138,9 @@ def _times(key: str, record: RunRecord) -> int:
     return sum(number(row.get(key)) is not None for row in record.history)
 
 
-def _fraction_metric(shown: set[str], records: Sequence[RunRecord]) -> str:
-    """Return a fraction that the runs report beside what is `shown`, preferably of held-out data."""
-    if any(metric_words(name) & FRACTIONS for name in shown):
+def _fraction_metric(shown_metrics: set[str], records: Sequence[RunRecord]) -> str:
+    """Return a fraction that the runs report beside `shown_metrics`, preferably of held-out data."""
+    if any(metric_words(name) & FRACTIONS for name in shown_metrics):
         return ""
     keys = dict.fromkeys(key for record in records for key in record.summary if not key.startswith("best/"))
     named = [key for key in keys if metric_words(key) & FRACTIONS]

@@ -36,8 +36,8 @@ def workspace_payload(records: Sequence[RunRecord], objectives: Sequence[str] = 
     hidden = ("_", "best/", CONSTRAINT)
     metrics = [key for key in keys if not key.startswith(hidden) and key not in steps and not is_counter(key)]
     metrics.sort(key=lambda key: (key not in objectives, not metric_words(key) & HELD_OUT, key))
-    shown = [name for metric in metrics[:METRICS_SHOWN] for name in (metric, *statistic_names(metric, Goal.MINIMIZE))]
-    table = runs_table(rank(SweepInfo(id="", fields=fields[:FIELDS_SHOWN]), records), shown).as_dict()
+    columns = [name for metric in metrics[:METRICS_SHOWN] for name in (metric, *statistic_names(metric, Goal.MINIMIZE))]
+    table = runs_table(rank(SweepInfo(id="", fields=fields[:FIELDS_SHOWN]), records), columns).as_dict()
     return {
         "table": {"columns": table["columns"], "rows": table["rows"][::-1]},
         "workspace": {

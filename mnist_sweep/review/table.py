@@ -51,10 +51,10 @@ def runs_table(ranking: Ranking, metrics: Sequence[str] = ()) -> Table:
     """
     trials = [*ranking.ranked, *(trial for trial in ranking.trials if trial.rank is None)]
     columns = _columns(ranking, trials, metrics)
-    held = [(column, cells) for column, cells in columns if not trials or set(cells) - {None, ""}]
+    filled = [(column, cells) for column, cells in columns if not trials or set(cells) - {None, ""}]
     about = [[t.id for t in trials], [t.record.url for t in trials], [run_colour(t.id) for t in trials]]
-    rows = zip(*about, *(cells for _, cells in held), strict=True)
-    return Table(tuple(column for column, _ in held), tuple(rows))
+    rows = zip(*about, *(cells for _, cells in filled), strict=True)
+    return Table(tuple(column for column, _ in filled), tuple(rows))
 
 
 def _columns(ranking: Ranking, trials: Sequence[Trial], metrics: Sequence[str]) -> Iterable[tuple[Column, Cells]]:

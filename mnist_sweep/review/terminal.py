@@ -144,9 +144,9 @@ def best_so_far_line(ranking: Ranking, width: int = 60) -> Text | None:
     best = [point.best for point in ranking.progress]
     if len(best) < 2:
         return None
-    shown = [best[round(i * (len(best) - 1) / (min(width, len(best)) - 1))] for i in range(min(width, len(best)))]
-    low, spread = min(shown), (max(shown) - min(shown)) or 1.0
-    blocks = "".join(SPARKS[round(7 * (value - low) / spread)] for value in shown)
+    sampled = [best[round(i * (len(best) - 1) / (min(width, len(best)) - 1))] for i in range(min(width, len(best)))]
+    low, spread = min(sampled), (max(sampled) - min(sampled)) or 1.0
+    blocks = "".join(SPARKS[round(7 * (value - low) / spread)] for value in sampled)
     text = Text("Best so far  ", style="bold")
     text.append(f"{ranking.presentation.show(best[0])} ", style="dim").append(blocks, style="blue")
     text.append(f" {ranking.presentation.show(best[-1])}", style="bold")

@@ -51,14 +51,14 @@ def stop(config: SweepConfig, trials: Sequence[Trial]) -> dict[str, str]:
     marks = brackets(early)
     reasons: dict[str, str] = {}
     for trial in trials:
-        mine = losses[trial.name]
-        reached = [bracket for bracket in marks if bracket <= len(mine)]
+        own_losses = losses[trial.name]
+        reached = [bracket for bracket in marks if bracket <= len(own_losses)]
         if trial.state != "running" or not reached:
             continue
         bracket = reached[-1]
         field = sorted(loss[bracket - 1] for loss in losses.values() if len(loss) >= bracket)
         threshold = field[int(len(field) / eta)]
-        value = mine[bracket - 1] if early.strict else min(mine)
+        value = own_losses[bracket - 1] if early.strict else min(own_losses)
         if value > threshold:
             what = f"{metric} at iteration {bracket}" if early.strict else f"best {metric} so far"
             reasons[trial.name] = (

@@ -26,7 +26,7 @@ STARTUP = 10
 
 _PATH = (REPLICATE,)
 _RANDOM_CANDIDATES = 500
-_CENTRES, _VARIATIONS = 5, 40  # further candidates: the best tried configurations, so many variations of each
+_CENTRES, _VARIATIONS = 5, 40  # more candidates: number of best configurations, variations of each
 _MARGIN = 0.05  # distance that candidates keep from a constraint, in its standard deviations
 
 Encoded = tuple[float, ...]

@@ -1,9 +1,9 @@
-"""Race configurations over replicates to find the best one when every training gives another number.
+"""Race configurations over replicates to find the best one when repeated trainings give different numbers.
 
 All configurations of a round train the same replicates. What a replicate makes easier or harder cancels in differences
 between two configurations. The remaining noise is assumed to be equal for all configurations and is estimated from all
 of them together, because two replicates of one pair say little about it. Each round drops configurations. The last two
-meet on fresh replicates, which had no part in their selection, so the final is free of selection bias.
+are compared on fresh replicates, which had no part in their selection, so the final is free of selection bias.
 """
 
 import math
@@ -67,8 +67,8 @@ def next_stage(
 ) -> Stage[EntrantT]:
     """Return the first round that still needs trainings, or the final.
 
-    The means over a round's replicates decide who continues. A round of one replicate only drops diverged
-    configurations: the given order, which uses more information than one number each, stays.
+    The means over a round's replicates decide which configurations continue. A round of one replicate only drops
+    diverged configurations. It keeps the given order, which uses more information than one number per configuration.
 
     Args:
         results: what was trained so far.
@@ -128,13 +128,13 @@ def noise(results: Mapping[Any, Mapping[int, float]]) -> Noise:
     """
     import numpy as np
 
-    cells = [(who, r, x) for who, losses in results.items() for r, x in losses.items() if math.isfinite(x)]
+    cells = [(entrant, r, x) for entrant, losses in results.items() for r, x in losses.items() if math.isfinite(x)]
     entrants, replicates = (
         {name: i for i, name in enumerate(dict.fromkeys(cell[axis] for cell in cells))} for axis in (0, 1)
     )
     design = np.zeros((len(cells), len(entrants) + len(replicates)))
-    for row, (who, r, _) in zip(design, cells, strict=True):
-        row[[entrants[who], len(entrants) + replicates[r]]] = 1.0
+    for row, (entrant, r, _) in zip(design, cells, strict=True):
+        row[[entrants[entrant], len(entrants) + replicates[r]]] = 1.0
     losses = np.array([x for _, _, x in cells])
     levels, _, rank, _ = np.linalg.lstsq(design, losses)
     freedom = len(cells) - int(rank)
@@ -145,7 +145,7 @@ def noise(results: Mapping[Any, Mapping[int, float]]) -> Noise:
 
 @dataclass(frozen=True)
 class Paired:
-    """The mean of `mine - theirs` over common replicates, with its 95 % interval (Student's t)."""
+    """The mean of `first - second` over common replicates, with its 95 % interval (Student's t)."""
 
     count: int
     difference: float
@@ -171,10 +171,10 @@ class Paired:
         return not abs(self.difference) > self.half
 
 
-def paired(mine: Mapping[int, float], theirs: Mapping[int, float], noise: Noise) -> Paired | None:
+def paired(first: Mapping[int, float], second: Mapping[int, float], noise: Noise) -> Paired | None:
     """Compare two configurations; return None if no replicate has a finite loss of both."""
-    common = mine.keys() & theirs.keys()
-    differences = [mine[r] - theirs[r] for r in common if math.isfinite(mine[r]) and math.isfinite(theirs[r])]
+    common = first.keys() & second.keys()
+    differences = [first[r] - second[r] for r in common if math.isfinite(first[r]) and math.isfinite(second[r])]
     return Paired(len(differences), statistics.fmean(differences), noise) if differences else None
 
 

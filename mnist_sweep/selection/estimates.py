@@ -18,7 +18,7 @@ from mnist_sweep.search.goal import Goal
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A run that says something about its configuration: it completed its training, or diverged."""
+    """A run that carries information about its configuration: it completed its training, or diverged."""
 
     record: RunRecord
     config: RunConfig
@@ -56,7 +56,7 @@ class Estimate:
     accuracy: float | None
     """Posterior mean of the held-out accuracy, a fraction."""
     observed: float | None
-    """Mean of the held-out accuracy as it was measured in `runs` runs, a fraction."""
+    """Mean of the measured held-out accuracy over `runs` runs, a fraction."""
     runs: int
 
 
@@ -98,11 +98,11 @@ def _posterior_means(
     """Return the posterior mean of a metric by recipe; nothing if no model covers the sweep."""
     try:
         sweep = search.parse({**config, "metric": {"name": metric, "goal": str(goal)}})
-        beliefs = search.posterior(sweep, [_trial(sweep, result) for result in found])
+        posterior = search.posterior(sweep, [_trial(sweep, result) for result in found])
     except ValueError:
         return {}
     recipes = {result.record.id: result.config.recipe for result in found}
-    return {recipes[run]: belief.mean for belief in reversed(beliefs) for run in belief.runs}
+    return {recipes[run]: estimate.mean for estimate in reversed(posterior) for run in estimate.runs}
 
 
 def _trial(sweep: search.SweepConfig, result: Result) -> search.Trial:

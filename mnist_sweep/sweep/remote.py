@@ -87,17 +87,17 @@ def find_all(beside: Sweep) -> list[Sweep]:
 
 
 def fetch_ranking(sweep: Sweep) -> Ranking:
-    """Return the sweep's runs as they are now, ranked, without their histories. Wait while nothing answers."""
+    """Return the sweep's current runs, ranked, without their histories. Wait while no server answers."""
     return _request(sweep.path, lambda: poll(sweep))
 
 
 def fetch_review(sweep: Sweep, **options: Any) -> Review:
-    """Return the sweep's review as it is now. Wait while nothing answers. `options` go to `build_review`."""
+    """Return the sweep's current review. Wait while no server answers. `options` go to `build_review`."""
     return _request(sweep.path, lambda: read(sweep, **options))
 
 
 def fetch_chain(sweep: Sweep) -> Chain:
-    """Return the finals and the confirmations of the sweep. Wait while nothing answers."""
+    """Return the finals and the confirmations of the sweep. Wait while no server answers."""
     import wandb
 
     return _request(sweep.path, lambda: api.chain(wandb.Api().sweep(sweep.path)))

@@ -39,7 +39,7 @@ def best_so_far(ranking: Ranking, random: Sequence[float] = ()) -> Figure | None
     Infeasible and failed trials count, because each cost a suggestion. `random` has the values of a random search.
     Their order means nothing, so they are drawn as the median and the 10–90 % band of the best of n of them.
     """
-    points, shown = ranking.progress, ranking.presentation.hover_format
+    points, hover_format = ranking.progress, ranking.presentation.hover_format
     if not points:
         return None
     data = _random_band(random, ranking.info.goal)
@@ -53,7 +53,7 @@ def best_so_far(ranking: Ranking, random: Sequence[float] = ()) -> Figure | None
             "text": [escape(point.trial.label) for point in points],
             "ids": [point.trial.id for point in points],
             "marker": {"size": 6, "color": FAINT, "line": {"width": 1, "color": ACCENT}},
-            "hovertemplate": f"trial %{{x}}: %{{text}}<br>{shown}<extra></extra>",
+            "hovertemplate": f"trial %{{x}}: %{{text}}<br>{hover_format}<extra></extra>",
         },
         {
             "type": "scatter",
@@ -62,7 +62,7 @@ def best_so_far(ranking: Ranking, random: Sequence[float] = ()) -> Figure | None
             "x": [*(point.number for point in points), len(ranking.ended)],
             "y": [*(point.best for point in points), points[-1].best],
             "line": {"shape": "hv", "color": BEST, "width": 2.5},
-            "hovertemplate": f"best of %{{x}}: {shown}<extra></extra>",
+            "hovertemplate": f"best of %{{x}}: {hover_format}<extra></extra>",
         },
     ]
     axis = metric_axis(ranking, [*ranking.values, *random])
@@ -201,7 +201,7 @@ def _curves(
         }
         trace |= {"x": _joined(ids, points, "x"), "y": _joined(ids, points, column)}
         if not hover:
-            trace["hoverinfo"] = "none"  # no label; the page highlights the run all the same
+            trace["hoverinfo"] = "none"  # no label, but the page still highlights the run
         traces.append(trace)
     return traces
 

@@ -47,19 +47,19 @@ def run_curves(record: RunRecord, over: str = "") -> Figure | None:
     `meta` says which run and columns it draws, so that a page can fill it again from newer points.
     """
     points = logged_points(record)
-    shown = _panels(points, set(record.step_metrics.values()))
-    if not shown or len(record.history) < 2:
+    panels = _panels(points, set(record.step_metrics.values()))
+    if not panels or len(record.history) < 2:
         return None
-    columns = 2 if len(shown) == 4 else min(COLUMNS, len(shown))
-    rows = -(-len(shown) // columns)
+    columns = 2 if len(panels) == 4 else min(COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
     grid = {"rows": rows, "columns": columns, "pattern": "independent", "xgap": 0.14, "ygap": 0.3}
     shape = layout(grid=grid, height=80 + 210 * rows, margin={"l": 52, "r": 16, "t": 30, "b": 44}, annotations=[])
     data: list[dict[str, Any]] = []
-    for i, keys in enumerate(shown):
+    for i, keys in enumerate(panels):
         suffix = "" if i == 0 else str(i + 1)
         own = [over or record.axis_of(key) for key in keys]
         axis = x_axis(own[0], points.get(own[0], []))
-        below = i >= len(shown) - columns or len({*own, *_first_axes(shown, record, over)}) > 1
+        below = i >= len(panels) - columns or len({*own, *_first_axes(panels, record, over)}) > 1
         shape[f"xaxis{suffix}"] = axis if below else axis | {"title": {"text": ""}}
         heights = [value for key in keys for value in points[key]]
         shape[f"yaxis{suffix}"] = {"zeroline": False, "automargin": True} | whole_ticks(heights)
@@ -101,16 +101,16 @@ def _panels(points: Mapping[str, Any], step_metrics: set[str]) -> list[list[str]
         counts = is_counter(key) and _counts_up(points[key])
         if not key.startswith("_") and key not in step_metrics and not counts and _is_curve(points[key]):
             panels.setdefault(key.rsplit("/", 1)[-1], []).append(key)
-    shown = [sorted(keys, reverse=True) for keys in panels.values()]  # val/… before train/…
-    return sorted(shown, key=lambda keys: -len(keys))[:MAX_PANELS]
+    ordered = [sorted(keys, reverse=True) for keys in panels.values()]  # val/… before train/…
+    return sorted(ordered, key=lambda keys: -len(keys))[:MAX_PANELS]
 
 
 def _is_curve(values: Sequence[float | None]) -> bool:
     return sum(value is not None for value in values) > 1
 
 
-def _first_axes(shown: Sequence[Sequence[str]], record: RunRecord, over: str) -> set[str]:
-    return {over or record.axis_of(keys[0]) for keys in shown}
+def _first_axes(panels: Sequence[Sequence[str]], record: RunRecord, over: str) -> set[str]:
+    return {over or record.axis_of(keys[0]) for keys in panels}
 
 
 def _counts_up(values: Sequence[float | None]) -> bool:

@@ -124,14 +124,14 @@ def _slice(field: SweepField, ranking: Ranking, suffix: str) -> list[dict[str, A
     trials, values = ranking.ranked, ranking.values
     x = [field_value(trial.record, field) for trial in trials]
     axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "type": "scatter", "mode": "markers"}
-    shown = ranking.presentation.hover_format
+    hover_format = ranking.presentation.hover_format
     points = axes | {
         "x": x,
         "y": values,
         "text": [escape(trial.label) for trial in trials],
         "ids": [trial.id for trial in trials],
         "marker": {"size": 7, "color": values, "coloraxis": "coloraxis", "line": {"width": 0.5, "color": GREY}},
-        "hovertemplate": f"%{{text}}<br>{escape(field.name)} %{{x}}<br>{shown}<extra></extra>",
+        "hovertemplate": f"%{{text}}<br>{escape(field.name)} %{{x}}<br>{hover_format}<extra></extra>",
     }
     best = axes | {
         "x": x[:1],

@@ -24,7 +24,7 @@ def tradeoff(ranking: Ranking) -> Figure | None:
 
     Infeasible runs have no metric, so they are marked at the lower edge.
     """
-    presentation, shown = ranking.presentation, ranking.presentation.hover_format
+    presentation, hover_format = ranking.presentation, ranking.presentation.hover_format
     trials = [trial for trial in ranking.ranked if trial.size is not None]
     if not trials:
         return None
@@ -51,7 +51,7 @@ def tradeoff(ranking: Ranking) -> Figure | None:
                 "coloraxis": "coloraxis",
                 "line": {"width": 0.5, "color": GREY},
             },
-            "hovertemplate": f"%{{text}}<br>%{{x:,}} {escape(presentation.size)}<br>{shown}<extra></extra>",
+            "hovertemplate": f"%{{text}}<br>%{{x:,}} {escape(presentation.size)}<br>{hover_format}<extra></extra>",
         },
     ]
     axis = metric_axis(ranking, values)

@@ -11,7 +11,7 @@
   let table = null;
   let workspace = null;
   let media = null;
-  let shelves = []; // media of the runs of a report
+  let runMedia = []; // media of the runs of a report
 
   // --- theme ---------------------------------------------------------------------------------------------------
   const remember = (key, value) => {
@@ -31,7 +31,7 @@
 
   // Draw what uses Plotly beside the figures.
   function others() {
-    [workspace, media, ...shelves].forEach((shown) => shown && shown.drawAll());
+    [workspace, media, ...runMedia].forEach((part) => part && part.drawAll());
   }
 
   function repaint() {
@@ -238,7 +238,7 @@
   function logged() {
     const place = $("[data-media='']");
     if (place && data.media?.keys) media = new R.Media(place, data.media);
-    shelves = $$("[data-media]").filter((node) => node !== place).map((node) => new R.Media(node, data.shelves[node.dataset.media]));
+    runMedia = $$("[data-media]").filter((node) => node !== place).map((node) => new R.Media(node, data.run_media[node.dataset.media]));
   }
 
   function render() {

@@ -54,7 +54,7 @@ def value(db: sqlite3.Connection, row: sqlite3.Row, line: int, key: str) -> dict
 def read(
     store: Store, links: SignedUrls, db: sqlite3.Connection, row: sqlite3.Row, line: int, key: str, chart: str
 ) -> Payload:
-    """Return a table as `columns` and `rows`, or as a `figure` what a chart draws; a Plotly figure as it is."""
+    """Return a table as `columns` and `rows`, or a chart as a `figure`. A Plotly figure is returned unchanged."""
     found = value(db, row, line, key)
     contents, address = _contents(store, db, row, found, links)
     if found.get("_type") == "plotly-file":
@@ -77,13 +77,13 @@ def _contents(
     client, _, name = str(found.get("artifact_path", "")).removeprefix(_CLIENT_SCHEME).partition("/")
     artifact = artifacts.by_client_id(db, client) if client else None
     if artifact is not None and artifact["run_id"] == row["id"]:
-        held = {file["name"]: file for file in artifacts.files(db, artifact["id"]) if file["blob"]}
+        stored = {file["name"]: file for file in artifacts.files(db, artifact["id"]) if file["blob"]}
 
         def in_artifact(path: str) -> str:
-            return links.download("artifact-file", held[path]) if path in held else ""
+            return links.download("artifact-file", stored[path]) if path in stored else ""
 
-        if name in held:
-            return _parsed(store.blobs.path(held[name]["blob"])), in_artifact
+        if name in stored:
+            return _parsed(store.blobs.path(stored[name]["blob"])), in_artifact
     file = files.find(db, row["id"], str(found.get("path", "")))
     if file is None:
         raise NotFound(f"{str(found.get('path'))[:200]!r} has not arrived from run {row['name']} yet")
@@ -93,7 +93,7 @@ def _contents(
 
 def _parsed(path: Path) -> dict[str, Any]:
     if path.stat().st_size > _SIZE_LIMIT:
-        raise NotFound(f"over {_SIZE_LIMIT // 1_000_000} MB, too large to be shown; download the file")
+        raise NotFound(f"over {_SIZE_LIMIT // 1_000_000} MB, too large to show; download the file")
     try:
         found = stored(path.read_bytes())
     except ValueError:

@@ -153,7 +153,7 @@ class Payloads:
             replace(block, panels=report_panels.panels(db, project, block.grid, drawings)) if block.grid else block
             for block in blocks
         ]
-        return filled, {"figures": drawings.figures, "shelves": drawings.shelves}
+        return filled, {"figures": drawings.figures, "run_media": drawings.run_media}
 
 
 def _pause(started: float) -> float:

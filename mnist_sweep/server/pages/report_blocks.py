@@ -14,7 +14,7 @@ _MARKDOWN = MarkdownIt("js-default")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MediaShelf:
+class RunMedia:
     """The media of one run in a panel; `name` finds their data among those of the page."""
 
     name: str
@@ -35,7 +35,7 @@ class Panel:
     parallel: str = ""
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[Any]] = ()
-    media: Sequence[MediaShelf] = ()
+    media: Sequence[RunMedia] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class Block:
 
 def blocks(spec: str) -> list[Block]:
     """Return the blocks of a report's specification. Blocks of unknown types are left out."""
-    return [shown for block in report_spec.blocks(spec) for shown in _block(block)]
+    return [part for block in report_spec.blocks(spec) for part in _block(block)]
 
 
 def _block(block: Mapping[str, Any]) -> Iterator[Block]:

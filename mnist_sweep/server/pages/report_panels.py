@@ -12,7 +12,7 @@ from mnist_sweep.review.records import RunRecord, number
 from mnist_sweep.search.goal import Goal
 from mnist_sweep.server import records
 from mnist_sweep.server.pages import media as logged
-from mnist_sweep.server.pages.report_blocks import MediaShelf, Panel
+from mnist_sweep.server.pages.report_blocks import Panel, RunMedia
 from mnist_sweep.server.store import projects, runs
 
 MEDIA_RUNS = 8
@@ -33,7 +33,7 @@ class Drawings:
     """What the panels of a report draw, by the names that its page uses: figures, and media by run."""
 
     figures: Payload = field(default_factory=dict)
-    shelves: Payload = field(default_factory=dict)
+    run_media: Payload = field(default_factory=dict)
 
     def figure(self, drawn: Any) -> str:
         """Add a figure and return its name; empty for none."""
@@ -43,11 +43,11 @@ class Drawings:
         self.figures[name] = drawn
         return name
 
-    def shelf(self, run: ReportRun, keys: Payload) -> MediaShelf:
+    def add_media(self, run: ReportRun, keys: Payload) -> RunMedia:
         """Add the media of a run."""
-        name = f"media-{len(self.shelves)}"
-        self.shelves[name] = {"url": f"/api{run.record.url}", "keys": keys, "series": SERIES}
-        return MediaShelf(name=name, label=run.record.label)
+        name = f"media-{len(self.run_media)}"
+        self.run_media[name] = {"url": f"/api{run.record.url}", "keys": keys, "series": SERIES}
+        return RunMedia(name=name, label=run.record.label)
 
 
 def panels(db: sqlite3.Connection, project: sqlite3.Row, grid: Mapping[str, Any], drawings: Drawings) -> list[Panel]:
@@ -71,8 +71,8 @@ def _panel(
     if kind == "Markdown Panel":
         return Panel(width=width, text=str(settings.get("value", "")))
     if kind == "Media Browser":
-        shelves = _shelves(db, settings.get("mediaKeys", ()), found, drawings)
-        return Panel(width=width, title="Media", media=shelves, text="These runs have logged no such media.")
+        run_media = _run_media(db, settings.get("mediaKeys", ()), found, drawings)
+        return Panel(width=width, title="Media", media=run_media, text="These runs have logged no such media.")
     if kind == LINE_PLOT:
         runs_drawn = [records.record(db, run.row) for run in found[:LINE_RUNS]]
     else:
@@ -89,15 +89,15 @@ def _panel(
     )
 
 
-def _shelves(
+def _run_media(
     db: sqlite3.Connection, keys: Sequence[str], found: list[ReportRun], drawings: Drawings
-) -> list[MediaShelf]:
-    shelves = []
+) -> list[RunMedia]:
+    run_media = []
     for run in found[:MEDIA_RUNS]:
-        held = {key: shown for key, shown in logged.of_run(db, run.row, run.record).items() if key in keys}
-        if held:
-            shelves.append(drawings.shelf(run, held))
-    return shelves
+        media = {key: entries for key, entries in logged.of_run(db, run.row, run.record).items() if key in keys}
+        if media:
+            run_media.append(drawings.add_media(run, media))
+    return run_media
 
 
 def _runs(db: sqlite3.Connection, project: sqlite3.Row, one: Mapping[str, Any]) -> list[ReportRun]:

@@ -56,11 +56,11 @@ class Views:
         place = Place(project["entity"], project["name"])
         group = request.path_params.get("group")
         data = self._payloads.project(db, project, group)
-        held, shown = runs.count(db, project["id"], group), len(data["table"]["rows"])
+        total, shown = runs.count(db, project["id"], group), len(data["table"]["rows"])
         return ProjectPage(
             place=place,
             group=group,
-            left_out=f"This page shows the newest {shown:,} of {held:,} runs." if shown < held else "",
+            left_out=f"This page shows the newest {shown:,} of {total:,} runs." if shown < total else "",
             sweeps=[] if group else [_sweep_entry(db, row, place) for row in sweeps.listing(db, project["id"])],
             reports=[] if group else [_report_entry(row, place) for row in views.listing(db, project["id"], "runs")],
             data=data,
