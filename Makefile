@@ -1,10 +1,10 @@
 # make sweep    set up and run the main job: real trials on real MNIST, with a live view (COUNT=4 AGENTS=2)
 # make test     set up and run the tests
-# make chaos    tests in which real programs are killed or stopped midway (half an hour to an hour)
-# make cluster-test  jobs on a real Slurm of three nodes, all on this machine (an hour)
-# make conformance  the server's tests with other versions of the wandb client, each in an environment of its own
-# make lowest   the tests with the lowest versions that pyproject.toml allows, in an environment of their own
-# make check    formatters, linter, types, import contracts
+# make chaos    run the tests that kill or pause real programs (half an hour to an hour)
+# make cluster-test  run jobs on a real Slurm cluster of three nodes, all on this machine (an hour)
+# make conformance  run the server's tests with other versions of the wandb client, each in its own environment
+# make lowest   run the tests with the lowest versions that pyproject.toml allows, in a separate environment
+# make check    check format, lint, types and import contracts
 PYTHON ?= python3
 VENV ?= .venv
 COUNT ?= 4

@@ -1,13 +1,12 @@
-"""How fast a trial of step 8 is, against the study's own pipeline, on this machine.
+"""Compare the speed of a step-8 trial with the study's own pipeline, on this machine.
 
     python -m scripts.benchmark                                      # about ten minutes; an otherwise idle machine
-    python -m scripts.benchmark --batches 20 --trials 0              # a first look
+    python -m scripts.benchmark --batches 20 --trials 0              # a quick check
 
 Both sides do the same work: the same network, batches of 128, policy A at strength 1, dropout, forward, backward and
-optimiser step. The study's side is written out in `study.py`: `torchvision.datasets.MNIST` with per-image PIL
-transforms in a `DataLoader`, eager float32. Every row keeps processes of its own, warmed up before; one round measures
-each row once, rounds are repeated, and a row's figure is the median over the rounds. A speed means little by itself:
-read the ratio.
+optimiser step. `study.py` contains the study's side: `torchvision.datasets.MNIST` with per-image PIL transforms in a
+`DataLoader`, eager float32. Every row has its own processes, which are warmed up first. One round measures each row
+once. A row's result is the median over the rounds. Absolute speeds depend on the machine, so compare the ratios.
 """
 
 from __future__ import annotations
@@ -43,12 +42,12 @@ EPOCH = 60_000
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 Measure = Callable[[], float]
-"""Does a fixed amount of work; returns its seconds."""
+"""Do a fixed amount of work and return its duration in seconds."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: `processes` copies of what `prepare` returns, run at the same time."""
+    """One line of the table: `processes` copies of the measurement that `prepare` returns, run at the same time."""
 
     name: str
     prepare: Callable[[int, int], Measure]
@@ -62,7 +61,7 @@ class Row:
 
 
 def study_batches(workers: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Training batches, for ever."""
+    """Yield training batches without end."""
     loader = study.loader(study.POLICY_A, train=True, workers=workers)
     while True:
         yield from loader
@@ -100,12 +99,12 @@ def study_evaluation(threads: int, batches: int) -> Measure:
 
 
 def ours(fields: dict[str, Any], threads: int, batches: int) -> Measure:
-    """A whole epoch of `batches` batches through engine.fit, its evaluation not counted."""
+    """Measure an epoch of `batches` batches through engine.fit, without its evaluation."""
     chosen = config.parse({"preset": "step8", "epochs": 1, "device": "cpu", "threads": threads} | fields)
     whole = mnist.selection_split()
     train = mnist.Images(*(part[: BATCH * batches] for part in whole.train))
-    judge = mnist.Images(*(part[:BATCH] for part in whole.evaluate))
-    split = mnist.Split(train, judge, "val", whole.evaluate_index[:BATCH])
+    evaluate = mnist.Images(*(part[:BATCH] for part in whole.evaluate))
+    split = mnist.Split(train, evaluate, "val", whole.evaluate_index[:BATCH])
     return lambda: BATCH * batches / engine.fit(chosen, split).history[0].images_per_second
 
 
@@ -130,22 +129,22 @@ def ours_evaluation(threads: int, batches: int) -> Measure:
 ROWS = [
     Row("study's pipeline, no worker", partial(study_trial, 0), baseline=True),
     Row("study's pipeline, 1 worker", partial(study_trial, 1), baseline=True),
-    Row(f"study's pipeline, {CORES} trials side by side", partial(study_trial, 0), threads=1, processes=CORES),
+    Row(f"study's pipeline, {CORES} parallel trials", partial(study_trial, 0), threads=1, processes=CORES),
     Row("ours, one trial", partial(ours, {})),
     Row("ours, one trial, one thread", partial(ours, {}), threads=1),
-    Row(f"ours, {CORES} trials side by side", partial(ours, {}), threads=1, processes=CORES),
+    Row(f"ours, {CORES} parallel trials", partial(ours, {}), threads=1, processes=CORES),
     Row("ours in float32, one thread", partial(ours, {"precision": "float32"}), threads=1),
     Row(
-        f"ours in float32, {CORES} trials side by side",
+        f"ours in float32, {CORES} parallel trials",
         partial(ours, {"precision": "float32"}),
         threads=1,
         processes=CORES,
     ),
-    Row("  study: data and augmentation alone", study_data),
-    Row("  study: network alone", study_network),
-    Row("  study: network alone, one thread", study_network, threads=1),
+    Row("  study: only data and augmentation", study_data),
+    Row("  study: only the network", study_network),
+    Row("  study: only the network, one thread", study_network, threads=1),
     Row("  study: evaluation", study_evaluation),
-    Row("  ours: augmentation alone, one thread", ours_augmentation, threads=1),
+    Row("  ours: only augmentation, one thread", ours_augmentation, threads=1),
     Row("  ours: without augmentation, one thread", partial(ours, {"augment_strength": 0.0}), threads=1),
     Row("  ours: without dropout, one thread", partial(ours, {"dropout": 0.0}), threads=1),
     Row("  ours: evaluation, one thread", ours_evaluation, threads=1),
@@ -159,7 +158,7 @@ engine.fit(config.parse({"preset": "step8", "epochs": 1, "device": "cpu"}), mnis
 """
 PROGRAM = str(Path(sys.executable).with_name("mnist-sweep"))
 COMMANDS = {
-    "a new process, up to and with its first step": [sys.executable, "-c", ONE_STEP],
+    "a new process, including its first step": [sys.executable, "-c", ONE_STEP],
     "mnist-sweep --help": [PROGRAM, "--help"],
     "mnist-sweep train, a rejected configuration": [PROGRAM, "train", "--c2=128"],
 }
@@ -169,14 +168,14 @@ COMMANDS = {
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds `work` takes."""
+    """Return the seconds that `work` takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 def serve(row: Row, batches: int, pipe: Connection) -> None:
-    """Child process: prepare, warm up, then measure once for every message."""
+    """Prepare and warm up, then measure once for every message. Runs in a child process."""
     torch.set_num_threads(row.threads)
     torch.manual_seed(0)
     measure = row.prepare(row.threads, batches)
@@ -188,21 +187,21 @@ def serve(row: Row, batches: int, pipe: Connection) -> None:
         pipe.send(measure())
 
 
-class Bench:
-    """The processes of one row, and what they measured."""
+class RowBenchmark:
+    """The processes of one row and their measurements."""
 
     def __init__(self, row: Row, batches: int, stack: ExitStack) -> None:
         self.row, self.batches, self.pipes = row, batches, []
         self.seconds: list[float] = []
-        """Per epoch of 60,000 images: the whole machine's, so n trials side by side count n-fold."""
+        """Seconds per 60,000 images of the whole machine: n parallel trials count n times."""
         spawn = multiprocessing.get_context("spawn")
         for _ in range(row.processes):
-            mine, theirs = spawn.Pipe()
-            process = spawn.Process(target=serve, args=(row, batches, theirs))
+            parent, child = spawn.Pipe()
+            process = spawn.Process(target=serve, args=(row, batches, child))
             process.start()
             stack.callback(process.join)
-            stack.callback(mine.send, False)
-            self.pipes.append(mine)
+            stack.callback(parent.send, False)
+            self.pipes.append(parent)
         for pipe in self.pipes:
             pipe.recv()
 
@@ -254,10 +253,14 @@ def table(rows: list[dict[str, Any]], title: str, unit: str) -> Table:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--batches", type=int, default=60, help="batches of 128 per measurement (60)")
-    parser.add_argument("--repetitions", type=int, default=5, help="rounds; at least 5 for a figure to quote (5)")
-    parser.add_argument("--trials", type=int, default=6, help="trials per agent for its overhead, 0 = skip (6)")
-    parser.add_argument("--only", default="", help="only rows whose name contains this; baselines always run")
-    parser.add_argument("--json", type=Path, default=Path("benchmark.json"), help="where the figures go")
+    parser.add_argument(
+        "--repetitions", type=int, default=5, help="number of rounds; use at least 5 for published figures (5)"
+    )
+    parser.add_argument(
+        "--trials", type=int, default=6, help="trials per agent to measure its overhead; 0 skips it (6)"
+    )
+    parser.add_argument("--only", default="", help="run only rows whose name contains this text; baselines always run")
+    parser.add_argument("--json", type=Path, default=Path("benchmark.json"), help="file for the results (%(default)s)")
     arguments = parser.parse_args()
 
     console, about = Console(), machine()
@@ -266,7 +269,7 @@ def main() -> None:
         benches = []
         for row in chosen:
             console.print(f"[dim]preparing {row.name.strip()}[/dim]")
-            benches.append(Bench(row, arguments.batches, stack))
+            benches.append(RowBenchmark(row, arguments.batches, stack))
         for number in range(arguments.repetitions):
             console.print(f"[dim]round {number + 1} of {arguments.repetitions}[/dim]")
             for bench in benches:
@@ -286,10 +289,10 @@ def main() -> None:
     console.print(table(epochs, "Step 8: seconds per 60,000 images, whole machine", "s"))
     console.print(table(commands, "Start-up", "s"))
     if agents:
-        console.print(table(agents, "Between two trials of a sweep, local server", "s"))
+        console.print(table(agents, "Overhead between two trials of a sweep, local server", "s"))
     figures = {"machine": about, "epochs": epochs, "commands": commands, "agents": agents}
     arguments.json.write_text(json.dumps(figures, indent=1))
-    console.print(f"figures in {arguments.json}")
+    console.print(f"Wrote the results to {arguments.json}")
 
 
 if __name__ == "__main__":

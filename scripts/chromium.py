@@ -1,9 +1,10 @@
-"""The browser that tests and pictures of the pages need: find one, or get one.
+"""Find or install the browser that tests and screenshots of the pages need.
 
     python -m scripts.chromium
 
-`make test` does this first. As root it asks the system's package manager, else Playwright, which keeps its browsers in
-the user's cache. Where neither can, it says so in one line and nothing fails: the tests that need it are skipped.
+`make test` runs this first. As root, it tries the system's package manager first. Otherwise, or if that fails, it uses
+Playwright, which installs browsers in the user's cache. If no browser can be installed, it reports that in one line and
+exits with 0. The tests that need a browser are then skipped.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-MISSING = "there is no Chromium on this machine, and the pages' tests need one: `python -m scripts.chromium` gets it"
+MISSING = "the tests of the pages need Chromium, which is not installed; run `python -m scripts.chromium` to install it"
 
 
 def find() -> str | None:
-    """The path of a Chromium: the system's, else Playwright's own; None where there is none."""
+    """Return the path of the system's Chromium, or of Playwright's own; None if neither is installed."""
     from playwright.sync_api import sync_playwright
 
     for name in ("chromium", "chromium-browser", "google-chrome"):
@@ -30,17 +31,20 @@ def find() -> str | None:
 
 
 def main() -> int:
-    """Get one unless there is one; always 0, since all else works without."""
-    ways = [[sys.executable, "-m", "playwright", "install", "chromium"]]
+    """Install Chromium if it is missing. Return 0 in any case, because only some tests need it."""
+    installers = [[sys.executable, "-m", "playwright", "install", "chromium"]]
     if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
-        ways.insert(0, ["/bin/sh", "-c", "apt-get update && apt-get install --yes --no-install-recommends chromium"])
-    for way in ways:
+        installers.insert(
+            0, ["/bin/sh", "-c", "apt-get update && apt-get install --yes --no-install-recommends chromium"]
+        )
+    for installer in installers:
         if find():
             return 0
-        print("getting a Chromium:", *way, file=sys.stderr)
-        subprocess.run(way, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        print("Installing Chromium:", *installer, file=sys.stderr)
+        quiet = subprocess.DEVNULL
+        subprocess.run(installer, stdin=quiet, stdout=quiet, stderr=quiet, check=False)
     if not find():
-        print("no Chromium could be had; the tests of the pages in a browser will be skipped", file=sys.stderr)
+        print("Chromium could not be installed; the tests that need a browser will be skipped", file=sys.stderr)
     return 0
 
 

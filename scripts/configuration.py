@@ -29,7 +29,7 @@ def table() -> str:
 
 
 def current(text: str) -> str:
-    """Return `text` with the table between its markers replaced by the present one."""
+    """Return `text` with the table between its markers replaced by the current one."""
     before, rest = text.split(START)
     return f"{before}{START}\n{table()}\n\n{END}{rest.split(END)[1]}"
 

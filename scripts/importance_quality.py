@@ -1,10 +1,10 @@
-"""Does the review's importance find what is known to matter? The table in docs/review.md.
+"""Measure how well the review's importance finds known effects, for the table in docs/review.md.
 
-    python -m scripts.importance_quality               16 sweeps a row, a minute
+    python -m scripts.importance_quality               16 sweeps per row, one minute
     python -m scripts.importance_quality --sweeps 4
 
-The truth is an invented accuracy of six fields: `max_lr` explains 93 % of its variance over the space, `c1` 6 %,
-`dropout` and `augment` 1 % and 0.4 %, `weight_decay` and `momentum` nothing; the noise is 0.1 points.
+The true accuracy is an artificial function of six fields. Over the space, `max_lr` explains 93 % of its variance, `c1`
+6 %, `dropout` 1 % and `augment` 0.4 %. `weight_decay` and `momentum` have no effect. The noise is 0.1 points.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ WITHOUT_EFFECT = ("weight_decay", "momentum")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sweeps", type=int, default=16, help="sweeps a row")
+    parser.add_argument("--sweeps", type=int, default=16, help="sweeps per row (default %(default)s)")
     sweeps = parser.parse_args().sweeps
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     print("trials  search   strongest first   strongest above its tick   one without effect above its tick")
@@ -66,14 +66,14 @@ def info(method: str) -> SweepInfo:
 
 def sweep(trials: int, seed: int, sampler: Callable[[int], optuna.samplers.BaseSampler]) -> list[RunRecord]:
     study = optuna.create_study(direction="maximize", sampler=sampler(seed))
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     for _ in range(trials):
         trial = study.ask(SPACE)
-        study.tell(trial, truth(trial.params) + 0.001 * dice.standard_normal())
+        study.tell(trial, true_accuracy(trial.params) + 0.001 * rng.standard_normal())
     return [RunRecord(id=str(t.number), config=t.params, summary={"val/accuracy": t.value}) for t in study.trials]
 
 
-def truth(params: dict[str, float]) -> float:
+def true_accuracy(params: dict[str, float]) -> float:
     rate = np.log(params["max_lr"] / 1e-3) / np.log(300)
     width, drop, strength = (params["c1"] - 4) / 12, params["dropout"] / 0.2, params["augment"] / 1.5
     return float(0.99 - 0.24 * (rate - 0.6) ** 2 + 0.02 * width - 0.01 * abs(drop - 0.2) + 0.005 * strength)

@@ -1,12 +1,12 @@
-"""Kill the local server again and again while it works: is everything it acknowledged there afterwards?
+"""Kill the local server repeatedly under load, and check that it keeps everything it acknowledged.
 
     python scripts/kill_server.py              # 100 times
-    python scripts/kill_server.py --kills 5    # a look
+    python scripts/kill_server.py --kills 5    # a quick check
 
-Writers log history, upload files and draw grid points over HTTP and note what the server acknowledged. At random
-moments it gets SIGKILL and is started again over the same folder; the writers try again until they are answered, as the
-wandb client does. At the end every acknowledged line, file, run state and grid point is compared with what the server
-tells, and SQLite checks the database.
+Writers log history, upload files and request grid points over HTTP, and record what the server acknowledged. At random
+times, the server gets SIGKILL and is restarted with the same folder. The writers retry until they get an answer, as the
+wandb client does. At the end, every acknowledged line, file, run state and grid point is compared with what the server
+returns, and SQLite checks the integrity of the database.
 """
 
 import argparse
@@ -42,7 +42,7 @@ READ = """query($run: String) { project(name: "kill") { run(name: $run) {
 
 
 class Writer(threading.Thread):
-    """An agent that draws points and runs them, and remembers what was acknowledged."""
+    """An agent that requests points, runs them, and records what the server acknowledged."""
 
     def __init__(self, server: ServerProcess, sweep: str, seed: int, stop: threading.Event) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Writer(threading.Thread):
         self.fault: str | None = None
 
     def send(self, method: str, url: str, **body: Any) -> httpx.Response:
-        """Until answered, as the client does."""
+        """Send a request until it is answered, as the client does."""
         while True:
             try:
                 answer = self.client.request(method, url, **body)
@@ -80,13 +80,13 @@ class Writer(threading.Thread):
             while not self.done.is_set():
                 commands = json.loads(self.ask(BEAT, id=agent, state="{}")["agentHeartbeat"]["commands"])
                 for command in commands[:1]:
-                    self.trial(command["run_id"], json.dumps(command["args"]))
+                    self.run_trial(command["run_id"], json.dumps(command["args"]))
         except Exception as error:
             self.fault = f"{type(error).__name__}: {error}"
         finally:
             self.client.close()
 
-    def trial(self, run: str, point: str) -> None:
+    def run_trial(self, run: str, point: str) -> None:
         self.points[run] = point
         self.ask(START, name=run, sweep=self.sweep)
         rows = self.rows[run] = []
@@ -107,25 +107,25 @@ class Writer(threading.Thread):
 
 
 def check(server: ServerProcess, writers: list[Writer]) -> list[str]:
-    """What was acknowledged and is not there, one line each."""
+    """Return what was acknowledged and is missing, one line each."""
     faults = [f"writer: {writer.fault}" for writer in writers if writer.fault]
     seen: dict[str, str] = {}
     with httpx.Client(base_url=server.url, auth=("api", server.key), timeout=60) as client:
         for writer in writers:
             for run, point in writer.points.items():
                 if seen.setdefault(point, run) != run:
-                    faults.append(f"point {point} was handed out twice: {run}, {seen[point]}")
+                    faults.append(f"point {point} was assigned to two runs: {run}, {seen[point]}")
             for run, rows in writer.rows.items():
                 body = {"query": READ, "variables": {"run": run}}
                 found = client.post("/graphql", json=body).json()["data"]["project"]["run"]
                 if [json.loads(row) for row in found["history"]][: len(rows)] != [json.loads(row) for row in rows]:
-                    faults.append(f"run {run}: {len(rows)} rows acknowledged, others found")
+                    faults.append(f"run {run}: the history differs from its {len(rows)} acknowledged rows")
                 if run in writer.finished and found["state"] != "finished":
-                    faults.append(f"run {run}: its end was acknowledged, its state is {found['state']}")
+                    faults.append(f"run {run}: its end was acknowledged, but its state is {found['state']}")
                 links = {edge["node"]["name"]: edge["node"]["directUrl"] for edge in found["files"]["edges"]}
                 for (owner, name), digest in writer.files.items():
                     if owner == run and hashlib.sha256(client.get(links[name] or "").content).hexdigest() != digest:
-                        faults.append(f"run {run}: file {name} is not what was uploaded")
+                        faults.append(f"run {run}: file {name} differs from the uploaded one")
     server.stop(signal.SIGTERM)
     database = sqlite3.connect(server.data / "server.sqlite3")
     if (verdict := database.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
@@ -136,13 +136,13 @@ def check(server: ServerProcess, writers: list[Writer]) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=100, help="how often (default %(default)s)")
-    parser.add_argument("--writers", type=int, default=6, help="agents at work (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments and contents (default %(default)s)")
+    parser.add_argument("--kills", type=int, default=100, help="number of kills (default %(default)s)")
+    parser.add_argument("--writers", type=int, default=6, help="number of agents (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the times and contents (default %(default)s)")
     args = parser.parse_args()
     if not (0 < args.kills <= 10_000 and 0 < args.writers <= 64):
-        parser.error("--kills 1 to 10,000, --writers 1 to 64")
-    moments = random.Random(args.seed)
+        parser.error("--kills must be 1 to 10,000 and --writers 1 to 64")
+    rng = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as folder:
         server = ServerProcess(Path(folder))
         server.start()
@@ -158,7 +158,7 @@ def main() -> int:
         for writer in writers:
             writer.start()
         for _ in range(args.kills):
-            time.sleep(moments.uniform(0.02, 0.8))
+            time.sleep(rng.uniform(0.02, 0.8))
             server.stop(signal.SIGKILL)
             server.start()
         done.set()
@@ -168,8 +168,9 @@ def main() -> int:
     rows = sum(len(rows) for writer in writers for rows in writer.rows.values())
     files, retries = (sum(len(writer.files) for writer in writers), sum(writer.retries for writer in writers))
     points = sum(len(writer.points) for writer in writers)
-    print(f"killed {args.kills} times; acknowledged: {points} trials, {rows} rows, {files} files; {retries} retries")
-    print("\n".join(faults) or "everything acknowledged is there, and the database is sound")
+    print(f"killed the server {args.kills} times; the writers sent {retries} requests again")
+    print(f"the server acknowledged {points} trials, {rows} rows and {files} files")
+    print("\n".join(faults) or "nothing that was acknowledged is lost, and the database is intact")
     return 1 if faults else 0
 
 

@@ -1,6 +1,6 @@
 """Print the lowest version of every dependency that pyproject.toml allows, as constraints for pip.
 
-`make lowest` installs them in an environment of their own and runs the tests there:
+`make lowest` installs these versions in a separate environment and runs the tests there:
 
     python -m scripts.lowest > lowest.txt
     pip install -c lowest.txt -e ".[dev]"

@@ -1,15 +1,16 @@
-"""How good the search is where every training of a configuration gives another number: the truth of what it chooses.
+"""Measure how good a search is with noisy trainings: the true value of the configuration that it selects.
 
-    python scripts/noise_quality.py                                    the table, an hour or two of a core
-    python scripts/noise_quality.py --seeds 2 --functions branin       a first look, a minute
+    python scripts/noise_quality.py                                    the whole table, one to two core-hours
+    python scripts/noise_quality.py --seeds 2 --functions branin       a quick check, one minute
     python scripts/noise_quality.py --wandb-python engine/bin/python   with W&B's own engine (package sweeps 0.3.0, in a
                                                                        virtual environment of its own)
 
-The functions of scripts/search_quality.py, turned round and scaled to a deviation of 0.06 points over the feasible
-space. A training of a configuration as replicate r gives its true value, what the held-out images of fold r are worth
-to everybody (deviation 0.05), what they are worth to it alone (0.06), and the luck of its seed (0.07). Every search has
-the same number of trainings, finals included; a suggestion over budget is none. The gain is the true value of what was
-chosen, over that of the mean configuration; the claim is what its chooser believes of it.
+The functions are those of scripts/search_quality.py, negated and scaled to a standard deviation of 0.06 points over the
+feasible space. A training of a configuration as replicate r returns its true value plus three random effects: of fold r
+on all configurations (deviation 0.05), of fold r on this configuration (0.06), and of the seed (0.07). Every search has
+the same number of trainings, including finals. A suggestion over the budget is not trained and does not count. The gain
+is the true value of the selected configuration minus that of the mean configuration. The claim is the value that the
+search reports for it.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from scripts.search_quality import FUNCTIONS, Params
 TRAININGS, REPLICATES = 60, 12
 SPREAD, FOLD, INTERACTION, SEED = 0.06, 0.05, 0.06, 0.07
 ROUNDS = ((6, 3), (3, 5))
-"""Of finals: so many of the best have so many replicates in all."""
+"""Rounds of the finals: number of best configurations, and replicates of each in total."""
 FINALS = 15
 WORKER = """
 import json, sys
@@ -47,21 +48,21 @@ for line in sys.stdin:
 
 @dataclass(frozen=True)
 class World:
-    """One function with its luck."""
+    """One test function with its noise."""
 
     name: str
     seed: int
 
     def gain(self, params: Params) -> float:
-        """The true value, in points above the mean configuration."""
+        """Return the true value, in points above the mean configuration."""
         mean, deviation = scale(self.name)
         return (mean - FUNCTIONS[self.name].loss(params)) / deviation * SPREAD
 
     def training(self, params: Params, replicate: int) -> float:
-        """What a training says."""
+        """Return the noisy result of one training, in points."""
         own = {name: value for name, value in params.items() if name != "replicate"}
-        luck = self._rng(key(own), replicate).normal(0.0, np.hypot(INTERACTION, SEED))
-        return self.gain(params) + float(self._rng("fold", replicate).normal(0.0, FOLD) + luck)
+        residual = self._rng(key(own), replicate).normal(0.0, np.hypot(INTERACTION, SEED))
+        return self.gain(params) + float(self._rng("fold", replicate).normal(0.0, FOLD) + residual)
 
     def _rng(self, what: str, replicate: int) -> np.random.Generator:
         text = f"{self.name} {self.seed} {what} {replicate}"
@@ -70,7 +71,7 @@ class World:
 
 @cache
 def scale(name: str) -> tuple[float, float]:
-    """Mean and deviation of a function over its feasible space."""
+    """Return the mean and the standard deviation of a function over its feasible space."""
     function, losses = FUNCTIONS[name], []
     config = parse({"method": "random", "parameters": function.parameters})
     trial = Trial("", {}, "finished")
@@ -83,7 +84,7 @@ def scale(name: str) -> tuple[float, float]:
 
 
 def ended(world: World, params: Params, number: int) -> Trial:
-    """The trial of a suggestion; one over budget is never trained."""
+    """Return the finished trial of a suggestion. A suggestion over the budget is not trained."""
     over = FUNCTIONS[world.name].over
     summary = {} if over is None else {"constraint/budget": over(params)}
     if summary.get("constraint/budget", 0.0) <= 0:
@@ -95,7 +96,7 @@ Ask = Callable[[Sequence[Trial]], Params]
 
 
 def trained(world: World, ask: Ask, trainings: int) -> list[Trial]:
-    """A sweep until so many of its suggestions were trained."""
+    """Return the trials of a sweep that ends after `trainings` trained suggestions."""
     trials: list[Trial] = []
     while sum("points" in trial.summary for trial in trials) < trainings:
         trials.append(ended(world, ask(trials), len(trials)))
@@ -103,7 +104,7 @@ def trained(world: World, ask: Ask, trainings: int) -> list[Trial]:
 
 
 def configured(world: World, method: str, replicates: Sequence[int] | None = None) -> SweepConfig:
-    """The sweep as the search has it."""
+    """Return the configuration of the sweep."""
     parameters = FUNCTIONS[world.name].parameters
     if replicates is not None:
         parameters = parameters | {"replicate": {"values": list(replicates)}}
@@ -111,8 +112,8 @@ def configured(world: World, method: str, replicates: Sequence[int] | None = Non
     return parse({"method": method, "metric": metric, "parameters": parameters})
 
 
-def asking(world: World, config: SweepConfig) -> Ask:
-    """The local server's search."""
+def local_search(world: World, config: SweepConfig) -> Ask:
+    """Return a function that asks the local server's search for the next configuration."""
 
     def ask(trials: Sequence[Trial]) -> Params:
         params = suggest(config, trials, seed=world.seed)
@@ -122,18 +123,18 @@ def asking(world: World, config: SweepConfig) -> Ask:
     return ask
 
 
-def luckiest(world: World, trials: Sequence[Trial]) -> tuple[float, float]:
-    """Gain and claim where the best observed value is believed."""
+def best_observed(world: World, trials: Sequence[Trial]) -> tuple[float, float]:
+    """Return the gain and the claim of the configuration with the best observed value."""
     best = max(trials, key=lambda trial: trial.summary.get("points", -np.inf))
     return world.gain(dict(best.params)), best.summary["points"]
 
 
 def finals(world: World, config: SweepConfig, trials: list[Trial]) -> tuple[float, float]:
-    """Gain and claim after halving the best by posterior mean over replicates, down to the best posterior mean."""
+    """Return the gain and the claim of the best posterior mean after finals by successive halving."""
     for entrants, replicates in ROUNDS:
         for entrant in posterior(config, trials)[:entrants]:
-            have = {trials[int(name)].params["replicate"] for name in entrant.runs}
-            for replicate in [r for r in range(REPLICATES) if r not in have][: max(replicates - len(have), 0)]:
+            present = {trials[int(name)].params["replicate"] for name in entrant.runs}
+            for replicate in [r for r in range(REPLICATES) if r not in present][: max(replicates - len(present), 0)]:
                 if sum("points" in trial.summary for trial in trials) < TRAININGS:
                     trials.append(ended(world, {**entrant.params, "replicate": replicate}, len(trials)))
     best = posterior(config, trials)[0]
@@ -141,29 +142,29 @@ def finals(world: World, config: SweepConfig, trials: list[Trial]) -> tuple[floa
 
 
 def random_search(world: World) -> tuple[float, float]:
-    return luckiest(world, trained(world, asking(world, configured(world, "random")), TRAININGS))
+    return best_observed(world, trained(world, local_search(world, configured(world, "random")), TRAININGS))
 
 
 def noise_free(world: World) -> tuple[float, float]:
-    """W&B's rule, in our search: no noise, improvement over the best observed value."""
-    return luckiest(world, trained(world, asking(world, configured(world, "bayes")), TRAININGS))
+    """Search by W&B's rule with our code: no noise, expected improvement over the best observed value."""
+    return best_observed(world, trained(world, local_search(world, configured(world, "bayes")), TRAININGS))
 
 
 def noisy(world: World) -> tuple[float, float]:
-    """The search that knows replicates, to the end."""
+    """Search with the model that knows replicates, without finals."""
     config = configured(world, "bayes", range(REPLICATES))
-    best = posterior(config, trained(world, asking(world, config), TRAININGS))[0]
+    best = posterior(config, trained(world, local_search(world, config), TRAININGS))[0]
     return world.gain(dict(best.params)), best.mean
 
 
 def noisy_and_finals(world: World) -> tuple[float, float]:
-    """The search that knows replicates, with the last trainings for finals."""
+    """Search with the model that knows replicates, and use the last trainings for finals."""
     config = configured(world, "bayes", range(REPLICATES))
-    return finals(world, config, trained(world, asking(world, config), TRAININGS - FINALS))
+    return finals(world, config, trained(world, local_search(world, config), TRAININGS - FINALS))
 
 
 def wandb_engine(world: World, python: str) -> tuple[float, float]:
-    """W&B's published engine, in a process of its own."""
+    """Search with W&B's published engine, in a child process."""
     parameters = {
         name: spec if "distribution" in spec or "values" in spec else spec | {"distribution": _distribution(spec)}
         for name, spec in FUNCTIONS[world.name].parameters.items()
@@ -191,7 +192,7 @@ def wandb_engine(world: World, python: str) -> tuple[float, float]:
             params: Params = json.loads(answered.readline())
             return params
 
-        found = luckiest(world, trained(world, ask, TRAININGS))
+        found = best_observed(world, trained(world, ask, TRAININGS))
         asked.close()
     return found
 
@@ -209,32 +210,34 @@ SEARCHES: dict[str, Callable[[World], tuple[float, float]]] = {
 WANDB = "W&B's engine, best observed"
 
 
-def one(name: str, method: str, seed: int, python: str) -> tuple[float, float]:
-    """One search."""
+def run_search(name: str, method: str, seed: int, python: str) -> tuple[float, float]:
+    """Run one search and return its gain and claim."""
     world = World(name, seed)
     return wandb_engine(world, python) if method == WANDB else SEARCHES[method](world)
 
 
 def rows(names: Sequence[str], methods: Sequence[str], seeds: int, jobs: int, python: str) -> Iterator[dict[str, Any]]:
-    """One row of the table per function and search, as they are done."""
+    """Yield one row of the table per function and search as each finishes."""
     with ProcessPoolExecutor(jobs) as pool:
         for name in names:
             for method in methods:
                 asked = [(name, method, seed, python) for seed in range(seeds)]
-                found = list(pool.map(one, *zip(*asked, strict=True)))
+                found = list(pool.map(run_search, *zip(*asked, strict=True)))
                 gains, claims = [gain for gain, _ in found], [claim for _, claim in found]
                 error = stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
                 yield {"function": name, "method": method, "gain": fmean(gains), "error": error, "claim": fmean(claims)}
 
 
 def main() -> None:
-    """Print the table as it grows, and write it as JSON where asked."""
+    """Print each row as it finishes, and write the table as JSON if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20, help="searches per row (default %(default)s)")
     parser.add_argument("--functions", nargs="+", default=list(FUNCTIONS), choices=list(FUNCTIONS), help="default: all")
     parser.add_argument("--methods", nargs="+", default=list(SEARCHES), choices=[*SEARCHES, WANDB], help="default: all")
-    parser.add_argument("--wandb-python", default="", help="a Python with W&B's package sweeps, for its row")
-    parser.add_argument("--jobs", type=int, default=1, help="processes (default %(default)s)")
+    parser.add_argument(
+        "--wandb-python", default="", help="a Python interpreter with W&B's package `sweeps`; adds its row"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="parallel processes (default %(default)s)")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     args = parser.parse_args()
     methods = [*args.methods, *([WANDB] if args.wandb_python and WANDB not in args.methods else [])]

@@ -1,17 +1,17 @@
-"""Which number of one training tells best how good its configuration is?
+"""Find the number of a single training that predicts best how good its configuration is.
 
-    python -m scripts.objective train --replicates 6 --agents 2      # hours; goes on where it stopped
-    python -m scripts.objective report                               # rank correlations, from what there is
+    python -m scripts.objective train --replicates 6 --agents 2      # takes hours; resumes
+    python -m scripts.objective report                               # rank correlations of the recorded trainings
 
-Ten configurations are trained on the same replicates, and on the first FIRST_RUNG of them once more as a whole schedule
-of five epochs. `docs/results/objective.json` holds them: eight drawn at random from what fits the budget of the search
-space of `sweeps/onecycle.yaml`, the best one made by hand before that file searched its like, and step 8. Every
-training is a line of the file: its whole configuration and all that it came to, so that later questions need no new
-training.
+Ten configurations are trained on the same replicates. On the first FIRST_RUNG replicates, they are also trained with a
+schedule of five epochs. `docs/results/objective.json` defines them. Eight are random configurations from the search
+space of `sweeps/onecycle.yaml`, within the parameter limit. The others are step 8 and the best configuration that was
+made by hand before that sweep. Every training is one line of the file, with its configuration and all its results. New
+questions need no new training.
 
-The report: for each number that one training has, Spearman's rank correlation over the configurations with the mean
-accuracy on the *other* replicates, averaged over the replicates; and how far an interval from a few replicates, as
-`mnist-sweep finals` gives it, holds what the others say.
+The report has two parts. The first gives, for each number of a training, Spearman's rank correlation over the
+configurations with the mean accuracy on the *other* replicates, averaged over the replicates. The second measures how
+often an interval from a few replicates, as in `mnist-sweep finals`, contains the difference on the other replicates.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ FILE = ROOT / "docs" / "results" / "objective.jsonl"
 CONFIGURATIONS = FILE.with_suffix(".json")
 FIRST_RUNG, SHORT = 2, 5
 ENTRANTS = 4
-"""So many of the ten are compared at a time, as in a round of finals."""
+"""Number of configurations compared at a time, as in a round of finals."""
 
 
 def configurations() -> dict[str, dict[str, Any]]:
-    """Fields of the ten configurations, by name."""
+    """Return the fields of the ten configurations, by name."""
     found: dict[str, dict[str, Any]] = json.loads(CONFIGURATIONS.read_text())
     return found
 
 
 def jobs(replicates: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and fields of every training, replicate by replicate, so that what is there is always paired."""
+    """Yield name and fields of every training, replicate by replicate, so that partial results are paired."""
     chosen = configurations()
     for replicate in range(replicates):
         for epochs in (15, SHORT) if replicate < FIRST_RUNG else (15,):
@@ -58,7 +58,7 @@ def jobs(replicates: int) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def train(name: str, values: dict[str, Any], folder: Path | None) -> dict[str, Any]:
-    """One training and all that it came to; its logits go to `folder`. Runs in a process of its own."""
+    """Run one training and return its row. Save its logits in `folder`. Runs in a child process."""
     import torch
 
     from mnist_sweep.training import engine, mnist
@@ -82,7 +82,7 @@ def train(name: str, values: dict[str, Any], folder: Path | None) -> dict[str, A
 
 
 def run(file: Path, replicates: int, agents: int, folder: Path | None) -> None:
-    """Train what `file` does not hold yet."""
+    """Run the trainings that `file` lacks, and append each row as it finishes."""
     done = [_key(row["name"], parse(row["config"])) for row in rows(file)]
     todo = [job for job in jobs(replicates) if _key(job[0], parse(job[1])) not in done]
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -95,6 +95,7 @@ def run(file: Path, replicates: int, agents: int, folder: Path | None) -> None:
 
 
 def rows(file: Path) -> list[dict[str, Any]]:
+    """Return the rows of a file of JSON lines; none if it does not exist."""
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
@@ -114,24 +115,25 @@ NUMBERS: dict[str, Callable[[dict[str, Any]], float]] = {
     "loss, mean of the last 3 epochs": lambda row: -_last(3, "loss")(row),
     "loss at the fitted temperature": lambda row: -row["calibrated_loss"],
 }
-"""What one training may be judged by; higher is better."""
+"""Numbers that can judge one training; higher is better."""
 
 CHOSEN = "loss at the fitted temperature"
-"""What runs log as their `objective`."""
+"""The number that runs log as their `objective`."""
 
 
 def correlations(
     found: list[dict[str, Any]], epochs: int, against: str = "accuracy", *, without: str = ""
 ) -> dict[str, list[float]]:
-    """For each number, one rank correlation per replicate: with the mean of `against`, 15 epochs, on the others.
+    """Return one rank correlation per replicate for each number.
 
-    The configuration `without` is left out.
+    The correlation is with the mean of `against` after 15 epochs on the other replicates. `without` names a
+    configuration to leave out.
     """
     whole = _table([row for row in found if row["config"]["epochs"] == 15], NUMBERS[against])
-    judged = [row for row in found if row["config"]["epochs"] == epochs]
+    selected = [row for row in found if row["config"]["epochs"] == epochs]
     result: dict[str, list[float]] = {}
     for title, number in NUMBERS.items():
-        table = _table(judged, number)
+        table = _table(selected, number)
         result[title] = []
         for replicate in sorted(set(table) & set(whole) if len(whole) > 1 else ()):
             others = [whole[other] for other in whole if other != replicate]
@@ -142,68 +144,70 @@ def correlations(
 
 
 def differences(found: list[dict[str, Any]], epochs: int) -> dict[str, tuple[float, float]]:
-    """By how much each number's mean correlation is over that of CHOSEN, and the standard error of that.
+    """Return the difference of each number's mean correlation to that of CHOSEN, with its standard error.
 
-    The error is over which configurations there are: the jackknife, one left out at a time (Efron & Stein 1981).
+    The error covers the choice of configurations. It is a jackknife with one left out at a time (Efron & Stein 1981).
     """
 
-    def over_chosen(without: str = "") -> dict[str, float]:
+    def differences_to_chosen(without: str = "") -> dict[str, float]:
         means = {
             title: float(np.mean(values)) for title, values in correlations(found, epochs, without=without).items()
         }
         return {title: mean - means[CHOSEN] for title, mean in means.items()}
 
-    left_out = [over_chosen(name) for name in configurations()]
+    left_out = [differences_to_chosen(name) for name in configurations()]
     count = len(left_out)
     return {
         title: (value, math.sqrt((count - 1) * float(np.var([part[title] for part in left_out]))))
-        for title, value in over_chosen().items()
+        for title, value in differences_to_chosen().items()
     }
 
 
 @dataclass(frozen=True)
-class Trust:
-    """How well intervals of paired differences do, over every choice of entrants and of replicates that there is."""
+class Coverage:
+    """How reliable intervals of paired differences are, over every choice of entrants and of replicates."""
 
     holds: float
-    """Share of them that hold the difference on the replicates left out, widened by what that one is unsure by."""
+    """Share that contains the difference on the other replicates, widened by the uncertainty of that difference."""
     half: float
-    """Median of half their width."""
+    """Median of half the width."""
     decided: float
-    """Share that does not hold zero."""
+    """Share that does not contain zero."""
     wrong: float
-    """Share of the decided ones whose order is the other one on the replicates left out."""
+    """Share of the decided intervals whose order is reversed on the other replicates."""
 
 
-def trust(found: list[dict[str, Any]], entrants: int, replicates: int) -> dict[str, Trust]:
-    """Of the objective, with the noise learned from each pair alone, and from all entrants (`contest.noise`)."""
+def coverage(found: list[dict[str, Any]], entrants: int, replicates: int) -> dict[str, Coverage]:
+    """Return the coverage for the objective, with noise estimated from each pair, and from all entrants."""
     table = _table([row for row in found if row["config"]["epochs"] == 15], NUMBERS[CHOSEN])
     losses = {name: {r: -by[name] for r, by in table.items()} for name in configurations()}
     cases: dict[str, list[tuple[bool, float, bool, bool]]] = {"the pair alone": [], "all entrants": []}
     for names in combinations(losses, entrants):
         for chosen in combinations(table, replicates):
             seen = {name: {r: losses[name][r] for r in chosen} for name in names}
-            everybody = noise(seen)
+            common_noise = noise(seen)
             for one, other in combinations(names, 2):
                 left_out = [losses[one][r] - losses[other][r] for r in table if r not in chosen]
                 elsewhere = float(np.mean(left_out))
                 for scatter, into in zip(
-                    (noise({n: seen[n] for n in (one, other)}), everybody), cases.values(), strict=True
+                    (noise({n: seen[n] for n in (one, other)}), common_noise), cases.values(), strict=True
                 ):
                     pair = paired(seen[one], seen[other], scatter)
                     assert pair is not None
                     wider = pair.half * math.sqrt(1 + replicates / len(left_out))
                     holds = abs(pair.difference - elsewhere) <= wider
                     into.append((holds, pair.half, not pair.tie, pair.difference * elsewhere < 0))
-    return {title: _trust(*map(np.array, zip(*all_, strict=True))) for title, all_ in cases.items()}
+    return {title: _coverage(*map(np.array, zip(*all_, strict=True))) for title, all_ in cases.items()}
 
 
-def _trust(holds: Any, halves: Any, decided: Any, reverse: Any) -> Trust:
-    return Trust(float(holds.mean()), float(np.median(halves)), float(decided.mean()), float(reverse[decided].mean()))
+def _coverage(holds: Any, halves: Any, decided: Any, reverse: Any) -> Coverage:
+    return Coverage(
+        float(holds.mean()), float(np.median(halves)), float(decided.mean()), float(reverse[decided].mean())
+    )
 
 
 def _table(found: list[dict[str, Any]], number: Callable[[dict[str, Any]], float]) -> dict[int, dict[str, float]]:
-    """Replicate -> configuration -> number; replicates that not every configuration has are left out."""
+    """Return replicate -> configuration -> number, for the replicates that all configurations have."""
     table: dict[int, dict[str, float]] = {}
     for row in found:
         value = -math.inf if row["diverged"] else number(row)
@@ -212,15 +216,16 @@ def _table(found: list[dict[str, Any]], number: Callable[[dict[str, Any]], float
 
 
 def report(file: Path) -> None:
+    """Print the report as Markdown tables."""
     found = rows(file)
     print("| configuration | parameters | replicates | accuracy | deviation | loss | at the fitted temperature |")
     print("|---|---|---|---|---|---|---|")
     for name in configurations():
-        mine = [row for row in found if row["name"] == name and row["config"]["epochs"] == 15 and not row["diverged"]]
-        if len(mine) > 1:
-            accuracy, deviation = np.mean([r["accuracy"] for r in mine]), np.std([r["accuracy"] for r in mine], ddof=1)
-            losses = [np.mean([row[key] for row in mine]) for key in ("loss", "calibrated_loss")]
-            about = f"{mine[0]['parameters']:,} | {len(mine)} | {100 * accuracy:.2f} % | {100 * deviation:.2f} %"
+        own = [row for row in found if row["name"] == name and row["config"]["epochs"] == 15 and not row["diverged"]]
+        if len(own) > 1:
+            accuracy, deviation = np.mean([r["accuracy"] for r in own]), np.std([r["accuracy"] for r in own], ddof=1)
+            losses = [np.mean([row[key] for row in own]) for key in ("loss", "calibrated_loss")]
+            about = f"{own[0]['parameters']:,} | {len(own)} | {100 * accuracy:.2f} % | {100 * deviation:.2f} %"
             print(f"| {name} | {about} | {losses[0]:.4f} | {losses[1]:.4f} |")
     for epochs in (15, SHORT):
         accuracies, losses_ = correlations(found, epochs), correlations(found, epochs, "loss")
@@ -237,18 +242,18 @@ def report(file: Path) -> None:
     print(f"\n| {ENTRANTS} entrants | noise from | interval holds | half its width | decided | the wrong way |")
     print("|---|---|---|---|---|---|")
     for replicates in (2, 3):
-        for title, one in trust(found, ENTRANTS, replicates).items():
+        for title, one in coverage(found, ENTRANTS, replicates).items():
             holds, decided, wrong = (f"{100 * share:.0f} %" for share in (one.holds, one.decided, one.wrong))
             print(f"| {replicates} replicates | {title} | {holds} | ± {one.half:.4f} | {decided} | {wrong} |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("what", choices=["train", "report"])
-    parser.add_argument("--replicates", type=int, default=6)
-    parser.add_argument("--agents", type=int, default=2, help="trainings side by side, one thread each")
+    parser.add_argument("what", choices=["train", "report"], help="run the missing trainings, or print the report")
+    parser.add_argument("--replicates", type=int, default=6, help="replicates per configuration")
+    parser.add_argument("--agents", type=int, default=2, help="parallel trainings, one thread each")
     parser.add_argument("--file", type=Path, default=FILE, help="one line per training")
-    parser.add_argument("--logits", type=Path, help="a folder to keep the logits in")
+    parser.add_argument("--logits", type=Path, help="folder to save the logits in")
     arguments = parser.parse_args()
     if arguments.what == "train":
         run(arguments.file, arguments.replicates, arguments.agents, arguments.logits)

@@ -1,8 +1,9 @@
-"""What a sweep costs between two trials: from one's last epoch to the next one's first step, on a local server.
+"""Measure the overhead between two trials of a sweep on a local server.
 
-Trials of one epoch tell it: each logs one row, after its evaluation. The time between two rows, less the later trial's
-training, is the overhead (and that trial's evaluation, some tenths of a second): results uploaded, the run finished,
-the next suggestion fetched, the next run started.
+The overhead is the time from the last epoch of one trial to the first step of the next. The agent uploads the results,
+finishes the run, fetches the next suggestion and starts the next run. Trials of one epoch measure it, because each logs
+one row after its evaluation. The overhead is the time between two rows minus the later trial's training. It includes
+that trial's evaluation, which takes some tenths of a second.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ AGENTS = {
 
 
 def seconds(command: list[str], trials: int) -> list[float]:
-    """Overheads in seconds, one for each trial but the first, of an agent that `command` starts."""
+    """Return the overhead in seconds before each trial but the first, for an agent that `command` starts."""
     import wandb
 
     smoke: dict[str, Any] = yaml.safe_load(Path("sweeps/smoke.yaml").read_text())
     with _local_server():
         made = remote.create(smoke | {"run_cap": trials}, "mnist-sweep")
-        # an agent from a terminal has no client's service to share with its parent
+        # The agent must not share this process's wandb service: an agent in a terminal has none to share.
         fresh = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
         subprocess.run([*command, made.path], check=True, capture_output=True, env=fresh)
         keys = ["_timestamp", "images_per_second"]
@@ -52,7 +53,7 @@ def seconds(command: list[str], trials: int) -> list[float]:
 
 @contextmanager
 def _local_server() -> Iterator[None]:
-    """A server in an empty home, whoever is logged in where."""
+    """Run a server in an empty home, so that no login of the user affects it."""
     with patch.dict(os.environ), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         data = str(mnist.fetch())
         for name in [name for name in os.environ if name.startswith("WANDB_")]:

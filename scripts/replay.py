@@ -1,7 +1,7 @@
-"""Replay searches on recorded trainings: what is the true worth of what a search selects, at equal cost?
+"""Replay searches on recorded trainings, and compare the true worth of their selections at equal cost.
 
     python -m scripts.replay --figure docs/images/replay.svg       all engines in the simulated world, half an hour
-    python -m scripts.replay --repetitions 5 --engines random      a first look, seconds
+    python -m scripts.replay --repetitions 5 --engines random      a quick check, seconds
     python -m scripts.replay --world table                         the real trainings of docs/results/table.jsonl
 
 Each repetition is one line of `docs/results/replay.jsonl`; the command skips those that the file holds. Delete lines
@@ -12,9 +12,9 @@ is judged by the true objective of the configuration that it selects, relative t
 
 - **table**: the trainings are real. The truth is the mean of the replicates, at 15 epochs, that the search never saw.
   Each repetition takes a random three quarters of the configurations and the replicates in random order.
-- **simulated**: the table's space with as many configurations as wanted. The truth is a function drawn from a Gaussian
-  process fitted to all real trainings of this space, so it agrees with them and varies where they say nothing. The
-  noise of a training, the effect of a fold, the relation of 5 to 15 epochs and the costs are the measured ones.
+- **simulated**: the table's space with POOL configurations. The truth is a function drawn from a Gaussian
+  process fitted to all real trainings of this space, so it agrees with them and varies where there are none. The
+  noise of a training, the effect of a fold, the relation of 5 to 15 epochs and the costs are measured.
 
 A proposal is the best configuration of the world by the engine's own acquisition. TPE is the exception: Optuna's
 public sampler proposes any point, and the nearest configuration that is still untried is trained.
@@ -54,24 +54,24 @@ SWEEPS = ("random", "random-finals", "onecycle-2", "onecycle-2-finals", "refine"
 CHECKPOINTS = (8, 16, 30, 60)
 """Budgets, in the cost of an average training of 15 epochs."""
 POOL = 600
-"""Configurations of the simulated world."""
+"""Number of configurations in the simulated world."""
 CORRELATION = 0.8
-"""Of the true objectives at 5 and at 15 epochs over configurations, in the simulated world."""
+"""Correlation of the true objectives at 5 and at 15 epochs over configurations, in the simulated world."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """What can be trained, and what each training would give."""
+    """The configurations that can be trained, and the result of each training."""
 
     encoded: Any
     """Shape (configurations, parameters)."""
     unordered: Sequence[bool]
     losses: Mapping[int, Any]
-    """Epochs -> objective, shape (configurations, replicates); NaN if it was not trained."""
+    """Epochs -> objective, shape (configurations, replicates); NaN if not trained."""
     seconds: Mapping[int, Any]
     """Epochs -> core-seconds, the same shape."""
     offsets: Mapping[int, Any]
-    """Epochs -> what the average configuration has on each replicate, shape (replicates,)."""
+    """Epochs -> objective of the average configuration on each replicate, shape (replicates,)."""
     truth: Any = None
     """True objectives less the average configuration's, shape (configurations,); None to judge by unseen replicates."""
 
@@ -100,7 +100,7 @@ class World:
 
 @dataclass
 class Session:
-    """One search under way."""
+    """The state of one search: its trainings so far and their cost."""
 
     world: World
     rng: np.random.Generator
@@ -130,7 +130,7 @@ class Session:
         )
 
     def seen(self, configuration: int) -> set[int]:
-        """Return the replicates of a configuration that were trained, at whatever epochs."""
+        """Return the replicates of a configuration that were trained, at any number of epochs."""
         return {r for c, r in zip(self.configurations, self.replicates, strict=True) if c == configuration}
 
     def untried(self) -> Any:
@@ -163,7 +163,7 @@ Proposer = Callable[[Session], Sequence[int]]
 
 
 def batch_size(session: Session) -> int:
-    """Return how many trials are proposed at once: as parallel agents ask, which keeps the replay fast, too."""
+    """Return how many trials are proposed at once, as for parallel agents. Batches also keep the replay fast."""
     return max(1, len(session.losses) // 8)
 
 
@@ -270,7 +270,7 @@ def model_proposals(acquisition: str, startup: int) -> Proposer:
 
 @dataclass(frozen=True)
 class Selected:
-    """What a search selects in the end, and what it says of it."""
+    """The configuration that a search selects, and its claim."""
 
     configuration: int
     claim: float
@@ -308,7 +308,7 @@ def posterior_order(session: Session) -> list[int]:
 
 
 def halving(session: Session, order: Sequence[int], budget: float) -> Selected:
-    """Play finals of 15 epochs by sequential halving (Karnin, Koren and Somekh 2013), on replicates new to all.
+    """Run finals of 15 epochs by sequential halving (Karnin, Koren and Somekh 2013), on unused replicates.
 
     Every round costs the same. The claim is the winner's mean over all its finals.
     """
@@ -372,14 +372,14 @@ class Engine:
 
     propose: Proposer
     epochs: int = EPOCH_LIMIT
-    """Of the trials; finals always train 15."""
+    """Epochs of the trials. Finals always train 15."""
     select: Callable[[Session], Selected] = best_observed
-    """Without finals."""
+    """Rule of selection without finals."""
     order: Callable[[Session], list[int]] = posterior_order
-    """Who enters finals."""
+    """Order in which configurations enter the finals."""
     finals: Callable[[Session, Sequence[int], float], Selected] | None = None
     share: float = 1 / 3
-    """Of the budget, for finals."""
+    """Share of the budget for finals."""
 
 
 THOMPSON = model_proposals("thompson", 10)
@@ -413,7 +413,7 @@ class Outcome:
     """One search at one budget."""
 
     budget: int
-    """In whole trainings."""
+    """Budget in trainings of 15 epochs."""
     gain: float
     """True objective below the average configuration's."""
     claim: float
@@ -497,8 +497,10 @@ def recorded() -> list[Recorded]:
     for name in SWEEPS:
         for row in rows(RESULTS / f"{name}.jsonl"):
             config, summary = row["config"], row["summary"]
-            ours = config.get("model") == "tiny" and not config.get("separable") and config.get("epochs") == EPOCH_LIMIT
-            point = encode(config) if ours and "objective" in summary else None
+            in_space = (
+                config.get("model") == "tiny" and not config.get("separable") and config.get("epochs") == EPOCH_LIMIT
+            )
+            point = encode(config) if in_space and "objective" in summary else None
             if point is not None:
                 found.append(
                     Recorded(
@@ -530,24 +532,24 @@ def recorded() -> list[Recorded]:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What the simulated world takes from real trainings."""
+    """Measurements of real trainings that the simulated world uses."""
 
     process: NoisyGaussianProcess
-    """Of the objective at 15 epochs."""
+    """Model of the objective at 15 epochs."""
     noise: float
-    """Deviation of one training of 15 epochs, configuration and fold taken out."""
+    """Standard deviation of a training of 15 epochs after the effects of configuration and fold."""
     fold: float
     """Deviation of the folds' effects."""
     signal_ratio: float
     """Deviation of the true objective between configurations: 5 epochs over 15."""
     noise_ratio: float
-    """The same of the noise."""
+    """Deviation of the noise: 5 epochs over 15."""
     seconds: tuple[float, ...]
     """Core-seconds of the trainings of 15 epochs."""
     cost_ratio: float
     """Core-seconds of 5 epochs over those of 15."""
     points_per_loss: float
-    """Points of held-out accuracy that a unit of objective is worth, over configurations."""
+    """Points of held-out accuracy per unit of the objective, over configurations."""
 
 
 @cache
@@ -646,7 +648,7 @@ def simulated_world(seed: int, correlation: float = CORRELATION) -> World:
 
 
 def table_world(seed: int, *, without: Sequence[int] = ()) -> World:
-    """Return a random three quarters of the table's configurations, those in `without` excepted.
+    """Return a random three quarters of the table's configurations, without those in `without`.
 
     Only configurations with at least two replicates at 15 epochs and one at 5 take part.
     """
@@ -658,7 +660,9 @@ def table_world(seed: int, *, without: Sequence[int] = ()) -> World:
     complete = [c for c, found in cells.items() if len(found[EPOCH_LIMIT]) > 1 and 0 in found[SHORT_EPOCHS]]
     complete = [c for c in complete if c not in without]
     if len(complete) < 8:
-        raise SystemExit(f"the table has {len(complete)} configurations with two replicates; a replay needs 8")
+        raise SystemExit(
+            f"the table has {len(complete)} configurations with two replicates, but a replay needs at least 8"
+        )
     chosen = sorted(rng.choice(complete, max(8, 3 * len(complete) // 4), replace=False).tolist())
     replicates = max(max(cells[c][EPOCH_LIMIT]) for c in chosen) + 1
     losses, seconds = {}, {}
@@ -708,7 +712,7 @@ class Summary:
 
     engine: str
     budget: int
-    """In whole trainings."""
+    """Budget in trainings of 15 epochs."""
     repetitions: int
     gain: float
     """True gain over the average configuration, in units of the objective."""
@@ -824,11 +828,11 @@ def draw(summaries: Sequence[Summary], points_per_loss: float, minutes: float, w
     )
     labels = []
     for place, (engine, (colour, label)) in enumerate(DRAWN.items()):
-        mine = [each for each in summaries if each.engine == engine]
-        if not mine:
+        own = [each for each in summaries if each.engine == engine]
+        if not own:
             continue
-        shift = (place - len(DRAWN) / 2) * 3  # so that intervals do not hide each other
-        dots = [(x(each.budget) + shift, y(each.gain * points_per_loss), each) for each in mine]
+        shift = (place - len(DRAWN) / 2) * 3  # the shift keeps intervals from hiding each other
+        dots = [(x(each.budget) + shift, y(each.gain * points_per_loss), each) for each in own]
         line = " ".join(f"{a:.1f},{b:.1f}" for a, b, _ in dots)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         for a, _, each in dots:
@@ -845,11 +849,18 @@ def draw(summaries: Sequence[Summary], points_per_loss: float, minutes: float, w
 def main() -> None:
     """Run the repetitions that the file lacks, print the table and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--world", choices=["simulated", "table"], default="simulated", help="default: %(default)s")
+    parser.add_argument(
+        "--world", choices=["simulated", "table"], default="simulated", help="world to search in (default %(default)s)"
+    )
     parser.add_argument("--repetitions", type=int, default=48, help="searches per engine (default %(default)s)")
     parser.add_argument("--engines", nargs="+", choices=list(ENGINES), default=list(ENGINES), help="default: all")
-    parser.add_argument("--correlation", type=float, default=CORRELATION, help="of 5 and 15 epochs, simulated world")
-    parser.add_argument("--jobs", type=int, default=1, help="processes (default %(default)s)")
+    parser.add_argument(
+        "--correlation",
+        type=float,
+        default=CORRELATION,
+        help="correlation of the objectives at 5 and 15 epochs, in the simulated world (default %(default)s)",
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="parallel processes (default %(default)s)")
     parser.add_argument("--file", type=Path, default=ROWS, help="one line per repetition (default %(default)s)")
     parser.add_argument("--figure", type=Path, help="draw the true gain against the cost to this SVG file")
     arguments = parser.parse_args()

@@ -107,7 +107,7 @@ def figure() -> go.Figure:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=PICTURE, help="the picture's file (default %(default)s)")
+    parser.add_argument("--out", type=Path, default=PICTURE, help="output file (default %(default)s)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         page = Path(folder) / "figure.html"

@@ -1,13 +1,13 @@
-"""How fast the review is with many runs: the HTML page from disk and the local server's page, in Chromium.
+"""Measure the speed of the review with many runs: the HTML page from disk and the local server's page, in Chromium.
 
-    python -m scripts.review_speed              1,000 synthetic runs, a minute
+    python -m scripts.review_speed              1,000 synthetic runs, one minute
     python -m scripts.review_speed --runs 100
-    python -m scripts.review_speed --fields 60 --metrics 50     as wide as other people's runs are
+    python -m scripts.review_speed --fields 60 --metrics 50     wider runs, as in other projects
 
-The runs are invented (tests/review/synthetic.py); only the times mean something. Each figure is the median of the
-repetitions. `shown` is when the tiles, the parallel coordinates and the whole table can be used, `charts` when the
-first of Plotly's charts is ready (its bundle takes about a second to start), or on a project's page all in sight, both
-from the moment of navigation.
+The runs are synthetic (tests/review/synthetic.py); only the times are meaningful. Each time is the median of the
+repetitions, measured from the start of navigation. `shown` is the time until the tiles, the parallel coordinates and
+the whole table can be used. `charts` is the time until the first Plotly chart is ready, or all visible charts on a
+project's page. Plotly's bundle takes about a second to start.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ MARKS = "performance.getEntriesByType('mark').map(mark => [mark.name, mark.start
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1000, help="number of synthetic runs")
-    parser.add_argument("--fields", type=int, default=0, help="fields of the configuration, in all")
-    parser.add_argument("--metrics", type=int, default=0, help="metrics that each row has, in all")
+    parser.add_argument("--fields", type=int, default=0, help="total number of configuration fields")
+    parser.add_argument("--metrics", type=int, default=0, help="total number of metrics in each row")
     parser.add_argument("--repeat", type=int, default=5, help="repetitions")
     arguments = parser.parse_args()
-    records = wide(synthetic.sweep(arguments.runs), arguments.fields, arguments.metrics)
+    records = widened(synthetic.sweep(arguments.runs), arguments.fields, arguments.metrics)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=ARGUMENTS)
         from_disk(records, browser, Path(folder), arguments.repeat)
@@ -59,16 +59,16 @@ def main() -> None:
         browser.close()
 
 
-def wide(records: list[RunRecord], fields: int, metrics: int) -> list[RunRecord]:
-    """The same runs with so many configuration fields and metrics: numbers by chance."""
-    dice = random.Random(0)
+def widened(records: list[RunRecord], fields: int, metrics: int) -> list[RunRecord]:
+    """Return the runs with random values added, up to `fields` configuration fields and `metrics` metrics."""
+    rng = random.Random(0)
     found = []
     for record in records:
-        config = {f"more.field{i:02d}": dice.random() for i in range(fields - len(record.config))}
+        config = {f"more.field{i:02d}": rng.random() for i in range(fields - len(record.config))}
         names = [
             f"{('train', 'val', 'time')[i % 3]}/more{i:02d}" for i in range(metrics - 2)
-        ]  # beside val/accuracy, lr
-        history = [dict(row) | {name: dice.random() for name in names} for row in record.history]
+        ]  # in addition to val/accuracy and lr
+        history = [dict(row) | {name: rng.random() for name in names} for row in record.history]
         last = {name: history[-1][name] for name in names} if history else {}
         summary = dict(record.summary) | last
         found.append(replace(record, config=dict(record.config) | config, history=history, summary=summary))
@@ -78,7 +78,7 @@ def wide(records: list[RunRecord], fields: int, metrics: int) -> list[RunRecord]
 def from_disk(records: list[RunRecord], browser: Browser, folder: Path, repeat: int) -> None:
     file = folder / "review.html"
     seconds, text = timed(lambda: html_page(build_review(rank(synthetic.info(), records))))
-    print(f"HTML page, {len(records)} runs: made in {seconds:.2f} s (with imports), {len(text) / 1e6:.1f} MB")
+    print(f"HTML page, {len(records)} runs: built in {seconds:.2f} s (including imports), {len(text) / 1e6:.1f} MB")
     file.write_text(text, "utf-8")
     draw("  opened from disk", browser, file.as_uri(), repeat)
 
@@ -90,14 +90,14 @@ def from_server(records: list[RunRecord], browser: Browser, folder: Path, repeat
     url, headers = facts.url, {"Authorization": f"Bearer {facts.key}"}
     try:
         for what, page in (("sweep", path), ("project", path.split("/sweeps/")[0])):
-            answered = [timed(partial(get, f"{url}/{page}", headers)) for _ in range(1 + repeat)]
-            first, again = answered[0][0], statistics.median(seconds for seconds, _ in answered[1:])
-            size = answered[0][1] / 1e6
+            answers = [timed(partial(get, f"{url}/{page}", headers)) for _ in range(1 + repeat)]
+            first, again = answers[0][0], statistics.median(seconds for seconds, _ in answers[1:])
+            size = answers[0][1] / 1e6
             print(f"The {what}'s page: first answer in {first:.2f} s, later ones in {again:.2f} s, {size:.1f} MB")
             draw("  opened from the server", browser, f"{url}/{page}", repeat, headers)
         asked = f"{url}/api/{path}/review?cursor=999999999&state=RUNNING"
         news = [timed(lambda: get(asked, headers)) for _ in range(repeat)]
-        print(f"  asked what is new, nothing is: {1000 * statistics.median(n[0] for n in news):.0f} ms, {news[0][1]} B")
+        print(f"  update request without news: {1000 * statistics.median(n[0] for n in news):.0f} ms, {news[0][1]} B")
     finally:
         process.stop()
 
@@ -108,7 +108,7 @@ def draw(what: str, browser: Browser, url: str, repeat: int, headers: dict[str, 
         page = browser.new_page(viewport={"width": 1360, "height": 900}, extra_http_headers=headers)
         page.goto(url, wait_until="commit")
         while "review-drawn" not in (marks := dict(page.evaluate(MARKS))):
-            page.evaluate(FIRST)  # charts are drawn when they come into sight
+            page.evaluate(FIRST)  # charts are drawn when they become visible
             time.sleep(0.02)
         shown.append(marks["review-shown"] / 1000)
         drawn.append(marks["review-drawn"] / 1000)
@@ -117,7 +117,7 @@ def draw(what: str, browser: Browser, url: str, repeat: int, headers: dict[str, 
 
 
 def fill(folder: Path, records: list[RunRecord]) -> str:
-    """A store with these runs in one sweep; returns the sweep's path."""
+    """Create a store with these runs in one sweep. Return the sweep's path."""
     store = Store(folder)
     with store.write() as db:
         project = projects.ensure(db, "local", "speed")

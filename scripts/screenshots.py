@@ -1,10 +1,10 @@
-"""The pictures of docs/review.md, from a sweep on the local server.
+"""Take the screenshots of docs/review.md, from a sweep on the local server.
 
-    mnist-sweep server &                                    # and the two lines it prints
+    mnist-sweep server &                                    # and run the two lines that it prints
     mnist-sweep report SWEEP --html review.html
     python -m scripts.screenshots SWEEP --html review.html --out docs/images
 
-SWEEP is entity/project/id; the run page is the best run's. Needs Chromium.
+SWEEP is entity/project/id; the run page is that of the best run. Needs Chromium.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from scripts import chromium
 WIDTH = 1280
 SECTIONS = ("space", "ranking", "importance", "tradeoff", "progress", "curves", "slices", "timeline", "compare")
 VALIDATION_IMAGES = 5000
-PATIENCE = 180  # seconds; trials may be running beside
+TIMEOUT_SECONDS = 180  # seconds; trials may be running at the same time
 DRAWN = (
     "[...document.querySelectorAll('[data-figure]')]"
     ".every(place => !place.offsetParent || place.querySelector('.main-svg'))"
@@ -40,8 +40,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", help="entity/project/id")
     parser.add_argument("--html", type=Path, required=True, help="the page that `mnist-sweep report --html` wrote")
-    parser.add_argument("--random", help="entity/project/id of a random search, to compare with")
-    parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder of the pictures")
+    parser.add_argument("--random", help="entity/project/id of a random search, for comparison")
+    parser.add_argument(
+        "--out", type=Path, default=Path("docs/images"), help="folder for the screenshots (default %(default)s)"
+    )
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     client = wandb.Api()
@@ -51,32 +53,32 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
         for theme in ("light", "dark"):
-            page = opened(browser, url, theme)
+            page = open_page(browser, url, theme)
             page.screenshot(path=arguments.out / f"sweep-page-{theme}.png")
             page.close()
-        run = opened(browser, best.url, "light", height=1500)
+        run = open_page(browser, best.url, "light", height=1500)
         run.screenshot(path=arguments.out / "run-page.png")
-        html = opened(browser, arguments.html.resolve().as_uri(), "light")
+        html = open_page(browser, arguments.html.resolve().as_uri(), "light")
         html.screenshot(path=arguments.out / "html-page.png")
         for name in (*SECTIONS, "mistakes", "gallery"):
             if html.locator(f"#{name}").is_visible():
                 html.locator(f"#{name}").screenshot(path=arguments.out / f"{name}.png")
-        brushed(html, arguments.out / "brush.png")
-        told = build_review(ranking, random=random, samples=VALIDATION_IMAGES)
-        summary(browser, told, arguments.out / "terminal.png")
+        take_brushed(html, arguments.out / "brush.png")
+        review = build_review(ranking, random=random, samples=VALIDATION_IMAGES)
+        take_summary(browser, review, arguments.out / "terminal.png")
         browser.close()
 
 
-def opened(browser: Browser, url: str, theme: str, height: int = 1250) -> Page:
-    """The page with every figure drawn, scrolled back to its top."""
+def open_page(browser: Browser, url: str, theme: str, height: int = 1250) -> Page:
+    """Open a page, wait until every figure is drawn, and scroll back to its top."""
     dark = theme == "dark"
     page = browser.new_page(viewport={"width": WIDTH, "height": height}, color_scheme="dark" if dark else "light")
-    page.set_default_timeout(1000 * PATIENCE)
+    page.set_default_timeout(1000 * TIMEOUT_SECONDS)
     if url.startswith("http"):
         server = "/".join(url.split("/", 3)[:3])
         page.request.post(f"{server}/login", form={"key": wandb.Api().api_key or ""})
     page.goto(url)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not page.evaluate(DRAWN) and time.monotonic() < deadline:
         for place in page.locator("[data-figure]:visible").all():
             place.scroll_into_view_if_needed()
@@ -85,8 +87,8 @@ def opened(browser: Browser, url: str, theme: str, height: int = 1250) -> Page:
     return page
 
 
-def brushed(page: Page, file: Path) -> None:
-    """Parallel coordinates and the table with the upper third of the metric's axis brushed."""
+def take_brushed(page: Page, file: Path) -> None:
+    """Take a screenshot of the parallel coordinates with the upper third of the metric's axis brushed."""
     axis = page.locator(".axis").last
     axis.scroll_into_view_if_needed()
     rail = axis.locator(".rail").bounding_box()
@@ -98,10 +100,10 @@ def brushed(page: Page, file: Path) -> None:
     page.locator("#space").screenshot(path=file)
 
 
-def summary(browser: Browser, told: Review, file: Path) -> None:
-    """What `mnist-sweep report` prints, as a picture of a terminal."""
+def take_summary(browser: Browser, review: Review, file: Path) -> None:
+    """Take a screenshot of the output of `mnist-sweep report`."""
     console = Console(record=True, width=116, file=io.StringIO(), force_terminal=True)
-    console.print(terminal.summary(told))
+    console.print(terminal.summary(review))
     from rich.terminal_theme import MONOKAI
 
     with tempfile.TemporaryDirectory() as folder:

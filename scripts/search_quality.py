@@ -1,12 +1,12 @@
-"""How good the local server's search is: `suggest` on test functions, against random search.
+"""Compare the local server's search (`suggest`) with random search on test functions.
 
-    python scripts/search_quality.py                             the whole table, some 20 minutes of a core
-    python scripts/search_quality.py --seeds 2 --functions branin     a first look, seconds
+    python scripts/search_quality.py                             the whole table, about 20 core-minutes
+    python scripts/search_quality.py --seeds 2 --functions branin     a quick check, seconds
 
-Branin and Hartmann-6 are the standard ones (https://www.sfu.ca/~ssurjano/optimization.html). `budget` is made like the
-search for a small network: four channel widths, a head, an activation, learning rate and dropout, where the parameter
-count, which the run reports as a constraint, must stay under 10,000; 42 % of its space does. A run over budget reports
-no loss. "bayes, busy" is the cheaper sampler that takes over while many runs are under way.
+Branin and Hartmann-6 are standard functions (https://www.sfu.ca/~ssurjano/optimization.html). `budget` resembles the
+search for a small network, with four channel widths, a head, an activation, a learning rate and dropout. Its parameter
+count must stay under 10,000, which 42 % of the space satisfies. A run reports the excess as a constraint. A run over
+the budget reports no loss. "bayes, busy" is the cheaper sampler that the search uses while many runs are in progress.
 """
 
 import argparse
@@ -32,7 +32,7 @@ Params = dict[str, Any]
 
 @dataclass(frozen=True)
 class Function:
-    """A function to minimise: its search space, its minimum, and what it costs, above zero if that is too much."""
+    """A function to minimise: its search space, its minimum, and its constraint, positive if violated."""
 
     parameters: Params
     loss: Callable[[Params], float]
@@ -41,7 +41,7 @@ class Function:
 
 
 def branin(p: Params) -> float:
-    """Two dimensions, three equal minima."""
+    """Return Branin's function, which has two dimensions and three equal minima."""
     x, y = p["x"], p["y"]
     valley = y - 5.1 / (4 * math.pi**2) * x**2 + 5 / math.pi * x - 6
     return float(valley**2 + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10)
@@ -63,7 +63,7 @@ HARTMANN_P = (
 
 
 def hartmann6(p: Params) -> float:
-    """Six dimensions, six minima."""
+    """Return Hartmann's function, which has six dimensions and six minima."""
     x = [p[f"x{i}"] for i in range(6)]
     total = 0.0
     for weight, scales, centre in zip(HARTMANN_WEIGHTS, HARTMANN_A, HARTMANN_P, strict=True):
@@ -77,7 +77,7 @@ HEAD = {0: 0.15, 8: 0.03, 16: 0.0}
 
 
 def network_loss(p: Params) -> float:
-    """Falls with every width; its best learning rate moves with activation and dropout; it knows no budget."""
+    """Return a loss that falls with every width. Its best learning rate depends on activation and dropout."""
     bias = sum(weight / p[f"w{i}"] for i, weight in enumerate((2, 4, 7, 9), start=1))
     log_lr = math.log10(p["lr"]) - BEST_LOG_LR[p["activation"]] + 2 * p["dropout"]
     dropout = p["dropout"] - 0.12 / (0.5 + bias)
@@ -85,7 +85,7 @@ def network_loss(p: Params) -> float:
 
 
 def network_over(p: Params) -> float:
-    """Parameters beyond the budget: 3×3 convolutions with batch norm, then a head of one or two layers."""
+    """Return the parameters above the budget: 3×3 convolutions with batch norm, then one or two linear layers."""
     widths = [1, *(p[f"w{i}"] for i in range(1, 5))]
     convolutions = 9 * sum(a * b for a, b in pairwise(widths)) + 2 * sum(widths[1:])
     head = (widths[-1] + 11) * p["head"] if p["head"] else 10 * widths[-1]
@@ -100,7 +100,7 @@ FUNCTIONS = {
         | {"head": {"values": [0, 8, 16]}, "activation": {"values": ["relu", "gelu", "tanh"]}}
         | {"lr": {"distribution": "log_uniform_values", "min": 1e-3, "max": 1.0}, "dropout": {"min": 0.0, "max": 0.3}},
         network_loss,
-        1.454622,  # widths 14, 16, 17, 30, head 16, gelu: by enumeration of all widths
+        1.454622,  # widths 14, 16, 17, 30, head 16, gelu: found by enumeration of all widths
         network_over,
     ),
 }
@@ -108,7 +108,7 @@ FUNCTIONS = {
 
 @dataclass(frozen=True)
 class Search:
-    """One sweep: how far its best trial is from the minimum, the share of late trials over budget, the waits."""
+    """One sweep: regret of its best trial, share of late trials over the budget, and seconds per suggestion."""
 
     regret: float
     infeasible_late: float
@@ -116,7 +116,7 @@ class Search:
 
 
 def search(name: str, method: str, agents: int, seed: int) -> Search:
-    """Run one sweep of `TRIALS` trials with this many agents, each of which asks again when its trial has ended."""
+    """Run one sweep of `TRIALS` trials with parallel agents. Each agent asks again when its trial has ended."""
     function = FUNCTIONS[name]
     bayes.MAX_RUNNING = -1 if "busy" in method else 8
     config = parse({"method": method.split(",")[0], "metric": {"name": "loss"}, "parameters": function.parameters})
@@ -137,7 +137,7 @@ def search(name: str, method: str, agents: int, seed: int) -> Search:
 
 
 def ended(function: Function, trial: Trial) -> Trial:
-    """The trial with its outcome; one over budget never trained."""
+    """Return the trial with its outcome. A trial over the budget is not trained."""
     summary: dict[str, float] = {}
     if function.over:
         summary["constraint/budget"] = function.over(dict(trial.params))
@@ -147,7 +147,7 @@ def ended(function: Function, trial: Trial) -> Trial:
 
 
 def rows(names: list[str], agent_counts: list[int], seeds: int, jobs: int) -> Iterator[dict[str, Any]]:
-    """One row of the table per function, number of agents and method, as they are done."""
+    """Yield one row of the table per function, number of agents and method as each finishes."""
     with ProcessPoolExecutor(jobs) as pool:
         for name in names:
             for agents in agent_counts:
@@ -166,7 +166,7 @@ def rows(names: list[str], agent_counts: list[int], seeds: int, jobs: int) -> It
                         "method": method,
                         "median_regret": median(regrets),
                         "quartiles": [first, third],
-                        "wins_over_random": sum(ours.regret < theirs.regret for ours, theirs in pairs),
+                        "wins_over_random": sum(run.regret < random.regret for run, random in pairs),
                         "seeds": seeds,
                         "infeasible_late": sum(run.infeasible_late for run in found[method]) / seeds,
                         "median_seconds": median(waits),
@@ -176,12 +176,14 @@ def rows(names: list[str], agent_counts: list[int], seeds: int, jobs: int) -> It
 
 
 def main() -> None:
-    """Print the table as it grows, and write it as JSON where asked."""
+    """Print each row as it finishes, and write the table as JSON if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20, help="sweeps per row (default %(default)s)")
     parser.add_argument("--functions", nargs="+", default=list(FUNCTIONS), choices=list(FUNCTIONS), help="default: all")
-    parser.add_argument("--agents", nargs="+", type=int, default=[1, 2], help="agents at once (default %(default)s)")
-    parser.add_argument("--jobs", type=int, default=1, help="processes (default %(default)s)")
+    parser.add_argument(
+        "--agents", nargs="+", type=int, default=[1, 2], help="numbers of parallel agents (default %(default)s)"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="parallel processes (default %(default)s)")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     args = parser.parse_args()
     print("| function | agents | method | median regret | quartiles | beats random | over budget late | s/suggestion |")

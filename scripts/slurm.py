@@ -1,10 +1,10 @@
-"""A real Slurm of several nodes, all on this one machine: to try jobs on, and for `make cluster-test`.
+"""Run a real Slurm cluster of several nodes on one machine, for trying out jobs and for `make cluster-test`.
 
-    python -m scripts.slurm              # three nodes, until Ctrl-C; prints what another shell needs
-    python -m scripts.slurm --install    # as root, on Debian and its like: get Slurm where there is none
+    python -m scripts.slurm              # three nodes, until Ctrl-C; prints the variable that another shell needs
+    python -m scripts.slurm --install    # install Slurm if it is missing (as root, on Debian and derivatives)
 
-Its partitions are `main`, and `urgent`, whose jobs take the place of those in `main`. Each node is a daemon of its own
-with a port and a spool folder of its own. There are no cgroups, no accounting and no GPUs.
+It has two partitions, `main` and `urgent`. Jobs in `urgent` preempt those in `main`. Each node is a daemon with
+its own port and spool folder. There are no cgroups, no accounting and no GPUs.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from pathlib import Path
 
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
-MISSING = "there is no Slurm on this machine (slurmctld, slurmd, munged): `python -m scripts.slurm --install` gets it"
+MISSING = "Slurm (slurmctld, slurmd, munged) is not installed; run `python -m scripts.slurm --install` to install it"
 NODES, CPUS = 3, 2
 GRACE_SECONDS, KILL_SECONDS = 240, 240
-"""How long a job whose place is taken, and one that is to end, has for it; clusters give from half a minute up, and
-have more than a part of a core for it."""
+"""Seconds that a preempted job and a cancelled job have to exit.
+
+Clusters give half a minute or more, but their jobs have more than a share of a core."""
 START_SECONDS = 60.0
 
 CONFIGURATION = """\
@@ -63,7 +64,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-# Without this a job that is preempted gets SIGTERM, and not the signal it asked for.
+# Without this option, a preempted job gets SIGTERM instead of the signal that it asked for.
 SlurmctldParameters=preempt_send_user_signal
 {nodes}
 PartitionName=main Nodes=ALL Default=YES PriorityTier=1 GraceTime={grace} MaxTime=60 State=UP
@@ -72,14 +73,14 @@ PartitionName=urgent Nodes=ALL PriorityTier=10 PreemptMode=OFF MaxTime=60 State=
 
 
 class Slurm:
-    """A controller and its nodes, `node1` and so on, as child processes of this one."""
+    """A controller and its nodes (`node1`, `node2`, …) as child processes."""
 
     def __init__(self, folder: Path, *, prolog: Path | None = None) -> None:
-        """Nothing is started yet.
+        """Prepare the cluster without starting anything.
 
         Args:
-            folder: everything lies in it; its path must be short, for the sake of a socket.
-            prolog: a program that each task runs first: its lines `export NAME=value` become the task's environment.
+            folder: folder for all files. Its path must be short, because it contains a socket.
+            prolog: a program that each task runs first. Its output `export NAME=value` sets the task's environment.
         """
         self.folder = folder
         self.nodes = [f"node{number}" for number in range(1, NODES + 1)]
@@ -88,7 +89,7 @@ class Slurm:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
-        """Start everything and wait until the nodes are idle. Raises RuntimeError if they are not in a minute."""
+        """Start everything and wait until the nodes are idle. Raise RuntimeError after a minute."""
         self._configure()
         munge = [f"--{name}={self.folder / 'munge'}.{name.removesuffix('-file')}" for name in _MUNGE_FILES]
         self._start("munged", "--foreground", "--force", f"--key-file={self._key()}", *munge)
@@ -99,7 +100,7 @@ class Slurm:
         _wait_until(lambda: len(self._idle()) == len(self.nodes), f"Slurm, see {self.folder}/*.log")
 
     def stop(self) -> None:
-        """End all jobs, then the daemons."""
+        """Cancel all jobs, then stop the daemons."""
         if "slurmctld" in self._running:
             self.run("scancel", "--signal=KILL", "--full", f"--user={getpass.getuser()}", check=False)
             self.run("scancel", f"--user={getpass.getuser()}", check=False)
@@ -116,7 +117,7 @@ class Slurm:
         self._running.clear()
 
     def run(self, *command: str, check: bool = True) -> str:
-        """What one of Slurm's commands prints. Raises RuntimeError with its reason if it fails."""
+        """Run one of Slurm's commands and return its output. Raise RuntimeError with the reason if it fails."""
         done = subprocess.run(command, env=os.environ | self.env, capture_output=True, text=True, timeout=60)
         if check and done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
@@ -126,7 +127,7 @@ class Slurm:
         self._start("slurmd", "-D", "-N", node, name=node)
 
     def kill_node(self, node: str) -> None:
-        """Kill the daemon of a node; the jobs on it live on, and nobody knows of them."""
+        """Kill the daemon of a node. Its jobs keep running, unknown to Slurm."""
         process = self._running.pop(node)
         process.kill()
         process.wait()
@@ -151,7 +152,7 @@ class Slurm:
 
     def _configure(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(0o755)  # jobs reach the socket through it
+        self.folder.chmod(0o755)  # jobs need access to the socket in it
         (self.folder / "state").mkdir(mode=0o700, exist_ok=True)
         ports = free_ports(1 + len(self.nodes))
         host = socket.gethostname().split(".")[0]
@@ -182,27 +183,27 @@ _MUNGE_FILES = ("socket", "pid-file", "log-file", "seed-file")
 
 
 def missing() -> str | None:
-    """Why no Slurm can be started here, in a line; None if one can."""
+    """Return in one line why Slurm cannot be started; None if it can."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     return None if all(shutil.which(program, path=path) for program in PROGRAMS) else MISSING
 
 
 def install() -> None:
-    """Get Slurm from the system's package manager where that may be; says so in a line where it may not."""
+    """Install Slurm with the system's package manager if possible. Otherwise report it in one line."""
     if missing() is None:
         return
     if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
         packages = " ".join(PACKAGES)
-        way = ["/bin/sh", "-c", f"apt-get update && apt-get install --yes --no-install-recommends {packages}"]
-        print("getting Slurm:", *way, file=sys.stderr)
+        installer = ["/bin/sh", "-c", f"apt-get update && apt-get install --yes --no-install-recommends {packages}"]
+        print("Installing Slurm:", *installer, file=sys.stderr)
         quiet = subprocess.DEVNULL
-        subprocess.run(way, stdin=quiet, stdout=quiet, stderr=quiet, check=False)
+        subprocess.run(installer, stdin=quiet, stdout=quiet, stderr=quiet, check=False)
     if missing():
-        print("no Slurm could be had; the tests on it will be skipped", file=sys.stderr)
+        print("Slurm could not be installed; the tests that need it will be skipped", file=sys.stderr)
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody listens on, each another one."""
+    """Return `count` different free TCP ports of this machine."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for free in sockets:
@@ -223,7 +224,7 @@ def _wait_until(done: Callable[[], bool], what: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--install", action="store_true", help="get Slurm where there is none, start nothing")
+    parser.add_argument("--install", action="store_true", help="only install Slurm if it is missing")
     if parser.parse_args(argv).install:
         install()
         return 0

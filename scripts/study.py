@@ -1,10 +1,11 @@
-"""The study's own pipeline for step 8, written out plainly: what `benchmark.py` measures speed and accuracy against.
+"""Train step 8 with the study's own pipeline, the baseline of `benchmark.py` for speed and accuracy.
 
-    python -m scripts.study --seeds 10 --file study.jsonl      # two hours on two cores; goes on where it stopped
+    python -m scripts.study --seeds 10 --file study.jsonl      # two hours on two cores; resumes
 
-`torchvision.datasets.MNIST` with per-image PIL transforms in a `DataLoader`, PyTorch's layers, eager float32, CPU.
-Run as a program it trains step 8 on all 60,000 images, judges it on the test images after the last epoch, and prints
-the statistics over the seeds, as `mnist-sweep confirm --preset=step8` does for this project's own path.
+The pipeline uses `torchvision.datasets.MNIST` with per-image PIL transforms in a `DataLoader`, PyTorch's layers, and
+eager float32 on the CPU. The program trains step 8 on all 60,000 images and evaluates it on the test images after the
+last epoch. It prints the statistics over the seeds, as `mnist-sweep confirm --preset=step8` does for this project's own
+pipeline.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ POLICY_A = [
 
 
 def loader(policy: list[Any], *, train: bool, workers: int = 0) -> torch.utils.data.DataLoader[Any]:
-    """Batches of the training or the test images, as torchvision reads them."""
+    """Return batches of the training or the test images, as torchvision reads them."""
     root = Path(tempfile.mkdtemp())
     (root / "MNIST").mkdir()
     (root / "MNIST" / "raw").symlink_to(mnist.fetch())  # torchvision's name for the folder
@@ -53,12 +54,12 @@ def loader(policy: list[Any], *, train: bool, workers: int = 0) -> torch.utils.d
 
 
 def network() -> torch.nn.Sequential:
-    """Step 8 in PyTorch's layers."""
+    """Return the network of step 8, built from PyTorch's layers."""
     return model.build(config.parse({"preset": "step8"}).network)
 
 
 def stepper(network: torch.nn.Module, steps: int) -> Callable[[torch.Tensor, torch.Tensor], None]:
-    """One call is one step: forward, backward, optimiser and OneCycle schedule, of `steps` in all."""
+    """Return a function that makes one training step. The OneCycle schedule has `steps` steps in total."""
     optimizer = torch.optim.SGD(network.parameters(), lr=0.015, momentum=0.7)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.015, total_steps=steps)
 
@@ -73,7 +74,7 @@ def stepper(network: torch.nn.Module, steps: int) -> Callable[[torch.Tensor, tor
 
 @torch.no_grad()
 def accuracy(network: torch.nn.Module, batches: torch.utils.data.DataLoader[Any]) -> float:
-    """Fraction of the images that are classified correctly."""
+    """Return the fraction of images that are classified correctly."""
     network.eval()
     right = sum(int((network(images).argmax(1) == labels).sum()) for images, labels in batches)
     network.train()
@@ -81,7 +82,7 @@ def accuracy(network: torch.nn.Module, batches: torch.utils.data.DataLoader[Any]
 
 
 def train(seed: int, threads: int) -> SeedResult:
-    """Step 8 from scratch."""
+    """Train step 8 from scratch and return its test result."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     started = time.perf_counter()
@@ -95,8 +96,8 @@ def train(seed: int, threads: int) -> SeedResult:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--agents", type=int, default=2, help="seeds side by side, one thread each")
+    parser.add_argument("--seeds", type=int, default=10, help="number of seeds (default %(default)s)")
+    parser.add_argument("--agents", type=int, default=2, help="parallel trainings, one thread each")
     parser.add_argument("--file", type=Path, default=Path("study.jsonl"), help="one line per finished seed")
     arguments = parser.parse_args()
     lines = arguments.file.read_text().splitlines() if arguments.file.exists() else []

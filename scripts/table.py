@@ -1,6 +1,6 @@
 """Record a table of real trainings: random configurations of a sweep, each on several replicates, at 15 and 5 epochs.
 
-    python -m scripts.table --configurations 24 --replicates 4 --agents 2      some 6 core-hours with AVX-512
+    python -m scripts.table --configurations 24 --replicates 4 --agents 2      about 6 core-hours with AVX-512
     python -m scripts.table --configurations 1 --replicates 1 --agents 1       one configuration: three minutes
 
 Each training is one line of JSON in `docs/results/table.jsonl`. The command resumes: it skips the trainings that the
@@ -146,8 +146,12 @@ def train(training: Training) -> dict[str, Any]:
 def main() -> None:
     """Train what the file lacks, and append each row as it finishes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--configurations", type=int, default=120, help="configurations in all (default %(default)s)")
-    parser.add_argument("--replicates", type=int, default=4, help="replicates of each (default %(default)s)")
+    parser.add_argument(
+        "--configurations", type=int, default=120, help="total number of configurations (default %(default)s)"
+    )
+    parser.add_argument(
+        "--replicates", type=int, default=4, help="replicates of each configuration (default %(default)s)"
+    )
     parser.add_argument("--agents", type=int, default=2, help="parallel trainings, one thread each")
     parser.add_argument("--file", type=Path, default=FILE, help="one line per training (default %(default)s)")
     arguments = parser.parse_args()

@@ -1,9 +1,9 @@
-"""Keep a sweep's trials as JSON lines: what each one was told, and what it came to.
+"""Save a sweep's trials as JSON lines, each with its configuration and its results.
 
     python -m scripts.trials local/mnist-sweep/<id> docs/results/onecycle.jsonl
     python -m scripts.trials local/mnist-sweep/finals-<id> docs/results/onecycle-finals.jsonl
 
-The server is found as by `mnist-sweep report`. Trials under way are left out; an earlier file of that name is replaced.
+The script finds the server as `mnist-sweep report` does. It skips unfinished trials and replaces an existing file.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ NUMBERS = (
 
 
 def line(run: Any) -> dict[str, Any]:
-    """One finished run."""
+    """Return the line of a finished run."""
     summary = {name: run.summary.get(name) for name in NUMBERS}
     return {
         "run": run.id,
@@ -50,8 +50,10 @@ def line(run: Any) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("sweep", help="id, project/id or entity/project/id; for all its finals, finals- before the id")
-    parser.add_argument("file", type=Path)
+    parser.add_argument(
+        "sweep", help="id, project/id or entity/project/id; use the prefix finals- on the id for all its finals"
+    )
+    parser.add_argument("file", type=Path, help="file to write")
     arguments = parser.parse_args()
     try:
         with connect.connected_server(partial(print, file=sys.stderr)):
@@ -65,7 +67,7 @@ def main() -> int:
     lines = sorted((line(run) for run in runs), key=lambda row: (row["created"], row["run"]))
     arguments.file.parent.mkdir(parents=True, exist_ok=True)
     arguments.file.write_text("".join(json.dumps(row) + "\n" for row in lines))
-    print(f"{len(lines)} trials in {arguments.file}")
+    print(f"Wrote {len(lines)} trials to {arguments.file}")
     return 0
 
 

@@ -1,7 +1,7 @@
 """Search space of pareto.yaml: networks that fit the parameter limit by construction.
 
-The ranges are those of the sweep file. The last width is drawn from what the other widths leave of the limit, so that
-no trial is spent on a network that is too large.
+The ranges come from the sweep file. The last width is drawn from the values that fit the limit together with the
+other widths. So no trial is spent on a network that is too large.
 """
 
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ import optuna
 from mnist_sweep.config import parse
 from mnist_sweep.search import sweep_yaml
 
-LAST = "c5"
+LAST_WIDTH = "c5"
 
 
 def study(sweep: Any) -> optuna.Study:
-    """Create the study, which carries the sweep's ranges to `space`. `sweep` is W&B's SweepInfo."""
+    """Create the study. Its attributes pass the sweep's ranges to `space`. `sweep` is W&B's SweepInfo."""
     created = optuna.create_study(directions=[metric.get("goal", "minimize") for metric in sweep.config["metrics"]])
     created.set_user_attr("parameters", sweep.config["parameters"])
     return created
@@ -25,16 +25,16 @@ def study(sweep: Any) -> optuna.Study:
 
 def space(trial: optuna.Trial) -> dict[str, Any]:
     """Return one feasible configuration, as fields of RunConfig."""
-    ranges = trial.study.user_attrs.get("parameters") or _ranges_of_the_file()
-    values = {name: _suggest(trial, name, spec) for name, spec in ranges.items() if name != LAST}
-    low, high = ranges[LAST]["min"], ranges[LAST]["max"]
-    most = max((width for width in range(low, high + 1) if _fits({**values, LAST: width})), default=low)
-    # The study sees a share of the range: a range that ends elsewhere in each trial would be a new parameter each time.
-    share = trial.suggest_float(f"{LAST}_share", 0.0, 1.0)
-    return {**values, LAST: low + round(share * (most - low))}
+    ranges = trial.study.user_attrs.get("parameters") or _ranges_from_file()
+    values = {name: _suggest(trial, name, spec) for name, spec in ranges.items() if name != LAST_WIDTH}
+    low, high = ranges[LAST_WIDTH]["min"], ranges[LAST_WIDTH]["max"]
+    widest = max((width for width in range(low, high + 1) if _fits({**values, LAST_WIDTH: width})), default=low)
+    # Optuna treats a parameter with another range as a new one. So the study samples a share of the range.
+    share = trial.suggest_float(f"{LAST_WIDTH}_share", 0.0, 1.0)
+    return {**values, LAST_WIDTH: low + round(share * (widest - low))}
 
 
-def _ranges_of_the_file() -> dict[str, Any]:
+def _ranges_from_file() -> dict[str, Any]:
     """Return the ranges for the scheduler's test call of `space`, whose study is not the sweep's."""
     ranges: dict[str, Any] = sweep_yaml.read(Path(__file__).with_suffix(".yaml").read_text("utf-8"))["parameters"]
     return ranges

@@ -1,4 +1,4 @@
-"""Search of scheduled.yaml: the local server's search, which knows limit and noise, for the client's scheduler."""
+"""Search of scheduled.yaml: the local server's search for the client's scheduler, with parameter limit and noise."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +13,8 @@ from mnist_sweep.search.optuna_sampler import Sampler
 
 def study(sweep: Any) -> optuna.Study:
     """Create an Optuna study that searches like a `bayes` sweep of the local server. `sweep` is W&B's SweepInfo."""
-    given = {name: value for name, value in sweep.config.items() if name != "scheduler"}
-    config = search.parse(given | {"method": "bayes"})
+    settings = {name: value for name, value in sweep.config.items() if name != "scheduler"}
+    config = search.parse(settings | {"method": "bayes"})
     goal = config.metric.goal if config.metric else "minimize"
     return optuna.create_study(direction=goal, sampler=Sampler(config, limits, seed=crc32(sweep.id.encode())))
 

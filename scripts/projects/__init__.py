@@ -1,1 +1,1 @@
-"""Programs as users of W&B write them, who know nothing of this project: for its tests and the pictures in docs/."""
+"""Programs that use W&B but not this project, for its tests and the screenshots in docs/."""

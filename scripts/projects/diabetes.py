@@ -1,4 +1,7 @@
-"""LightGBM with a callback that logs its evaluations, three groups of runs. `pip install lightgbm scikit-learn`"""
+"""Train LightGBM in three groups of runs, with a callback that logs each evaluation.
+
+Requires `pip install lightgbm scikit-learn`.
+"""
 
 from typing import Any
 
@@ -26,18 +29,18 @@ def main(seeds: int = 3) -> None:
                     run.log({f"{name}/{metric}": value for name, metric, value, _ in state.evaluation_result_list})
 
                 data = lightgbm.Dataset(train_x, train_y)
-                tested = lightgbm.Dataset(test_x, test_y, reference=data)
+                test_data = lightgbm.Dataset(test_x, test_y, reference=data)
                 options = settings | {
                     "objective": "regression",
                     "metric": ["l2", "l1"],
                     "verbose": -1,
                     "num_threads": 1,
                 }
-                fitted = lightgbm.train(
-                    options, data, 40, valid_sets=[data, tested], valid_names=["train", "test"], callbacks=[report]
+                model = lightgbm.train(
+                    options, data, 40, valid_sets=[data, test_data], valid_names=["train", "test"], callbacks=[report]
                 )
-                share = zip(fitted.feature_name(), fitted.feature_importance().tolist(), strict=True)
-                table = wandb.Table(["feature", "splits"], [list(row) for row in share])
+                splits = zip(model.feature_name(), model.feature_importance().tolist(), strict=True)
+                table = wandb.Table(["feature", "splits"], [list(row) for row in splits])
                 run.log({"importance": wandb.plot.bar(table, "feature", "splits", title="Splits by feature")})
 
 

@@ -1,4 +1,4 @@
-"""A PyTorch loop that logs images, a table, a histogram and charts: `python digits.py FOLDER-OF-MNIST`."""
+"""Train a PyTorch model and log images, a table, a histogram and charts: `python digits.py FOLDER-OF-MNIST`."""
 
 import sys
 from pathlib import Path
@@ -35,18 +35,20 @@ def main(folder: Path) -> None:
                 optimizer.step()
                 run.log({"train/loss": loss.item()})
             with torch.no_grad():
-                chances = functional.softmax(model(test_x), 1)
-            sure, said = chances.max(1)
-            wrong = torch.nonzero(said != test_y).flatten()
-            worst = wrong[sure[wrong].argsort(descending=True)][:8].tolist()
+                probabilities = functional.softmax(model(test_x), 1)
+            confidence, predicted = probabilities.max(1)
+            wrong = torch.nonzero(predicted != test_y).flatten()
+            worst = wrong[confidence[wrong].argsort(descending=True)][:8].tolist()
             pictures = {i: (255 * test_x[i]).numpy().astype(np.uint8) for i in worst}
             run.log(
                 {
                     "epoch": epoch,
-                    "val/accuracy": (said == test_y).float().mean().item(),
+                    "val/accuracy": (predicted == test_y).float().mean().item(),
                     "worst": [
                         wandb.Image(
-                            pictures[i], caption=f"{test_y[i]} as {said[i]}", **found(pictures[i], int(said[i]))
+                            pictures[i],
+                            caption=f"{test_y[i]} as {predicted[i]}",
+                            **found(pictures[i], int(predicted[i])),
                         )
                         for i in worst
                     ],
@@ -55,32 +57,32 @@ def main(folder: Path) -> None:
                         ["image", "label", "said", "sure"],
                         [
                             [
-                                wandb.Image(pictures[i], **found(pictures[i], int(said[i]))),
+                                wandb.Image(pictures[i], **found(pictures[i], int(predicted[i]))),
                                 int(test_y[i]),
-                                int(said[i]),
-                                sure[i].item(),
+                                int(predicted[i]),
+                                confidence[i].item(),
                             ]
                             for i in worst
                         ],
                     ),
                 }
             )
-        curve = wandb.Table(["share", "accuracy"], accuracy_by_share(sure, said == test_y))
+        curve = wandb.Table(["share", "accuracy"], accuracy_by_share(confidence, predicted == test_y))
         run.log({"confidence": wandb.plot.line(curve, "share", "accuracy", title="Accuracy of the surest")})
         names = [str(digit) for digit in range(10)]
-        labels, guesses = test_y.tolist(), said.tolist()
+        labels, guesses = test_y.tolist(), predicted.tolist()
         run.log({"confusion": wandb.plot.confusion_matrix(y_true=labels, preds=guesses, class_names=names)})
         counts = wandb.Table(["digit", "count"], [[str(d), labels.count(d)] for d in range(10)])
         run.log({"digits": wandb.plot.bar(counts, "digit", "count", title="Digits")})
         run.log({"own": wandb.plot_table("somebody/own-chart/v2", curve, {"x": "share"})})
 
 
-def found(picture: np.ndarray, said: int) -> dict[str, Any]:
-    """Where the digit is: a box around it that says what it was taken for, and a mask of its ink."""
+def found(picture: np.ndarray, predicted: int) -> dict[str, Any]:
+    """Return a box around the digit, labelled with the prediction, and a mask of its pixels."""
     ink = picture > 127
     rows, columns = (np.flatnonzero(ink.any(axis)).tolist() for axis in (1, 0))
     corners = {"minX": columns[0], "maxX": columns[-1] + 1, "minY": rows[0], "maxY": rows[-1] + 1}
-    box = {"position": corners, "domain": "pixel", "class_id": said, "box_caption": f"a {said}"}
+    box = {"position": corners, "domain": "pixel", "class_id": predicted, "box_caption": f"a {predicted}"}
     labels = {digit: str(digit) for digit in range(10)}
     return {
         "boxes": {"said": {"box_data": [box], "class_labels": labels}},
@@ -88,9 +90,9 @@ def found(picture: np.ndarray, said: int) -> dict[str, Any]:
     }
 
 
-def accuracy_by_share(sure: torch.Tensor, right: torch.Tensor) -> list[list[float]]:
-    """The accuracy on the share of the images of which the network is surest."""
-    ordered = right[sure.argsort(descending=True)].float()
+def accuracy_by_share(confidence: torch.Tensor, right: torch.Tensor) -> list[list[float]]:
+    """Return the accuracy on the most confident 5 %, 10 %, …, 100 % of the images."""
+    ordered = right[confidence.argsort(descending=True)].float()
     return [[i / 20, ordered[: i * len(ordered) // 20].mean().item()] for i in range(1, 21)]
 
 

@@ -1,4 +1,4 @@
-"""A report with every kind of panel that wandb_workspaces has for runs: `python report.py PROJECT SWEEP`."""
+"""Create a report with every kind of panel that wandb_workspaces has for runs: `python report.py PROJECT SWEEP`."""
 
 import sys
 

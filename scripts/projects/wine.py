@@ -1,4 +1,7 @@
-"""A search of scikit-learn's gradient boosting: a loss to minimise, nested parameters. `pip install scikit-learn`"""
+"""Search nested parameters of scikit-learn's gradient boosting for the lowest loss.
+
+Requires `pip install scikit-learn`.
+"""
 
 import wandb
 from sklearn.datasets import load_wine
@@ -26,11 +29,14 @@ def train() -> None:
         boosting = GradientBoostingClassifier(
             n_estimators=model["trees"], max_depth=model["depth"], learning_rate=rate, random_state=0
         ).fit(train_x, train_y)
-        for i, chances in enumerate(boosting.staged_predict_proba(test_x)):
-            run.log({"loss": log_loss(test_y, chances), "train/deviance": boosting.train_score_[i]})
+        for i, probabilities in enumerate(boosting.staged_predict_proba(test_x)):
+            run.log({"loss": log_loss(test_y, probabilities), "train/deviance": boosting.train_score_[i]})
         names = wine.target_names.tolist()
         run.log(
-            {"roc": wandb.plot.roc_curve(test_y, chances, names), "pr": wandb.plot.pr_curve(test_y, chances, names)}
+            {
+                "roc": wandb.plot.roc_curve(test_y, probabilities, names),
+                "pr": wandb.plot.pr_curve(test_y, probabilities, names),
+            }
         )
 
 

@@ -1,4 +1,4 @@
-"""A small storm, the same each time as far as a machine allows; `python -m scripts.chaos` is the large one."""
+"""Run a small version of `python -m scripts.chaos`, with a fixed seed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 @pytest.mark.chaos
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-def test_nothing_is_lost_in_a_small_storm(mnist_folder: Path) -> None:
+def test_a_disturbed_sweep_loses_nothing(mnist_folder: Path) -> None:
     command = [sys.executable, "-m", "scripts.chaos", "--trials", "4", "--agents", "2", "--seed", "5"]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1].startswith("4 trials: each ended once, its rows whole")
+    assert done.stdout.splitlines()[-1].startswith("4 trials: each finished once with all its rows")

@@ -1,4 +1,4 @@
-"""What docs/results keeps can be read again, and says what the report says."""
+"""The recorded results in docs/results are valid and agree with the published report."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from scripts.objective import (
     SHORT,
     configurations,
     correlations,
+    coverage,
     differences,
     jobs,
     report,
     rows,
-    trust,
 )
 
 RESULTS = sorted(file for file in FILE.parent.glob("*.jsonl") if file.name not in {"table.jsonl", "replay.jsonl"})
@@ -104,7 +104,7 @@ def test_an_interval_is_trusted_where_the_other_replicates_say_the_same() -> Non
     found = made_up(quality | {second: quality[first]}, loss_tells=True)
     for row in found:
         row["calibrated_loss"] += dice.gauss(0, 0.001)
-    alone, pooled = trust(found, 4, 2).values()
+    alone, pooled = coverage(found, 4, 2).values()
     pairs = 1 / 45  # of all, those two
     assert pooled.decided == pytest.approx(1 - pairs, abs=0.01)
     assert pooled.wrong < 0.01

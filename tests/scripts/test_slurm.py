@@ -1,4 +1,4 @@
-"""Where no Slurm can be started, that is said in a line; where one can, `make cluster-test` is its test."""
+"""A missing Slurm is reported in one line. `make cluster-test` tests an installed one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from scripts import slurm
 
 
-def test_where_there_is_no_slurm_a_line_says_how_to_get_it(
+def test_a_missing_slurm_is_reported_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(slurm, "PROGRAMS", ("slurmctld-of-nobody",))
@@ -16,5 +16,5 @@ def test_where_there_is_no_slurm_a_line_says_how_to_get_it(
     assert capsys.readouterr().err == f"error: {slurm.MISSING}\n"
 
 
-def test_every_port_is_another_one() -> None:
+def test_free_ports_are_different() -> None:
     assert len(set(slurm.free_ports(20))) == 20

@@ -444,7 +444,7 @@ def test_what_a_killed_server_handed_out_is_handed_out_again(store: Store) -> No
 
 
 def test_an_agent_costs_no_more_the_more_there_are(kept: Store, client: httpx.Client, ask: Ask) -> None:
-    """Counted in SQLite's own instructions: to sign up, to be given a trial, and a sign of life."""
+    """Counted in SQLite's own instructions: to sign up, to be given a trial, and a heartbeat."""
     sweep = Sweep(client, ask, GRID | {"method": "random"})
     executed = 0
 
