@@ -19,5 +19,7 @@ def test_a_run_is_drawn_over_the_step_metric_it_defined_else_over_its_steps() ->
 def test_what_the_machine_measured_is_drawn_over_seconds_where_it_changed() -> None:
     rows = [{"_runtime": 2.0 * i, "system.cpu": 10.0 * i, "system.disk": 5.0, "system.gpu.0": None} for i in range(4)]
     figure = drawn(figures.system_curves(run_of(rows)))
-    assert [(trace["name"], trace["x"]) for trace in figure["data"]] == [("cpu", [0.0, 2.0, 4.0, 6.0])]
+    assert [(trace["name"], trace["x"]) for trace in figure["data"]] == [
+        ("CPU of the process (%)", [0.0, 2.0, 4.0, 6.0])
+    ]
     assert figures.system_curves(run_of([])) is None
