@@ -59,7 +59,10 @@ def tradeoff(ranking: Ranking) -> Figure | None:
         front, margin = [trial.value for trial in ranking.front], 0.06 * (span[1] - span[0])
         axis["range"] = [min(span[0], min(front) - margin), max(span[1], max(front) + margin)]
     size_axis = {"title": {"text": escape(presentation.size)}, "zeroline": False, "tickformat": ","}
-    size_axis |= whole_ticks([trial.size for trial in trials])
+    refused = _refused(ranking)
+    size_axis |= whole_ticks(
+        [*(trial.size for trial in trials), presentation.limit, *(refused["x"] if refused else ())]
+    )
     if presentation.size_fraction:
         size_axis["tickformat"] = ".2%"
     shape = layout(
@@ -69,7 +72,7 @@ def tradeoff(ranking: Ranking) -> Figure | None:
         annotations=outside_note(axis, values, "runs outside"),
         coloraxis=colour_range(values, ranking.info.goal),
     )
-    if refused := _refused(ranking):
+    if refused:
         data.append(refused)
         shape["yaxis2"] = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
     if presentation.limit is not None:
