@@ -39,7 +39,7 @@ metric:
 parameters:
   learning_rate:
     distribution: log_uniform_values
-    min: 1e-4
+    min: 0.0001
     max: 0.1
   batch_size:
     values: [32, 64, 128]
