@@ -10,10 +10,15 @@ from typing import Any
 
 from mnist_sweep import search
 from mnist_sweep.config import ConfigError, RunConfig, parse
+from mnist_sweep.errors import UserError
 from mnist_sweep.metrics import VAL_ACCURACY
 from mnist_sweep.review.records import RunRecord, SweepInfo, number
 from mnist_sweep.review.status import Status, classify
 from mnist_sweep.search.goal import Goal
+
+
+class ForeignSweepError(UserError, ValueError):
+    """A sweep of another program was given; the message is one line for people."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +31,19 @@ class Result:
     """The sweep's metric; None if the run diverged."""
     accuracy: float | None
     """Accuracy on the held-out images after the last epoch, a fraction; None if the run diverged."""
+
+
+def check_fields(path: str, config: Mapping[str, Any]) -> None:
+    """Raise ForeignSweepError if the sweep searches anything but fields of a RunConfig.
+
+    Finals and confirmations train networks of this project. Without this check, they would train the default one.
+    """
+    unknown = [name for name in config.get("parameters") or {} if name not in RunConfig.model_fields]
+    if unknown:
+        raise ForeignSweepError(
+            f"{path} is a sweep of another program: {', '.join(unknown)} cannot be set in a training of this project; "
+            "finals and confirm only take sweeps of mnist_sweep.train"
+        )
 
 
 def results(records: Iterable[RunRecord], metric: str) -> Iterator[Result]:

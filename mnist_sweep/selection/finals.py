@@ -39,7 +39,7 @@ from mnist_sweep.search.racing import (
     paired,
     value_of_information,
 )
-from mnist_sweep.selection.estimates import estimate_configurations, results
+from mnist_sweep.selection.estimates import check_fields, estimate_configurations, results
 from mnist_sweep.selection.lock import exclusive_lock
 from mnist_sweep.sweep.remote import Sweep, create, fetch_ranking, find_all
 
@@ -143,10 +143,13 @@ class Race:
     ) -> Race:
         """Return the race among a sweep's feasible configurations. Raise FinalsError if there are none.
 
+        Raise ForeignSweepError if the sweep is one of another program.
+
         Every entrant is trained for `epochs`, even if its trials were shorter. So is the reference unless its text
         names other epochs. Without a schedule, the rounds are `ROUNDS`, or `SHORT_TRIALS_ROUNDS` if the trials had
         other epochs, and the final has `fresh` replicates. With a schedule, `fresh` is ignored.
         """
+        check_fields(sweep.path, sweep.config)
         ranking = fetch_ranking(sweep)
         info = ranking.info
         promising = estimate_configurations(info, sweep.config, (trial.record for trial in ranking.trials))

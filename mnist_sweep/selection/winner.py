@@ -8,7 +8,7 @@ from mnist_sweep.config import EPOCH_LIMIT, RunConfig, parse
 from mnist_sweep.errors import UserError
 from mnist_sweep.metrics import TEST_ACCURACY, VAL_ACCURACY
 from mnist_sweep.review.provenance import FINALS_JOB_TYPE, FINALS_KEY, Claim, Finals
-from mnist_sweep.selection.estimates import estimate_configurations
+from mnist_sweep.selection.estimates import check_fields, estimate_configurations
 from mnist_sweep.selection.finals import PREFIX, parse_finals_id, round_of
 from mnist_sweep.sweep.remote import Sweep, fetch_chain, fetch_ranking, find
 
@@ -36,7 +36,8 @@ def find_winner(path: str, project: str, *, epochs: int = EPOCH_LIMIT) -> Winner
     """Return what a sweep, or the finals of one, chose, to be confirmed with `epochs` epochs.
 
     `path` is a sweep's id, project/id or entity/project/id. For finals, it is `finals-` and a sweep's id, or the id of
-    one of their rounds. Raise WinnerError if nothing was chosen yet, and SweepError if there is no such sweep.
+    one of their rounds. Raise WinnerError if nothing was chosen yet, SweepError if there is no such sweep, and
+    ForeignSweepError if it is one of another program.
     """
     path, finals = parse_finals_id(path)
     found = find(path, project)
@@ -46,6 +47,7 @@ def find_winner(path: str, project: str, *, epochs: int = EPOCH_LIMIT) -> Winner
 
 
 def _best_estimate(sweep: Sweep, epochs: int) -> Winner:
+    check_fields(sweep.path, sweep.config)
     ranking = fetch_ranking(sweep)
     estimates = estimate_configurations(ranking.info, sweep.config, (trial.record for trial in ranking.trials))
     if not estimates:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from mnist_sweep.config import RunConfig, parse
 from mnist_sweep.search.goal import Goal
 from mnist_sweep.search.racing import Round, Schedule
-from mnist_sweep.selection import finals
+from mnist_sweep.selection import estimates, finals
 from mnist_sweep.selection.finals import FinalsError, Race, Results, describe, parse_schedule, round_of
 from mnist_sweep.sweep.remote import Sweep
 
@@ -45,6 +46,16 @@ def test_a_configuration_is_one_entrant_however_it_is_written() -> None:
     found.losses[parse({"preset": "step8", "replicate": 3, "device": "cpu"}).recipe][1] = 0.03
     assert found.losses == {STEP8: {0: 0.02, 1: 0.03}}
     assert STEP8.as_text() == "preset=step8"
+
+
+def test_a_sweep_of_another_program_is_refused_before_anything_is_trained() -> None:
+    """Its runs have none of the fields, so they would all count as the default configuration."""
+    own = {"parameters": {"max_lr": {"min": 0.1, "max": 0.3}, "base": {"value": "dropout=0"}}}
+    estimates.check_fields("e/p/own", own)
+    estimates.check_fields("e/p/bare", {"name": "mine"})
+    foreign = replace(SWEEP, config={"parameters": {"trees": {"values": [20, 40]}, "max_lr": {"value": 0.1}}})
+    with pytest.raises(estimates.ForeignSweepError, match="another program: trees cannot be set"):
+        Race.of(foreign)
 
 
 def test_finals_say_who_leads_and_which_round_each_configuration_reached() -> None:
