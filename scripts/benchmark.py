@@ -68,22 +68,26 @@ def study_batches(workers: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
 
 
 def study_trial(workers: int, threads: int, batches: int) -> Measure:
+    """Measure training steps with data loading."""
     source, step = study_batches(workers), study.stepper(study.network(), 10**6)
     return lambda: timed(lambda: [step(*next(source)) for _ in range(batches)])
 
 
 def study_data(threads: int, batches: int) -> Measure:
+    """Measure data loading with augmentation."""
     source = study_batches(0)
     return lambda: timed(lambda: [next(source) for _ in range(batches)])
 
 
 def study_network(threads: int, batches: int) -> Measure:
+    """Measure training steps on one fixed batch."""
     images, labels = torch.randn(BATCH, 1, 28, 28), torch.randint(10, (BATCH,))
     step = study.stepper(study.network(), 10**6)
     return lambda: timed(lambda: [step(images, labels) for _ in range(batches)])
 
 
 def study_evaluation(threads: int, batches: int) -> Measure:
+    """Measure evaluation with data loading."""
     source = study.loader(study.PLAIN, train=True)
     network = study.network().eval()
 
@@ -95,10 +99,10 @@ def study_evaluation(threads: int, batches: int) -> Measure:
     return lambda: timed(run)
 
 
-# --- ours -------------------------------------------------------------------------------------------------------------
+# --- this project -----------------------------------------------------------------------------------------------------
 
 
-def ours(fields: dict[str, Any], threads: int, batches: int) -> Measure:
+def project_trial(fields: dict[str, Any], threads: int, batches: int) -> Measure:
     """Measure an epoch of `batches` batches through engine.fit, without its evaluation."""
     chosen = config.parse({"preset": "step8", "epochs": 1, "device": "cpu", "threads": threads} | fields)
     whole = mnist.selection_split()
@@ -108,7 +112,8 @@ def ours(fields: dict[str, Any], threads: int, batches: int) -> Measure:
     return lambda: BATCH * batches / engine.fit(chosen, split).history[0].images_per_second
 
 
-def ours_augmentation(threads: int, batches: int) -> Measure:
+def project_augmentation(threads: int, batches: int) -> Measure:
+    """Measure augmentation."""
     images, generator = mnist.selection_split().train.images, torch.Generator().manual_seed(0)
 
     def run() -> None:
@@ -118,7 +123,8 @@ def ours_augmentation(threads: int, batches: int) -> Measure:
     return lambda: timed(run)
 
 
-def ours_evaluation(threads: int, batches: int) -> Measure:
+def project_evaluation(threads: int, batches: int) -> Measure:
+    """Measure evaluation."""
     split = mnist.selection_split()
     images = mnist.Images(*(part[: BATCH * batches] for part in split.train))
     chosen = engine.resolve(config.parse({"preset": "step8", "device": "cpu"}))
@@ -130,13 +136,13 @@ ROWS = [
     Row("study's pipeline, no worker", partial(study_trial, 0), baseline=True),
     Row("study's pipeline, 1 worker", partial(study_trial, 1), baseline=True),
     Row(f"study's pipeline, {CORES} parallel trials", partial(study_trial, 0), threads=1, processes=CORES),
-    Row("ours, one trial", partial(ours, {})),
-    Row("ours, one trial, one thread", partial(ours, {}), threads=1),
-    Row(f"ours, {CORES} parallel trials", partial(ours, {}), threads=1, processes=CORES),
-    Row("ours in float32, one thread", partial(ours, {"precision": "float32"}), threads=1),
+    Row("ours, one trial", partial(project_trial, {})),
+    Row("ours, one trial, one thread", partial(project_trial, {}), threads=1),
+    Row(f"ours, {CORES} parallel trials", partial(project_trial, {}), threads=1, processes=CORES),
+    Row("ours in float32, one thread", partial(project_trial, {"precision": "float32"}), threads=1),
     Row(
         f"ours in float32, {CORES} parallel trials",
-        partial(ours, {"precision": "float32"}),
+        partial(project_trial, {"precision": "float32"}),
         threads=1,
         processes=CORES,
     ),
@@ -144,10 +150,10 @@ ROWS = [
     Row("  study: only the network", study_network),
     Row("  study: only the network, one thread", study_network, threads=1),
     Row("  study: evaluation", study_evaluation),
-    Row("  ours: only augmentation, one thread", ours_augmentation, threads=1),
-    Row("  ours: without augmentation, one thread", partial(ours, {"augment_strength": 0.0}), threads=1),
-    Row("  ours: without dropout, one thread", partial(ours, {"dropout": 0.0}), threads=1),
-    Row("  ours: evaluation, one thread", ours_evaluation, threads=1),
+    Row("  ours: only augmentation, one thread", project_augmentation, threads=1),
+    Row("  ours: without augmentation, one thread", partial(project_trial, {"augment_strength": 0.0}), threads=1),
+    Row("  ours: without dropout, one thread", partial(project_trial, {"dropout": 0.0}), threads=1),
+    Row("  ours: evaluation, one thread", project_evaluation, threads=1),
 ]
 
 ONE_STEP = """
@@ -206,6 +212,7 @@ class RowBenchmark:
             pipe.recv()
 
     def measure(self) -> None:
+        """Measure once and append the seconds per epoch."""
         for pipe in self.pipes:
             pipe.send(True)
         slowest = max(pipe.recv() for pipe in self.pipes)
@@ -215,10 +222,12 @@ class RowBenchmark:
 
 
 def command_seconds(command: list[str]) -> float:
+    """Return the seconds that a command takes."""
     return timed(lambda: subprocess.run(command, capture_output=True, check=False))
 
 
 def summary(name: str, seconds: list[float], baseline: float | None) -> dict[str, Any]:
+    """Summarise the measurements of one row. `ratio` is the speed relative to the baseline."""
     middle = statistics.median(seconds)
     return {
         "name": name.strip(),
@@ -231,6 +240,7 @@ def summary(name: str, seconds: list[float], baseline: float | None) -> dict[str
 
 
 def machine() -> dict[str, Any]:
+    """Return facts about the machine and the installed versions."""
     return {
         "processor": platform.processor() or platform.machine(),
         "cores": CORES,
@@ -243,6 +253,7 @@ def machine() -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]], title: str, unit: str) -> Table:
+    """Return a table of summaries for the terminal."""
     result = Table("", f"median, {unit}", "min … max", "times as fast", title=title, title_justify="left")
     for row in rows:
         ratio = f"{row['ratio']:.1f}" if row["ratio"] else ""

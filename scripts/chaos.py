@@ -105,7 +105,7 @@ class Experiment:
         After a disturbance, the next one waits until a trial has made progress, however slow the machine is.
         """
         self.start()
-        begun, before = time.monotonic(), 0
+        started, before = time.monotonic(), 0
         while True:
             assert self.parent is not None
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -120,18 +120,22 @@ class Experiment:
             disturbance = self.rng.choice(
                 (self.kill_agent, self.stop_agent, self.kill_server, self.stop_server, self.restart)
             )
-            print(f"{time.monotonic() - begun:6.0f} s  {disturbance()}", flush=True)
+            print(f"{time.monotonic() - started:6.0f} s  {disturbance()}", flush=True)
 
     def kill_agent(self) -> str:
+        """Kill a random agent."""
         return _send(signal.SIGKILL, self._agent(), "agent")
 
     def stop_agent(self) -> str:
+        """Pause a random agent for some seconds."""
         return self._stop(self._agent(), "agent", self.rng.uniform(1, 10))
 
     def kill_server(self) -> str:
+        """Kill the server."""
         return _send(signal.SIGKILL, self._server(), "server")
 
     def stop_server(self) -> str:
+        """Pause the server for some seconds."""
         return self._stop(self._server(), "server", self.rng.uniform(1, 40))
 
     def restart(self) -> str:

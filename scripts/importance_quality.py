@@ -53,18 +53,22 @@ def main() -> None:
 
 
 def random_sampler(seed: int) -> optuna.samplers.BaseSampler:
+    """Return Optuna's random sampler."""
     return optuna.samplers.RandomSampler(seed=seed)
 
 
 def bayes_sampler(seed: int) -> optuna.samplers.BaseSampler:
+    """Return Optuna's multivariate TPE sampler."""
     return optuna.samplers.TPESampler(seed=seed, multivariate=True)
 
 
 def info(method: str) -> SweepInfo:
+    """Return the description of a sweep over the space."""
     return SweepInfo(id="known", metric="val/accuracy", method=method, fields=FIELDS)
 
 
 def sweep(trials: int, seed: int, sampler: Callable[[int], optuna.samplers.BaseSampler]) -> list[RunRecord]:
+    """Run a search of `trials` trials and return its runs."""
     study = optuna.create_study(direction="maximize", sampler=sampler(seed))
     rng = np.random.default_rng(seed)
     for _ in range(trials):
@@ -74,6 +78,7 @@ def sweep(trials: int, seed: int, sampler: Callable[[int], optuna.samplers.BaseS
 
 
 def true_accuracy(params: dict[str, float]) -> float:
+    """Return the accuracy of a configuration without noise, a fraction."""
     rate = np.log(params["max_lr"] / 1e-3) / np.log(300)
     width, drop, strength = (params["c1"] - 4) / 12, params["dropout"] / 0.2, params["augment"] / 1.5
     return float(0.99 - 0.24 * (rate - 0.6) ** 2 + 0.02 * width - 0.01 * abs(drop - 0.2) + 0.005 * strength)

@@ -69,12 +69,14 @@ class Writer(threading.Thread):
             raise RuntimeError(f"{method} {url}: {answer.status_code} {answer.text[:300]}")
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Send a GraphQL request and return its data."""
         data: dict[str, Any] = self.send("POST", "/graphql", json={"query": query, "variables": variables}).json()[
             "data"
         ]
         return data
 
     def run(self) -> None:
+        """Run trials until `done` is set."""
         try:
             agent = self.ask(AGENT, sweep=self.sweep)["createAgent"]["agent"]["id"]
             while not self.done.is_set():
@@ -87,6 +89,7 @@ class Writer(threading.Thread):
             self.client.close()
 
     def run_trial(self, run: str, point: str) -> None:
+        """Start a run, log rows, upload files and finish the run."""
         self.points[run] = point
         self.ask(START, name=run, sweep=self.sweep)
         rows = self.rows[run] = []
@@ -103,6 +106,7 @@ class Writer(threading.Thread):
         self.finished.add(run)
 
     def stream(self, run: str, files: dict[str, Any], **ending: Any) -> None:
+        """Send parts of a run's files to the file stream."""
         self.send("POST", f"/files/local/kill/{run}/file_stream", json={"files": files, **ending})
 
 

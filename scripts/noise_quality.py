@@ -142,6 +142,7 @@ def finals(world: World, config: SweepConfig, trials: list[Trial]) -> tuple[floa
 
 
 def random_search(world: World) -> tuple[float, float]:
+    """Search at random."""
     return best_observed(world, trained(world, local_search(world, configured(world, "random")), TRAININGS))
 
 

@@ -474,6 +474,7 @@ def encode(values: Mapping[str, Any]) -> list[float] | None:
 
 
 def unordered() -> list[bool]:
+    """Return for each parameter whether it is unordered."""
     return [isinstance(p, Discrete) and not p.ordered for p in space().parameters]
 
 

@@ -76,6 +76,7 @@ def widened(records: list[RunRecord], fields: int, metrics: int) -> list[RunReco
 
 
 def from_disk(records: list[RunRecord], browser: Browser, folder: Path, repeat: int) -> None:
+    """Measure the HTML page, opened from disk."""
     file = folder / "review.html"
     seconds, text = timed(lambda: html_page(build_review(rank(synthetic.info(), records))))
     print(f"HTML page, {len(records)} runs: built in {seconds:.2f} s (including imports), {len(text) / 1e6:.1f} MB")
@@ -84,6 +85,7 @@ def from_disk(records: list[RunRecord], browser: Browser, folder: Path, repeat: 
 
 
 def from_server(records: list[RunRecord], browser: Browser, folder: Path, repeat: int) -> None:
+    """Measure the pages of the sweep and of its project, opened from the server."""
     path = fill(folder, records)
     process = ServerProcess(folder)
     facts = process.start()
@@ -103,6 +105,7 @@ def from_server(records: list[RunRecord], browser: Browser, folder: Path, repeat
 
 
 def draw(what: str, browser: Browser, url: str, repeat: int, headers: dict[str, str] | None = None) -> None:
+    """Open a page repeatedly and print the median times."""
     shown, drawn = [], []
     for _ in range(repeat):
         page = browser.new_page(viewport={"width": 1360, "height": 900}, extra_http_headers=headers)
@@ -141,11 +144,13 @@ def fill(folder: Path, records: list[RunRecord]) -> str:
 
 
 def get(url: str, headers: dict[str, str]) -> int:
+    """Request an address and return the size of the answer in bytes."""
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
         return len(answer.read())
 
 
 def timed(action: Callable[[], T]) -> tuple[float, T]:
+    """Return the seconds that an action takes, and its result."""
     start = time.perf_counter()
     found = action()
     return time.perf_counter() - start, found

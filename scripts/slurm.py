@@ -124,6 +124,7 @@ class Slurm:
         return done.stdout.strip()
 
     def start_node(self, node: str) -> None:
+        """Start the daemon of a node."""
         self._start("slurmd", "-D", "-N", node, name=node)
 
     def kill_node(self, node: str) -> None:

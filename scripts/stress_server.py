@@ -83,6 +83,7 @@ class Server:
         return answer
 
     async def connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Return a recently used connection, or open a new one."""
         while self.idle:
             used, reader, writer = self.idle.pop()  # the most recently used one
             if time.perf_counter() - used < IDLE_SECONDS and not reader.at_eof():
@@ -172,6 +173,7 @@ class Load:
             yield agent, command["run_id"], sum(value["value"] for value in command["args"].values())
 
     async def stream(self, run: str, offset: int, lines: list[str], **ending: Any) -> None:
+        """Send history lines of a run to the file stream."""
         files = {"wandb-history.jsonl": {"offset": offset, "content": lines}}
         if lines:
             files["wandb-summary.json"] = {"offset": 0, "content": lines[-1:]}
@@ -194,6 +196,7 @@ def configuration(method: str, trials: int) -> dict[str, Any]:
 
 
 async def stress(facts: Announcement, args: argparse.Namespace) -> int:
+    """Create a sweep, run the agents and print the report. Return the exit code."""
     load = Load(Server(facts), args.rows, args.pause)
     config = yaml.dump(configuration(args.method, args.trials))
     sweep = (await load.ask(CREATE, config=config))["upsertSweep"]["sweep"]["name"]
