@@ -33,6 +33,7 @@ from mnist_sweep.server.store import Store, StoreError
 OK, FAILED, ALREADY_SERVED = 0, 1, 3
 HANDOVER_SECONDS = 30.0
 """How long to wait until a temporary server has ended."""
+_QUIET_SECONDS = 3.0
 _LAST_RESORT_SECONDS = 10.0
 """How long a server that was told to stop waits for requests that hang."""
 Pair = tuple[Path, Path]
@@ -225,10 +226,14 @@ def _exports(announcement: launch.Announcement) -> str:
 
 def _tell(data: Path, *, login: bool) -> int:
     """Print how to reach the server of a folder, or a login link. Wait for a server that has just been started."""
-    deadline = time.monotonic() + launch.START_SECONDS
+    began, reported = time.monotonic(), False
     while (found := shared_server.find(data)) is None:
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > launch.START_SECONDS:
             return _report(f"nothing serves {data}; start `mnist-sweep server` first", FAILED)
+        if waited > _QUIET_SECONDS and not reported:
+            print(f"Waiting for a server of {data} to start …", file=sys.stderr, flush=True)
+            reported = True
         time.sleep(0.05)
     print(launch.login_link(found) if login else _exports(found))
     return OK

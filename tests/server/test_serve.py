@@ -240,3 +240,12 @@ def test_small_answers_are_sent_at_once() -> None:
 
     with ThreadPoolExecutor() as threads:  # the browser of other tests has an event loop in this one
         assert threads.submit(lambda: asyncio.run(option())).result() != 0
+
+
+def test_waiting_for_a_server_is_reported(tmp_path: Path) -> None:
+    """Without a server `--env` waits for one that is just starting, and says so."""
+    command = [sys.executable, "-m", "mnist_sweep.server", "--env", "--data", str(tmp_path / "data")]
+    with subprocess.Popen(command, env=clean_environment(tmp_path), stderr=subprocess.PIPE, text=True) as waiting:
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline() == f"Waiting for a server of {tmp_path / 'data'} to start …\n"
+        waiting.terminate()
