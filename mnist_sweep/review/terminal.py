@@ -132,7 +132,8 @@ def importance_bars(found: Importance) -> RenderableType:
         rows.add_row(Text(name), Text("".join(cells), style=style), Text(f"{100 * share:.0f} %", justify="right"))
     parts: list[RenderableType] = [head, rows]
     if found.warning:
-        parts.append(Text(found.warning, style="yellow"))
+        warning = Text(found.warning, style="yellow", no_wrap=False, overflow="fold")  # soft_wrap would crop it
+        parts.append(warning)
     return Group(*parts)
 
 

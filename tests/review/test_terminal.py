@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from mnist_sweep.review.importance import Importance
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import RunRecord, SweepInfo
 from mnist_sweep.review.review import Review, build_review
@@ -85,3 +86,12 @@ def test_the_ranking_shows_as_many_fields_as_fit(width: int) -> None:
     assert max(map(len, text.splitlines())) <= width
     head = next(line for line in text.splitlines() if "run" in line and "time" in line)
     assert ("max_lr" in head) == (width >= 80)
+
+
+def test_a_warning_is_shown_whole_on_a_console_that_wraps_softly() -> None:
+    """`mnist-sweep report` prints to such a console, which cut the warning off at its width."""
+    warning = "8 trials are a small sample for 4 fields: this is a hint at most. The order is reliable from 20 trials."
+    console = Console(width=80, record=True, file=open("/dev/null", "w"), soft_wrap=True)  # noqa: SIM115, PTH123
+    importance = Importance(shares={"a": 1.0}, noise={"a": 0.5}, trials=8, warning=warning)
+    console.print(summary(replace(synthetic.reviewed(8), importance=importance)))
+    assert warning in " ".join(console.export_text().split())
