@@ -23,7 +23,9 @@ Review.wholeAxes = (traces, layout) => {
     const [low, high] = axis.range || [];
     if ((axis.type && axis.type !== "linear") || axis.tickvals || axis.dtick || /%/.test(axis.tickformat) || high - low > 9) return null;
     const own = traces.filter((trace) => (trace[`${letter}axis`] || letter) === letter + suffix);
-    const values = own.flatMap((trace) => [...(trace[letter] || [])]).filter((value) => value !== null && value !== undefined);
+    const marks = (layout.shapes || []).filter((shape) => (shape[`${letter}ref`] || letter) === letter + suffix); // the axis reaches to them
+    const ends = marks.flatMap((shape) => [shape[`${letter}0`], shape[`${letter}1`]]);
+    const values = [...own.flatMap((trace) => [...(trace[letter] || [])]), ...ends].filter((value) => value !== null && value !== undefined);
     const [least, most] = [Math.min(...values.slice(0, 10000)), Math.max(...values.slice(0, 10000))];
     return values.length && most - least <= 9 && values.every(Number.isInteger) ? { ...axis, dtick: 1, tickformat: "d" } : null;
   };
