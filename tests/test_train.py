@@ -129,7 +129,7 @@ def test_over_budget_is_recorded_and_not_trained(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("values", "line"),
     [
-        ({"dropout": 2}, "error: dropout=2 should be less than or equal to 0.5"),
+        ({"dropout": 2}, "error: dropout=2 should be a number from 0 to 0.5"),
         (
             {"device": "cuda:99"},
             "error: device=cuda:99 is not available on this machine: ",

@@ -77,7 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
 
         def on_stage(stage: Stage[RunConfig], found: Results) -> None:
             title = "Final" if stage.is_final else f"Round {stage.number}"
-            console.print(f"{title}: {len(stage.entrants)} configurations, {len(stage.missing)} trainings to go")
+            entrants = "1 configuration" if len(stage.entrants) == 1 else f"{len(stage.entrants)} configurations"
+            console.print(f"{title}: {entrants}, trainings to go: {len(stage.missing)}")
             winner.record_finals(race.sweep, finals.describe(race, found))
 
         def train(sweep: Sweep, count: int) -> int:

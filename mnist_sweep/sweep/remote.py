@@ -74,7 +74,7 @@ def find(path: str, project: str) -> Sweep:
         full = {1: [api.default_entity, project, *parts], 2: [api.default_entity, *parts]}.get(len(parts), parts)
         return api.sweep("/".join(str(part) for part in full))
 
-    return _sweep(_request(path, ask))
+    return _sweep(_request(path if "/" in path.strip("/") else f"{project}/{path}", ask))
 
 
 def find_all(beside: Sweep) -> list[Sweep]:

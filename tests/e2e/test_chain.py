@@ -137,7 +137,7 @@ def test_a_sweep_is_confirmed_by_posterior_mean_and_says_what_is_claimed(chain: 
 
 def test_what_cannot_be_confirmed_is_one_line(chain: Chain) -> None:
     for arguments, line in (
-        (["nosuch"], r"there is no sweep nosuch on .*"),
+        (["nosuch"], r"there is no sweep mnist-sweep/nosuch on .*"),
         ([chain.sweep, "--c1=2"], rf"c1 beside {chain.sweep}: confirm takes either a sweep or fields"),
     ):
         done = chain.house.run("mnist-sweep", "confirm", *arguments, check=False)

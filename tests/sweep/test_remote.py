@@ -66,7 +66,7 @@ def test_a_sweep_is_created_and_found_by_all_its_names(sweep: Sweep) -> None:
 def test_a_sweep_that_does_not_exist_is_one_plain_line(client: Served) -> None:
     with pytest.raises(SweepError) as raised:
         remote.find("nonesuch", "remote")
-    assert str(raised.value) == f"there is no sweep nonesuch on {client.url}: check its id on the project's page"
+    assert str(raised.value) == f"there is no sweep remote/nonesuch on {client.url}: check its id on the project's page"
 
 
 def test_a_wrong_key_is_not_reported_as_a_missing_sweep(client: Served) -> None:

@@ -49,7 +49,7 @@ OLD_DRIVER = (
         ),
         (
             torch.AcceleratorError(BUSY),
-            "another process holds it: wait for that one, or use another --device=cuda:N or cpu",
+            "another process uses it: wait for that process, or use --device=cuda:N or --device=cpu",
         ),
         (
             torch.AcceleratorError(NO_IMAGE),

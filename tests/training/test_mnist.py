@@ -324,5 +324,5 @@ def test_a_folder_that_cannot_be_written_is_one_line(
     with pytest.raises(DataError) as caught:
         mnist.fetch()
     assert str(caught.value).startswith(f"cannot write MNIST to {tmp_path / where} (")
-    assert str(caught.value).endswith("set MNIST_SWEEP_DATA to a folder you own")
+    assert str(caught.value).endswith("set MNIST_SWEEP_DATA to a folder that you own")
     assert "\n" not in str(caught.value)

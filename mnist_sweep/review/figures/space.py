@@ -71,7 +71,7 @@ def importance_bars(importance: Importance) -> Figure | None:
         "type": "scatter",
         "mode": "markers",
         "y": bar["y"],
-        "x": [importance.noise[name] for name in names],
+        "x": [min(importance.noise[name], 1.0) for name in names],  # of few trials it can exceed all of the importance
         "marker": {"symbol": "line-ns-open", "size": 16, "color": GREY, "line": {"width": 2}},
         "customdata": [100 * importance.noise[name] for name in names],
         "hovertemplate": "shuffled results reach %{customdata:.0f} %<extra></extra>",
