@@ -70,6 +70,17 @@ def test_brushing_an_axis_filters_the_table(open_page: Opener, address: str) -> 
     assert len(row_ids(page)) == len(RUNS)
 
 
+def test_parallel_axes_keep_their_room_on_a_narrow_screen(open_page: Opener, address: str) -> None:
+    page = open_page(address)
+    page.set_viewport_size({"width": 420, "height": 900})
+    page.locator("[data-parallel]").scroll_into_view_if_needed()
+    expect(page.locator(".parallel canvas")).to_be_visible()
+    axes = page.locator(".parallel .axes > *").count()
+    assert axes >= 8
+    page.wait_for_function("count => document.querySelector('.parallel').clientWidth >= 42 * count", arg=axes)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420  # the figure scrolls, not the page
+
+
 def test_the_table_sorts_filters_chooses_columns_and_saves_csv(open_page: Opener, address: str) -> None:
     page = open_page(address)
     page.get_by_role("button", name="parameters", exact=True).click()

@@ -114,6 +114,8 @@ Review.Parallel = class {
 
   draw() {
     if (!this.dimensions) return;
+    // Axes need room for their ticks: on a narrow screen the figure scrolls sideways.
+    this.root.style.minWidth = `${42 * this.dimensions.length + 60}px`;
     this.width = this.root.clientWidth;
     this.height = this.root.clientHeight;
     this.top = 44;
