@@ -22,6 +22,7 @@ OTHER_FOLDERS = ("e2e", "scripts")
 CROSS_CUTTING = {
     "review/figures/test_all.py": "what holds for every figure",
     "review/test_filter.py": "static/filter.js in a browser",
+    "review/test_figures_js.py": "the script that draws figures, in a browser",
     "review/test_static.py": "the page's scripts and styles in a browser",
     "review/test_values.py": "values of every kind, through the whole review",
     "server/pages/test_foreign_projects.py": "pages of programs that know nothing of this project",
