@@ -72,7 +72,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory, mnist_folder: Path) -> Itera
 
 def test_a_sweeps_trials_are_kept_as_lines(chain: Chain) -> None:
     done = chain.house.run("python", "-m", "scripts.trials", chain.sweep, "kept/trials.jsonl")
-    assert "4 trials in kept/trials.jsonl" in done.stdout
+    assert "4 trials to kept/trials.jsonl" in done.stdout
     lines = [json.loads(line) for line in (chain.house.home / "kept/trials.jsonl").read_text().splitlines()]
     found = {(line["config"]["max_lr"], line["config"]["replicate"]): line["summary"]["objective"] for line in lines}
     assert sorted(found) == [(0.1, 0), (0.1, 1), (0.5, 0), (0.5, 1)]

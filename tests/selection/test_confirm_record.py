@@ -93,6 +93,7 @@ def test_a_file_that_cannot_hold_results_is_refused_before_training(
 ) -> None:
     (tmp_path / "taken").touch()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MNIST_SWEEP_SERVER", str(tmp_path / "server"))  # not one that runs on this machine
     assert cli.main(["confirm", *FLAGS, "--seeds=3", f"--file={where}"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
@@ -106,6 +107,7 @@ def test_two_at_once_would_write_to_the_same_runs(
 ) -> None:
     """A second one is refused while the first is at work, another configuration in the same file is not."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MNIST_SWEEP_SERVER", str(tmp_path / "server"))  # not one that runs on this machine
     file, other = tmp_path / "confirm.jsonl", parse(TINY | {"c5": 2})
     file.write_text("".join(f"{line(config, results(1)[0])}\n" for config in (parse(TINY), other)))
     refused: list[int] = []

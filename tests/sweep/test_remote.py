@@ -28,7 +28,9 @@ CONFIG = {"method": "random", "metric": {"name": "loss", "goal": "minimize"}, "p
 def client(served: Served, tmp_path: Path) -> Iterator[Served]:
     """This process as a client of the server."""
     names = ("WANDB_BASE_URL", "WANDB_API_KEY", "WANDB_SILENT", "WANDB_ERROR_REPORTING")
-    with environment({name: served.env[name] for name in names} | {"HOME": str(tmp_path), "WANDB_DIR": str(tmp_path)}):
+    # A client service that an earlier test in this process left may have ended.
+    home = {"HOME": str(tmp_path), "WANDB_DIR": str(tmp_path), "WANDB_SERVICE": None}
+    with environment({name: served.env[name] for name in names} | home):
         wandb.teardown()
         yield served
         wandb.teardown()
