@@ -78,7 +78,7 @@ def test_a_sweeps_trials_are_kept_as_lines(chain: Chain) -> None:
     assert sorted(found) == [(0.1, 0), (0.1, 1), (0.5, 0), (0.5, 1)]
     assert all(0 < objective < 3 for objective in found.values())
     done = chain.house.run("python", "-m", "scripts.trials", f"finals-{chain.sweep}", "kept/finals.jsonl")
-    assert "0 trials in kept/finals.jsonl" in done.stdout  # they needed none of their own
+    assert "0 trials to kept/finals.jsonl" in done.stdout  # they needed none of their own
 
 
 def test_what_finals_chose_is_confirmed_in_runs_of_one_group(chain: Chain) -> None:
