@@ -25,7 +25,7 @@ def suggest(config: SweepConfig, trials: Sequence[Trial], *, seed: int) -> dict[
     if config.method == "grid":
         return grid.suggest(config, trials)
     if config.method == "custom":
-        raise ValueError("method 'custom' suggests nothing by itself: use grid, random or bayes")
+        raise ValueError("method 'custom' makes no suggestions: use grid, random or bayes")
     import numpy as np
 
     space = read(config)

@@ -167,12 +167,12 @@ def test_the_key_is_for_its_owner_alone_and_not_in_the_script(job: Job) -> None:
 
 def test_tasks_are_given_the_certificates_that_they_trust(job: Job, tmp_path: Path) -> None:
     """The server's own folder is on a disk that no other machine sees."""
-    (tmp_path / "trusted.pem").write_text("whom to trust")
+    (tmp_path / "trusted.pem").write_text("trusted certificates")
     variables = {"SSL_CERT_FILE": str(tmp_path / "trusted.pem")}
     write_server(job.server, variables)
     (tmp_path / "trusted.pem").unlink()
     read = ["sh", "-c", '. "$0"; cat "$SSL_CERT_FILE"', str(job.server / VARIABLES)]
-    assert subprocess.run(read, capture_output=True, text=True, check=True).stdout == "whom to trust"
+    assert subprocess.run(read, capture_output=True, text=True, check=True).stdout == "trusted certificates"
 
 
 @pytest.mark.parametrize("name", ["account", "partition"])

@@ -59,7 +59,7 @@ def test_a_sweep_of_another_program_is_refused_before_anything_is_trained() -> N
 
 
 def test_finals_say_who_leads_and_which_round_each_configuration_reached() -> None:
-    """The reference wins: it is first in the table, and the winner is the sweep's best all the same."""
+    """The reference wins: it is first in the table, and the winner is still the sweep's best configuration."""
     found = measured((GOOD, 0.02), (FAIR, 0.03), (POOR, 0.04), (STEP8, 0.01))
     outcome = describe(race(), found)
     assert [(row.name, row.round, row.replicates) for row in outcome.standing] == [

@@ -331,7 +331,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 
 def test_numbers_as_people_write_them(tmp_path: Path) -> None:
-    """By YAML 1.1 `1e-4` is text. It is read as a number all the same, and the check reports it."""
+    """By YAML 1.1 `1e-4` is text. It is read as a number, and the check reports it."""
     assert isinstance(yaml.safe_load("1e-4"), str)
     path = tmp_path / "sweep.yaml"
     path.write_text("method: random\nparameters: {max_lr: {values: [1e-4, 1.0e-4]}}\n")

@@ -135,7 +135,7 @@ def test_without_a_terminal_a_trial_has_a_line_when_its_state_or_its_progress_ch
 
 
 class Workers:
-    """Workers that are done after so many updates."""
+    """Workers that are done after a number of updates."""
 
     note = ""
 

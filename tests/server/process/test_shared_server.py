@@ -36,7 +36,7 @@ IDLE_SECONDS = 3.0
 
 
 class User:
-    """A program that uses the server of a folder until it is told to end."""
+    """A program that uses the server of a folder until its standard input closes."""
 
     def __init__(self, data: Path) -> None:
         command = [sys.executable, "-c", USE, str(data)]

@@ -47,7 +47,7 @@ RANDOM = GRID | {"method": "random", "run_cap": 5, "parameters": {"x": {"min": 0
 
 
 def run_all(sweep: Sweep, agent: str) -> list[str]:
-    """Execute trials until the agent is told to leave; return the runs."""
+    """Execute trials until the server ends the agent; return the runs."""
     names = []
     while (command := sweep.beat(agent)[0])["type"] != "exit":
         names.append(command["run_id"])
