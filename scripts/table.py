@@ -33,7 +33,7 @@ FILE = ROOT / "docs" / "results" / "table.jsonl"
 SWEEP = ROOT / "sweeps" / "onecycle.yaml"
 SHORT_EPOCHS = 5
 """Epochs of the short schedule."""
-BLOCK = 24
+BLOCK = 8
 """Configurations that are trained on all replicates before the next ones begin."""
 SEED = 20261129
 """Seed of the random draws."""

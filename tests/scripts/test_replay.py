@@ -8,7 +8,9 @@ import pytest
 
 from mnist_sweep.config import EPOCH_LIMIT
 from scripts import replay
-from scripts.replay import CHECKPOINTS, DRAWN, ENGINES, Session, World, draw, halving, summarise, table
+from scripts.replay import CHECKPOINTS, DRAWN, draw, summarise, table
+from scripts.replay_engines import ENGINES, Session, halving
+from scripts.replay_worlds import World
 from scripts.table import SHORT_EPOCHS
 
 
@@ -73,22 +75,6 @@ def test_every_engine_selects_at_every_budget(name: str) -> None:
     outcomes = replay.replay(ENGINES[name], world(count=60, noise=1.0), seed=0, checkpoints=(8, 20))
     assert [outcome.budget for outcome in outcomes] == [8, 20]
     assert all(abs(outcome.gain) <= 29.5 for outcome in outcomes)
-
-
-def test_the_simulated_world_repeats_and_has_the_measured_relations() -> None:
-    one, again = replay.simulated_world(3), replay.simulated_world(3)
-    assert (one.losses[EPOCH_LIMIT] == again.losses[EPOCH_LIMIT]).all()
-    assert one.truth.mean() == pytest.approx(0.0, abs=1e-9)
-    means = {epochs: losses.mean(1) for epochs, losses in one.losses.items()}
-    assert 0.5 < np.corrcoef(means[SHORT_EPOCHS], one.truth)[0, 1] < 0.95
-    assert one.seconds[SHORT_EPOCHS].mean() < 0.5 * one.seconds[EPOCH_LIMIT].mean()
-
-
-def test_recorded_trainings_lie_in_the_space() -> None:
-    found = replay.recorded()
-    assert len(found) > 80
-    assert all(len(each.point) == len(replay.unordered()) for each in found)
-    assert all(0.01 < each.objective < 0.06 for each in found)
 
 
 def rows_of(gain: float, engine: str) -> list[dict[str, object]]:

@@ -1,0 +1,96 @@
+"""The worlds of the replay: what is measured on real trainings, and which replicate has which role."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnist_sweep.config import EPOCH_LIMIT
+from scripts import replay_worlds
+from scripts.replay_worlds import recorded, relation, simulated_world, table_cells, table_world, unordered
+from scripts.table import SHORT_EPOCHS, draw_configurations
+
+
+def test_the_simulated_world_repeats_and_has_the_measured_relations() -> None:
+    one, again = simulated_world(3), simulated_world(3)
+    assert (one.losses[EPOCH_LIMIT] == again.losses[EPOCH_LIMIT]).all()
+    assert one.truth.mean() == pytest.approx(0.0, abs=1e-9)
+    means = {epochs: losses.mean(1) for epochs, losses in one.losses.items()}
+    assert 0.5 < np.corrcoef(means[SHORT_EPOCHS], one.truth)[0, 1] < 0.95
+    assert one.seconds[SHORT_EPOCHS].mean() < 0.5 * one.seconds[EPOCH_LIMIT].mean()
+
+
+def test_recorded_trainings_lie_in_the_space() -> None:
+    found = recorded()
+    assert len(found) > 80
+    assert all(len(each.point) == len(unordered()) for each in found)
+    assert all(0.01 < each.objective < 0.06 for each in found)
+
+
+@pytest.mark.parametrize("true", [0.0, 0.6, 1.0])
+def test_the_relation_of_lengths_is_estimated_without_the_noise(true: float) -> None:
+    rng = np.random.default_rng(1)
+    whole, own = rng.normal(0, 1, (2, 3000))
+    short = 2 * (true * whole + np.sqrt(1 - true**2) * own)
+    fold_luck = rng.normal(0, 1, (3000, 2))  # what the images of a fold do to both lengths
+    found = relation(
+        short[:, None] + fold_luck + rng.normal(0, 1.5, (3000, 2)),
+        whole[:, None] + fold_luck + rng.normal(0, 1, (3000, 2)),
+    )
+    assert found.correlation == pytest.approx(true, abs=0.08)
+    assert found.interval[0] - 0.02 <= true <= found.interval[1] + 0.02
+    assert found.signal_ratio == pytest.approx(2, abs=0.2)
+    assert found.noise_ratio == pytest.approx(np.hypot(1, 1.5) / np.hypot(1, 1), abs=0.1)
+
+
+@pytest.fixture
+def small_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A table of ten configurations whose objective tells configuration, epochs and replicate."""
+    lines = [
+        {
+            "configuration": number,
+            "replicate": replicate,
+            "epochs": epochs,
+            "values": values,
+            "diverged": number == 9 and replicate == 1,
+            "objective": number + epochs / 100 + replicate / 1000,
+            "core_seconds": float(epochs),
+        }
+        for number, values in enumerate(draw_configurations(10))
+        for epochs, replicates in ((EPOCH_LIMIT, 3), (SHORT_EPOCHS, 2))
+        for replicate in range(replicates)
+    ]
+    file = tmp_path / "table.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    monkeypatch.setattr(replay_worlds, "FILE", file)
+    return file
+
+
+@pytest.mark.usefixtures("small_table")
+def test_only_complete_configurations_of_the_table_take_part() -> None:
+    cells = table_cells({EPOCH_LIMIT: 3, SHORT_EPOCHS: 2})
+    assert cells.configurations == list(range(9)), "the tenth diverged once"
+    assert cells.losses[EPOCH_LIMIT].shape == (9, 3)
+    assert cells.losses[SHORT_EPOCHS][4].tolist() == pytest.approx([4.05, 4.051])
+
+
+@pytest.mark.usefixtures("small_table")
+def test_the_replicates_of_a_table_change_roles_and_trials_have_both_lengths() -> None:
+    trials, judges = set(), set()
+    for seed in range(20):
+        world = table_world(seed)
+        assert world.allowed(0) == [0, 1], "the last replicate is for judging"
+        order = np.round(world.losses[EPOCH_LIMIT] * 1000).astype(int) % 10
+        short = np.round(world.losses[SHORT_EPOCHS] * 1000).astype(int) % 10
+        assert (short == order[:, :1]).all(), "trials of both lengths are on the same replicate"
+        trials.add(int(order[0, 0]))
+        judges.add(int(order[0, 2]))
+    assert trials == {0, 1}
+    assert judges == {0, 1, 2}
+
+
+def test_a_small_table_is_refused_in_one_line(small_table: Path) -> None:
+    small_table.write_text("")
+    with pytest.raises(SystemExit, match="the table has 0 configurations with three replicates"):
+        table_world(0)
