@@ -5,8 +5,6 @@ makes it a `torch.nn.Module`. The eight ladder networks are those of the study t
 module does not import torch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise

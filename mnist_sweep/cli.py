@@ -1,7 +1,5 @@
 """The command line `mnist-sweep COMMAND …`: builds its parser from `commands` and prints errors as one line."""
 
-from __future__ import annotations
-
 import argparse
 import importlib.metadata
 import io

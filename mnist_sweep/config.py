@@ -4,8 +4,6 @@ Command-line flags, help texts, the check of sweep files and the table in docs/c
 A RunConfig that exists is within the parameter limit. This module does not import torch.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches

@@ -1,7 +1,5 @@
 """Show the progress of a training: a live bar in a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
 import math
 from types import TracebackType
 from typing import Self

@@ -1,7 +1,5 @@
 """Temporary changes of the environment of this process and of those that it starts."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

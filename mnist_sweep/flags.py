@@ -1,7 +1,5 @@
 """Command-line flags made from the fields of RunConfig."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 from difflib import get_close_matches

@@ -1,7 +1,5 @@
 """Signals that become exceptions, and that can be deferred while work must not be interrupted."""
 
-from __future__ import annotations
-
 import signal
 import sys
 import threading

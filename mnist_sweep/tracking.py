@@ -1,7 +1,5 @@
 """Report a run to Weights & Biases. No other module of the training side talks to W&B."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -5,8 +5,6 @@ As a program for `wandb agent`:              python -m mnist_sweep.train --max_l
 A tiny one, for a first look:                python -m mnist_sweep.train --epochs=1 --c1=2 --c2=2 --c5=2
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -9,8 +9,6 @@ optimiser step. `study.py` contains the study's side: `torchvision.datasets.MNIS
 once. A row's result is the median over the rounds. Absolute speeds depend on the machine, so compare the ratios.
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 import json

@@ -10,8 +10,6 @@ successfully and exactly once. It must have logged each of its epochs and its ob
 be left. The exit code is 0 if all this holds. The script only runs on Linux because it reads /proc.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json

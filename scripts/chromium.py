@@ -7,8 +7,6 @@ Playwright, which installs browsers in the user's cache. If no browser can be in
 exits with 0. The tests that need a browser are then skipped.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

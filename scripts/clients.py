@@ -5,8 +5,6 @@
 This prints the folder of the version's programs. pip installs each version once, in the user's cache.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import venv

@@ -3,8 +3,6 @@
 A test checks that the table is current.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from mnist_sweep.config import RunConfig, allowed

@@ -7,8 +7,6 @@ The true accuracy is an artificial function of six fields. Over the space, `max_
 6 %, `dropout` 1 % and `augment` 0.4 %. `weight_decay` and `momentum` have no effect. The noise is 0.1 points.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 from statistics import mean

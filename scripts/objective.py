@@ -14,8 +14,6 @@ configurations with the mean accuracy on the *other* replicates, averaged over t
 often an interval from a few replicates, as in `mnist-sweep finals`, contains the difference on the other replicates.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import math

@@ -6,8 +6,6 @@ one row after its evaluation. The overhead is the time between two rows minus th
 that trial's evaluation, which takes some tenths of a second.
 """
 
-from __future__ import annotations
-
 import itertools
 import os
 import subprocess

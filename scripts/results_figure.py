@@ -4,8 +4,6 @@ Reads the trainings in docs/results/confirmed.jsonl and docs/results/ladder.json
 docs/images/accuracy-against-parameters.png. Needs Chromium.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import tempfile

@@ -10,8 +10,6 @@ the whole table can be used. `charts` is the time until the first Plotly chart i
 project's page. Plotly's bundle takes about a second to start.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import random

@@ -7,8 +7,6 @@
 SWEEP is entity/project/id; the run page is that of the best run. Needs Chromium.
 """
 
-from __future__ import annotations
-
 import argparse
 import io
 import tempfile

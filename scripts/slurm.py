@@ -7,8 +7,6 @@ It has two partitions, `main` and `urgent`. Jobs in `urgent` preempt those in `m
 its own port and spool folder. There are no cgroups, no accounting and no GPUs.
 """
 
-from __future__ import annotations
-
 import argparse
 import getpass
 import os

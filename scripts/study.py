@@ -8,8 +8,6 @@ last epoch. It prints the statistics over the seeds, as `mnist-sweep confirm --p
 pipeline.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import multiprocessing

@@ -6,8 +6,6 @@
 The script finds the server as `mnist-sweep report` does. It skips unfinished trials and replaces an existing file.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -6,8 +6,6 @@
 The programs run once per data folder. Needs Chromium.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

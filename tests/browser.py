@@ -1,7 +1,5 @@
 """A real browser for the tests of pages: fixtures (tests/conftest.py loads them) and what tests do with a page."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 

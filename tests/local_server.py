@@ -1,7 +1,5 @@
 """A real local server with a real sweep of real (tiny) runs in it: fixtures, which tests/conftest.py loads."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Helpers of tests for the processes that they start (Linux)."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time

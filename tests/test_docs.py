@@ -1,7 +1,5 @@
 """README.md and docs/ say what the code does, in plain words and short lines."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 The names of `__init__.py` and `__main__.py` lose their underscores: `tests/a/test_init.py`, `tests/a/test_main.py`.
 """
 
-from __future__ import annotations
-
 import ast
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What `make check` runs, where a sweep ran before."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What `review` reads of a run by convention is what this project's runs report."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """What a test starts ends with it."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Which errors mean that the client's service is gone; what a run reports to W&B is read back in test_train.py."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """The process of one agent: its environment, what it runs, and how it ends with its parent."""
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 import os

@@ -4,8 +4,6 @@ An agent registers once. It then asks for trials, and sends a heartbeat every fe
 answer may contain a command: run a trial, stop a run, or exit. (`wandb/wandb_agent.py`, `wandb/agents/pyagent.py`.)
 """
 
-from __future__ import annotations
-
 import json
 import os
 import socket

@@ -8,8 +8,6 @@ its thread for requests ends at the first one that is not answered, after which 
 same requests and waits until its server answers.
 """
 
-from __future__ import annotations
-
 import time
 import traceback
 from contextlib import suppress

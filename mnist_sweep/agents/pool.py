@@ -4,8 +4,6 @@ Each agent has its own service process of W&B's client, so that a failure of one
 is killed, the pool restarts it. If the pool's process ends, its agents finish their uploads and exit.
 """
 
-from __future__ import annotations
-
 import contextlib
 import multiprocessing
 import os

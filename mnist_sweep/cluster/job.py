@@ -1,7 +1,5 @@
 """A job of agents, independent of the scheduler that runs it."""
 
-from __future__ import annotations
-
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence

@@ -4,8 +4,6 @@ It relies on completion modes and pod failure policies:
 https://kubernetes.io/docs/concepts/workloads/controllers/job/
 """
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A job for Slurm: its batch script, its submission, and the state of its tasks."""
 
-from __future__ import annotations
-
 import shlex
 import subprocess
 import time

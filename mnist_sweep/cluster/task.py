@@ -5,8 +5,6 @@ Slurm uses environment variables and `squeue`. On Kubernetes, the manifest must 
 `MNIST_SWEEP_CPUS`.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import socket

@@ -1,7 +1,5 @@
 """`mnist-sweep check`: check sweep files before they are used."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

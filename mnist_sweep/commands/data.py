@@ -1,7 +1,5 @@
 """`mnist-sweep data`: download MNIST and verify it."""
 
-from __future__ import annotations
-
 import argparse
 
 from mnist_sweep.commands.console import say

@@ -1,7 +1,5 @@
 """`mnist-sweep doctor`: check this machine."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 

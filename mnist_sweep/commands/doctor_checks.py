@@ -1,7 +1,5 @@
 """The checks of `mnist-sweep doctor`: what this machine offers, what is chosen, and whether it works."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.metadata
 import multiprocessing

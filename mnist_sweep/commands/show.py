@@ -1,7 +1,5 @@
 """`mnist-sweep show`: print the layers of a configuration."""
 
-from __future__ import annotations
-
 import argparse
 
 from mnist_sweep import flags

@@ -1,7 +1,5 @@
 """`mnist-sweep sweep`: create or resume a sweep, train its trials and rank them."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Mapping
 from typing import Any

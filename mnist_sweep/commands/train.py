@@ -1,7 +1,5 @@
 """`mnist-sweep train`: train one configuration and report it to W&B."""
 
-from __future__ import annotations
-
 import argparse
 import os
 

@@ -1,7 +1,5 @@
 """Retry while a server is unavailable: report it once, wait for a limited time, and restart the server if possible."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time

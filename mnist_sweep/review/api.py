@@ -1,7 +1,5 @@
 """Read a sweep through `wandb.Api()`, from W&B's cloud or the local server."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

@@ -1,7 +1,5 @@
 """The text of a page beside its figures: tiles at the top, and a line under each heading."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from mnist_sweep.review.formatting import duration

@@ -3,8 +3,6 @@
 The distributions and their bounds are W&B's, https://docs.wandb.ai/guides/sweeps/sweep-config-keys/.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """What the runs say, in sentences. Every number in them is read from the runs; page, report and terminal share them."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Numbers as people read them."""
 
-from __future__ import annotations
-
 REPORT_OF = "review of sweep"
 """A stored report's description ends with this and the sweep's id, by which it is found again."""
 

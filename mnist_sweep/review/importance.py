@@ -7,10 +7,9 @@ then not exchangeable, and a small share above the noise level stays doubtful. `
 behind these rules.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -40,7 +39,7 @@ class Sample:
     """Whether the search chose the trials by the results of earlier ones."""
 
     @classmethod
-    def of(cls, ranking: Ranking) -> Sample:
+    def of(cls, ranking: Ranking) -> Self:
         """Return the sample of the ranked trials and the searched fields that vary."""
         info = ranking.info
         fields = tuple(field for field in info.fields if _varies(field, ranking.ranked))

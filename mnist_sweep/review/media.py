@@ -3,8 +3,6 @@
 The client (`wandb/sdk/data_types`) logs them as mappings with a `_type`. Their contents are files of the run.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

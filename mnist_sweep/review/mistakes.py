@@ -4,8 +4,6 @@ The first has the columns label, prediction and count. The second has the column
 confidence. The names of the tables do not matter.
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

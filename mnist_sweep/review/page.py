@@ -1,7 +1,5 @@
 """A sweep as one HTML file with data, styles, scripts and Plotly's bundle, which opens from disk without a network."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache

@@ -3,8 +3,6 @@
 The local server embeds it in its pages and sends changes to open pages. `review.page` writes it into one file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

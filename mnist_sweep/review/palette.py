@@ -4,8 +4,6 @@ Figures use the light page's colour of a state, a mid-tone that is readable on b
 grid and text.
 """
 
-from __future__ import annotations
-
 import colorsys
 import hashlib
 from collections.abc import Mapping

@@ -4,8 +4,6 @@ A panel is a view type with settings, as `wandb_workspaces` writes them into a r
 and `summary:loss` in the settings name a run's configuration and its results.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any

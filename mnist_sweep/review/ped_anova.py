@@ -6,13 +6,11 @@ Scott's rule and one more kernel as a prior, and their Pearson divergence. Optun
 evaluation. Here an evaluation is a sum over cells, so evaluating shuffled losses is cheap with thousands of trials.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +33,7 @@ class Grid:
     ordered: bool
 
     @classmethod
-    def of(cls, field: SweepField, values: Sequence[Any]) -> Grid:
+    def of(cls, field: SweepField, values: Sequence[Any]) -> Self:
         """Return the grid of a field. `values` has one value per trial; values outside the field's range widen it."""
         if field.kind == "categorical":
             known = {value: place for place, value in enumerate(dict.fromkeys(values))}

@@ -4,8 +4,6 @@ Nothing here is specific to one project. For example, the x axis is the step met
 sweep's metric, and the size is the number of which they report a `constraint/…`.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Sequence

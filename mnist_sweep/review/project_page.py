@@ -1,7 +1,5 @@
 """The runs of a project: a table of them, and a chart of every metric that they logged."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

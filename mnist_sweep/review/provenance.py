@@ -10,8 +10,6 @@ what they are. The keys are the fields of the classes below:
     run of one seed        config["confirms"] = Claim.stored_config()   summary[Claim.metric] = the result
 """
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Finals and confirmation as sentences, steps and a table: the same on the page, in the report and in the terminal."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

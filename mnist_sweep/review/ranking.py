@@ -1,7 +1,5 @@
 """A sweep's runs, classified and ordered: what the pages, the report, the terminal and the live table start from."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 

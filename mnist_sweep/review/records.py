@@ -4,8 +4,6 @@ Nothing here talks to a server. `review.api` fills the records from `wandb.Api()
 alike. The local server also fills them from its own store.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

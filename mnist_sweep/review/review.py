@@ -1,7 +1,5 @@
 """The review of a sweep, computed once. Pages, report and terminal only draw it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """What chance alone explains: the error of one measurement, and the best of several draws."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

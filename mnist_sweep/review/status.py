@@ -10,8 +10,6 @@ A run's state counts, unless its summary says otherwise:
 A run with the tag `baseline` is shown for comparison and never ranked.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any

@@ -3,8 +3,6 @@
 The names are wandb-core's: https://docs.wandb.ai/models/ref/python/experiments/system-metrics
 """
 
-from __future__ import annotations
-
 import re
 
 _NAMES = {

@@ -1,7 +1,5 @@
 """The table of runs: columns with a kind, rows of plain values."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal

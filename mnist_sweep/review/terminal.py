@@ -1,7 +1,5 @@
 """A sweep in the terminal: the ranking, what mattered, how the best value improved, and the findings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -45,6 +43,14 @@ def summary(review: Review, *, top: int = 10) -> RenderableType:
 
 
 @dataclass(frozen=True)
+class Column:
+    """A column of the ranking: its name, and its text for a trial."""
+
+    name: str
+    cell: Callable[[RankedTrial], str]
+
+
+@dataclass(frozen=True)
 class RankingTable:
     """The best runs with their results, and as many of the searched fields as the terminal is wide."""
 
@@ -69,27 +75,17 @@ class RankingTable:
         )
         table.add_column("", justify="right", style="dim")
         table.add_column("run", overflow="fold")
+        trials = self.ranking.ranked[: self.top]
         for column in columns:
-            table.add_column(escape(column.name), justify="right", overflow="fold", min_width=column.width(self))
-        for trial in self.ranking.ranked[: self.top]:
+            width = max(len(column.cell(trial)) for trial in trials)  # holds every cell in one line
+            table.add_column(escape(column.name), justify="right", overflow="fold", min_width=width)
+        for trial in trials:
             cells = (escape(column.cell(trial)) for column in columns)
             style = "bold" if trial.rank == 1 else None
             table.add_row(str(trial.rank), escape(trial.label), *cells, style=style)
         if len(self.ranking.ranked) > self.top:
             table.caption = f"… and {len(self.ranking.ranked) - self.top} more"
         return table
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the ranking: its name, and its text for a trial."""
-
-    name: str
-    cell: Callable[[RankedTrial], str]
-
-    def width(self, table: RankingTable) -> int:
-        """Return the width that holds every cell in one line."""
-        return max(len(self.cell(trial)) for trial in table.ranking.ranked[: table.top])
 
 
 def _columns(ranking: Ranking, first: tuple[str, ...]) -> Iterable[Column]:

@@ -3,8 +3,6 @@
 The panels are W&B's own and follow the runs. The sentences and their numbers are from the time of writing.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import logging

@@ -1,7 +1,5 @@
 """The record of confirmations: a file of JSON lines, one per seed, by which an interrupted confirmation resumes."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Estimate how good a sweep's configurations are, without the luck of single runs."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

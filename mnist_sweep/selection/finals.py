@@ -9,8 +9,6 @@ again. Each round is a sweep of its own: a grid over whole configurations (the f
 agent can work on it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 import re
@@ -19,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import Self
 
 from platformdirs import user_state_path
 
@@ -140,7 +139,7 @@ class Race:
         reference: str = REFERENCE,
         epochs: int = EPOCH_LIMIT,
         fresh: int = FRESH,
-    ) -> Race:
+    ) -> Self:
         """Return the race among a sweep's feasible configurations. Raise FinalsError if there are none.
 
         Raise ForeignSweepError if the sweep is one of another program.

@@ -1,7 +1,5 @@
 """Let only one process at a time do a piece of work."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Find what a sweep or its finals chose, and record finals as a run of their own."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mnist_sweep.config import EPOCH_LIMIT, RunConfig, parse

@@ -3,8 +3,6 @@
 `search` defines what a sweep file means. This module only checks what is special about RunConfig.
 """
 
-from __future__ import annotations
-
 import ast
 import math
 import random

@@ -1,7 +1,5 @@
 """A running sweep in the terminal: a live table of its trials, or plain lines if the output is not a terminal."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Literal, Protocol

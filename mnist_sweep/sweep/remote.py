@@ -1,7 +1,5 @@
 """A sweep on a server: create it, find it, list a project's sweeps, poll its runs and read its review."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """The process of one agent: what it inherits, what it imports, and that it ends with its parent."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """An agent's requests to a real server."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import threading

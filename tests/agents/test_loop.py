@@ -1,7 +1,5 @@
 """The loop of one agent: its quota, when it gives up, and its exit codes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Agents in processes of their own: how many, how they start and how they end."""
 
-from __future__ import annotations
-
 import io
 import os
 import signal

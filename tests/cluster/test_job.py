@@ -1,7 +1,5 @@
 """What a job is, and what it writes for its tasks."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

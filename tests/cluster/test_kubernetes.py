@@ -1,7 +1,5 @@
 """The manifest, against the API's own schema, which kubernetes-validate carries."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The batch script: what it says, and what it does when the programs it names do this and that."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import signal

@@ -1,7 +1,5 @@
 """What a scheduler tells a process, read back."""
 
-from __future__ import annotations
-
 import pytest
 
 from mnist_sweep.agents import child, loop, pool

@@ -1,7 +1,5 @@
 """`mnist-sweep agent`: signals reach its agents, and its exit code says how they ended."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Arguments that several commands share, in a parser of their own."""
 
-from __future__ import annotations
-
 import argparse
 
 import pytest

@@ -1,7 +1,5 @@
 """`mnist-sweep check`: one line for each valid file, one error for each problem."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

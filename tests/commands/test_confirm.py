@@ -1,7 +1,5 @@
 """`mnist-sweep confirm`: what it refuses, what it prints, and which project its runs go to."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`mnist-sweep data`: where the verified files are, or why they cannot be there."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

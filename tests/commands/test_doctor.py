@@ -1,7 +1,5 @@
 """`mnist-sweep doctor`: how results are printed, and when MNIST is downloaded. tests/e2e runs the real checks."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path

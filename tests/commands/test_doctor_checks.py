@@ -1,7 +1,5 @@
 """The checks of `mnist-sweep doctor`, one by one, and what happens if one fails, hangs or crashes."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import os
 import re

@@ -1,7 +1,5 @@
 """Agents that commands start: how many, and that they end whatever happens to the view."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any

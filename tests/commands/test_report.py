@@ -1,7 +1,5 @@
 """`mnist-sweep report`: what it prints and writes about a review. tests/e2e reviews real sweeps."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

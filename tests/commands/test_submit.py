@@ -1,7 +1,5 @@
 """`mnist-sweep submit`: what it prints, refuses and follows. Real jobs are in tests/e2e."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

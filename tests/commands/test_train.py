@@ -1,7 +1,5 @@
 """`mnist-sweep train`: what it refuses, and where it reports to."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from contextlib import nullcontext

@@ -1,7 +1,5 @@
 """Which server is chosen, and how the client learns of it; tests/e2e/test_connect.py does the same with programs."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

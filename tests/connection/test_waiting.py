@@ -1,7 +1,5 @@
 """A real server is stopped, killed and restarted while programs need it."""
 
-from __future__ import annotations
-
 import json
 import signal
 import sys

@@ -1,7 +1,5 @@
 """A local server and a clean home for every end-to-end test; the programs are the real ones."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

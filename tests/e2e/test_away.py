@@ -1,7 +1,5 @@
 """The server is stopped, killed, or gone for good in the middle of a sweep."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

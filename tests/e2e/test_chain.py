@@ -1,7 +1,5 @@
 """From a sweep to its finals to the confirmed number, with the commands as a user types them."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

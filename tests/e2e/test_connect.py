@@ -1,7 +1,5 @@
 """Which server a command uses: the user's own where it answers, else the local one."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """`mnist-sweep doctor` on machines that are well, and on those that are not."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`mnist-sweep finals` as a user types it: a real sweep, a real server, real trainings, broken off and gone on with."""
 
-from __future__ import annotations
-
 import json
 import re
 import signal

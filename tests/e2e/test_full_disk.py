@@ -1,7 +1,5 @@
 """The disk of the server is full in the middle of a sweep, and has room again."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path

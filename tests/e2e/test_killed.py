@@ -1,7 +1,5 @@
 """Agents and their parents are killed: the sweep ends whole, or winds up by itself and can be gone on with."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -1,7 +1,5 @@
 """Two objectives: the client's own scheduler with Optuna, against the local server, on real MNIST."""
 
-from __future__ import annotations
-
 import yaml
 
 from tests.e2e.conftest import ROOT, House, scheduling

@@ -1,7 +1,5 @@
 """What a scheduler does to a task: a warning, SIGTERM to all of its processes, a new start, on another node too."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """The local server's search on a server that has none: the client's own scheduler asks sweeps/scheduled.py for it."""
 
-from __future__ import annotations
-
 import yaml
 
 from sweeps.scheduled import limits

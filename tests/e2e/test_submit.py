@@ -1,7 +1,5 @@
 """What `mnist-sweep submit` gives a job, which runs on another machine and when the command may have ended."""
 
-from __future__ import annotations
-
 import re
 
 from mnist_sweep.cluster.job import VARIABLES

@@ -1,7 +1,5 @@
 """The main job, as a user types it: real programs, the real wandb client, a real server, real MNIST."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

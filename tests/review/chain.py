@@ -1,7 +1,5 @@
 """Invented runs of finals and of a confirmation. A real chain is in tests/e2e/test_chain.py."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mnist_sweep.review.records import RunRecord, SweepInfo

@@ -1,7 +1,5 @@
 """Synthetic runs for the tests of the review: invented numbers, shaped like this project's, never shown as results."""
 
-from __future__ import annotations
-
 import io
 import math
 import random

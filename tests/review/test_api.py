@@ -1,7 +1,5 @@
 """Reading and reporting a real sweep on a real local server, through the unmodified client."""
 
-from __future__ import annotations
-
 import json
 
 from tests.local_server import Served

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from mnist_sweep.review.captions import best_text, lede, notes, run_tiles, tiles
 from mnist_sweep.review.fields import sweep_info
 from mnist_sweep.review.ranking import rank

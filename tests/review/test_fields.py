@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from mnist_sweep.review.fields import observed_fields, searched_fields, sweep_info

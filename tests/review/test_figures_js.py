@@ -1,7 +1,5 @@
 """The axes of a page's figures (static/figures.js), in a real browser."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from mnist_sweep.review.page import STATIC

@@ -1,7 +1,5 @@
 """The filter of a table (static/filter.js), in a real browser."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

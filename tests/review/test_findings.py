@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import Objective, RunRecord, SweepInfo
 from mnist_sweep.review.review import build_review

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from mnist_sweep.review.formatting import duration
 
 

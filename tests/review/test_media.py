@@ -1,7 +1,5 @@
 """What a run logged beside numbers, from rows as the client writes them."""
 
-from __future__ import annotations
-
 import wandb
 
 from mnist_sweep.review.media import ENTRIES, SUMMARY, logged

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from mnist_sweep.review.mistakes import from_tables
 from tests.review import synthetic
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 
 from mnist_sweep.review.page import as_json

@@ -1,7 +1,5 @@
 """The panels of a report, from settings as `wandb_workspaces` writes them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import plotly.graph_objects as go

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from mnist_sweep.review.project_page import FIELDS_SHOWN, curves, workspace_payload
 from mnist_sweep.review.records import RunRecord
 from tests.review import synthetic

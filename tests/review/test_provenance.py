@@ -1,7 +1,5 @@
 """A chain read from invented runs; a real one is in tests/e2e/test_chain.py."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Finals and confirmations in words: sentences, steps and a table."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 from mnist_sweep.review.records import RunRecord, flat_rows, flatten, number, step_metrics

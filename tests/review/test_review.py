@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from functools import lru_cache
 
 from mnist_sweep.review.importance import Sample, measure

@@ -1,7 +1,5 @@
 """The scripts and styles of the pages in a real browser: the self-contained page, opened from disk."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path

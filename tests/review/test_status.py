@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from mnist_sweep.review.records import RunRecord

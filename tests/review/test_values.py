@@ -1,7 +1,5 @@
 """Sweeps over values of every kind: each review is computed, drawn and written as JSON without an error."""
 
-from __future__ import annotations
-
 import json
 from functools import lru_cache
 from typing import Any

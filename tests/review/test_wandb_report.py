@@ -1,7 +1,5 @@
 """A report of a real sweep, stored on a real local server by the unmodified client, read back and made again."""
 
-from __future__ import annotations
-
 import json
 
 from mnist_sweep.review.ranking import rank

@@ -1,7 +1,5 @@
 """Run a small version of `python -m scripts.chaos`, with a fixed seed."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

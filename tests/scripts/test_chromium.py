@@ -1,7 +1,5 @@
 """Tests on a machine without a browser report that they were skipped."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

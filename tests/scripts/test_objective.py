@@ -1,7 +1,5 @@
 """The recorded results in docs/results are valid and agree with the published report."""
 
-from __future__ import annotations
-
 import json
 import random
 from typing import Any

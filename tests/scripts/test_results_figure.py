@@ -1,7 +1,5 @@
 """The figure of README.md shows what docs/results.md says."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from scripts.results_figure import RESULTS, figure, points

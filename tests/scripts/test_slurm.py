@@ -1,7 +1,5 @@
 """A missing Slurm is reported in one line. `make cluster-test` tests an installed one."""
 
-from __future__ import annotations
-
 import pytest
 
 from scripts import slurm

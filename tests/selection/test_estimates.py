@@ -1,7 +1,5 @@
 """Beliefs about invented figures: one lucky run among steady ones."""
 
-from __future__ import annotations
-
 import math
 from statistics import fmean
 from typing import Any

@@ -1,7 +1,5 @@
 """Finals of invented results; a real race is in tests/e2e/test_finals.py."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What a sweep or its finals chose, from invented runs; tests/e2e/test_chain.py chooses among real ones."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

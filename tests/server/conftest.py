@@ -1,7 +1,5 @@
 """A server process for the tests that need the real client, and an application in this process for the rest."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import json

@@ -1,7 +1,5 @@
 """What is easily lost, with the real client: `make conformance` asks it of other versions of it, too."""
 
-from __future__ import annotations
-
 from tests.server.conftest import Running
 
 CONTENT = """

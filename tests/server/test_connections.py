@@ -1,7 +1,5 @@
 """Somebody without a key opens connections and says nothing."""
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import sys

@@ -1,7 +1,5 @@
 """Trouble that passes is answered with 503, a folder that cannot be used with 507, a bug with 500 and a traceback."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import logging

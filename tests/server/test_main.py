@@ -1,7 +1,5 @@
 """`python -m mnist_sweep.server`: its command line, and the exit code of what it runs."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

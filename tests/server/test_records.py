@@ -1,7 +1,5 @@
 """Sweeps and runs as the review needs them, from a real store."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterator
 from datetime import datetime

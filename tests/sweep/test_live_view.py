@@ -1,7 +1,5 @@
 """The live table, and what is said where there is no terminal."""
 
-from __future__ import annotations
-
 import io
 import re
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A sweep on a real server through the real client: found, refused, and read while the client's service is busy."""
 
-from __future__ import annotations
-
 import io
 import os
 import signal

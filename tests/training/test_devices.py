@@ -1,7 +1,5 @@
 """What a device does not do is one line. The errors are PyTorch's own, raised where PyTorch raises them."""
 
-from __future__ import annotations
-
 import contextlib
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """SGD and the one-cycle schedule against PyTorch's."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Which classes a run confuses."""
 
-from __future__ import annotations
-
 from mnist_sweep.review.figures.style import Figure, escape, layout
 from mnist_sweep.review.mistakes import Confusion
 

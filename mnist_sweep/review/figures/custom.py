@@ -4,8 +4,6 @@ A run only records which of W&B's chart definitions draws which columns. The def
 common ones are drawn here as the client's documentation describes them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

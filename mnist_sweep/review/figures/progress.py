@@ -1,7 +1,5 @@
 """How a sweep improved: the best value so far, and learning curves."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any

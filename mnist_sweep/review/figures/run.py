@@ -1,7 +1,5 @@
 """Everything that one run has logged, over the step metrics that it defined."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise

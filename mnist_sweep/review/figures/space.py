@@ -1,7 +1,5 @@
 """The searched space: parallel coordinates, importance and slices."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

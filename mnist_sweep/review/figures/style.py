@@ -3,8 +3,6 @@
 The page sets the colours of axes, grid and text and the colour scale, because it knows the reader's theme.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any

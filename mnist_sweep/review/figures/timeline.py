@@ -1,7 +1,5 @@
 """When each trial ran: a lane for each trial that ran at the same time on a host."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """The metric against size, or one objective against the other: the front and the limit."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mnist_sweep.review.figures.style import (

@@ -6,8 +6,6 @@ run. The lease ends with the trial, when the agent falls silent, or when the sam
 is then gone, or is an orphan whose requests are refused.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A real Slurm of three nodes on this machine, and a user of it whose agents report to a real local server."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

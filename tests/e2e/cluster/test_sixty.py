@@ -1,7 +1,5 @@
 """A sweep of sixty trials, while everything happens to it that a cluster has in store."""
 
-from __future__ import annotations
-
 import re
 import signal
 import time

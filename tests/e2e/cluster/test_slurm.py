@@ -1,7 +1,5 @@
 """What Slurm does to tasks: each trial runs exactly once, whole, on whichever node."""
 
-from __future__ import annotations
-
 import re
 import signal
 from dataclasses import replace

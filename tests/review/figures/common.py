@@ -1,7 +1,5 @@
 """What the tests of the figures share."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mnist_sweep.review import figures

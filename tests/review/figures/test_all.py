@@ -1,7 +1,5 @@
 """What holds for every figure."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from typing import Any

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from mnist_sweep.review import figures
 from mnist_sweep.review.mistakes import Confusion
 

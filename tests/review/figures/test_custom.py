@@ -1,7 +1,5 @@
 """The charts of `wandb.plot`, as the client describes them, drawn from their tables."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import plotly.graph_objects as go

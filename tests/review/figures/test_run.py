@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from mnist_sweep.review import figures
 from tests.review.figures.common import drawn, run_of
 

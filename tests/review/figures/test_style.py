@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from mnist_sweep.review.figures.style import outside_note, robust_range, whole_ticks, x_axis
 from mnist_sweep.search.goal import Goal
 

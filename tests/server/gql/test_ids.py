@@ -1,7 +1,5 @@
 """Opaque ids: whatever a client knew of a deleted row names no other one."""
 
-from __future__ import annotations
-
 import httpx
 import pytest
 

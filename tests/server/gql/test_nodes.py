@@ -1,7 +1,5 @@
 """Values that the resolvers of artifacts and of collections share, from rows of a real store."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace

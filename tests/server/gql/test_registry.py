@@ -1,7 +1,5 @@
 """Resolvers as GraphQL calls them, in a schema of this test's own."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The forms of the pages: which buttons there are, what they change, and what they refuse."""
 
-from __future__ import annotations
-
 import sqlite3
 
 import httpx

@@ -1,7 +1,5 @@
 """What the pages show of artifacts, from a real store."""
 
-from __future__ import annotations
-
 import sqlite3
 
 import pytest

@@ -1,7 +1,5 @@
 """The pages of programs that know nothing of this project (scripts/projects), in a real browser."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

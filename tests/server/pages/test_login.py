@@ -1,7 +1,5 @@
 """A person with a browser, and pages of other sites that try to use what that browser knows."""
 
-from __future__ import annotations
-
 import http.server
 import json
 import re

@@ -1,7 +1,5 @@
 """What a run logs beside numbers, on its page: a PyTorch program as others write it, a real client, a real browser."""
 
-from __future__ import annotations
-
 import re
 import urllib.error
 import urllib.request

@@ -1,7 +1,5 @@
 """The page on which a sweep is written, checked and created: a real browser, and the real client as its agent."""
 
-from __future__ import annotations
-
 import re
 import urllib.error
 import urllib.request

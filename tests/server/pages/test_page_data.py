@@ -1,7 +1,5 @@
 """The data of open pages: what is new since a cursor, and nothing else."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """The local server's page of a project, of anybody's, in a real browser with real runs behind it."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

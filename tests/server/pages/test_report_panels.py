@@ -1,7 +1,5 @@
 """A report's grid of panels: which runs it names, in which order, and what its panels become."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterator
 from typing import Any

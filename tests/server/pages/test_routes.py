@@ -1,7 +1,5 @@
 """The local server's pages in a real browser, with real runs behind them."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

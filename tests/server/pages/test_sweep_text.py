@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import yaml
 
 from mnist_sweep.server.pages.sweep_text import readable

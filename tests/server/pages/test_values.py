@@ -1,7 +1,5 @@
 """Pages of sweeps over any values and with the metric wherever the client puts it, with a real client."""
 
-from __future__ import annotations
-
 import requests
 
 from tests.local_server import Served

@@ -1,7 +1,5 @@
 """What the pages and their news show, over HTTP from a real store."""
 
-from __future__ import annotations
-
 import httpx
 import pytest
 

@@ -1,7 +1,5 @@
 """Another user of the machine tries to put a folder or an announcement of their own in the place of the victim's."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Starting a server, and what it says of itself."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """One server for all programs that use a folder: real programs, which are killed."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import http.server

@@ -1,7 +1,5 @@
 """The steps that bring an older database up to date."""
 
-from __future__ import annotations
-
 import sqlite3
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Names for runs that their user did not name."""
 
-from __future__ import annotations
-
 import re
 
 from mnist_sweep.server.store import run_names

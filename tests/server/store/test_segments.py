@@ -1,7 +1,5 @@
 """A run in several segments, sent as `wandb sync` of a client before 0.31 sends them, and forks."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Sequence

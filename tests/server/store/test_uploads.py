@@ -1,7 +1,5 @@
 """Contents are attached to the row they were announced for, and to no other."""
 
-from __future__ import annotations
-
 import httpx
 import pytest
 

@@ -1,7 +1,5 @@
 """Trials are lent to the tasks of a cluster: preempted, lost, given back, and orphans that go on all the same."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Sleep and clock changes are not taken for the silence of a run."""
 
-from __future__ import annotations
-
 import json
 import signal
 import subprocess

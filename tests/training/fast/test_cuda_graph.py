@@ -1,7 +1,5 @@
 """The GPU's path: on a CPU its parts that run there, with recorders that are right and wrong; the rest on a GPU."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any

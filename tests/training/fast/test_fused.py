@@ -1,7 +1,5 @@
 """A fused against their torch.nn counterparts."""
 
-from __future__ import annotations
-
 import copy
 import math
 

@@ -1,7 +1,5 @@
 """The compiled kernels against NumPy and PyTorch; `test_fused.py` compares whole layers."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
