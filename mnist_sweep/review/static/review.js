@@ -184,9 +184,9 @@
     });
     table.onClear = () => parallel.clear();
     if (workspace) table.onDraw ||= (rows) => workspace.show(rows, table);
-    if (!table.rows && !table.selected.size) {
+    if (!table.selectionChosen) {
       const best = () => data.table.rows.filter((row) => row.rank).slice(0, 3).map((row) => row.id);
-      (data.selected || best()).forEach((id) => table.selected.add(id));
+      table.selected = new Set(data.selected || best());
     }
     if (R.changed(place, data.table)) table.show(data.table);
     compare([...table.selected]);
@@ -282,7 +282,7 @@
       if (media) media.add(news.media.keys);
       else logged();
     }
-    for (const key of ["chain", "texts", "notes", "stats", "findings", "state", "offered", "axes", "facts"]) if (news[key]) data[key] = news[key];
+    for (const key of ["chain", "texts", "notes", "stats", "findings", "state", "offered", "axes", "facts", "mistakes"]) if (news[key]) data[key] = news[key];
     return [...filled, ...Object.keys(before).filter((name) => before[name] !== JSON.stringify(data.figures[name]))];
   }
 

@@ -175,10 +175,13 @@ def _changes(db: sqlite3.Connection, found: Review, changed: Sequence[sqlite3.Ro
     data = sweep_payload(found)
     words = found.ranking.presentation
     metric = words.proxy_metric or found.ranking.info.metric
+    best = found.ranking.best
+    mistakes = best is not None and any(row["name"] == best.id for row in changed)
     parts = {
         row["name"]: figures.curve_points(reviewing.record(db, row, since=since), metric, words) for row in changed
     }
-    return {key: data[key] for key in ("chain", "texts", "notes", "stats", "findings", "figures")} | {
+    kept = ("chain", "texts", "notes", "stats", "findings", "figures", *(["mistakes"] if mistakes else []))
+    return {key: data[key] for key in kept} | {
         **_rows(data["table"], {row["name"] for row in changed}),
         "ranks": {trial.id: trial.rank for trial in found.ranking.ranked},
         "curves": {name: points for name, points in parts.items() if points["x"]},

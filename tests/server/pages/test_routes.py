@@ -184,6 +184,29 @@ def test_a_running_sweep_updates_by_itself_and_fetches_only_what_is_new(served: 
     expect(run_page.locator("[data-log]")).to_contain_text("working on epoch 3")
 
 
+MISTAKEN = """
+import wandb
+for run, accuracy in (("worse", 0.98), ("better", 0.99)):
+    with wandb.init(project="again", id=run, name=run, settings=wandb.Settings(sweep_id={sweep!r})) as made:
+        counts = wandb.Table(["label", "prediction", "count"], [[a, b, 5] for a in "01" for b in "01"])
+        made.log({{"val/accuracy": accuracy, "val/confusion": counts, "only": run}})
+"""
+
+
+def test_a_page_opened_before_the_first_result_compares_the_best_and_shows_mistakes(
+    served: Served, open_page: Opener
+) -> None:
+    sweep = served.python(CREATE).split()[-1]
+    page = open_page(f"{served.url}/local/again/sweeps/{sweep}")
+    expect(page.locator("[data-compare]")).to_contain_text("Tick two or more runs")
+    served.python(MISTAKEN.format(sweep=sweep))
+    expect(page.locator("[data-compare] thead th.number")).to_have_text(["better", "worse"])
+    expect(page.locator("[data-table] tbody :checked")).to_have_count(2)
+    expect(page.locator("#mistakes [data-figure=confusion]")).to_be_visible()
+    page.locator("[data-table] tr[data-id=worse] input").uncheck()
+    expect(page.locator("[data-compare]")).to_contain_text("Tick two or more runs")
+
+
 SILENT = """
 import time, wandb
 from pathlib import Path
