@@ -78,8 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with Signals({signal.SIGTERM: KeyboardInterrupt}).handled():  # what ends on Ctrl-C ends on SIGTERM the same way
             return int(arguments.command(arguments))
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(str(error) or "stopped", file=sys.stderr)
         return INTERRUPTED
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

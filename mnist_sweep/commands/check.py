@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mnist_sweep.commands.console import report_check, sweep_path
+from mnist_sweep.commands.console import check_exists, report_check, sweep_path
 
 HELP = "check sweep files before they are used"
 EXAMPLE = "mnist-sweep check my.yaml onecycle"
@@ -23,6 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name in arguments.files:
         path = sweep_path(name) or Path(name)
         try:
+            check_exists(path)
             report_check(path, file.check(file.load(path)), console)
         except file.SweepFileError as error:
             print(f"error: {error}", file=sys.stderr)

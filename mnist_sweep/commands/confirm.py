@@ -89,25 +89,34 @@ def run(arguments: argparse.Namespace) -> int:
                 destination = replace(destination, finished_seeds=frozenset(range(arguments.seeds)))
             else:
                 destination = destination.resolve()
+        processes = allowed_agents(arguments.agents, arguments.seeds, say, oversubscribe=arguments.oversubscribe)
         with TrainingProgress(console, config.epochs) as progress:
 
             def on_progress(seed: int, step: Step) -> None:
                 progress.update(step, f"seed {seed:2} ")
 
+            done: list[int] = []
+
             def on_result(result: SeedResult) -> None:
+                done.append(result.seed)
                 progress.remove(f"seed {result.seed:2} ")
                 found = "diverged" if result.diverged else f"test {percent(result.accuracy)}"
                 console.print(f"seed {result.seed:2}  {found}  {result.seconds:.0f} s")
 
-            results = confirm.confirm(
-                config,
-                range(arguments.seeds),
-                processes=allowed_agents(arguments.agents, arguments.seeds, say, oversubscribe=arguments.oversubscribe),
-                file=arguments.file,
-                on_result=on_result,
-                on_progress=on_progress,
-                destination=destination,
-            )
+            try:
+                results = confirm.confirm(
+                    config,
+                    range(arguments.seeds),
+                    processes=processes,
+                    file=arguments.file,
+                    on_result=on_result,
+                    on_progress=on_progress,
+                    destination=destination,
+                )
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(
+                    f"stopped after {len(done)} of {arguments.seeds} seeds: the same command resumes"
+                ) from None
     confirmation = confirm.summarise(results, config, destination)
     for sentence in sentences(Chain(confirmations=(confirmation,))):
         console.print(sentence)

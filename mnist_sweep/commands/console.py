@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import stat
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnist_sweep.config import PROJECT
 from mnist_sweep.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from mnist_sweep.sweep.file import Check
+    from mnist_sweep.sweep.remote import Sweep
 
 _PACKAGE = Path(__file__).parents[1]
 SWEEPS = next((folder for folder in (_PACKAGE / "sweeps", _PACKAGE.parent / "sweeps") if folder.is_dir()), None)
@@ -56,6 +59,38 @@ def sweep_path(text: str) -> Path | None:
     return path if path.suffix in (".yaml", ".yml") or path.exists() else None
 
 
+def check_exists(path: Path) -> None:
+    """Raise SweepFileError if there is no such file. The message suggests one beside it or a packaged one."""
+    from mnist_sweep.sweep.file import SweepFileError
+
+    if path.exists():
+        return
+    beside = {file.stem: str(file) for file in path.parent.glob("*.yaml")}
+    near = get_close_matches(path.stem, beside, n=1)
+    hint = f"did you mean {beside[near[0]]}?" if near else nearest_packaged(path.stem)
+    raise SweepFileError(f"{path}: no such file: " + (hint or f"the packaged ones are {', '.join(_packaged())}"))
+
+
+def nearest_packaged(name: str) -> str:
+    """Return a question that names the packaged sweep file with a name like `name`; empty if there is none."""
+    near = get_close_matches(name, _packaged(), n=1)
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def _packaged() -> list[str]:
+    return sorted(file.stem for file in SWEEPS.glob("*.yaml")) if SWEEPS is not None else []
+
+
+def find_sweep(text: str) -> Sweep:
+    """Find a sweep by its id, or raise SweepError. The message suggests a packaged file with a similar name."""
+    from mnist_sweep.sweep import remote
+
+    try:
+        return remote.find(text, PROJECT)
+    except remote.SweepError as error:
+        raise remote.SweepError(f"{error}; {hint}" if (hint := nearest_packaged(text)) else str(error)) from None
+
+
 def load_sweep_file(text: str, console: Console) -> dict[str, Any] | None:
     """Load and check the sweep file that an argument names. Return None if the argument is the id of a sweep.
 
@@ -67,6 +102,7 @@ def load_sweep_file(text: str, console: Console) -> dict[str, Any] | None:
     path = sweep_path(text)
     if path is None:
         return None
+    check_exists(path)
     config = file.load(path)
     report_check(path, file.check(config), console)
     if config["method"] == "custom":

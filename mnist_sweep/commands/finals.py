@@ -37,20 +37,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=6,
         metavar="R",
-        help="replicates of the final between the best two and the reference; no earlier round used them [6]",
+        help="replicates of the final between the best two and the reference; no earlier round used them [%(default)s]",
     )
     parser.add_argument(
         "--reference",
         default="preset=step8",
         metavar="FIELDS",
-        help="configuration to compare the finalists with, as name=value name=value … [preset=step8]",
+        help="configuration to compare the finalists with, as name=value name=value … [%(default)s]",
     )
     parser.add_argument(
         "--epochs",
         type=whole_number(EPOCH_LIMIT),
         default=EPOCH_LIMIT,
         metavar="N",
-        help=f"epochs of every training, even if the sweep's trials were shorter [{EPOCH_LIMIT}]",
+        help="epochs of every training, even if the sweep's trials were shorter [%(default)s]",
     )
 
 
@@ -70,7 +70,9 @@ def run(arguments: argparse.Namespace) -> int:
     with connect.connected_server(say) as server:
         policy = server.retry_policy(say)
         sweep = remote.find(arguments.sweep, PROJECT)
-        race = finals.Race.of(sweep, schedule, arguments.reference, arguments.epochs, arguments.fresh)
+        race = finals.Race.of(
+            sweep, schedule, reference=arguments.reference, epochs=arguments.epochs, fresh=arguments.fresh
+        )
         if race.trial_epochs:
             chosen = ", ".join(f"{epochs}-epoch" for epochs in race.trial_epochs)
             console.print(f"The sweep chose by {chosen} trials; the finals train {arguments.epochs} epochs.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_sweep.commands.arguments import MAX_TRIALS, whole_number
-from mnist_sweep.commands.console import load_sweep_file, say, write
+from mnist_sweep.commands.console import find_sweep, load_sweep_file, say, write
 from mnist_sweep.commands.local_agents import agent_logs
 from mnist_sweep.config import PROJECT
 from mnist_sweep.errors import INTERRUPTED, UserError
@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
             caps = [cap for cap in (arguments.count, config.get("run_cap")) if cap]
             sweep = remote.create(config | ({"run_cap": min(caps)} if caps else {}), PROJECT)
         else:
-            sweep = remote.find(arguments.sweep, PROJECT)
+            sweep = find_sweep(arguments.sweep)
         job = _job(arguments, sweep.path)
         if not arguments.follow:
             if server.loopback:

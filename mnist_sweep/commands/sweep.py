@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mnist_sweep.commands.arguments import add_agents, add_count
-from mnist_sweep.commands.console import load_sweep_file
+from mnist_sweep.commands.console import find_sweep, load_sweep_file
 from mnist_sweep.commands.local_agents import allowed_agents, train_trials
 from mnist_sweep.config import EPOCH_LIMIT, PROJECT
 
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     mnist.fetch(console.print)
     with connect.connected_server(console.print) as server:
-        sweep = remote.create(config, PROJECT) if config is not None else remote.find(arguments.sweep, PROJECT)
+        sweep = remote.create(config, PROJECT) if config is not None else find_sweep(arguments.sweep)
         caps = [cap for cap in (arguments.count, sweep.config.get("run_cap")) if cap]
         count = min(caps, default=None)
         agents = allowed_agents(arguments.agents, count, console.print, oversubscribe=arguments.oversubscribe)

@@ -86,11 +86,13 @@ def connected_server(say: Callable[[str], None], *, lasting: bool = False) -> It
             raise ConnectError(
                 "this needs a server that stays: log in to W&B, or start `mnist-sweep server --host NAME`"
             )
+    before = launch.announced(folder)
     try:
         announcement = shared_server.find_or_start(folder, say)
     except launch.StartError as error:
         raise ConnectError(f"the local server did not start: {error}") from None
-    with shared_server.kept_alive(announcement), _client_environment(announcement, say):
+    started = announcement != before
+    with shared_server.kept_alive(announcement), _client_environment(announcement, say, started=started):
         yield WandbServer(
             url=announcement.url,
             local=True,
@@ -132,8 +134,10 @@ def running_server(say: Callable[[str], None]) -> Iterator[WandbServer | None]:
 
 
 @contextmanager
-def _client_environment(announcement: Announcement, say: Callable[[str], None]) -> Iterator[None]:
-    """Point the client to a local server while the context lasts."""
+def _client_environment(
+    announcement: Announcement, say: Callable[[str], None], *, started: bool = False
+) -> Iterator[None]:
+    """Point the client to a local server while the context lasts. A server that was just `started` needs a login."""
     from mnist_sweep.server.process import launch
 
     values = {
@@ -144,7 +148,8 @@ def _client_environment(announcement: Announcement, say: Callable[[str], None]) 
         **{f"WANDB_X_{part}_RETRY_MAX": RETRIES for part in _RETRYING},
     }
     say(f"No W&B login: using the local server at {announcement.url}, which keeps everything in {announcement.folder}")
-    say(f"Log in a browser with this link, once: {launch.login_link(announcement)}")
+    if started:
+        say(f"Log in a browser with this link, once: {launch.login_link(announcement)}")
     with environment(values):
         yield
 

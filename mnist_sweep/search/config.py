@@ -6,7 +6,8 @@ schema that the engine tolerates is a warning: https://docs.wandb.ai/models/swee
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, PrivateAttr, ValidationError, model_validator
@@ -233,11 +234,16 @@ def warn(config: SweepConfig, known: Sequence[str] = ()) -> list[str]:
     `known` are keys that W&B does not know, but the caller does.
     """
     unknown = [name for name in config.given if name not in (*TOP_LEVEL, *known)]
-    lines = [f"'{name}' is not a key of a sweep and is ignored" for name in unknown] + config._repairs
+    lines = [f"'{name}' is not a key of a sweep and is ignored{_meant(name, TOP_LEVEL)}" for name in unknown]
+    lines += config._repairs
     parts: tuple[tuple[str, type[BaseModel]], ...] = (("metric", Metric), ("early_terminate", Hyperband))
     for part, model in parts:
         given = config.given.get(part) or {}
-        lines += [f"{part}: '{key}' is not a key and is ignored" for key in given if key not in model.model_fields]
+        lines += [
+            f"{part}: '{key}' is not a key and is ignored{_meant(key, model.model_fields)}"
+            for key in given
+            if key not in model.model_fields
+        ]
     for path, spec in config.leaves:
         where = f"parameter {'.'.join(path)}"
         if not all(_NAME.fullmatch(name) for name in path):
@@ -256,19 +262,31 @@ def warn(config: SweepConfig, known: Sequence[str] = ()) -> list[str]:
     return lines
 
 
+def _required(given: Mapping[str, Any], key: str, why: str) -> str:
+    """Return a line about a key that is missing from `given`, or about one that looks like it."""
+    if near := get_close_matches(key, [name for name in given if name not in TOP_LEVEL], n=1):
+        return f"'{near[0]}' is not a key: did you mean '{key}'?"
+    return f"'{key}' is required{why}"
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, list(known), n=1)
+    return f": did you mean '{near[0]}'?" if near else ""
+
+
 def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield problems between keys, each of which may be valid alone."""
     method, early, scheduler = config.get("method"), config.get("early_terminate"), config.get("scheduler")
     if "metric" in config and "metrics" in config:
         yield "'metric' and 'metrics' exclude each other: one objective or several"
     elif method == "bayes" and "metric" not in config and "metrics" not in config:
-        yield "'metric' is required by method bayes: the name and goal of what to optimise"
+        yield _required(config, "metric", " by method bayes: the name and goal of what to optimise")
     if "metrics" in config and method != "custom":
         yield f"'metrics' needs method custom, not {show(method)}"
     if early and scheduler:
         yield "early_terminate and scheduler exclude each other: a scheduler stops runs itself"
     if "parameters" not in config and not (isinstance(scheduler, Mapping) and scheduler.get("search_space")):
-        yield "'parameters' is required: what to search"
+        yield _required(config, "parameters", ": what to search")
     if method == "grid":
         for where, name in _distributions(config.get("parameters"), ""):
             if name in SPECS and name not in GRID_DISTRIBUTIONS:
@@ -290,7 +308,7 @@ def _line(config: Mapping[str, Any], error: ErrorDetails) -> str:
     kind, message = error["type"], f"{show(error['input'])} {error['msg']}"
     if kind == "missing":
         needed = {"method": f": one of {', '.join(METHODS)}", "name": ", the key under which runs log it"}
-        message = f"'{key}' is required{needed.get(key) or f' by {of}'}"
+        message = _required(error["input"], key, needed.get(key) or f" by {of}")
     elif kind == "extra_forbidden":
         parts: dict[str, type[BaseModel]] = {"metric": Metric, "early_terminate": Hyperband, "group": Group, **SPECS}
         message = (

@@ -44,7 +44,6 @@ from mnist_sweep.sweep.remote import Sweep, create, fetch_ranking, find_all
 
 PREFIX = "finals"
 
-REFERENCE = "preset=step8"
 ROUNDS = (Round(30, 1), Round(10, 3), Round(3, 6))
 """The rounds after trials that have the finals' epochs.
 
@@ -53,8 +52,6 @@ round adds 20 trainings, the third 9, and the final 18 (two finalists and the re
 """
 SHORT_TRIALS_ROUNDS = (Round(8, 2), Round(3, 5))
 """The rounds after shorter trials. Their results do not count at the finals' epochs, so fewer entrants start."""
-FRESH = 6
-"""Replicates of the final."""
 
 
 class FinalsError(UserError, RuntimeError):
@@ -136,9 +133,10 @@ class Race:
         cls,
         sweep: Sweep,
         schedule: Schedule | None = None,
-        reference: str = REFERENCE,
+        *,
+        reference: str,
         epochs: int = EPOCH_LIMIT,
-        fresh: int = FRESH,
+        fresh: int,
     ) -> Self:
         """Return the race among a sweep's feasible configurations. Raise FinalsError if there are none.
 

@@ -32,7 +32,8 @@ def test_check_names_every_problem_of_every_file(run_command: RunCommand, tmp_pa
     assert err.splitlines() == [
         f"error: {wrong}: dropout=2 should be a number from 0 to 0.5",
         f"       {wrong}: epochs=16 should be a whole number from 1 to 15",
-        f"error: {missing}: No such file or directory",
+        f"error: {missing}: no such file: the packaged ones are ladder, onecycle, pareto, refine, replicates, "
+        "scheduled, smoke, under1000, under3000, under5000",
     ]
 
 
@@ -43,4 +44,7 @@ def test_a_packaged_file_is_checked_by_its_name(
     code, out, err = run_command("check", "ladder")
     assert (code, err) == (0, "")
     assert out.endswith("ladder.yaml: valid; 88 % of its grid of 8 points is under 10,000 parameters\n")
-    assert run_command("check", "no-such-sweep") == (1, "", "error: no-such-sweep: No such file or directory\n")
+    assert run_command("check", "smok") == (1, "", "error: smok: no such file: did you mean smoke?\n")
+    assert run_command("sweep", "smok.yaml") == (1, "", "error: smok.yaml: no such file: did you mean smoke?\n")
+    Path("mine.yaml").touch()
+    assert run_command("check", "mime.yaml") == (1, "", "error: mime.yaml: no such file: did you mean mine.yaml?\n")

@@ -37,15 +37,18 @@ def test_loopback(url: str, loopback: bool) -> None:
     assert WandbServer(url=url, local=True).loopback is loopback
 
 
-def test_a_temporary_server_is_started_and_its_login_link_is_printed(tmp_path: Path) -> None:
+def test_a_temporary_server_is_started_and_its_login_link_is_printed_once(tmp_path: Path) -> None:
     lines: list[str] = []
     with connect.connected_server(lines.append) as server:
         assert (server.local, server.temporary) == (True, True)
         assert os.environ["WANDB_BASE_URL"] == server.url
         assert len(os.environ["WANDB_API_KEY"]) == 40
     assert "WANDB_BASE_URL" not in os.environ
-    assert lines[0].startswith(f"No W&B login: using the local server at {server.url}, ")
-    assert lines[1].startswith(f"Log in a browser with this link, once: {server.url}/login?token=")
+    used, link = lines
+    assert used.startswith(f"No W&B login: using the local server at {server.url}, ")
+    assert link.startswith(f"Log in a browser with this link, once: {server.url}/login?token=")
+    with connect.connected_server(lines.append):
+        assert lines[2:] == [used]  # the link does not come again
     with (
         pytest.raises(ConnectError, match="this needs a server that stays"),
         connect.connected_server(print, lasting=True),

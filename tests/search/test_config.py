@@ -114,6 +114,13 @@ def test_a_full_configuration_is_valid() -> None:
             {"method": "bayes", "parameters": {"a": {"min": 0, "max": 1}}},
             "'metric' is required by method bayes: the name and goal of what to optimise",
         ),
+        ({"metod": "random", "parameters": {"a": {"value": 0}}}, "'metod' is not a key: did you mean 'method'?"),
+        ({"method": "random", "paramters": {"a": {"value": 0}}}, "'paramters' is not a key: did you mean 'parameters'?"),
+        (
+            {"method": "bayes", "metrik": {"name": "loss"}, "parameters": {"a": {"min": 0, "max": 1}}},
+            "'metrik' is not a key: did you mean 'metric'?",
+        ),
+        (VALID | {"metric": {"nmae": "loss"}}, "metric: 'nmae' is not a key: did you mean 'name'?"),
     ],
 )
 def test_one_violation_gives_one_line(config: Any, line: str) -> None:
@@ -148,11 +155,15 @@ def test_exponents_and_unknown_keys_are_warned_of_but_allowed() -> None:
     config = {
         "method": "random",
         "colour": "red",
+        "runcap": 3,
+        "metric": {"name": "loss", "goall": "maximize"},
         "parameters": {"lr": {"distribution": "log_uniform", "min": -9, "max": -2}},
     }
     assert check(config) == []
     assert warn(parse(config)) == [
         "'colour' is not a key of a sweep and is ignored",
+        "'runcap' is not a key of a sweep and is ignored: did you mean 'run_cap'?",
+        "metric: 'goall' is not a key and is ignored: did you mean 'goal'?",
         "parameter lr: the min and max of log_uniform are exponents of e; log_uniform_values takes the limits",
     ]
 

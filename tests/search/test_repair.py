@@ -91,7 +91,7 @@ REFUSED = {
     "nested-distribution": "parameter opt: 'distribution' is not a key; known are parameters",
     "nested-empty": "parameter opt: {} is not a mapping with at least one parameter",
     "normal-min-max": "parameter lr: 'min' is not a key of normal; known are distribution, mu, ",
-    "parameter-instead": "'parameters' is required: what to search",
+    "parameter-instead": "'parameter' is not a key: did you mean 'parameters'?",
     "parameters-missing": "'parameters' is required: what to search",
     "q-negative": "parameter c: q 0 is not a number above 0",
     "tabs": "not YAML: a token cannot begin with this character (a tab?",

@@ -60,6 +60,9 @@ def test_where_every_seed_diverges_one_line_says_so(desk: Desk) -> None:
     assert done.stderr == "error: every seed diverged: a lower max_lr may help\n"
 
 
+STOPPED = "stopped after {done} of {seeds} seeds: the same command resumes\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_trainings_end_with_who_wants_them(desk: Desk, number: signal.Signals) -> None:
     """Soon, and whole: their runs say that they were killed, whether or not anybody was left to tell them."""
@@ -78,7 +81,7 @@ def test_trainings_end_with_who_wants_them(desk: Desk, number: signal.Signals) -
     assert [run.exit_code for run in desk.offline_runs] == [255, 255]
     assert "Traceback" not in err
     if number is not signal.SIGKILL:
-        assert (parent.returncode, out, err) == (130, "", "stopped\n")
+        assert (parent.returncode, out, err) == (130, "", STOPPED.format(done=0, seeds=2))
 
 
 def test_after_ctrl_c_no_other_seed_begins_and_nothing_is_left_running(desk: Desk) -> None:
@@ -94,7 +97,7 @@ def test_after_ctrl_c_no_other_seed_begins_and_nothing_is_left_running(desk: Des
     parent.send_signal(signal.SIGINT)
     out, err = parent.communicate(timeout=60)
     assert gone(training)
-    assert (parent.returncode, out, err) == (130, "", "stopped\n")
+    assert (parent.returncode, out, err) == (130, "", STOPPED.format(done=0, seeds=5))
     assert [run.exit_code for run in desk.offline_runs] == [255]
 
 

@@ -53,7 +53,7 @@ def test_a_sweep_of_another_program_is_refused_before_anything_is_trained() -> N
     estimates.check_fields("e/p/bare", {"name": "mine"})
     foreign = replace(SWEEP, config={"parameters": {"trees": {"values": [20, 40]}, "max_lr": {"value": 0.1}}})
     with pytest.raises(estimates.ForeignSweepError, match="another program: trees cannot be set"):
-        Race.of(foreign)
+        Race.of(foreign, reference="preset=step8", fresh=6)
 
 
 def test_finals_say_who_leads_and_which_round_each_configuration_reached() -> None:

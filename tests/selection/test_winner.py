@@ -86,12 +86,12 @@ def test_finals_that_have_not_ended_are_one_line() -> None:
 
 def test_finals_train_15_epochs_though_the_trials_had_5() -> None:
     """The reference has the same epochs, unless it names its own; the epochs of a preset are not named."""
-    race = Race.of(SWEEP)
+    race = Race.of(SWEEP, reference="preset=step8", fresh=6)
     assert [(entrant.max_lr, entrant.epochs) for entrant in race.entrants] == [(0.1, 15), (0.3, 15)]
     assert (race.reference.epochs, race.trial_epochs) == (15, (5,))
     assert race.schedule == Schedule(SHORT_TRIALS_ROUNDS, 6), "no round of single trainings at 15 epochs"
-    short = Race.of(SWEEP, epochs=5)
+    short = Race.of(SWEEP, reference="preset=step8", epochs=5, fresh=6)
     assert short.schedule == Schedule(ROUNDS, 6)
     assert ([entrant.epochs for entrant in short.entrants], short.reference.epochs) == ([5, 5], 5)
     assert short.trial_epochs == ()
-    assert Race.of(SWEEP, reference="preset=step8 epochs=3").reference.epochs == 3
+    assert Race.of(SWEEP, reference="preset=step8 epochs=3", fresh=6).reference.epochs == 3
