@@ -115,7 +115,10 @@ def test_a_full_configuration_is_valid() -> None:
             "'metric' is required by method bayes: the name and goal of what to optimise",
         ),
         ({"metod": "random", "parameters": {"a": {"value": 0}}}, "'metod' is not a key: did you mean 'method'?"),
-        ({"method": "random", "paramters": {"a": {"value": 0}}}, "'paramters' is not a key: did you mean 'parameters'?"),
+        (
+            {"method": "random", "paramters": {"a": {"value": 0}}},
+            "'paramters' is not a key: did you mean 'parameters'?",
+        ),
         (
             {"method": "bayes", "metrik": {"name": "loss"}, "parameters": {"a": {"min": 0, "max": 1}}},
             "'metrik' is not a key: did you mean 'metric'?",
