@@ -24,6 +24,8 @@ HISTORY_ROWS = 500
 def ranking(sweep: Any, *, histories: bool = True) -> Ranking:
     """Return the ranked runs of a sweep, which `wandb.Api().sweep(path)` gives. `histories` costs a request per run."""
     info, records = info_from_api(sweep), records_from_api(sweep, histories=histories)
+    if info.state == "RUNNING" and not any(record.state.lower() in LIVE_STATES for record in records):
+        info = replace(info, state="idle")  # on W&B, a sweep without agents is running
     return rank(info if info.fields else replace(info, fields=observed_fields(records)), records)
 
 

@@ -1,5 +1,6 @@
 """The text of a page beside its figures: tiles at the top, and a line under each heading."""
 
+import re
 from collections.abc import Iterable
 
 from mnist_sweep.review.formatting import duration
@@ -11,6 +12,15 @@ from mnist_sweep.search.config import REPLICATE
 from mnist_sweep.search.goal import Goal
 
 Tile = dict[str, str]
+_STATES = {
+    "pending": "no agent has joined yet",
+    "idle": "no agent works on it; one can join at any time",
+    "pausing": "no new trial starts until it is resumed",
+    "paused": "no new trial starts until it is resumed",
+    "stopping": "no new trial starts",
+    "stopped": "ended before its last trial; it can be resumed",
+}
+"""What follows from a sweep's state, by its first word."""
 
 
 def lede(info: SweepInfo) -> str:
@@ -44,8 +54,12 @@ def tiles(ranking: Ranking) -> list[Tile]:
         trials,
         {"label": "total compute time", "value": duration(spent), "hint": "all trials together"},
         {"label": "search", "value": info.method or "–", "hint": _search(info)},
-        {"label": "state", "value": info.state.lower() or "–", "hint": ""},
+        {"label": "state", "value": info.state.lower() or "–", "hint": _state_hint(info.state.lower())},
     ]
+
+
+def _state_hint(state: str) -> str:
+    return next((hint for word, hint in _STATES.items() if re.match(rf"{word}\b", state)), "")
 
 
 def _search(info: SweepInfo) -> str:

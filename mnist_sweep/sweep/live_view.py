@@ -30,6 +30,11 @@ NAME_WIDTH = 18
 """Columns for a trial's name in terminals that are not WIDE."""
 _FRAME = 9
 """Lines of the table that are not trials: title, headings, rules, caption."""
+STARTING = "agents are loading PyTorch"
+"""What happens before there is a trial. On a busy machine it takes half a minute."""
+_FIRST_LINE = f"{STARTING[0].upper()}{STARTING[1:]} …"
+PREPARING = "trials are loading images and compiling"
+"""What happens before the first epoch has ended."""
 EPOCHS_BETWEEN_LINES = 5
 """How many epochs lie between two plain lines about a running trial."""
 
@@ -55,12 +60,16 @@ def follow(sweep: Sweep, workers: Workers, count: int | None, console: Console, 
         ServerUnavailable: the server has not answered for too long.
     """
     if not console.is_terminal:
+        console.print(_FIRST_LINE, markup=False, highlight=False, soft_wrap=True)
         return _follow_plainly(sweep, workers, console, retry)
-    with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
+    began = time.monotonic()
+    with Live(_FIRST_LINE, console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
+        live.refresh()
 
         def show(ranking: Ranking) -> None:
-            rows = max(console.height - _FRAME, 1)
-            live.update(trial_table(ranking, count, workers.note, width=console.width, rows=rows), refresh=True)
+            rows, seconds = max(console.height - _FRAME, 1), time.monotonic() - began
+            note = workers.note or (f"{phase}, {seconds:.0f} s" if (phase := _starting(ranking)) else "")
+            live.update(trial_table(ranking, count, note, width=console.width, rows=rows), refresh=True)
 
         return _poll_until_done(sweep, workers, show, retry)
 
@@ -125,6 +134,14 @@ def trial_table(
     for index, trial in _rows(ranking, rows):
         table.add_row(str(index), *(cell(trial) for cell in columns.values()))
     return table
+
+
+def _starting(ranking: Ranking) -> str:
+    """Return what agents do before a trial has an epoch; empty afterwards."""
+    if not ranking.trials:
+        return STARTING
+    before = all(trial.status.is_live and not _epochs(trial.record)[0] for trial in ranking.trials)
+    return PREPARING if before else ""
 
 
 def _caption(ranking: Ranking, count: int | None, note: str) -> str:

@@ -12,6 +12,7 @@ ranking = api.ranking(sweep)
 info, records, media = ranking.info, [trial.record for trial in ranking.trials], api.media_of_best(sweep, ranking, 2)
 print(json.dumps({{
     "info": [info.title, info.method, info.metric, info.goal, [f.name for f in info.fields], info.url],
+    "state": info.state,
     "runs": [[r.name, r.state, r.config, dict(r.summary).get("val/accuracy"), [dict(row) for row in r.history],
               r.host, r.url, r.seconds is not None, bool(r.created_at and r.finished_at),
               r.step_metrics] for r in records],
@@ -27,6 +28,7 @@ def test_a_sweep_read_through_the_public_api(served: Served, sweep_path: str) ->
     said = json.loads(served.python(LOAD.format(path=sweep_path)))
     url = f"{served.url}/local/review/sweeps/{sweep_path.split('/')[-1]}"
     assert said["info"] == ["A tiny sweep", "random", "val/accuracy", "maximize", ["c1", "max_lr"], url]
+    assert said["state"] == "idle"
     names = [run[0] for run in said["runs"]]
     assert names == ["<script>document.title='broken'</script>", "good", "refused", "plain"]
     first, refused = said["runs"][0], said["runs"][2]

@@ -19,6 +19,13 @@ def test_tiles_of_a_sweep() -> None:
     assert shown["trials"]["hint"] == f"{len(ranking.ranked)} ranked, 1 running"
 
 
+def test_a_state_is_explained() -> None:
+    *_, state = tiles(rank(SweepInfo(id="s", state="idle at 4 of 9 trials"), []))
+    hint = "no agent works on it; one can join at any time"
+    assert state == {"label": "state", "value": "idle at 4 of 9 trials", "hint": hint}
+    assert tiles(rank(SweepInfo(id="s", state="RUNNING"), []))[-1]["hint"] == ""
+
+
 def test_what_stands_beside_the_figures_names_what_the_runs_have() -> None:
     ours, bare = synthetic.ranking(40), rank(SweepInfo(id="s", method="grid"), [RunRecord(id="r")])
     assert "lr over the same axis is below" in notes(ours, compared=True)["curves"]

@@ -126,10 +126,35 @@ def test_without_a_terminal_a_trial_has_a_line_when_its_state_or_its_progress_ch
     follow(Sweep(path="local/p/s", url="", config={}), Workers(5), None, console, Answering("http://here"))
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().splitlines() == [
+        "Agents are loading PyTorch …",
         "swift-sweep-1: running",
         "swift-sweep-1: running, epoch 7/15, accuracy 98.76 %, about 1:20 left",
         "swift-sweep-1: finished, epoch 15/15, accuracy 98.76 %",
     ]
+
+
+def test_before_the_first_epoch_the_view_says_what_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunRecord(id="r", name="swift-sweep-1", state="running", config={"epochs": 15})
+    trained = replace(run, summary={"epoch": 1, ACCURACY: 0.9876})
+    polls = iter([[], [replace(run, state="pending")], [run], [trained]])
+    views: list[str] = []
+
+    def poll(sweep: Sweep) -> Ranking:
+        views.append(file.getvalue())
+        file.truncate(file.seek(0))
+        return rank(synthetic.info(), next(polls))
+
+    file = io.StringIO()
+    monkeypatch.setattr(live_view, "poll", poll)
+    monkeypatch.setattr(live_view, "POLL_SECONDS", 0.0)
+    console = Console(file=file, width=120, height=30, force_terminal=True)
+    follow(Sweep(path="local/p/s", url="", config={}), Workers(4), 2, console, Answering("http://here"))
+    before, starting, queued, preparing = views
+    assert "Agents are loading PyTorch" in before  # nothing has answered yet
+    assert re.search(r"0 of 2 trials done; agents are loading PyTorch, 0 s", starting)
+    assert "trials are loading images and compiling" in queued
+    assert "trials are loading images and compiling" in preparing
+    assert "compiling" not in file.getvalue()
 
 
 class Workers:

@@ -12,8 +12,8 @@ from mnist_sweep import search
 from mnist_sweep.server.store import runs, sweeps
 from mnist_sweep.server.store.clock import now
 
-AGENT_SILENCE = 60.0
-"""Seconds without a heartbeat after which an agent no longer counts as working."""
+AGENT_SILENCE = 30.0
+"""Seconds without a heartbeat after which an agent no longer counts as working. It sends one every 5 seconds."""
 
 
 class RunStatus(StrEnum):
