@@ -13,6 +13,7 @@ from typing import Any
 from mnist_sweep.review import mistakes
 from mnist_sweep.review.fields import observed_fields, sweep_info
 from mnist_sweep.review.mistakes import Media
+from mnist_sweep.review.palette import run_number
 from mnist_sweep.review.provenance import JOB_TYPES, Chain, read
 from mnist_sweep.review.ranking import Ranking, rank
 from mnist_sweep.review.records import RunRecord, SweepInfo, flatten, number, step_metrics
@@ -40,7 +41,9 @@ def records_from_api(sweep: Any, *, histories: bool = True) -> list[RunRecord]:
     runs = _runs(sweep)
     steps = _step_metrics(runs) if histories else {}
     found = [_record(run, histories) for run in runs]
-    return [replace(record, step_metrics=steps) for record in found]
+    return [
+        replace(record, step_metrics=steps, number=run_number(sweep.id, place)) for place, record in enumerate(found)
+    ]
 
 
 def chain(sweep: Any) -> Chain:

@@ -4,8 +4,7 @@ Figures use the light page's colour of a state, a mid-tone that is readable on b
 grid and text.
 """
 
-import colorsys
-import hashlib
+import zlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -51,12 +50,11 @@ GREY = "#8a94a6"
 BEST = "#e0653a"
 SERIES = ("#4c78dd", "#e0653a", "#2a9d8f", "#b865c9", "#c99a1f", "#5aa9e6", "#d9527e", "#6a9a3b", "#8f7ae5", "#a0704f")
 
-_HUES = (0, 25, 42, 60, 110, 160, 185, 205, 230, 265, 300, 335, 360)
-"""Hues in degrees with about the same distance to the eye; runs' colours lie between neighbours."""
-_LUMINANCES = (0.12, 0.22, 0.36)
-"""Relative luminances of runs' colours: contrast of at least 2.5 with the white and the dark card."""
-_WEIGHTS = (0.2126, 0.7152, 0.0722)
-_GAMMA = 2.2
+RUNS = (
+    "#5472ea", "#fc7e00", "#007200", "#ae2a78", "#12b4ae", "#d27ef0", "#904e24", "#96a800", "#00727e", "#8442ba",
+    "#d88a84", "#969ce4", "#fc6ca8", "#608a5a", "#a86ca2", "#cc3c36", "#b47e00", "#00ba60", "#5a5a96", "#0096d2",
+)  # fmt: skip
+"""Colours of runs: far apart in OKLab, neighbours most of all, and with a contrast of at least 2.5 on both cards."""
 
 STOPS = (0.0, 0.45, 0.75, 1.0)
 SCALES = (("#d5dae3", "#8fb0dd", "#3f6fc4", "#3b1e77"), ("#333b4d", "#3b6ba8", "#49b8b0", "#f6e05e"))
@@ -80,22 +78,14 @@ _PAGE = {
 }
 
 
-def run_colour(run_id: str) -> str:
-    """Return the colour of a run as `#rrggbb`: the same on every page, and readable on light and dark.
+def run_number(sweep: str, place: int) -> int:
+    """Return the number of a run's colour, from its sweep and its place there. Sweeps begin at different colours."""
+    return zlib.crc32(sweep.encode()) % len(RUNS) + place
 
-    Hue and luminance come from a hash of the id, so two runs rarely share a colour.
-    """
-    digest = int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:4])
-    place, luminance = digest % 1000 / 1000 * (len(_HUES) - 1), _LUMINANCES[digest // 1000 % len(_LUMINANCES)]
-    before, after = _HUES[int(place)], _HUES[int(place) + 1]
-    hue = before + place % 1 * (after - before)
-    linear = [channel**_GAMMA for channel in colorsys.hls_to_rgb(hue / 360, 0.5, 0.8)]
-    own = sum(weight * channel for weight, channel in zip(_WEIGHTS, linear, strict=True))
-    if own > luminance:
-        linear = [channel * luminance / own for channel in linear]
-    else:
-        linear = [channel + (1 - channel) * (luminance - own) / (1 - own) for channel in linear]
-    return "#" + "".join(f"{round(255 * channel ** (1 / _GAMMA)):02x}" for channel in linear)
+
+def run_colour(number: int) -> str:
+    """Return the colour of a run as `#rrggbb`, the same on every page. It repeats after 20 numbers."""
+    return RUNS[number % len(RUNS)]
 
 
 def stylesheet() -> str:

@@ -64,7 +64,7 @@ def _lines(settings: Settings, records: Sequence[RunRecord], _: Goal) -> Drawn |
         for record in runs:
             if len(points.get(record.id, {"x": []})["x"]) > 1:
                 name = record.label if len(metrics) == 1 else f"{record.label} {metric}"
-                colour = run_colour(record.id) if len(metrics) == 1 else SERIES[len(traces) % len(SERIES)]
+                colour = run_colour(record.number) if len(metrics) == 1 else SERIES[len(traces) % len(SERIES)]
                 line = {"color": colour, "width": 1.5}
                 y = _smoothed(points[record.id]["y"], number(settings.get("smoothingWeight")) or 0.0)
                 shape = {"type": "scatter", "mode": "lines", "name": escape(name), "line": line}

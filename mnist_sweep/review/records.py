@@ -45,6 +45,8 @@ class RunRecord:
     url: str = ""
     """The address of the run's page."""
     stop_reason: str = ""
+    number: int = 0
+    """The number of its colour (`palette.run_colour`)."""
 
     @property
     def label(self) -> str:

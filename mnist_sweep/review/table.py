@@ -50,7 +50,7 @@ def runs_table(ranking: Ranking, metrics: Sequence[str] = ()) -> Table:
     trials = [*ranking.ranked, *(trial for trial in ranking.trials if trial.rank is None)]
     columns = _columns(ranking, trials, metrics)
     filled = [(column, cells) for column, cells in columns if not trials or set(cells) - {None, ""}]
-    about = [[t.id for t in trials], [t.record.url for t in trials], [run_colour(t.id) for t in trials]]
+    about = [[t.id for t in trials], [t.record.url for t in trials], [run_colour(t.record.number) for t in trials]]
     rows = zip(*about, *(cells for _, cells in filled), strict=True)
     return Table(tuple(column for column, _ in filled), tuple(rows))
 

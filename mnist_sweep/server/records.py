@@ -12,6 +12,7 @@ from urllib.parse import quote
 from mnist_sweep.review.fields import observed_fields, sweep_info
 from mnist_sweep.review.importance import measure
 from mnist_sweep.review.mistakes import Media, Read, from_tables
+from mnist_sweep.review.palette import run_number
 from mnist_sweep.review.provenance import JOB_TYPES, Chain, read
 from mnist_sweep.review.ranking import RankedTrial, Ranking, rank
 from mnist_sweep.review.records import RunRecord, SweepInfo, flat_rows, flatten, step_metrics
@@ -107,6 +108,7 @@ def record(
         tags=tuple(stored(row["tags"])),
         url=f"{project_address(row)}/runs/{quote(row['name'])}",
         stop_reason=row["stop_reason"] or "",
+        number=run_number(row["sweep"], row["trial"]) if row["sweep"] and row["trial"] is not None else row["id"],
     )
 
 

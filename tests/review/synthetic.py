@@ -80,6 +80,7 @@ def _run(i: int, dice: random.Random, start: datetime, agent: str) -> RunRecord:
     parameters = 1000 + config["c1"] * 180 + config["c3"] * 290
     name = f"lr{config['max_lr']:.2g}-d{config['dropout']:.2f}-{parameters}p"
     about: dict[str, Any] = {"id": f"run{i:05d}", "name": name, "config": config, "created_at": start, "host": agent}
+    about["number"] = i
     about["step_metrics"] = {"val/accuracy": "epoch", "lr": "epoch"}
     summary: dict[str, Any] = {"parameters": parameters, "constraint/parameters": parameters - 9999, "feasible": True}
     if parameters >= 10_000:

@@ -19,6 +19,7 @@ print(json.dumps({{
     "media": [[run, m.confusion.labels, m.confusion.counts,
                [[o.index, o.label, o.prediction, o.confidence, o.png[:4].hex()] for o in m.mistakes]]
               for run, m in media.items()],
+    "numbers": [r.number for r in records],
     "axis": [ranking.presentation.axis, [r.id for r in records][:2]],
 }}))
 """
@@ -29,6 +30,8 @@ def test_a_sweep_read_through_the_public_api(served: Served, sweep_path: str) ->
     url = f"{served.url}/local/review/sweeps/{sweep_path.split('/')[-1]}"
     assert said["info"] == ["A tiny sweep", "random", "val/accuracy", "maximize", ["c1", "max_lr"], url]
     assert said["state"] == "idle"
+    first, *others = said["numbers"]
+    assert others == [first + 1, first + 2, first + 3]  # each has a colour of its own
     names = [run[0] for run in said["runs"]]
     assert names == ["<script>document.title='broken'</script>", "good", "refused", "plain"]
     first, refused = said["runs"][0], said["runs"][2]

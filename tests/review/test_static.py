@@ -128,8 +128,8 @@ def test_a_run_is_highlighted_everywhere_in_one_colour(open_page: Opener, addres
     dot = row.locator(".dot.run").evaluate("dot => dot.style.background")
     names = "place => place.data.map(t => [t.meta?.runs?.join(), t.line?.color])"
     drawn = dict(page.locator("[data-figure=curves]").evaluate(names))
-    assert drawn[BEST.id] == run_colour(BEST.id)
-    assert dot == "rgb({}, {}, {})".format(*(int(run_colour(BEST.id)[i : i + 2], 16) for i in (1, 3, 5)))
+    assert drawn[BEST.id] == run_colour(BEST.record.number)
+    assert dot == "rgb({}, {}, {})".format(*(int(run_colour(BEST.record.number)[i : i + 2], 16) for i in (1, 3, 5)))
 
     row.hover()  # from the table to the charts
     faded = "place => [...place.querySelectorAll('.scatterlayer .trace')].map(t => t.style.opacity)"

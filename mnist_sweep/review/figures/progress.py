@@ -131,10 +131,10 @@ def learning_curves(ranking: Ranking, points: Mapping[str, Points] | None = None
     if rest:
         data += _curves(rest, points, columns, {"color": FAINT, "width": 1}, hover=False)
     for trial in live:
-        line = {"color": run_colour(trial.id), "width": 2, "dash": "dot"}
+        line = {"color": run_colour(trial.record.number), "width": 2, "dash": "dot"}
         data += _curves([trial], points, columns, line)
     for best in reversed(top):
-        data += _curves([best], points, columns, {"color": run_colour(best.id), "width": 2})
+        data += _curves([best], points, columns, {"color": run_colour(best.record.number), "width": 2})
     tails = [points[trial.id]["y"][-1:] for trial in rest]
     # More than the ends of the best runs: with few others, these would cut off nearly all of each curve.
     tails += [(curve := points[trial.id]["y"])[len(curve) // 3 :] for trial in top]

@@ -101,7 +101,7 @@ class Views:
             place=Place(row["entity"], row["project"]),
             run=row["name"],
             label=record.label,
-            colour=run_colour(row["name"]),
+            colour=run_colour(record.number),
             sweep=row["sweep"],
             config=[(name, value) for name, value in sorted(record.config.items()) if not name.startswith("_")],
             summary=[(name, value) for name, value in sorted(record.summary.items()) if not name.startswith("_")],

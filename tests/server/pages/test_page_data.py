@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -88,6 +89,26 @@ def test_a_run_that_logged_nothing_new_is_only_a_cursor(store: Store, db: sqlite
     payloads, cursor = Payloads(store), runs.version(db)
     assert payloads.run_news(db, run, sweep, cursor) == {"cursor": str(cursor)}
     assert {"stats", "figures", "log", "facts"} <= set(payloads.run_news(db, run, sweep, 0))
+
+
+def test_a_run_keeps_its_colour_on_all_pages_and_trials_of_a_sweep_differ(store: Store, db: sqlite3.Connection) -> None:
+    project = projects.ensure(db, "local", "q")
+    sweep = sweeps.by_id(db, sweeps.create(db, project["id"], CONFIG))
+    for number in range(4):
+        runs.create(db, project["id"], f"t{number}", "running", sweep_id=sweep["id"], trial=number)
+        runs.create(db, project["id"], f"other{number}", "running")
+
+    def colours(data: dict[str, Any]) -> dict[str, str]:
+        return {row[0]: row[2] for row in data["table"]["rows"]}
+
+    payloads = Payloads(store)
+    first = colours(payloads.sweep(db, sweep))
+    assert len({*first.values()}) == 4
+    rows = runs.of_sweep(db, sweep["id"])
+    assert colours(payloads.compare(db, project, rows, sweep)) == first
+    assert first.items() <= colours(payloads.project(db, project, None)).items()
+    runs.create(db, project["id"], "late", "running", sweep_id=sweep["id"], trial=4)
+    assert first.items() <= colours(payloads.sweep(db, sweep)).items()
 
 
 def test_a_comparison_selects_its_runs(store: Store, db: sqlite3.Connection) -> None:
