@@ -74,6 +74,7 @@ _PAGE = {
     "accent-soft": ("#e7edfb", "#222f4d"),
     "best": ("#d4531f", "#ff9566"),
     "best-soft": ("#fdf1ea", "#2c221e"),
+    "edge": ("rgb(20 28 46 / 26%)", "rgb(190 208 255 / 34%)"),
     "shadow": ("0 1px 2px rgb(20 28 46 / 5%), 0 1px 6px rgb(20 28 46 / 4%)", "none"),
 }
 

@@ -1,5 +1,6 @@
 """The local server's pages in a real browser, with real runs behind them."""
 
+import io
 import json
 import re
 import subprocess
@@ -9,6 +10,7 @@ import urllib.request
 from urllib.parse import urlencode
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from tests.browser import KEYS, Opener, brush, draw_everything, row_ids
@@ -69,6 +71,35 @@ def test_the_comparison_has_a_page_of_its_own(sweep_url: str, open_page: Opener)
     expect(page.locator("h1")).to_have_text("3 runs side by side")
     draw_everything(page)
     assert page.locator("[data-compare] thead th").count() == 4
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_table_that_is_wider_than_the_page_shows_on_which_side_it_goes_on(
+    sweep_url: str, open_page: Opener, scheme: str
+) -> None:
+    page = open_page(sweep_url, color_scheme=scheme)
+    page.set_viewport_size({"width": 420, "height": 900})
+    frame = page.locator("#ranking .table-frame")
+    expect(frame.locator("tbody tr").first).to_be_visible()
+
+    def shades() -> tuple[float, float]:
+        """How far the left and the right edge of an unmarked row are from the card, in grey levels."""
+        row = frame.locator("tbody tr.unranked").first
+        row.scroll_into_view_if_needed()
+        box = frame.bounding_box()
+        line = row.bounding_box()
+        assert box is not None
+        assert line is not None
+        clip = {"x": box["x"] + 2, "y": line["y"] + 2, "width": box["width"] - 4, "height": 3}
+        image = Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("L")
+        middle = image.getpixel((image.width // 2, 1))
+        return tuple(abs(image.getpixel((x, 1)) - middle) for x in (1, image.width - 2))  # type: ignore[return-value]
+
+    left, right = shades()
+    assert left < 5 < 15 < right
+    frame.evaluate("place => (place.scrollLeft = place.scrollWidth)")
+    left, right = shades()
+    assert right < 5 < 15 < left
 
 
 def test_the_address_of_a_sweeps_page_keeps_filter_sort_and_columns(sweep_url: str, open_page: Opener) -> None:
