@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mnist_sweep import flags
 from mnist_sweep.commands.arguments import add_agents, whole_number
-from mnist_sweep.commands.console import say
+from mnist_sweep.commands.console import say, tell
 from mnist_sweep.commands.local_agents import allowed_agents
 from mnist_sweep.config import EPOCH_LIMIT, MACHINE_FIELDS, PROJECT, ConfigError, RunConfig, parse
 
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
             config = parse({"base": winner.recipe.as_text(), **fields})
             console.print(f"Chosen by {winner.identifier}: {winner.recipe.as_text()}")
             if winner.claim.note:
-                console.print(f"It was chosen by {winner.claim.note}; the confirmation has {config.epochs} epochs.")
+                tell(console, f"It was chosen by {winner.claim.note}; the confirmation has {config.epochs} epochs.")
         elif mode not in ("offline", "disabled"):
             server = stack.enter_context(connect.running_server(say))
         destination = None
@@ -119,7 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
                 ) from None
     confirmation = confirm.summarise(results, config, destination)
     for sentence in sentences(Chain(confirmations=(confirmation,))):
-        console.print(sentence)
+        tell(console, sentence)
     reached = sum(value >= confirm.TARGET for value in confirmation.values)
     console.print(
         f"{config.parameters:,} parameters; {reached} of {len(results)} seeds have at least {percent(confirm.TARGET)}."

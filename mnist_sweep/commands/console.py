@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import stat
-import sys
+import textwrap
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,19 @@ SWEEPS = next((folder for folder in (_PACKAGE / "sweeps", _PACKAGE.parent / "swe
 
 def say(line: str) -> None:
     """Print a message for people to stderr."""
-    print(line, file=sys.stderr)
+    from rich.console import Console
+
+    tell(Console(stderr=True), line)
+
+
+def tell(console: Console, line: str) -> None:
+    """Print a sentence. A terminal's lines end between words; an address or path that is longer stays whole.
+
+    A command is printed without this, because a copied command must be one line.
+    """
+    if console.is_terminal:
+        line = textwrap.fill(line, console.width, break_long_words=False, break_on_hyphens=False)
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def write(file: Path, text: str) -> None:
@@ -122,10 +134,9 @@ def report_check(path: Path, check: Check, console: Console) -> None:
     if check.problems:
         raise SweepFileError("\n       ".join(f"{path}: {problem}" for problem in check.problems))
     for warning in check.warnings:
-        console.print(f"{path}: note: {warning}", highlight=False, markup=False, soft_wrap=True)
+        tell(console, f"{path}: note: {warning}")
     if math.isnan(check.feasible):
-        console.print(f"{path}: valid; its scheduler decides what is tried", highlight=False, soft_wrap=True)
+        tell(console, f"{path}: valid; its scheduler decides what is tried")
         return
     space = f"grid of {check.points} points" if check.points is not None else "search space"
-    line = f"{path}: valid; {100 * check.feasible:.0f} % of its {space} is under {check.limit:,} parameters"
-    console.print(line, highlight=False, soft_wrap=True)
+    tell(console, f"{path}: valid; {100 * check.feasible:.0f} % of its {space} is under {check.limit:,} parameters")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_sweep.commands.arguments import MAX_TRIALS, whole_number
-from mnist_sweep.commands.console import find_sweep, load_sweep_file, say, write
+from mnist_sweep.commands.console import find_sweep, load_sweep_file, say, tell, write
 from mnist_sweep.commands.local_agents import agent_logs
 from mnist_sweep.config import PROJECT
 from mnist_sweep.errors import INTERRUPTED, UserError
@@ -145,7 +145,7 @@ def _follow(sweep: Sweep, queue: Queue, count: int | None, console: Console, ret
     """Show the sweep until its tasks are done. Ctrl-C ends the view, not the job."""
     from mnist_sweep.sweep import live_view
 
-    console.print(f"Sweep {sweep.path}: {sweep.url}")
+    tell(console, f"Sweep {sweep.path}: {sweep.url}")
     try:
         live_view.follow(sweep, queue, count, console, retry)
     except KeyboardInterrupt:

@@ -2,10 +2,11 @@
 
 import argparse
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from mnist_sweep.commands.arguments import add_agents, add_count
-from mnist_sweep.commands.console import find_sweep, load_sweep_file
+from mnist_sweep.commands.console import find_sweep, load_sweep_file, tell
 from mnist_sweep.commands.local_agents import allowed_agents, train_trials
 from mnist_sweep.config import EPOCH_LIMIT, PROJECT
 
@@ -28,26 +29,25 @@ def run(arguments: argparse.Namespace) -> int:
     from mnist_sweep.sweep import live_view, remote
 
     console = Console(highlight=False, soft_wrap=True)
+    say = partial(tell, console)
     config = load_sweep_file(arguments.sweep, console)
     from mnist_sweep.training import mnist  # imports torch, which is not needed to refuse a file
 
-    mnist.fetch(console.print)
-    with connect.connected_server(console.print) as server:
+    mnist.fetch(say)
+    with connect.connected_server(say) as server:
         sweep = remote.create(config, PROJECT) if config is not None else find_sweep(arguments.sweep)
         caps = [cap for cap in (arguments.count, sweep.config.get("run_cap")) if cap]
         count = min(caps, default=None)
-        agents = allowed_agents(arguments.agents, count, console.print, oversubscribe=arguments.oversubscribe)
-        retry = server.retry_policy(console.print)
+        agents = allowed_agents(arguments.agents, count, say, oversubscribe=arguments.oversubscribe)
+        retry = server.retry_policy(say)
         code = train_trials(sweep, count, agents, console, retry)
         live_view.conclude(sweep, console, retry)
         if (epochs := fixed_epochs(sweep.config)) < EPOCH_LIMIT:
-            console.print(f"These are {epochs}-epoch trials; finals and confirm train {EPOCH_LIMIT} epochs.")
+            say(f"These are {epochs}-epoch trials; finals and confirm train {EPOCH_LIMIT} epochs.")
         console.print(f"Resume:            mnist-sweep sweep {sweep.path}")
         console.print(f"Next:              mnist-sweep finals {sweep.path}")
         if server.temporary:
-            console.print(
-                "The local server ends some minutes after its last use; `mnist-sweep server` keeps it running."
-            )
+            say("The local server ends some minutes after its last use; `mnist-sweep server` keeps it running.")
     return code
 
 

@@ -1,11 +1,14 @@
+import io
 import re
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from mnist_sweep.commands import console
+from mnist_sweep.commands.console import tell
 from mnist_sweep.errors import UserError
 
 
@@ -29,6 +32,19 @@ def test_a_folder_is_no_file_to_write(tmp_path: Path) -> None:
 def test_a_full_device_is_one_line() -> None:
     with pytest.raises(UserError, match=r"^cannot write /dev/full: No space left on device$"):
         console.write(Path("/dev/full"), "text")
+
+
+def test_lines_of_a_terminal_end_between_words_and_addresses_stay_whole() -> None:
+    address = f"http://127.0.0.1:8080/login?token={'1a' * 30}"
+    line = f"Log in a browser with this link, which works [once]: {address} and no more"
+    for terminal in (True, False):
+        file = io.StringIO()
+        tell(Console(file=file, width=40, force_terminal=terminal), line)
+        lines = file.getvalue().splitlines()
+        if terminal:
+            assert lines == ["Log in a browser with this link, which", "works [once]:", address, "and no more"]
+        else:
+            assert lines == [line]
 
 
 def test_a_packaged_sweep_file_is_found_by_name_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
