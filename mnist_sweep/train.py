@@ -70,6 +70,7 @@ def train(overrides: Mapping[str, Any] | None = None, *, console: Console | None
         KeyboardInterrupt: a signal ended the run for good.
     """
     console = console or Console()
+    run_signals.raise_pending()  # the sweep may have been canceled before this trial began
     with run_signals.deferred(raise_on_exit=False):
         tracker = Tracker(overrides or {}, stop=lambda: run_signals.request(Stopped))
     try:

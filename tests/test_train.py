@@ -224,6 +224,15 @@ sys.exit(train.main(sys.argv[1:]))
 """
 
 
+def test_a_trial_that_was_stopped_before_it_began_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mnist_sweep import train
+
+    monkeypatch.setattr(train, "Tracker", lambda *args, **options: pytest.fail("the run began"))
+    train.run_signals.request(train.Stopped)
+    with pytest.raises(train.Stopped):
+        train.train()
+
+
 def test_ctrl_c_within_a_step_strikes_after_it(desk: Desk) -> None:
     """Compiled code would take it for a failure of its own: the run failed, and its agent went on to the next."""
     (desk.folder / "struck.py").write_text(STRUCK)

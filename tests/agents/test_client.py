@@ -66,6 +66,33 @@ def test_a_heartbeat_brings_the_order_to_stop(sweep: Sweep, monkeypatch: pytest.
     assert client.next() is None
 
 
+BEGINS_LATE = """
+import time, wandb
+with wandb.init() as run:
+    for step in range(600):
+        run.log({"step": step})
+        time.sleep(0.2)
+print("to its end")
+"""
+
+
+def test_a_trial_that_was_canceled_before_it_began_ends(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.05)
+    client = AgentClient(sweep.path)
+    trial = client.next()
+    assert trial is not None
+    cancel(sweep)
+    stopped = threading.Event()
+    with client.heartbeating(trial, stopped.set):
+        assert stopped.wait(60), "its agent learns of it"
+    with environment(trial.environment()):
+        program = subprocess.run([sys.executable, "-c", BEGINS_LATE], capture_output=True, text=True, timeout=240)
+    assert (program.returncode != 0, program.stdout) == (True, ""), "its client learns of it, whatever the agent does"
+    assert "KeyboardInterrupt" in program.stderr
+    (run,) = wandb.Api().sweep(sweep.path).runs
+    assert run.state == "killed"
+
+
 def cancel(sweep: Sweep) -> None:
     wandb_program = Path(sys.executable).parent / "wandb"
     subprocess.run([wandb_program, "sweep", "--cancel", sweep.path], check=True, capture_output=True)

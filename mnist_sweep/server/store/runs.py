@@ -35,7 +35,8 @@ runs JOIN projects ON projects.id = runs.project_id
 LEFT JOIN sweeps ON sweeps.id = runs.sweep_id LEFT JOIN agents ON agents.id = runs.agent_id
 """
 SELECT = f"""
-SELECT runs.*, projects.entity, projects.name AS project, sweeps.name AS sweep, agents.name AS agent
+SELECT runs.*, projects.entity, projects.name AS project, sweeps.name AS sweep, sweeps.state AS sweep_state,
+    agents.name AS agent
 FROM {_TABLES}
 """
 
@@ -146,7 +147,13 @@ def begin_or_resume(
     Without `resume`, what was logged before is dropped, as W&B does, unless the rows that follow belong to it
     (`segments`). A change looks like a start, with two differences: the run has not ended, and the configuration has
     the entry `e` (for the environment), which a client adds once it runs.
+
+    A killed trial of a canceled sweep stays so if a client starts or changes it as a trial of that sweep. The client
+    then reads that it should stop.
     """
+    if run["state"] == "killed" and run["sweep_state"] == "CANCELED" and "sweep_id" in fields:
+        update(db, run["id"], **fields)
+        return
     under_way = run["state"] in ALIVE and run["started"]
     if under_way and "e" not in wire_json.client_entry(fields.get("config")):
         under_way = "e" not in wire_json.client_entry(json.loads(run["config"]))

@@ -109,6 +109,11 @@ class Dispatcher:
             agent = sweeps.agent(db, agent_id)
             if agent["superseded"]:
                 return [EXIT]
+            if sweep["state"] == "CANCELED":
+                # Repeated until it arrives. It kills the runs' programs before they can report their end.
+                for run in runs.alive_at(db, agent_id):
+                    runs.update(db, run["id"], state="killed")
+                return [EXIT]
             commands, busy = self._settle(db, sweep, agent_id, alive)
             # A run may have reported its end while its process is still alive. Wait for the process to end: an agent
             # with `--count 1` exits together with it, and would take a trial along that was handed out now.
@@ -118,7 +123,7 @@ class Dispatcher:
                 return []
             if (queued := self._take_queued(db, sweep, agent, elsewhere=True)) is not None:
                 return [queued]
-            if sweep["state"] in ("FINISHED", "CANCELED"):
+            if sweep["state"] == "FINISHED":
                 return [EXIT]
             config = sweeps.parse_config(sweep["config"])
             if not config.suggests:
@@ -150,11 +155,7 @@ class Dispatcher:
         commands: list[Command] = []
         busy = False
         for run in runs.alive_at(db, agent_id):
-            if sweep["state"] == "CANCELED":
-                # The exit command kills the runs' programs before they can report their end.
-                runs.update(db, run["id"], state="killed")
-                commands = [EXIT]
-            elif run["name"] in alive:
+            if run["name"] in alive:
                 busy = True
                 runs.update(db, run["id"], heartbeat_at=now())
                 if run["stop_requested"] == runs.StopRequest.REQUESTED:
@@ -283,7 +284,7 @@ class Dispatcher:
             waits = run["state"] == "pending" and (state == "CANCELED" or run["agent_id"] is None)
             if run["state"] == "preempted" or waits:
                 runs.update(db, run["id"], state="killed")
-            elif state == "CANCELED" and run["state"] in runs.ALIVE and not run["stop_requested"]:
+            if state == "CANCELED" and run["state"] in runs.ALIVE and not run["stop_requested"]:
                 runs.request_stop(db, run["id"], CANCELED)
 
     def stop_early(self, sweep_id: int) -> None:

@@ -107,8 +107,17 @@ def test_a_paused_sweep_whose_trials_are_all_done_has_finished(client: httpx.Cli
 
 def test_canceling_kills_what_has_not_started(client: httpx.Client, ask: Ask) -> None:
     sweep = Sweep(client, ask, GRID)
-    sweep.draw(sweep.agent())
+    agent = sweep.agent()
+    run, _ = sweep.draw(agent)
     sweep.set("CANCELED")
+    assert sweep.states() == ["killed"]
+    for _ in range(2):  # an answer may be lost
+        assert sweep.beat(agent, run) == [{"type": "exit"}]
+    sweep.start(run)
+    assert sweep.stream(run, 1.0)["stopped"] is True
+    sweep.start(run)
+    assert sweep.states() == ["killed"], "its program began after all, and must not bring it back"
+    sweep.stream(run, complete=True, exitcode=1)
     assert sweep.states() == ["killed"]
 
 
