@@ -32,6 +32,7 @@ from mnist_sweep.review.records import RunRecord
 from mnist_sweep.review.review import build_review
 from mnist_sweep.server.process.launch import ServerProcess
 from mnist_sweep.server.store import Store, lines, projects, runs, sweeps
+from mnist_sweep.server.store.rows import Sweep
 from scripts import chromium
 from tests.browser import ARGUMENTS
 from tests.review import synthetic
@@ -122,11 +123,11 @@ def fill(folder: Path, records: list[RunRecord]) -> str:
     store = Store(folder)
     with store.write() as db:
         project = projects.ensure(db, "local", "speed")
-        sweep = sweeps.create(db, project["id"], yaml.safe_dump(synthetic.CONFIG), state="RUNNING")
+        sweep = sweeps.create(db, project.id, yaml.safe_dump(synthetic.CONFIG), state="RUNNING")
         for number, record in enumerate(records):
             key = runs.create(
                 db,
-                project["id"],
+                project.id,
                 record.id,
                 record.state,
                 trial=number,
@@ -136,7 +137,7 @@ def fill(folder: Path, records: list[RunRecord]) -> str:
                 summary=dict(record.summary),
             )
             lines.put(db, key, lines.HISTORY, 0, [json.dumps(row) for row in record.history], runs.next_version(db))
-        name = sweeps.by_id(db, sweep)["name"]
+        name = Sweep.by_id(db, sweep).name
     store.close()
     return f"local/speed/sweeps/{name}"
 

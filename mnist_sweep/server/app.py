@@ -28,8 +28,9 @@ from mnist_sweep.server.errors import BadRequest, NotFound, StoreError, classify
 from mnist_sweep.server.http import Json, refusal
 from mnist_sweep.server.pages import routes as pages
 from mnist_sweep.server.signed_urls import SignedUrls
-from mnist_sweep.server.store import Store, artifacts, clock, files, runs, uploads
+from mnist_sweep.server.store import Store, artifacts, clock, files, uploads
 from mnist_sweep.server.store.blobs import Blob
+from mnist_sweep.server.store.rows import Run
 from mnist_sweep.server.sweeps import leases
 from mnist_sweep.server.sweeps.dispatcher import Dispatcher
 from mnist_sweep.server.sweeps.silence import SilenceWatch
@@ -195,13 +196,13 @@ class ClientApi:
     def _stream(self, request: Request, body: Any) -> dict[str, Any]:
         with self._store.write() as db:
             run = lookup.run(db, request)
-            if not leases.may_write(request.headers.get(TASK_HEADER), run["holder"], bool(run["lease_revoked"])):
+            if not leases.may_write(request.headers.get(TASK_HEADER), run.holder, bool(run.lease_revoked)):
                 return {"exitcode": None, "limits": {}, "stopped": True}
             filestream.apply(db, self.dispatcher, run, body)
-        if run["sweep_id"] is not None:
-            self.dispatcher.stop_early(run["sweep_id"])
+        if run.sweep_id is not None:
+            self.dispatcher.stop_early(run.sweep_id)
         with self._store.read() as db:
-            stopped = bool(runs.by_id(db, run["id"])["stop_requested"])
+            stopped = bool(Run.by_id(db, run.id).stop_requested)
         return {"exitcode": None, "limits": {}, "stopped": stopped}
 
     # Files
@@ -209,16 +210,16 @@ class ClientApi:
     async def run_file(self, request: Request) -> Response:
         """Send a run's file by its name, to people and to clients that have no signed address."""
 
-        def look() -> sqlite3.Row | None:
+        def look() -> uploads.Upload | None:
             with self._store.read() as db:
-                return files.find(db, lookup.run(db, request)["id"], request.path_params["name"])
+                return files.find(db, lookup.run(db, request).id, request.path_params["name"])
 
         return self._send(await anyio.to_thread.run_sync(look))
 
     async def artifact_file(self, request: Request) -> Response:
         """Send an artifact's file by its MD5 in hexadecimal, to clients that have no signed address."""
 
-        def look() -> sqlite3.Row | None:
+        def look() -> uploads.Upload | None:
             with self._store.read() as db:
                 return artifacts.file_by_digest(db, request.path_params["entity"], request.path_params["digest"])
 
@@ -242,7 +243,7 @@ class ClientApi:
             await self._receive(request, kind, key, identity)
             return Response(headers=headers)
 
-        def look() -> sqlite3.Row | None:
+        def look() -> uploads.Upload | None:
             with self._store.read() as db:
                 return uploads.find(db, kind, key, identity)
 
@@ -260,7 +261,7 @@ class ClientApi:
         with self._store.write() as db:
             return uploads.attach_blob(db, kind, key, identity, blob)
 
-    def _send(self, row: sqlite3.Row | None, headers: dict[str, str] | None = None) -> Response:
+    def _send(self, row: uploads.Upload | None, headers: dict[str, str] | None = None) -> Response:
         """Return the contents as a download that no browser runs or shows."""
         if row is None:
             raise HTTPException(404, "no such file")
@@ -270,7 +271,7 @@ class ClientApi:
             "X-Content-Type-Options": "nosniff",
             "Cache-Control": "no-store",
         }
-        path = self._store.blobs.path(row["blob"])
+        path = self._store.blobs.path(row.blob)
         return FileResponse(path, media_type="application/octet-stream", headers={**(headers or {}), **safe})
 
 

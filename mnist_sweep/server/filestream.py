@@ -7,6 +7,7 @@ from mnist_sweep.server import wire_json
 from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.store import lines, runs, segments
 from mnist_sweep.server.store.clock import now
+from mnist_sweep.server.store.rows import Run
 from mnist_sweep.server.sweeps.dispatcher import Dispatcher
 
 _HISTORY = "wandb-history.jsonl"
@@ -18,7 +19,7 @@ _STREAMS = {
 _SUMMARY = "wandb-summary.json"
 
 
-def apply(db: sqlite3.Connection, dispatcher: Dispatcher, run: sqlite3.Row, body: Any) -> None:
+def apply(db: sqlite3.Connection, dispatcher: Dispatcher, run: Run, body: Any) -> None:
     """Write one request of a run's file stream, as one change of the run.
 
     Raises:
@@ -35,22 +36,22 @@ def apply(db: sqlite3.Connection, dispatcher: Dispatcher, run: sqlite3.Row, body
     shifts = segments.shifts(db, run, *chunks.get(_HISTORY, (0, [])))
     if summaries := chunks.get(_SUMMARY, (0, []))[1]:
         summary = wire_json.as_object(summaries[-1], _SUMMARY)
-        changes["summary"] = segments.summed_up(segments.of(runs.by_id(db, run["id"])), summary)
+        changes["summary"] = segments.summed_up(segments.of(Run.by_id(db, run.id)), summary)
     for name, (offset, content) in chunks.items():
         stream = _STREAMS.get(name)
         if stream is not None and (shift := shifts[stream]) is not None:
-            lines.put(db, run["id"], stream, offset + shift, content, version)
-    if run["state"] in (*runs.ALIVE, "crashed", "preempted"):
-        preempting = body.get("preempting") is True or run["state"] == "preempting"
+            lines.put(db, run.id, stream, offset + shift, content, version)
+    if run.state in (*runs.ALIVE, "crashed", "preempted"):
+        preempting = body.get("preempting") is True or run.state == "preempting"
         changes["state"] = "preempting" if preempting else "running"
     ended = body.get("complete") is True
     if ended:
-        changes |= runs.ending(run, changes.get("state", run["state"]), _exit_code(body.get("exitcode")))
-    runs.update(db, run["id"], version, **changes)
+        changes |= runs.ending(run, changes.get("state", run.state), _exit_code(body.get("exitcode")))
+    runs.update(db, run.id, version, **changes)
     if ended:
-        runs.close(db, run["id"])
-        if run["sweep_id"] is not None:
-            dispatcher.finish_if_done(db, run["sweep_id"])
+        runs.close(db, run.id)
+        if run.sweep_id is not None:
+            dispatcher.finish_if_done(db, run.sweep_id)
 
 
 def _exit_code(value: Any) -> int:

@@ -4,22 +4,22 @@ import sqlite3
 
 from starlette.requests import Request
 
-from mnist_sweep.server.store import projects, runs, sweeps
+from mnist_sweep.server.store.rows import Project, Run, Sweep
 
 
-def project(db: sqlite3.Connection, request: Request) -> sqlite3.Row:
+def project(db: sqlite3.Connection, request: Request) -> Project:
     """Return the project of `/{entity}/{project}`."""
     named = request.path_params
-    return projects.get(db, named["entity"], named["project"])
+    return Project.get(db, named["entity"], named["project"])
 
 
-def sweep(db: sqlite3.Connection, request: Request) -> sqlite3.Row:
+def sweep(db: sqlite3.Connection, request: Request) -> Sweep:
     """Return the sweep of `/{entity}/{project}/sweeps/{sweep}`."""
     named = request.path_params
-    return sweeps.get(db, named["entity"], named["project"], named["sweep"])
+    return Sweep.get(db, named["entity"], named["project"], named["sweep"])
 
 
-def run(db: sqlite3.Connection, request: Request) -> sqlite3.Row:
+def run(db: sqlite3.Connection, request: Request) -> Run:
     """Return the run of `/{entity}/{project}/runs/{run}`."""
     named = request.path_params
-    return runs.get(db, named["entity"], named["project"], named["run"])
+    return Run.get(db, named["entity"], named["project"], named["run"])

@@ -5,11 +5,8 @@ The client uploads and downloads without credentials, as it does with W&B's obje
 
 import hashlib
 import hmac
-import sqlite3
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote, urlencode
 
 from mnist_sweep.server.store import uploads
@@ -24,13 +21,13 @@ class SignedUrls:
     base: str
     secret: str
 
-    def upload(self, kind: str, row: sqlite3.Row | Mapping[str, Any]) -> str:
-        """Return where to PUT the contents of a row of this kind (`uploads.KINDS`)."""
-        return self._link("PUT", kind, row)
+    def upload(self, row: uploads.Upload) -> str:
+        """Return where to PUT the contents of a row."""
+        return self._link("PUT", row)
 
-    def download(self, kind: str, row: sqlite3.Row | Mapping[str, Any]) -> str:
-        """Return where to GET the contents of a row of this kind."""
-        return self._link("GET", kind, row)
+    def download(self, row: uploads.Upload) -> str:
+        """Return where to GET the contents of a row."""
+        return self._link("GET", row)
 
     def valid(self, method: str, kind: str, key: int, identity: str, expires: str, signature: str) -> bool:
         """Return whether this server created an address for this method and row, and it has not expired.
@@ -45,12 +42,12 @@ class SignedUrls:
             and hmac.compare_digest(self._sign(method, kind, key, identity, int(expires)).encode(), signature.encode())
         )
 
-    def _link(self, method: str, kind: str, row: sqlite3.Row | Mapping[str, Any]) -> str:
-        key, identity = row["id"], uploads.identity(kind, row)
+    def _link(self, method: str, row: uploads.Upload) -> str:
+        kind, identity = uploads.kind_of(row), uploads.identity(row)
         expires = int(time.time()) + _LIFETIME
-        signature = self._sign(method, kind, key, identity, expires)
+        signature = self._sign(method, kind, row.id, identity, expires)
         query = urlencode({"row": identity, "expires": expires, "signature": signature})
-        return f"{self.base}/storage/{kind}/{key}/{quote(row['name'], safe='')}?{query}"
+        return f"{self.base}/storage/{kind}/{row.id}/{quote(row.name, safe='')}?{query}"
 
     def _sign(self, method: str, kind: str, key: int, identity: str, expires: int) -> str:
         message = f"{method} {kind} {key} {identity} {expires}".encode()

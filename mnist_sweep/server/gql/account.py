@@ -4,12 +4,11 @@ There is one user. An entity exists as soon as an address names it. Each entity 
 organisation, in which the client looks for registries: the entity's projects named `wandb-registry-…`.
 """
 
-import sqlite3
 from typing import Any
 
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.gql.registry import Context, field
-from mnist_sweep.server.store import projects
+from mnist_sweep.server.store.rows import Project, Run, Sweep
 
 FEATURES = (
     "ARTIFACT_TAGS",
@@ -81,8 +80,8 @@ def viewer(_: None, context: Context) -> dict[str, Any]:
 @field("Project", "user")
 @field("Run", "user")
 @field("Sweep", "user")
-def owner(source: sqlite3.Row, _: Context) -> dict[str, Any]:
-    return user(source["entity"])
+def owner(source: Project | Run | Sweep, _: Context) -> dict[str, Any]:
+    return user(source.entity)
 
 
 @field("Query", "users")
@@ -102,7 +101,7 @@ def organization(_: None, context: Context, name: str | None = None) -> Any:
 
 @field("Entity", "project")
 def entity_project(source: dict[str, Any], context: Context, name: str | None = None) -> Any:
-    return projects.find(context.db, source["name"], name or "")
+    return Project.find(context.db, source["name"], name or "")
 
 
 @field("Query", "serverInfo")

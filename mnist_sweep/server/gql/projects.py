@@ -1,19 +1,18 @@
 """Projects, and the runs and sweeps in them."""
 
-import sqlite3
 from typing import Any
 
 from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.gql import account, ids
-from mnist_sweep.server.gql.connection import page, slice_page, window
-from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
+from mnist_sweep.server.gql.connection import page, window
+from mnist_sweep.server.gql.registry import Context, columns, constants, field, listing, mutation
 from mnist_sweep.server.store import projects, runs, sweeps
+from mnist_sweep.server.store.rows import Collection, Project, Run, Sweep, View
 from mnist_sweep.server.sweeps import leases
 
 UNNAMED = "uncategorized"
 
-identified("Project")
-columns("Project", name="name", entityName="entity", description="description", createdAt="created_at")
+columns("Project", entityName="entity")
 constants("Project", access="PRIVATE", views="{}", isBenchmark=False, isPublished=False, readOnly=False, runQueues=[])
 
 
@@ -22,26 +21,26 @@ def named(context: Context, input: dict[str, Any]) -> tuple[str, str]:
     return input.get("entityName") or context.entity, input.get("projectName") or input.get("modelName") or UNNAMED
 
 
-def named_run(context: Context, input: dict[str, Any]) -> sqlite3.Row:
+def named_run(context: Context, input: dict[str, Any]) -> Run:
     """Return the run that a mutation names, if the caller may change it.
 
     Raises:
         NotFound: there is no such run.
         BadRequest: as `authorize_writer`.
     """
-    return authorize_writer(context, runs.get(context.db, *named(context, input), input["runName"]))
+    return authorize_writer(context, Run.get(context.db, *named(context, input), input["runName"]))
 
 
-def authorize_writer(context: Context, run: sqlite3.Row) -> sqlite3.Row:
+def authorize_writer(context: Context, run: Run) -> Run:
     """Return a run if the caller may change it. A person may resume a run that has ended.
 
     Raises:
         BadRequest: the caller is a task that had the trial earlier.
     """
-    if run["state"] not in runs.ALIVE and context.caller is None:
-        runs.update(context.db, run["id"], holder=None, lease_revoked=False)
-    elif not leases.may_write(context.caller, run["holder"], bool(run["lease_revoked"])):
-        raise BadRequest(f"run {run['name']} is no longer yours: its trial was handed out again")
+    if run.state not in runs.ALIVE and context.caller is None:
+        runs.update(context.db, run.id, holder=None, lease_revoked=False)
+    elif not leases.may_write(context.caller, run.holder, bool(run.lease_revoked)):
+        raise BadRequest(f"run {run.name} is no longer yours: its trial was handed out again")
     return run
 
 
@@ -51,7 +50,7 @@ def run_page(
     project_id: int,
     sweep_id: int | None = None,
     agent_id: int | None = None,
-    filters_json: str | None = None,
+    filters: str | None = None,
     after: str | None = None,
     first: int | None = None,
     order: str | None = None,
@@ -59,21 +58,19 @@ def run_page(
     """Return a page of a project's runs, filtered and sorted as in W&B's `runs` field."""
     start, length = window(after, first)
     only = {"project_id": project_id, "sweep_id": sweep_id, "agent_id": agent_id}
-    rows, total = runs.search(context.db, filters_json, order, start, length, **only)
+    rows, total = runs.search(context.db, filters, order, start, length, **only)
     return page(rows, total, start)
 
 
 @field("Query", "project")
 @field("Query", "model")
-def project(_: None, context: Context, name: str | None = None, entityName: str | None = None) -> sqlite3.Row | None:
-    return projects.find(context.db, entityName or context.entity, name or UNNAMED)
+def project(_: None, context: Context, name: str | None = None, entityName: str | None = None) -> Project | None:
+    return Project.find(context.db, entityName or context.entity, name or UNNAMED)
 
 
-@field("Query", "models")
-def listing(
-    _: None, context: Context, entityName: str | None = None, after: str | None = None, first: int | None = None
-) -> dict[str, Any]:
-    return slice_page(projects.listing(context.db, entityName or context.entity), after, first)
+@listing("Query", "models")
+def models(_: None, context: Context, entityName: str | None = None) -> list[Project]:
+    return projects.listing(context.db, entityName or context.entity)
 
 
 @field("Run", "project")
@@ -81,68 +78,49 @@ def listing(
 @field("View", "project")
 @field("ArtifactSequence", "project")
 @field("ArtifactPortfolio", "project")
-def owner(source: sqlite3.Row, context: Context) -> sqlite3.Row:
-    return projects.by_id(context.db, source["project_id"])
+def owner(source: Run | Sweep | View | Collection, context: Context) -> Project:
+    return Project.by_id(context.db, source.project_id)
 
 
 @field("Project", "internalId")
-def internal_id(source: sqlite3.Row, _: Context) -> str:
-    return ids.encode("ProjectInternalId", source["id"])
+def internal_id(source: Project, _: Context) -> str:
+    return ids.encode("ProjectInternalId", source.id)
 
 
 @field("Project", "entity")
-def entity(source: sqlite3.Row, _: Context) -> dict[str, Any]:
-    return account.entity(source["entity"])
+def entity(source: Project, _: Context) -> dict[str, Any]:
+    return account.entity(source.entity)
 
 
 @field("Project", "run")
-def run(source: sqlite3.Row, context: Context, name: str | None = None, desc: str | None = None) -> sqlite3.Row | None:
-    return runs.find(context.db, source["id"], name or "")
-
-
 @field("Project", "bucket")
-def bucket(
-    source: sqlite3.Row, context: Context, name: str | None = None, missingOk: bool | None = None
-) -> sqlite3.Row | None:
-    return runs.find(context.db, source["id"], name or "")
+def run(source: Project, context: Context, name: str | None = None, **_: Any) -> Run | None:
+    return Run.find(context.db, source.id, name or "")
 
 
 @field("Project", "runs")
-def project_runs(
-    source: sqlite3.Row,
-    context: Context,
-    filters: str | None = None,
-    after: str | None = None,
-    first: int | None = None,
-    order: str | None = None,
-) -> dict[str, Any]:
-    return run_page(context, project_id=source["id"], filters_json=filters, after=after, first=first, order=order)
+def project_runs(source: Project, context: Context, **page: Any) -> dict[str, Any]:
+    return run_page(context, project_id=source.id, **page)
 
 
 @field("Project", "runCount")
-def run_count(source: sqlite3.Row, context: Context, filters: str | None = None) -> int:
-    return int(run_page(context, project_id=source["id"], filters_json=filters, first=0)["totalCount"])
+def run_count(source: Project, context: Context, filters: str | None = None) -> int:
+    return int(run_page(context, project_id=source.id, filters=filters, first=0)["totalCount"])
 
 
 @field("Project", "sweep")
-def sweep(source: sqlite3.Row, context: Context, sweepName: str | None = None) -> sqlite3.Row | None:
-    return sweeps.find(context.db, source["id"], sweepName or "")
+def sweep(source: Project, context: Context, sweepName: str | None = None) -> Sweep | None:
+    return Sweep.find(context.db, source.id, sweepName or "")
 
 
-@field("Project", "sweeps")
-def project_sweeps(
-    source: sqlite3.Row,
-    context: Context,
-    filters: str | None = None,
-    after: str | None = None,
-    first: int | None = None,
-) -> dict[str, Any]:
-    return slice_page(sweeps.listing(context.db, source["id"], filters), after, first)
+@listing("Project", "sweeps")
+def project_sweeps(source: Project, context: Context, filters: str | None = None) -> list[Sweep]:
+    return sweeps.listing(context.db, source.id, filters)
 
 
 @field("Project", "totalSweeps")
-def total_sweeps(source: sqlite3.Row, context: Context) -> int:
-    return len(sweeps.listing(context.db, source["id"]))
+def total_sweeps(source: Project, context: Context) -> int:
+    return len(sweeps.listing(context.db, source.id))
 
 
 @mutation("upsertModel")
@@ -150,12 +128,12 @@ def upsert_model(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     if not input.get("name"):
         raise BadRequest("a project needs a name")
     entity_name = input.get("entityName") or context.entity
-    known = projects.find(context.db, entity_name, input["name"])
+    known = Project.find(context.db, entity_name, input["name"])
     row = projects.ensure(context.db, entity_name, input["name"], input.get("description"))
     return {"project": row, "model": row, "inserted": known is None}
 
 
 @mutation("deleteModel")
 def delete_model(context: Context, input: dict[str, Any]) -> dict[str, Any]:
-    projects.delete(context.db, ids.decode("Project", input["id"]))
+    Project.delete(context.db, ids.decode("Project", input["id"]))
     return {"success": True}

@@ -1,14 +1,21 @@
-"""Decorators that register resolvers: `@field("Run", "state")` and `@mutation("upsertBucket")`."""
+"""Decorators that register resolvers: `@field("Run", "state")` and `@mutation("upsertBucket")`.
 
+A field without a resolver is a column of its row: `displayName` is `display_name` (`default`).
+"""
+
+import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from graphql import GraphQLResolveInfo
 
 from mnist_sweep.server.gql import ids
+from mnist_sweep.server.gql.connection import slice_page
 from mnist_sweep.server.signed_urls import SignedUrls
+from mnist_sweep.server.store.rows import Row
 from mnist_sweep.server.store.store import Store
 from mnist_sweep.server.sweeps.dispatcher import Dispatcher
 
@@ -64,11 +71,33 @@ def mutation(name: str) -> Callable[[AnyResolver], AnyResolver]:
     return register
 
 
+def listing(type_name: str, name: str, length: int | None = None) -> Callable[[AnyResolver], AnyResolver]:
+    """Register a resolver that returns a list, for a field that answers with one page of it (`after`, `first`).
+
+    `length` is the length of a page if the request names none.
+    """
+
+    def register(resolver: AnyResolver) -> AnyResolver:
+        def call(
+            source: Any,
+            info: GraphQLResolveInfo[Any],
+            after: str | None = None,
+            first: int | None = None,
+            **arguments: Any,
+        ) -> Any:
+            return slice_page(resolver(source, info.context, **arguments), after, length if first is None else first)
+
+        RESOLVERS[type_name, name] = call
+        return resolver
+
+    return register
+
+
 def columns(type_name: str, **names: str) -> None:
-    """Resolve fields from columns of a row: `columns("Run", displayName="display_name")`."""
+    """Resolve fields from columns with another name: `columns("Run", summaryMetrics="summary")`."""
 
     def reader(column: str) -> Resolver:
-        return lambda source, _: source[column]
+        return lambda source, _: getattr(source, column)
 
     for name, column in names.items():
         RESOLVERS[type_name, name] = reader(column)
@@ -78,22 +107,27 @@ def constants(type_name: str, **values: Any) -> None:
     """Resolve fields to constants."""
 
     def constant(value: Any) -> Resolver:
-        return lambda source, _: value
+        return lambda source, _, **arguments: value
 
     for name, value in values.items():
         RESOLVERS[type_name, name] = constant(value)
 
 
-def identified(*type_names: str) -> None:
-    """Resolve `id` to the row's opaque id."""
+@lru_cache(maxsize=1024)
+def column_of(name: str) -> str:
+    """Return the column that stores a field of this name: `display_name` for `displayName`."""
+    return re.sub(r"(?<=[a-z])[A-Z]", lambda match: f"_{match[0].lower()}", name)
 
-    def encoder(kind: str) -> Resolver:
-        return lambda source, _: ids.encode(kind, source["id"])
 
-    for name in type_names:
-        RESOLVERS[name, "id"] = encoder(name)
+def given(input: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Return the values of a mutation's input, by column, that are there and not null."""
+    return {column_of(name): input[name] for name in names if input.get(name) is not None}
 
 
 def default(source: Any, info: GraphQLResolveInfo[Any], **_: Any) -> Any:
-    """Resolve a field that has no resolver: from a mapping by its name, else to null."""
+    """Resolve a field that has no resolver: to a row's opaque id or column, a mapping's value by its name, or null."""
+    if isinstance(source, Row):
+        if info.field_name == "id":
+            return ids.encode(info.parent_type.name, source.id)
+        return vars(source).get(column_of(info.field_name))
     return source.get(info.field_name) if isinstance(source, Mapping) else None

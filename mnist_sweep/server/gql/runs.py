@@ -1,132 +1,95 @@
 """Runs, their history, console output and files."""
 
 import json
-import sqlite3
 from typing import Any
 
 from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.gql.projects import authorize_writer, named, named_run
-from mnist_sweep.server.gql.registry import Context, columns, constants, field, identified, mutation
-from mnist_sweep.server.store import artifacts, history, lines, projects, runs, segments, sweeps
+from mnist_sweep.server.gql.registry import Context, columns, constants, field, given, mutation
+from mnist_sweep.server.store import artifacts, history, lines, projects, runs, segments
 from mnist_sweep.server.store.clock import now
+from mnist_sweep.server.store.rows import Run, Sweep
 from mnist_sweep.server.wire_json import as_object, client_entry, dumps
 
 columns(
-    "Run",
-    projectId="project_id",
-    name="name",
-    description="description",
-    notes="notes",
-    state="state",
-    config="config",
-    summaryMetrics="summary",
-    sweepName="sweep",
-    group="run_group",
-    jobType="job_type",
-    host="host",
-    program="program",
-    commit="commit_hash",
-    repo="repo",
-    createdAt="created_at",
-    updatedAt="updated_at",
-    heartbeatAt="heartbeat_at",
-    exitcode="exit_code",
-    stopReason="stop_reason",
+    "Run", summaryMetrics="summary", sweepName="sweep", group="run_group", commit="commit_hash", exitcode="exit_code"
 )
-constants("Run", readOnly=False)
-identified("Run")
-
-_INPUT_COLUMNS = {
-    "displayName": "display_name",
-    "description": "description",
-    "notes": "notes",
-    "groupName": "run_group",
-    "jobType": "job_type",
-    "host": "host",
-    "jobProgram": "program",
-    "jobRepo": "repo",
-    "commit": "commit_hash",
-    "tags": "tags",
-}
+constants("Run", readOnly=False, parquetHistory={"parquetUrls": [], "liveData": []})
+_INPUT = ("displayName", "description", "notes", "jobType", "host", "tags")
+_RENAMED_INPUT = {"groupName": "run_group", "jobProgram": "program", "jobRepo": "repo", "commit": "commit_hash"}
 
 
 @field("Run", "sweep")
-def sweep(source: sqlite3.Row, context: Context) -> sqlite3.Row | None:
-    return None if source["sweep_id"] is None else sweeps.by_id(context.db, source["sweep_id"])
+def sweep(source: Run, context: Context) -> Sweep | None:
+    return None if source.sweep_id is None else Sweep.by_id(context.db, source.sweep_id)
 
 
 @field("Run", "displayName")
-def display_name(source: sqlite3.Row, _: Context) -> str:
-    return str(source["display_name"] or source["name"])
+def display_name(source: Run, _: Context) -> str:
+    return source.display_name or source.name
 
 
 @field("Run", "tags")
-def tags(source: sqlite3.Row, _: Context) -> Any:
-    return json.loads(source["tags"])
+def tags(source: Run, _: Context) -> Any:
+    return json.loads(source.tags)
 
 
 @field("Run", "wandbConfig")
-def wandb_config(source: sqlite3.Row, _: Context, keys: list[str] | None = None) -> str:
-    known = client_entry(json.loads(source["config"]))
+def wandb_config(source: Run, _: Context, keys: list[str] | None = None) -> str:
+    known = client_entry(json.loads(source.config))
     return dumps({key: known[key] for key in keys or known if key in known})
 
 
 @field("Run", "shouldStop")
 @field("Run", "stopped")
-def stopped(source: sqlite3.Row, _: Context) -> bool:
-    return bool(source["stop_requested"])
+def stopped(source: Run, _: Context) -> bool:
+    return bool(source.stop_requested)
 
 
 @field("Run", "failed")
-def failed(source: sqlite3.Row, _: Context) -> bool:
-    return bool(source["state"] == "failed")
+def failed(source: Run, _: Context) -> bool:
+    return source.state == "failed"
 
 
 @field("Run", "running")
-def running(source: sqlite3.Row, _: Context) -> bool:
-    return bool(source["state"] == "running")
+def running(source: Run, _: Context) -> bool:
+    return source.state == "running"
 
 
 @field("Run", "systemMetrics")
-def system_metrics(source: sqlite3.Row, context: Context) -> str:
-    last = lines.tail(context.db, source["id"], lines.EVENTS, 1)
-    return str(last[0]["data"]) if last else "{}"
+def system_metrics(source: Run, context: Context) -> str:
+    last = lines.tail(context.db, source.id, lines.EVENTS, 1)
+    return last[0].data if last else "{}"
 
 
-@field("Run", "historyLineCount")
-def history_line_count(source: sqlite3.Row, context: Context) -> int:
-    return lines.count(context.db, source["id"], lines.HISTORY)
+def _line_fields(name: str, stream: str) -> None:
+    """Register the fields with the number of lines of a stream, and with its last line."""
+
+    @field("Run", f"{name}LineCount")
+    def line_count(source: Run, context: Context) -> int:
+        return lines.count(context.db, source.id, stream)
+
+    if stream != lines.CONSOLE:
+
+        @field("Run", f"{name}Tail")
+        def tail(source: Run, context: Context) -> str:
+            return dumps([line.data for line in lines.tail(context.db, source.id, stream, 1)])
 
 
-@field("Run", "eventsLineCount")
-def events_line_count(source: sqlite3.Row, context: Context) -> int:
-    return lines.count(context.db, source["id"], lines.EVENTS)
-
-
-@field("Run", "logLineCount")
-def log_line_count(source: sqlite3.Row, context: Context) -> int:
-    return lines.count(context.db, source["id"], lines.CONSOLE)
-
-
-@field("Run", "historyTail")
-def history_tail(source: sqlite3.Row, context: Context) -> str:
-    return dumps([row["data"] for row in lines.tail(context.db, source["id"], lines.HISTORY, 1)])
-
-
-@field("Run", "eventsTail")
-def events_tail(source: sqlite3.Row, context: Context) -> str:
-    return dumps([row["data"] for row in lines.tail(context.db, source["id"], lines.EVENTS, 1)])
+_line_fields("history", lines.HISTORY)
+_line_fields("events", lines.EVENTS)
+_line_fields("log", lines.CONSOLE)
 
 
 @field("Run", "historyKeys")
-def history_keys(source: sqlite3.Row, context: Context) -> dict[str, Any]:
-    return context.store.history_keys.of(context.db, source["id"])
+def history_keys(source: Run, context: Context) -> dict[str, Any]:
+    return context.store.history_keys.of(context.db, source.id)
 
 
 @field("Run", "history")
 def run_history(
-    source: sqlite3.Row,
+    source: Run,
     context: Context,
     minStep: int | None = None,
     maxStep: int | None = None,
@@ -135,50 +98,45 @@ def run_history(
     if minStep is None and maxStep is None:
         return _lines(source, context, lines.HISTORY, samples)
     limit = samples or -1
-    return lines.texts(context.db, source["id"], lines.HISTORY, min_step=minStep, max_step=maxStep, limit=limit)
+    return lines.texts(context.db, source.id, lines.HISTORY, min_step=minStep, max_step=maxStep, limit=limit)
 
 
-def _lines(source: sqlite3.Row, context: Context, stream: str, samples: int | None) -> list[str]:
+def _lines(source: Run, context: Context, stream: str, samples: int | None) -> list[str]:
     """Return a stream's lines, or a sample of them."""
     if samples is None or samples < 1:
-        return lines.texts(context.db, source["id"], stream)
-    return lines.sampled(context.db, source["id"], stream, samples)
+        return lines.texts(context.db, source.id, stream)
+    return lines.sampled(context.db, source.id, stream, samples)
 
 
 @field("Run", "events")
-def run_events(source: sqlite3.Row, context: Context, samples: int | None = None) -> list[str]:
+def run_events(source: Run, context: Context, samples: int | None = None) -> list[str]:
     return _lines(source, context, lines.EVENTS, samples)
 
 
 @field("Run", "sampledHistory")
-def sampled_history(source: sqlite3.Row, context: Context, specs: list[str]) -> list[Any]:
-    return [history.sampled(context.db, source["id"], as_object(spec, "the history spec")) for spec in specs]
-
-
-@field("Run", "parquetHistory")
-def parquet_history(_: sqlite3.Row, context: Context, liveKeys: list[str] | None = None) -> dict[str, Any]:
-    return {"parquetUrls": [], "liveData": []}
+def sampled_history(source: Run, context: Context, specs: list[str]) -> list[Any]:
+    return [history.sampled(context.db, source.id, as_object(spec, "the history spec")) for spec in specs]
 
 
 @field("Run", "logLines")
 def log_lines(
-    source: sqlite3.Row,
+    source: Run,
     context: Context,
     first: int | None = None,
     after: str | None = None,
     last: int | None = None,
-    useImprovedPagination: bool | None = None,
+    **_: Any,
 ) -> dict[str, Any]:
     if last is not None:
-        rows = lines.tail(context.db, source["id"], lines.CONSOLE, max(0, min(last, 10_000)))
+        found = lines.tail(context.db, source.id, lines.CONSOLE, max(0, min(last, 10_000)))
     else:
         number = int(after) if after and after.isdigit() else -1
         limit = max(0, min(10_000 if first is None else first, 10_000))
-        rows = lines.page(context.db, source["id"], lines.CONSOLE, number, limit)
-    total = lines.count(context.db, source["id"], lines.CONSOLE)
-    end = rows[-1]["line"] if rows else None
+        found = lines.page(context.db, source.id, lines.CONSOLE, number, limit)
+    total = lines.count(context.db, source.id, lines.CONSOLE)
+    end = found[-1].line if found else None
     return {
-        "edges": [{"node": history.console_line(row["line"], row["data"]), "cursor": str(row["line"])} for row in rows],
+        "edges": [{"node": history.console_line(line.line, line.data), "cursor": str(line.line)} for line in found],
         "pageInfo": {
             "endCursor": None if end is None else str(end),
             "hasNextPage": end is not None and end + 1 < total,
@@ -191,30 +149,31 @@ def log_lines(
 
 @mutation("upsertBucket")
 def upsert_bucket(context: Context, input: dict[str, Any]) -> dict[str, Any]:
-    fields = {column: input[name] for name, column in _INPUT_COLUMNS.items() if input.get(name) is not None}
+    fields = given(input, *_INPUT)
+    fields |= {column: input[name] for name, column in _RENAMED_INPUT.items() if input.get(name) is not None}
     for name, column in (("config", "config"), ("summaryMetrics", "summary")):
         if input.get(name) is not None:
             fields[column] = as_object(input[name], name)
     db, inserted = context.db, False
     if input.get("id") and not input.get("name"):
-        row = runs.by_id(db, ids.decode("Run", input["id"]))
-        key = row["id"]
+        row = Run.by_id(db, ids.decode("Run", input["id"]))
+        key = row.id
         authorize_writer(context, row)
         runs.update(db, key, **fields)
     else:
         project = projects.ensure(db, *named(context, input))
         name = input.get("name") or runs.random_name()
         if input.get("sweep"):
-            fields["sweep_id"] = sweeps.get(db, project["entity"], project["name"], input["sweep"])["id"]
-        known = runs.find(db, project["id"], name)
+            fields["sweep_id"] = Sweep.get(db, project.entity, project.name, input["sweep"]).id
+        known = Run.find(db, project.id, name)
         if known is None:
             inserted = True
-            key = runs.create(db, project["id"], name, input.get("state") or "running", started=1, **fields)
+            key = runs.create(db, project.id, name, input.get("state") or "running", started=1, **fields)
         else:
-            key = known["id"]
+            key = known.id
             authorize_writer(context, known)
             runs.begin_or_resume(db, known, input.get("state"), resume=bool(input.get("id")), **fields)
-    return {"bucket": runs.by_id(db, key), "inserted": inserted}
+    return {"bucket": Run.by_id(db, key), "inserted": inserted}
 
 
 @mutation("deleteRun")
@@ -222,7 +181,7 @@ def delete_run(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     key = ids.decode("Run", input["id"])
     if input.get("deleteArtifacts"):
         artifacts.delete_made_by(context.db, key)
-    runs.delete(context.db, key)
+    Run.delete(context.db, key)
     return {"clientMutationId": input.get("clientMutationId")}
 
 
@@ -234,20 +193,20 @@ _REQUEUE = {
 
 @mutation("updateRunState")
 def update_run_state(context: Context, input: dict[str, Any]) -> dict[str, Any]:
-    row = runs.by_id(context.db, ids.decode("Run", input["id"]))
-    if row["sweep_id"] is not None:
+    row = Run.by_id(context.db, ids.decode("Run", input["id"]))
+    if row.sweep_id is not None:
         raise BadRequest("the state of a sweep's run cannot be set")
-    if row["state"] not in _REQUEUE.get(input["state"], ()):
-        raise BadRequest(f"a {row['state']} run cannot become {input['state'][:100]!r}")
-    runs.update(context.db, row["id"], state=input["state"])
+    if row.state not in _REQUEUE.get(input["state"], ()):
+        raise BadRequest(f"a {row.state} run cannot become {input['state'][:100]!r}")
+    runs.update(context.db, row.id, state=input["state"])
     return {"success": True}
 
 
 @mutation("stopRun")
 def stop_run(context: Context, input: dict[str, Any]) -> dict[str, Any]:
-    row = runs.by_id(context.db, ids.decode("Run", input["id"]))
-    if row["state"] in runs.ALIVE and not row["stop_requested"]:
-        runs.request_stop(context.db, row["id"], "stopped by request")
+    row = Run.by_id(context.db, ids.decode("Run", input["id"]))
+    if row.state in runs.ALIVE and not row.stop_requested:
+        runs.request_stop(context.db, row.id, "stopped by request")
     return {"success": True, "clientMutationId": input.get("clientMutationId")}
 
 
@@ -257,14 +216,14 @@ def rewind_run(context: Context, input: dict[str, Any]) -> dict[str, Any]:
         raise BadRequest("a run can be rewound to a _step only")
     row = named_run(context, input)
     segments.rewind(context.db, row, int(input["metricValue"]))
-    runs.update(context.db, row["id"], state="running", heartbeat_at=now(), exit_code=None)
-    return {"rewoundRun": runs.by_id(context.db, row["id"])}
+    runs.update(context.db, row.id, state="running", heartbeat_at=now(), exit_code=None)
+    return {"rewoundRun": Run.by_id(context.db, row.id)}
 
 
 @mutation("notifyScriptableRunAlert")
 def alert(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     row = named_run(context, input)
-    number = lines.count(context.db, row["id"], lines.CONSOLE)
+    number = lines.count(context.db, row.id, lines.CONSOLE)
     text = f"{now()} ALERT {input['title']}: {input['text']}"
-    lines.put(context.db, row["id"], lines.CONSOLE, number, [text], runs.update(context.db, row["id"]))
+    lines.put(context.db, row.id, lines.CONSOLE, number, [text], runs.update(context.db, row.id))
     return {"success": True}

@@ -20,6 +20,7 @@ from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.pages.contexts import SweepButton
 from mnist_sweep.server.records import project_address
 from mnist_sweep.server.store import Store, runs, sweeps
+from mnist_sweep.server.store.rows import Run, Sweep
 from mnist_sweep.server.sweeps.dispatcher import Dispatcher
 
 FORM_LIMIT = 10_000
@@ -48,16 +49,16 @@ def token(store: Store) -> str:
     return hmac.new(store.secret.encode(), b"forms of the pages", hashlib.sha256).hexdigest()
 
 
-def offered(sweep: sqlite3.Row) -> list[str]:
+def offered(sweep: Sweep) -> list[str]:
     """Return the actions that make sense in the sweep's state."""
-    if sweep["state"] in sweeps.OPEN:
+    if sweep.state in sweeps.OPEN:
         return ["pause", "stop", "cancel"]
-    return ["resume", "stop", "cancel"] if sweep["state"] == "PAUSED" else ["resume"]
+    return ["resume", "stop", "cancel"] if sweep.state == "PAUSED" else ["resume"]
 
 
-def can_retry(run: sqlite3.Row) -> bool:
+def can_retry(run: Run) -> bool:
     """Return whether a run's trial can be handed out again: it failed, and a sweep had suggested it."""
-    return run["state"] in RETRYABLE and run["sweep_id"] is not None and run["params"] is not None
+    return run.state in RETRYABLE and run.sweep_id is not None and run.params is not None
 
 
 def routes(store: Store, dispatcher: Dispatcher) -> list[Route]:
@@ -81,34 +82,34 @@ def routes(store: Store, dispatcher: Dispatcher) -> list[Route]:
         wanted = form.get("action", "")
         if wanted not in STATES:
             raise BadRequest(f"no such action: {wanted[:50]!r}; known are {', '.join(STATES)}")
-        sweeps.update(db, sweep["id"], state=STATES[wanted])
-        dispatcher.state_was_set(db, sweep["id"], STATES[wanted])
-        return f"{project_address(sweep)}/sweeps/{sweep['name']}"
+        sweeps.update(db, sweep.id, state=STATES[wanted])
+        dispatcher.state_was_set(db, sweep.id, STATES[wanted])
+        return f"{project_address(sweep)}/sweeps/{sweep.name}"
 
     def retry(db: sqlite3.Connection, request: Request, form: dict[str, str]) -> str:
         run = lookup.run(db, request)
-        if not can_retry(run):
-            raise BadRequest(f"run {run['name']} is {run['state']}: only a failed trial of a sweep is handed out again")
-        state = sweeps.by_id(db, run["sweep_id"])["state"]
+        if run.sweep_id is None or not can_retry(run):
+            raise BadRequest(f"run {run.name} is {run.state}: only a failed trial of a sweep is handed out again")
+        state = Sweep.by_id(db, run.sweep_id).state
         if state in ("FINISHED", "CANCELED"):
             raise BadRequest(f"the sweep is {state.lower()}: resume it first, then hand the run out again")
         fresh = {"agent_id": None, "started": 0, "stop_requested": 0, "stop_reason": None}
-        runs.update(db, run["id"], state="pending", **fresh)
-        return f"{project_address(run)}/runs/{run['name']}"
+        runs.update(db, run.id, state="pending", **fresh)
+        return f"{project_address(run)}/runs/{run.name}"
 
     def edit(db: sqlite3.Connection, request: Request, form: dict[str, str]) -> str:
         run = lookup.run(db, request)
         tags = [tag.strip() for tag in form.get("tags", "").split(",") if tag.strip()]
         about = {column: form.get(column, "").strip() for column in ("notes", "run_group")}
-        name = form.get("display_name", "").strip() or run["name"]
-        runs.update(db, run["id"], display_name=name, tags=tags, **about)
-        return f"{project_address(run)}/runs/{run['name']}"
+        name = form.get("display_name", "").strip() or run.name
+        runs.update(db, run.id, display_name=name, tags=tags, **about)
+        return f"{project_address(run)}/runs/{run.name}"
 
     def delete(db: sqlite3.Connection, request: Request, form: dict[str, str]) -> str:
         run = lookup.run(db, request)
-        if run["state"] in runs.ALIVE:
-            raise BadRequest(f"run {run['name']} is {run['state']}: it can be deleted once it has ended")
-        runs.delete(db, run["id"])
+        if run.state in runs.ALIVE:
+            raise BadRequest(f"run {run.name} is {run.state}: it can be deleted once it has ended")
+        Run.delete(db, run.id)
         return project_address(run)
 
     changes = {"retry": retry, "edit": edit, "delete": delete}

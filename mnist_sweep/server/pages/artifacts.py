@@ -17,67 +17,68 @@ from mnist_sweep.server.pages.contexts import (
     Place,
 )
 from mnist_sweep.server.signed_urls import SignedUrls
-from mnist_sweep.server.store import artifacts, collections, runs
+from mnist_sweep.server.store import artifacts, collections
+from mnist_sweep.server.store.rows import Artifact, ArtifactFile, Collection, Membership, Run
 
 
 def artifact(links: SignedUrls, db: sqlite3.Connection, request: Request) -> ArtifactPage:
     """Return a version of an artifact, at the address that `Artifact.url` gives; the latest if none is named."""
     named, project = request.path_params, lookup.project(db, request)
-    collection = collections.get(db, project["entity"], project["name"], named["name"])
-    member = collections.member(db, collection["id"], named.get("version", "latest"))
-    if member is None or collection["type"] != named["type"]:
+    collection = Collection.get(db, project.entity, project.name, named["name"])
+    member = collections.member(db, collection.id, named.get("version", "latest"))
+    if member is None or collection.type != named["type"]:
         raise HTTPException(404, "no such artifact")
-    key = member["artifact_id"]
-    artifact = artifacts.by_id(db, key)
-    place = Place(project["entity"], project["name"])
-    here = f"{place.address}/artifacts/{quote(collection['type'])}/{quote(collection['name'])}"
+    key = member.artifact_id
+    artifact = Artifact.by_id(db, key)
+    place = Place(project.entity, project.name)
+    here = f"{place.address}/artifacts/{quote(collection.type)}/{quote(collection.name)}"
 
-    def version(row: sqlite3.Row) -> ArtifactVersion:
-        aliases = collections.aliases(db, collection_id=collection["id"], artifact_id=row["artifact_id"])
+    def version(row: Membership) -> ArtifactVersion:
+        aliases = collections.aliases(db, collection_id=collection.id, artifact_id=row.artifact_id)
         return ArtifactVersion(
-            number=row["version"],
-            address=f"{here}/v{row['version']}",
-            current=row["artifact_id"] == key,
-            aliases=", ".join(one["alias"] for one in aliases),
+            number=row.version,
+            address=f"{here}/v{row.version}",
+            current=row.artifact_id == key,
+            aliases=", ".join(one.alias for one in aliases),
         )
 
-    def file(row: sqlite3.Row) -> FileEntry:
-        href = links.download("artifact-file", row) if row["blob"] else None
-        return FileEntry(name=row["name"], href=href, size=row["size"], reference=row["ref"])
+    def file(row: ArtifactFile) -> FileEntry:
+        href = links.download(row) if row.blob else None
+        return FileEntry(name=row.name, href=href, size=row.size, reference=row.ref)
 
-    def run(relation: str, row: sqlite3.Row) -> ArtifactRun:
-        address = f"{place.address}/runs/{quote(row['name'])}"
-        return ArtifactRun(relation=relation, label=row["display_name"] or row["name"], address=address)
+    def run(relation: str, row: Run) -> ArtifactRun:
+        address = f"{place.address}/runs/{quote(row.name)}"
+        return ArtifactRun(relation=relation, label=row.display_name or row.name, address=address)
 
-    makers = [] if artifact["run_id"] is None else [run("logged by", runs.by_id(db, artifact["run_id"]))]
+    makers = [] if artifact.run_id is None else [run("logged by", Run.by_id(db, artifact.run_id))]
     return ArtifactPage(
         place=place,
-        title=f"{collection['name']}:v{member['version']}",
-        type=collection["type"],
-        name=collection["name"],
-        description=artifact["description"] or "",
-        created_at=artifact["created_at"],
-        versions=[version(row) for row in collections.members(db, collection["id"])],
+        title=f"{collection.name}:v{member.version}",
+        type=collection.type,
+        name=collection.name,
+        description=artifact.description or "",
+        created_at=artifact.created_at,
+        versions=[version(row) for row in collections.members(db, collection.id)],
         runs=[*makers, *(run("used by", row) for row in artifacts.users_of(db, key))],
         files=[file(row) for row in artifacts.files(db, key)],
-        metadata=sorted(json.loads(artifact["metadata"] or "{}").items()),
+        metadata=sorted(json.loads(artifact.metadata or "{}").items()),
     )
 
 
-def of_run(db: sqlite3.Connection, run: sqlite3.Row) -> list[ArtifactLink]:
+def of_run(db: sqlite3.Connection, run: Run) -> list[ArtifactLink]:
     """Return the artifacts that a run logged and used, each with the address of its page."""
     found: list[ArtifactLink] = []
-    both = (("logged", artifacts.made_by(db, run["id"])), ("used", artifacts.used_by(db, run["id"])))
+    both = (("logged", artifacts.made_by(db, run.id)), ("used", artifacts.used_by(db, run.id)))
     for relation, artifact in ((relation, row) for relation, rows in both for row in rows):
-        collection = collections.by_id(db, artifact["collection_id"])
-        member = collections.place(db, collection["id"], artifact["id"])
+        collection = Collection.by_id(db, artifact.collection_id)
+        member = collections.place(db, collection.id, artifact.id)
         if member is not None:
-            path = f"{quote(collection['type'])}/{quote(collection['name'])}/v{member['version']}"
+            path = f"{quote(collection.type)}/{quote(collection.name)}/v{member.version}"
             found.append(
                 ArtifactLink(
                     relation=relation,
-                    type=collection["type"],
-                    name=f"{collection['name']}:v{member['version']}",
+                    type=collection.type,
+                    name=f"{collection.name}:v{member.version}",
                     address=f"{records.project_address(run)}/artifacts/{path}",
                 )
             )

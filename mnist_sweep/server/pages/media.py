@@ -15,6 +15,7 @@ from mnist_sweep.review.records import RunRecord, flatten
 from mnist_sweep.server.errors import NotFound
 from mnist_sweep.server.signed_urls import SignedUrls
 from mnist_sweep.server.store import Store, artifacts, files, lines, runs
+from mnist_sweep.server.store.rows import Run
 from mnist_sweep.server.wire_json import stored
 
 _SIZE_LIMIT = 20_000_000
@@ -23,11 +24,11 @@ _CLIENT_SCHEME = "wandb-client-artifact://"
 _SHOWN_TYPES = ("image/", "audio/", "video/", "text/html")
 
 
-def of_run(db: sqlite3.Connection, row: sqlite3.Row, record: RunRecord, since: int = 0) -> Payload:
+def of_run(db: sqlite3.Connection, row: Run, record: RunRecord, since: int = 0) -> Payload:
     """Return by key what the run has logged (`review.media.logged`): all of it, or what is newer than a version."""
-    found = lines.with_objects(db, row["id"], lines.HISTORY, since=since)
+    found = lines.with_objects(db, row.id, lines.HISTORY, since=since)
     parsed = [(line, stored(text)) for line, text in found]
-    return logged(record, parsed, runs.charts(row["config"]), runs.mask_classes(row["config"]))
+    return logged(record, parsed, runs.charts(row.config), runs.mask_classes(row.config))
 
 
 def media_type(name: str) -> str | None:
@@ -38,28 +39,26 @@ def media_type(name: str) -> str | None:
     return guess if guess and guess.startswith(_SHOWN_TYPES) else None
 
 
-def value(db: sqlite3.Connection, row: sqlite3.Row, line: int, key: str) -> dict[str, Any]:
+def value(db: sqlite3.Connection, row: Run, line: int, key: str) -> dict[str, Any]:
     """Return the value of a key in a line of the run's history, or in its summary.
 
     Raises:
         NotFound: there is no such value, or it is no mapping.
     """
-    texts = [row["summary"]] if line == SUMMARY else lines.texts_at(db, row["id"], lines.HISTORY, line)
+    texts = [row.summary] if line == SUMMARY else lines.texts_at(db, row.id, lines.HISTORY, line)
     found = flatten(stored(texts[0])).get(key) if texts else None
     if not isinstance(found, dict):
-        raise NotFound(f"run {row['name']} has logged no {key[:100]!r} there")
+        raise NotFound(f"run {row.name} has logged no {key[:100]!r} there")
     return found
 
 
-def read(
-    store: Store, links: SignedUrls, db: sqlite3.Connection, row: sqlite3.Row, line: int, key: str, chart: str
-) -> Payload:
+def read(store: Store, links: SignedUrls, db: sqlite3.Connection, row: Run, line: int, key: str, chart: str) -> Payload:
     """Return a table as `columns` and `rows`, or a chart as a `figure`. A Plotly figure is returned unchanged."""
     found = value(db, row, line, key)
     contents, address = _contents(store, db, row, found, links)
     if found.get("_type") == "plotly-file":
         return {"figure": {part: contents.get(part) for part in ("data", "layout")}}
-    if chart and (figure := custom_chart(runs.charts(row["config"]).get(chart), contents)):
+    if chart and (figure := custom_chart(runs.charts(row.config).get(chart), contents)):
         return {"figure": figure}
     names = [str(name) for name in contents.get("columns") or ()]
     data = contents.get("data") or []
@@ -68,7 +67,7 @@ def read(
 
 
 def _contents(
-    store: Store, db: sqlite3.Connection, row: sqlite3.Row, found: dict[str, Any], links: SignedUrls
+    store: Store, db: sqlite3.Connection, row: Run, found: dict[str, Any], links: SignedUrls
 ) -> tuple[dict[str, Any], Callable[[str], str]]:
     """Return the parsed file behind a value, and a function from the files that it names to their addresses.
 
@@ -76,19 +75,19 @@ def _contents(
     """
     client, _, name = str(found.get("artifact_path", "")).removeprefix(_CLIENT_SCHEME).partition("/")
     artifact = artifacts.by_client_id(db, client) if client else None
-    if artifact is not None and artifact["run_id"] == row["id"]:
-        stored = {file["name"]: file for file in artifacts.files(db, artifact["id"]) if file["blob"]}
+    if artifact is not None and artifact.run_id == row.id:
+        stored = {file.name: file for file in artifacts.files(db, artifact.id) if file.blob}
 
         def in_artifact(path: str) -> str:
-            return links.download("artifact-file", stored[path]) if path in stored else ""
+            return links.download(stored[path]) if path in stored else ""
 
         if name in stored:
-            return _parsed(store.blobs.path(stored[name]["blob"])), in_artifact
-    file = files.find(db, row["id"], str(found.get("path", "")))
+            return _parsed(store.blobs.path(stored[name].blob)), in_artifact
+    file = files.find(db, row.id, str(found.get("path", "")))
     if file is None:
-        raise NotFound(f"{str(found.get('path'))[:200]!r} has not arrived from run {row['name']} yet")
-    address = f"/api/{quote(row['entity'])}/{quote(row['project'])}/runs/{quote(row['name'])}/media/"
-    return _parsed(store.blobs.path(file["blob"])), lambda path: address + quote(path)
+        raise NotFound(f"{str(found.get('path'))[:200]!r} has not arrived from run {row.name} yet")
+    address = f"/api/{quote(row.entity)}/{quote(row.project)}/runs/{quote(row.name)}/media/"
+    return _parsed(store.blobs.path(file.blob)), lambda path: address + quote(path)
 
 
 def _parsed(path: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from mnist_sweep.server.pages import actions, sweep_text
 from mnist_sweep.server.pages.contexts import NewSweepPage, Place
 from mnist_sweep.server.pages.rendering import render
 from mnist_sweep.server.store import Store, projects, runs, sweeps
+from mnist_sweep.server.store.rows import Project, Sweep
 from mnist_sweep.server.sweeps.dispatcher import Dispatcher
 
 LIMIT = 2_000_000
@@ -60,8 +61,8 @@ def routes(store: Store, dispatcher: Dispatcher, environment: Environment) -> li
         if like is None:
             return page(request, EXAMPLE)
         with store.read() as db:
-            sweep = sweeps.get(db, request.path_params["entity"], request.path_params["project"], like)
-        return page(request, sweep_text.readable(sweep["config"]))
+            sweep = Sweep.get(db, request.path_params["entity"], request.path_params["project"], like)
+        return page(request, sweep_text.readable(sweep.config))
 
     async def check(request: Request) -> Response:
         text = (await _body(request)).decode("utf-8", "replace")
@@ -83,8 +84,8 @@ def routes(store: Store, dispatcher: Dispatcher, environment: Environment) -> li
             dispatcher.check(sweeps.parse_config(text))
             with store.write() as db:
                 project = projects.ensure(db, request.path_params["entity"], request.path_params["project"])
-                sweep = sweeps.by_id(db, sweeps.create(db, project["id"], text))
-                return f"{records.project_address(sweep)}/sweeps/{quote(sweep['name'])}"
+                sweep = Sweep.by_id(db, sweeps.create(db, project.id, text))
+                return f"{records.project_address(sweep)}/sweeps/{quote(sweep.name)}"
 
         try:
             return RedirectResponse(await anyio.to_thread.run_sync(write), status_code=303)
@@ -123,8 +124,8 @@ def _space(config: search.SweepConfig, info: SweepInfo) -> str:
 
 def _feasible_share(db: sqlite3.Connection, entity: str, project: str, info: SweepInfo) -> str:
     """Say which share of the project's earlier runs in this space was feasible."""
-    found = projects.find(db, entity, project)
-    rows = runs.of_project(db, found["id"]) if found is not None else []
+    found = Project.find(db, entity, project)
+    rows = runs.of_project(db, found.id) if found is not None else []
     known = [record for row in rows if _inside(record := records.record(db, row, history=False), info)]
     judged = [record for record in known if _is_judged(record)]
     if not judged:

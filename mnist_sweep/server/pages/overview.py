@@ -10,13 +10,14 @@ from mnist_sweep.review.page_data import Payload
 from mnist_sweep.review.records import RunRecord
 from mnist_sweep.review.status import classify
 from mnist_sweep.server.store import Store, files
+from mnist_sweep.server.store.rows import Run
 from mnist_sweep.server.wire_json import client_entry, stored
 
 _METADATA = "wandb-metadata.json"
 _METADATA_LIMIT = 1_000_000
 
 
-def facts(store: Store, db: sqlite3.Connection, row: sqlite3.Row, record: RunRecord) -> list[Payload]:
+def facts(store: Store, db: sqlite3.Connection, row: Run, record: RunRecord) -> list[Payload]:
     """Return the facts that are known, as `label`, `value` and, for a running run's duration, `elapsed` seconds.
 
     Most come from the file of metadata that the client uploads at the start of a run.
@@ -25,35 +26,35 @@ def facts(store: Store, db: sqlite3.Connection, row: sqlite3.Row, record: RunRec
     return [{name: value for name, value in fact.items() if value is not None} for fact in known]
 
 
-def _facts(metadata: Mapping[str, Any], row: sqlite3.Row, record: RunRecord) -> Iterator[Payload]:
+def _facts(metadata: Mapping[str, Any], row: Run, record: RunRecord) -> Iterator[Payload]:
     _, reason = classify(record)
     yield _fact("state", f"{record.state}: {reason}" if reason and record.state not in reason else record.state)
     seconds = record.seconds
     if seconds is not None:
         yield _fact("duration", duration(seconds)) | {"elapsed": seconds if record.read_at else None}
-    yield _fact("started", row["created_at"].replace("T", " ")[:19] + " UTC")
-    yield _fact("job type", row["job_type"])
+    yield _fact("started", row.created_at.replace("T", " ")[:19] + " UTC")
+    yield _fact("job type", row.job_type)
     yield _fact("command", _command(metadata, row))
     git = metadata.get("git")
     git = git if isinstance(git, dict) else {}
-    yield _fact("git commit", row["commit_hash"] or git.get("commit"))
-    yield _fact("git remote", row["repo"] or git.get("remote"))
-    yield _fact("host", ", ".join(_texts(row["host"] or metadata.get("host"), metadata.get("os"))))
-    yield _fact("Python", metadata.get("python") or client_entry(stored(row["config"])).get("python_version"))
+    yield _fact("git commit", row.commit_hash or git.get("commit"))
+    yield _fact("git remote", row.repo or git.get("remote"))
+    yield _fact("host", ", ".join(_texts(row.host or metadata.get("host"), metadata.get("os"))))
+    yield _fact("Python", metadata.get("python") or client_entry(stored(row.config)).get("python_version"))
     yield _fact("GPU", _gpus(metadata))
     yield _fact("CPU", _cpus(metadata))
-    yield _fact("group", row["run_group"])
+    yield _fact("group", row.run_group)
     yield _fact("tags", ", ".join(record.tags))
-    yield _fact("notes", row["notes"])
+    yield _fact("notes", row.notes)
 
 
 def _fact(label: str, value: Any) -> Payload:
     return {"label": label, "value": str(value) if isinstance(value, str | int | float) else ""}
 
 
-def _command(metadata: Mapping[str, Any], row: sqlite3.Row) -> str:
+def _command(metadata: Mapping[str, Any], row: Run) -> str:
     """Return the command line of the run's program, as a shell would take it."""
-    program = next(iter(_texts(metadata.get("codePath"), metadata.get("program"), row["program"])), "")
+    program = next(iter(_texts(metadata.get("codePath"), metadata.get("program"), row.program)), "")
     arguments = metadata.get("args")
     given = _texts(*arguments) if isinstance(arguments, list) else []
     return shlex.join(["python", program, *given]) if program else ""
@@ -77,10 +78,10 @@ def _texts(*values: Any) -> list[str]:
     return [value for value in values if isinstance(value, str) and value]
 
 
-def _metadata(store: Store, db: sqlite3.Connection, row: sqlite3.Row) -> Mapping[str, Any]:
+def _metadata(store: Store, db: sqlite3.Connection, row: Run) -> Mapping[str, Any]:
     """Return the metadata that the client uploaded; empty if there is none, or none that can be read."""
-    file = files.find(db, row["id"], _METADATA)
-    path = store.blobs.path(file["blob"]) if file is not None and file["blob"] else None
+    file = files.find(db, row.id, _METADATA)
+    path = store.blobs.path(file.blob) if file is not None and file.blob else None
     if path is None or path.stat().st_size > _METADATA_LIMIT:
         return {}
     try:

@@ -13,7 +13,8 @@ from mnist_sweep.search.goal import Goal
 from mnist_sweep.server import records
 from mnist_sweep.server.pages import media as logged
 from mnist_sweep.server.pages.report_blocks import Panel, RunMedia
-from mnist_sweep.server.store import projects, runs
+from mnist_sweep.server.store import runs
+from mnist_sweep.server.store.rows import Project, Run
 
 MEDIA_RUNS = 8
 LINE_RUNS = 100
@@ -24,7 +25,7 @@ LINE_RUNS = 100
 class ReportRun:
     """A run that a grid names."""
 
-    row: sqlite3.Row
+    row: Run
     record: RunRecord
 
 
@@ -50,7 +51,7 @@ class Drawings:
         return RunMedia(name=name, label=run.record.label)
 
 
-def panels(db: sqlite3.Connection, project: sqlite3.Row, grid: Mapping[str, Any], drawings: Drawings) -> list[Panel]:
+def panels(db: sqlite3.Connection, project: Project, grid: Mapping[str, Any], drawings: Drawings) -> list[Panel]:
     """Return the panels of a grid in their order on the page, and add what they draw to `drawings`."""
     sets = [one for one in grid.get("runSets", ()) if one.get("enabled", True)]
     found: list[ReportRun] = []
@@ -100,14 +101,14 @@ def _run_media(
     return run_media
 
 
-def _runs(db: sqlite3.Connection, project: sqlite3.Row, one: Mapping[str, Any]) -> list[ReportRun]:
+def _runs(db: sqlite3.Connection, project: Project, one: Mapping[str, Any]) -> list[ReportRun]:
     """Return the runs of a set without their histories, filtered and sorted as the set says."""
     named = one.get("project", {})
-    meant = projects.find(db, named.get("entityName") or project["entity"], named.get("name") or project["name"])
+    meant = Project.find(db, named.get("entityName") or project.entity, named.get("name") or project.name)
     if meant is None:
         return []
     conditions = _conditions(one.get("filters"))
-    rows = runs.of_project(db, meant["id"], limit=None)
+    rows = runs.of_project(db, meant.id, limit=None)
     kept = [ReportRun(row, records.record(db, row, history=False)) for row in rows]
     kept = [run for run in kept if all(_admits(run, condition) for condition in conditions)]
     for key, ascending in reversed(_order(one)):
@@ -135,7 +136,7 @@ def _conditions(tree: Any) -> list[Mapping[str, Any]]:
 def _admits(run: ReportRun, condition: Mapping[str, Any]) -> bool:
     """Return whether a run meets a condition. A condition of an unknown kind admits every run."""
     name, op, wanted = _name(condition.get("key", {})), condition.get("op"), condition.get("value")
-    own = {"run:sweep": run.row["sweep"], "run:jobType": run.row["job_type"], "run:group": run.row["run_group"]}
+    own = {"run:sweep": run.row.sweep, "run:jobType": run.row.job_type, "run:group": run.row.run_group}
     has = own[name] if name in own else value(run.record, name)
     if op in ("=", "==", "!="):
         same = has == wanted or str(has) == str(wanted)

@@ -66,10 +66,10 @@ def routes(
         """Send an image, a sound or a video of a run for its page. Nothing in it can run a script."""
         name = request.path_params["name"]
         with store.read() as db:
-            file = files.find(db, lookup.run(db, request)["id"], name)
+            file = files.find(db, lookup.run(db, request).id, name)
         if file is None or (media_type := logged.media_type(name)) is None:
             raise HTTPException(404, "no such image, sound or video")
-        return FileResponse(store.blobs.path(file["blob"]), media_type=media_type, headers=_MEDIA_HEADERS)
+        return FileResponse(store.blobs.path(file.blob), media_type=media_type, headers=_MEDIA_HEADERS)
 
     return [
         page("/", views.projects),

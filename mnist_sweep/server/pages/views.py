@@ -31,6 +31,7 @@ from mnist_sweep.server.pages.contexts import (
 from mnist_sweep.server.pages.page_data import Payloads
 from mnist_sweep.server.signed_urls import SignedUrls
 from mnist_sweep.server.store import Store, files, projects, runs, sweeps, views
+from mnist_sweep.server.store.rows import File, Run, Sweep, View
 from mnist_sweep.server.sweeps.states import sweep_progress
 
 _COMPARED = 20
@@ -46,23 +47,21 @@ class Views:
 
     def projects(self, db: sqlite3.Connection, request: Request) -> ProjectsPage:
         found = projects.listing(db, request.path_params.get("entity"))
-        entries = [
-            ProjectEntry(place=Place(row["entity"], row["name"]), **projects.activity(db, row["id"])) for row in found
-        ]
+        entries = [ProjectEntry(place=Place(row.entity, row.name), **projects.activity(db, row.id)) for row in found]
         return ProjectsPage(origin=_origin(request), projects=entries)
 
     def project(self, db: sqlite3.Connection, request: Request) -> ProjectPage:
         project = lookup.project(db, request)
-        place = Place(project["entity"], project["name"])
+        place = Place(project.entity, project.name)
         group = request.path_params.get("group")
         data = self._payloads.project(db, project, group)
-        total, shown = runs.count(db, project["id"], group), len(data["table"]["rows"])
+        total, shown = runs.count(db, project.id, group), len(data["table"]["rows"])
         return ProjectPage(
             place=place,
             group=group,
             left_out=f"This page shows the newest {shown:,} of {total:,} runs." if shown < total else "",
-            sweeps=[] if group else [_sweep_entry(db, row, place) for row in sweeps.listing(db, project["id"])],
-            reports=[] if group else [_report_entry(row, place) for row in views.listing(db, project["id"], "runs")],
+            sweeps=[] if group else [_sweep_entry(db, row, place) for row in sweeps.listing(db, project.id)],
+            reports=[] if group else [_report_entry(row, place) for row in views.listing(db, project.id, "runs")],
             data=data,
         )
 
@@ -80,9 +79,9 @@ class Views:
         sweep = lookup.sweep(db, request)
         info = records.info(sweep)
         return SweepPage(
-            place=Place(sweep["entity"], sweep["project"]),
+            place=Place(sweep.entity, sweep.project),
             info=info,
-            config=sweep_text.readable(sweep["config"]),
+            config=sweep_text.readable(sweep.config),
             buttons=actions.BUTTONS,
             agent=f"WANDB_BASE_URL={_origin(request)} wandb agent {info.entity}/{info.project}/{info.id}",
             token=actions.token(self._store),
@@ -98,20 +97,20 @@ class Views:
         row = lookup.run(db, request)
         record = records.record(db, row)
         return RunPage(
-            place=Place(row["entity"], row["project"]),
-            run=row["name"],
+            place=Place(row.entity, row.project),
+            run=row.name,
             label=record.label,
             colour=run_colour(record.number),
-            sweep=row["sweep"],
+            sweep=row.sweep,
             config=[(name, value) for name, value in sorted(record.config.items()) if not name.startswith("_")],
             summary=[(name, value) for name, value in sorted(record.summary.items()) if not name.startswith("_")],
             group=record.group,
             tags=", ".join(record.tags),
-            notes=row["notes"] or "",
+            notes=row.notes or "",
             artifacts=artifacts.of_run(db, row),
-            files=[self._file_entry(file) for file in files.listing(db, row["id"])],
+            files=[self._file_entry(file) for file in files.listing(db, row.id)],
             can_retry=actions.can_retry(row),
-            ended=row["state"] not in runs.ALIVE,
+            ended=row.state not in runs.ALIVE,
             token=actions.token(self._store),
             data=self._payloads.run(db, row, _sweep_of(db, row)),
         )
@@ -133,10 +132,10 @@ class Views:
     def compare(self, db: sqlite3.Connection, request: Request) -> ComparePage:
         project = lookup.project(db, request)
         names = _run_names(request)[:_COMPARED]
-        found = [row for name in names if (row := runs.find(db, project["id"], name)) is not None]
+        found = [row for name in names if (row := Run.find(db, project.id, name)) is not None]
         sweep = next((one for row in found if (one := _sweep_of(db, row)) is not None), None)
         return ComparePage(
-            place=Place(project["entity"], project["name"]),
+            place=Place(project.entity, project.name),
             count=len(found),
             data=self._payloads.compare(db, project, found, sweep),
         )
@@ -144,32 +143,32 @@ class Views:
     def report(self, db: sqlite3.Connection, request: Request) -> ReportPage:
         project = lookup.project(db, request)
         text = request.path_params["report"].rsplit("--", 1)[-1]
-        view = views.by_id(db, ids.decode("View", text))
-        if view["project_id"] != project["id"]:
+        view = View.by_id(db, ids.decode("View", text))
+        if view.project_id != project.id:
             raise HTTPException(404, "no such report")
-        blocks, data = self._payloads.report(db, project, report_blocks.blocks(view["spec"]))
-        sweep = re.search(rf"{REPORT_OF} (\S+)$", view["description"] or "")
+        blocks, data = self._payloads.report(db, project, report_blocks.blocks(view.spec))
+        sweep = re.search(rf"{REPORT_OF} (\S+)$", view.description or "")
         return ReportPage(
-            place=Place(project["entity"], project["name"]),
-            title=view["display_name"] or view["name"],
-            description=view["description"] or "",
-            updated_at=view["updated_at"],
+            place=Place(project.entity, project.name),
+            title=view.display_name or view.name,
+            description=view.description or "",
+            updated_at=view.updated_at,
             blocks=blocks,
             sweep=sweep.group(1) if sweep else None,
             data=data,
         )
 
-    def _file_entry(self, row: sqlite3.Row) -> FileEntry:
-        href = self._links.download("file", row)
-        return FileEntry(name=row["name"], href=href, size=row["size"], updated_at=row["updated_at"])
+    def _file_entry(self, row: File) -> FileEntry:
+        href = self._links.download(row)
+        return FileEntry(name=row.name, href=href, size=row.size, updated_at=row.updated_at)
 
 
-def _sweep_entry(db: sqlite3.Connection, sweep: sqlite3.Row, place: Place) -> SweepEntry:
+def _sweep_entry(db: sqlite3.Connection, sweep: Sweep, place: Place) -> SweepEntry:
     ranking, _ = records.best(db, sweep)
-    count, active = runs.activity(db, sweep["id"])
+    count, active = runs.activity(db, sweep.id)
     progress = sweep_progress(db, sweep)
     return SweepEntry(
-        address=f"{place.address}/sweeps/{quote(sweep['name'])}",
+        address=f"{place.address}/sweeps/{quote(sweep.name)}",
         title=ranking.info.title,
         status=progress.status,
         state=progress.text,
@@ -177,24 +176,24 @@ def _sweep_entry(db: sqlite3.Connection, sweep: sqlite3.Row, place: Place) -> Sw
         runs=count,
         best=best_text(ranking),
         metric=ranking.info.metric,
-        active=active or sweep["updated_at"],
+        active=active or sweep.updated_at,
     )
 
 
-def _report_entry(view: sqlite3.Row, place: Place) -> ReportEntry:
-    title = view["display_name"] or view["name"] or "report"
+def _report_entry(view: View, place: Place) -> ReportEntry:
+    title = view.display_name or view.name or "report"
     slug = re.sub(r"[^\w-]+", "-", title)
-    link = f"{slug}--{ids.encode('View', view['id']).rstrip('=')}"
+    link = f"{slug}--{ids.encode('View', view.id).rstrip('=')}"
     return ReportEntry(
         address=f"{place.address}/reports/{link}",
         title=title,
-        description=view["description"] or "",
-        updated_at=view["updated_at"],
+        description=view.description or "",
+        updated_at=view.updated_at,
     )
 
 
-def _sweep_of(db: sqlite3.Connection, run: sqlite3.Row) -> sqlite3.Row | None:
-    return sweeps.by_id(db, run["sweep_id"]) if run["sweep_id"] is not None else None
+def _sweep_of(db: sqlite3.Connection, run: Run) -> Sweep | None:
+    return Sweep.by_id(db, run.sweep_id) if run.sweep_id is not None else None
 
 
 def _origin(request: Request) -> str:

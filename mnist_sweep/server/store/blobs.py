@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from mnist_sweep.server.errors import StoreError
+from mnist_sweep.server.errors import NotFound, StoreError
 
 _FOLDER = re.compile(r"[0-9a-f]{2}")
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -40,8 +40,10 @@ class Blobs:
         self._incoming = folder / "incoming"
         self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def path(self, key: str) -> Path:
-        """Return where the contents with this key are."""
+    def path(self, key: str | None) -> Path:
+        """Return where the contents with this key are. Raise NotFound for a row without contents, whose key is None."""
+        if key is None:
+            raise NotFound("no such file")
         return self._folder / key[:2] / key
 
     def receive(self) -> "Upload":

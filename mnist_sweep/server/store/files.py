@@ -5,6 +5,7 @@ import sqlite3
 
 from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.store.clock import now
+from mnist_sweep.server.store.rows import File
 
 
 def normal_name(name: str) -> str:
@@ -29,36 +30,23 @@ def _plain(name: str) -> str:
     return posixpath.normpath(name.replace("\\", "/")) if name else ""
 
 
-def announce(db: sqlite3.Connection, run_id: int, name: str) -> sqlite3.Row:
+def announce(db: sqlite3.Connection, run_id: int, name: str) -> File:
     """Create the row of a file that will be uploaded, if there is none, and return it."""
     plain = normal_name(name)
     db.execute("INSERT OR IGNORE INTO files (run_id, name, updated_at) VALUES (?, ?, ?)", (run_id, plain, now()))
-    row: sqlite3.Row = db.execute("SELECT * FROM files WHERE run_id = ? AND name = ?", (run_id, plain)).fetchone()
+    (row,) = File.all(db, "WHERE run_id = ? AND name = ?", run_id, plain)
     return row
 
 
 def listing(
     db: sqlite3.Connection, run_id: int, *, names: list[str] | None = None, pattern: str | None = None
-) -> list[sqlite3.Row]:
+) -> list[File]:
     """Return a run's files, sorted by name: all, those with these names, or those that an SQL LIKE pattern matches."""
-    rows = db.execute(
-        "SELECT * FROM files WHERE run_id = ?1 AND (?2 IS NULL OR name LIKE ?2 ESCAPE '\\') ORDER BY name",
-        (run_id, pattern),
-    ).fetchall()
-    if names:
-        wanted = {_plain(name) for name in names}
-        rows = [row for row in rows if row["name"] in wanted]
-    return rows
+    where = "WHERE run_id = ?1 AND (?2 IS NULL OR name LIKE ?2 ESCAPE '\\') ORDER BY name"
+    wanted = {_plain(name) for name in names or ()}
+    return [row for row in File.all(db, where, run_id, pattern) if not wanted or row.name in wanted]
 
 
-def find(db: sqlite3.Connection, run_id: int, name: str) -> sqlite3.Row | None:
+def find(db: sqlite3.Connection, run_id: int, name: str) -> File | None:
     """Return the file of that name if it has contents."""
-    row: sqlite3.Row | None = db.execute(
-        "SELECT * FROM files WHERE run_id = ? AND name = ? AND blob IS NOT NULL", (run_id, normal_name(name))
-    ).fetchone()
-    return row
-
-
-def delete(db: sqlite3.Connection, file_ids: list[int]) -> None:
-    """Remove files by their row ids."""
-    db.executemany("DELETE FROM files WHERE id = ?", [(file_id,) for file_id in file_ids])
+    return File.first(db, "WHERE run_id = ? AND name = ? AND blob IS NOT NULL", run_id, normal_name(name))

@@ -7,7 +7,7 @@ terminal rewrites its last line.
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from mnist_sweep.server import wire_json
 from mnist_sweep.server.errors import BadRequest
@@ -18,6 +18,14 @@ _INTEGER_LIMIT = 2**63
 LAST = _INTEGER_LIMIT - 1
 """The greatest number of a line or a step."""
 _PAGE = 200
+
+
+class Line(NamedTuple):
+    """A stored line and its number."""
+
+    line: int
+    data: str
+    step: int | None = None
 
 
 def put(db: sqlite3.Connection, run_id: int, stream: str, offset: int, content: Iterable[str], version: int) -> None:
@@ -118,7 +126,7 @@ def sampled(
             " SELECT data FROM chosen CROSS JOIN lines USING (line) WHERE run_id = ? AND stream = ? ORDER BY line",
             (*values, json.dumps(places), run_id, stream),
         )
-    return [row["data"] for row in found]
+    return [row[0] for row in found]
 
 
 def rows(db: sqlite3.Connection, run_id: int, stream: str) -> Iterator[dict[str, Any]]:
@@ -150,7 +158,7 @@ def with_objects(db: sqlite3.Connection, run_id: int, stream: str, *, since: int
         " ORDER BY line",
         (run_id, stream, since),
     )
-    return [(row["line"], row["data"]) for row in found]
+    return [(line, data) for line, data in found]
 
 
 def texts_at(db: sqlite3.Connection, run_id: int, stream: str, line: int) -> list[str]:
@@ -159,21 +167,22 @@ def texts_at(db: sqlite3.Connection, run_id: int, stream: str, line: int) -> lis
     return [row[0] for row in db.execute(sql, (run_id, stream, line))]
 
 
-def tail(db: sqlite3.Connection, run_id: int, stream: str, number: int, *, since: int = 0) -> list[sqlite3.Row]:
-    """Return the last lines that changed after `since`, in order: `line`, `data`."""
+def tail(db: sqlite3.Connection, run_id: int, stream: str, number: int, *, since: int = 0) -> list[Line]:
+    """Return the last lines that changed after `since`, in order."""
     found = db.execute(
         "SELECT line, data FROM lines WHERE run_id = ? AND stream = ? AND version > ? ORDER BY line DESC LIMIT ?",
         (run_id, stream, since, number),
-    ).fetchall()
-    return found[::-1]
+    )
+    return [Line(*row) for row in found][::-1]
 
 
-def page(db: sqlite3.Connection, run_id: int, stream: str, after: int, limit: int) -> list[sqlite3.Row]:
-    """Return up to `limit` lines after number `after`: `line`, `data`."""
-    return db.execute(
+def page(db: sqlite3.Connection, run_id: int, stream: str, after: int, limit: int) -> list[Line]:
+    """Return up to `limit` lines after number `after`."""
+    found = db.execute(
         "SELECT line, data FROM lines WHERE run_id = ? AND stream = ? AND line > ? ORDER BY line LIMIT ?",
         (run_id, stream, after, limit),
-    ).fetchall()
+    )
+    return [Line(*row) for row in found]
 
 
 def clear(db: sqlite3.Connection, run_id: int, stream: str, *, start: int = 0, end: int = LAST) -> None:
@@ -217,14 +226,13 @@ def last_step(db: sqlite3.Connection, run_id: int) -> int:
     return -1 if found is None else int(found)
 
 
-def around(
-    db: sqlite3.Connection, run_id: int, step: int, *, below: int
-) -> tuple[sqlite3.Row | None, sqlite3.Row | None]:
+def around(db: sqlite3.Connection, run_id: int, step: int, *, below: int) -> tuple[Line | None, Line | None]:
     """Return the last row before a step and the first other one, among the rows below a line number."""
-    select = "SELECT line, step, data FROM lines WHERE run_id = ? AND stream = ? AND line < ? AND step"
+    select = "SELECT line, data, step FROM lines WHERE run_id = ? AND stream = ? AND line < ? AND step"
     values = (run_id, HISTORY, below, step)
     before = db.execute(f"{select} < ? ORDER BY step DESC, line DESC LIMIT 1", values).fetchone()
-    return before, db.execute(f"{select} >= ? ORDER BY step, line LIMIT 1", values).fetchone()
+    after = db.execute(f"{select} >= ? ORDER BY step, line LIMIT 1", values).fetchone()
+    return Line(*before) if before else None, Line(*after) if after else None
 
 
 def cut(db: sqlite3.Connection, run_id: int, last_step: int) -> None:

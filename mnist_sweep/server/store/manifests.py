@@ -9,8 +9,9 @@ import sqlite3
 from typing import Any
 
 from mnist_sweep.server import wire_json
-from mnist_sweep.server.errors import BadRequest, NotFound
+from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.store.blobs import Blobs
+from mnist_sweep.server.store.rows import Manifest
 
 FULL, INCREMENTAL, PATCH = "FULL", "INCREMENTAL", "PATCH"
 _LIMIT = 100_000_000
@@ -28,20 +29,9 @@ def announce(db: sqlite3.Connection, artifact_id: int, name: str, digest: str | 
     )
 
 
-def by_id(db: sqlite3.Connection, manifest_id: int) -> sqlite3.Row:
-    """Return the manifest with this row id. Raises `NotFound` if there is none."""
-    row: sqlite3.Row | None = db.execute("SELECT * FROM manifests WHERE id = ?", (manifest_id,)).fetchone()
-    if row is None:
-        raise NotFound("no such artifact manifest")
-    return row
-
-
-def find(db: sqlite3.Connection, artifact_id: int) -> sqlite3.Row | None:
+def find(db: sqlite3.Connection, artifact_id: int) -> Manifest | None:
     """Return an artifact's manifest, the full one if there is one, else the newest; or None."""
-    row: sqlite3.Row | None = db.execute(
-        f"SELECT * FROM manifests WHERE artifact_id = ? ORDER BY type = '{FULL}' DESC, id DESC", (artifact_id,)
-    ).fetchone()
-    return row
+    return Manifest.first(db, f"WHERE artifact_id = ? ORDER BY type = '{FULL}' DESC, id DESC", artifact_id)
 
 
 def complete(db: sqlite3.Connection, blobs: Blobs, artifact_id: int, before: int | None) -> tuple[dict[str, Any], bool]:
@@ -53,22 +43,20 @@ def complete(db: sqlite3.Connection, blobs: Blobs, artifact_id: int, before: int
     Raises:
         BadRequest: no manifest has arrived, or it is malformed.
     """
-    parts = db.execute(
-        "SELECT * FROM manifests WHERE artifact_id = ? AND blob IS NOT NULL ORDER BY id", (artifact_id,)
-    ).fetchall()
+    parts = Manifest.all(db, "WHERE artifact_id = ? AND blob IS NOT NULL ORDER BY id", artifact_id)
     if not parts:
         raise BadRequest("the artifact's manifest has not been uploaded")
     read = [_read(blobs, row) for row in parts]
-    if parts[-1]["type"] == FULL:
+    if parts[-1].type == FULL:
         return _entries(read[-1]), False
-    if parts[-1]["type"] == INCREMENTAL and before is not None and (row := find(db, before)) is not None:
+    if parts[-1].type == INCREMENTAL and before is not None and (row := find(db, before)) is not None:
         read = [_read(blobs, row), read[-1]]
     entries = {name: entry for manifest in read for name, entry in _entries(manifest).items()}
     with blobs.receive() as upload:
         upload.write(wire_json.dumps(read[-1] | {"contents": entries}).encode())
         blob = upload.keep()
     key = announce(db, artifact_id, "wandb_manifest.json", blob.md5, FULL)
-    db.execute("UPDATE manifests SET blob = ?, size = ? WHERE id = ?", (blob.key, blob.size, key))
+    Manifest.set(db, key, blob=blob.key, size=blob.size)
     return entries, True
 
 
@@ -80,11 +68,11 @@ def digest(entries: dict[str, Any]) -> str:
     return found.hexdigest()
 
 
-def _read(blobs: Blobs, row: sqlite3.Row) -> dict[str, Any]:
-    if row["size"] > _LIMIT:
-        raise BadRequest(f"the artifact's manifest has {row['size']} bytes, over {_LIMIT}")
+def _read(blobs: Blobs, row: Manifest) -> dict[str, Any]:
+    if row.size > _LIMIT:
+        raise BadRequest(f"the artifact's manifest has {row.size} bytes, over {_LIMIT}")
     try:
-        text = blobs.path(row["blob"]).read_text("utf-8")
+        text = blobs.path(row.blob).read_text("utf-8")
     except UnicodeDecodeError as error:
         raise BadRequest(f"the artifact's manifest is not UTF-8: {error}") from None
     return wire_json.as_object(text, "the artifact's manifest")

@@ -10,10 +10,10 @@ from typing import Any
 
 from mnist_sweep.protocol import EXIT_NODE_UNFIT, EXIT_STOPPED
 from mnist_sweep.server import wire_json
-from mnist_sweep.server.errors import BadRequest, NotFound
+from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.store import filters, projects, run_names, segments
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.columns import set_columns
+from mnist_sweep.server.store.rows import RUN_TABLES, Run
 
 ALIVE = ("pending", "running", "preempting")
 MAX_RETRIES = 3
@@ -30,23 +30,7 @@ class StopRequest(IntEnum):
     """The run's agent has received the command; a second one would cut the run's end short."""
 
 
-_TABLES = """
-runs JOIN projects ON projects.id = runs.project_id
-LEFT JOIN sweeps ON sweeps.id = runs.sweep_id LEFT JOIN agents ON agents.id = runs.agent_id
-"""
-SELECT = f"""
-SELECT runs.*, projects.entity, projects.name AS project, sweeps.name AS sweep, sweeps.state AS sweep_state,
-    agents.name AS agent
-FROM {_TABLES}
-"""
-
 _JSON_COLUMNS = {"config", "summary", "tags"}
-_COLUMNS = frozenset(
-    {"display_name", "state", "config", "summary", "description", "notes", "run_group", "job_type", "tags", "host"}
-    | {"program", "repo", "commit_hash", "exit_code", "heartbeat_at", "sweep_id", "started"}
-    | {"stop_requested", "stop_reason", "agent_id", "retries", "holder", "lease_revoked", "handed_out_by"}
-    | {"version", "updated_at"}
-)
 
 
 def random_name(length: int = 8) -> str:
@@ -64,31 +48,6 @@ def version(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()[0])
 
 
-def find(db: sqlite3.Connection, project_id: int, name: str) -> sqlite3.Row | None:
-    """Return a project's run with that id, or None."""
-    row: sqlite3.Row | None = db.execute(
-        f"{SELECT} WHERE runs.project_id = ? AND runs.name = ?", (project_id, name)
-    ).fetchone()
-    return row
-
-
-def get(db: sqlite3.Connection, entity: str, project: str, name: str) -> sqlite3.Row:
-    """Return the run with that id in a project.
-
-    Raises:
-        NotFound: there is no such run.
-    """
-    return projects.get_within(db, entity, project, name, find, "run")
-
-
-def by_id(db: sqlite3.Connection, run_id: int) -> sqlite3.Row:
-    """Return the run with this row id. Raises `NotFound` if there is none."""
-    row: sqlite3.Row | None = db.execute(f"{SELECT} WHERE runs.id = ?", (run_id,)).fetchone()
-    if row is None:
-        raise NotFound("no such run")
-    return row
-
-
 def create(db: sqlite3.Connection, project_id: int, name: str, state: str, **fields: Any) -> int:
     """Create a run and return its row id.
 
@@ -98,20 +57,15 @@ def create(db: sqlite3.Connection, project_id: int, name: str, state: str, **fie
     """
     projects.check_name(name, "the run id", limit=256)
     moment = now()
-    origin = [fields.pop(column, None) for column in ("agent_id", "trial", "params")]
-    cursor = db.execute(
-        "INSERT INTO runs (project_id, name, state, created_at, updated_at, heartbeat_at, version,"
-        " agent_id, trial, params) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
-        (project_id, name, _checked_state(state), moment, moment, moment, *origin),
-    )
-    assert cursor.lastrowid is not None
+    values = {"project_id": project_id, "name": name, "state": _checked_state(state), "version": 0}
+    key = Run.insert(db, **values, created_at=moment, updated_at=moment, heartbeat_at=moment)
     if not fields.get("display_name"):
-        count = db.execute("SELECT count(*) FROM runs WHERE project_id = ?", (project_id,)).fetchone()[0]
-        fields["display_name"] = run_names.word_name(count, second=None if fields.get("sweep_id") is None else "sweep")
-    update(db, cursor.lastrowid, **fields)
+        second = None if fields.get("sweep_id") is None else "sweep"
+        fields["display_name"] = run_names.word_name(count(db, project_id), second=second)
+    update(db, key, **fields)
     if "_wandb" in fields.get("config", ()):
-        segments.fork(db, by_id(db, cursor.lastrowid))
-    return cursor.lastrowid
+        segments.fork(db, Run.by_id(db, key))
+    return key
 
 
 def update(db: sqlite3.Connection, run_id: int, version: int | None = None, /, **fields: Any) -> int:
@@ -128,18 +82,11 @@ def update(db: sqlite3.Connection, run_id: int, version: int | None = None, /, *
         _checked_state(fields["state"])
     for column in _JSON_COLUMNS & fields.keys():
         fields[column] = wire_json.dumps(fields[column])
-    set_columns(db, "runs", run_id, _COLUMNS, {"version": version, "updated_at": now(), **fields})
+    Run.set(db, run_id, **{"version": version, "updated_at": now(), **fields})
     return version
 
 
-def delete(db: sqlite3.Connection, run_id: int) -> None:
-    """Remove a run and everything that it logged."""
-    db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
-
-
-def begin_or_resume(
-    db: sqlite3.Connection, run: sqlite3.Row, state: str | None, *, resume: bool, **fields: Any
-) -> None:
+def begin_or_resume(db: sqlite3.Connection, run: Run, state: str | None, *, resume: bool, **fields: Any) -> None:
     """Record that a client starts a known run over, resumes it, or changes it while it runs.
 
     A change without a state keeps the state: a run that is being preempted stays so.
@@ -151,38 +98,38 @@ def begin_or_resume(
     A killed trial of a canceled sweep stays so if a client starts or changes it as a trial of that sweep. The client
     then reads that it should stop.
     """
-    if run["state"] == "killed" and run["sweep_state"] == "CANCELED" and "sweep_id" in fields:
-        update(db, run["id"], **fields)
+    if run.state == "killed" and run.sweep_state == "CANCELED" and "sweep_id" in fields:
+        update(db, run.id, **fields)
         return
-    under_way = run["state"] in ALIVE and run["started"]
+    under_way = run.state in ALIVE and run.started
     if under_way and "e" not in wire_json.client_entry(fields.get("config")):
-        under_way = "e" not in wire_json.client_entry(json.loads(run["config"]))
+        under_way = "e" not in wire_json.client_entry(json.loads(run.config))
     if not under_way:
         fields.update(stop_requested=StopRequest.NONE, stop_reason=None, exit_code=None)
         if resume:
             segments.resume(db, run)
         else:
             fields.setdefault("summary", {})
-            (segments.drop if run["state"] == "pending" else segments.begin)(db, run)
+            (segments.drop if run.state == "pending" else segments.begin)(db, run)
     elif "config" in fields:
         fields["config"] = segments.merged(segments.of(run), fields["config"])
     if state is None:
-        state = "preempting" if under_way and run["state"] == "preempting" else "running"
-    update(db, run["id"], state=state, heartbeat_at=now(), started=1, **fields)
+        state = "preempting" if under_way and run.state == "preempting" else "running"
+    update(db, run.id, state=state, heartbeat_at=now(), started=1, **fields)
     if not under_way and not resume:
-        segments.adopt_parent(db, by_id(db, run["id"]))
+        segments.adopt_parent(db, Run.by_id(db, run.id))
 
 
-def ending(run: sqlite3.Row, state: str, exit_code: int) -> dict[str, Any]:
+def ending(run: Run, state: str, exit_code: int) -> dict[str, Any]:
     """Return the columns of a run whose process ended in this state with this exit code.
 
     A run that was asked to stop and ended with an error was killed; it did not fail. A preempting run that asks to be
     tried elsewhere is believed up to MAX_RETRIES times.
     """
-    retries = run["retries"]
+    retries = run.retries
     if exit_code == 0:
         state = "finished"
-    elif run["stop_requested"] or exit_code == EXIT_STOPPED:
+    elif run.stop_requested or exit_code == EXIT_STOPPED:
         state = "killed"
     elif state == "preempting":
         retries += exit_code == EXIT_NODE_UNFIT
@@ -194,7 +141,7 @@ def ending(run: sqlite3.Row, state: str, exit_code: int) -> dict[str, Any]:
 
 def close(db: sqlite3.Connection, run_id: int) -> None:
     """Sort the rows of a run that ended, and give its forks what they lack of them."""
-    run = by_id(db, run_id)
+    run = Run.by_id(db, run_id)
     segments.close(db, run)
     for fork in segments.propagate_to_forks(db, run):
         update(db, fork)
@@ -205,13 +152,14 @@ def request_stop(db: sqlite3.Connection, run_id: int, reason: str) -> None:
     update(db, run_id, stop_requested=StopRequest.REQUESTED, stop_reason=reason)
 
 
-def silent(db: sqlite3.Connection, since: str) -> list[sqlite3.Row]:
+def silent(db: sqlite3.Connection, since: str) -> list[Run]:
     """Return the runs that should be running, or starting at an agent, but have sent nothing since then."""
-    return db.execute(
-        f"{SELECT} WHERE runs.state IN ('running', 'preempting') AND runs.heartbeat_at < ?1"
+    return Run.all(
+        db,
+        "WHERE runs.state IN ('running', 'preempting') AND runs.heartbeat_at < ?1"
         " OR runs.state = 'pending' AND agents.heartbeat_at < ?1",
-        (since,),
-    ).fetchall()
+        since,
+    )
 
 
 def limit_heartbeats(db: sqlite3.Connection, moment: str) -> None:
@@ -250,45 +198,40 @@ def plain_config(text: str) -> dict[str, Any]:
     }
 
 
-def of_sweep(db: sqlite3.Connection, sweep_id: int, *, since: int = 0) -> list[sqlite3.Row]:
+def of_sweep(db: sqlite3.Connection, sweep_id: int, *, since: int = 0) -> list[Run]:
     """Return a sweep's runs, or those that changed after `since`, oldest first."""
-    return db.execute(
-        f"{SELECT} WHERE runs.sweep_id = ? AND runs.version > ? ORDER BY runs.id", (sweep_id, since)
-    ).fetchall()
+    return Run.all(db, "WHERE runs.sweep_id = ? AND runs.version > ? ORDER BY runs.id", sweep_id, since)
 
 
-def alive_at(db: sqlite3.Connection, agent_id: int) -> list[sqlite3.Row]:
+def alive_at(db: sqlite3.Connection, agent_id: int) -> list[Run]:
     """Return the runs that an agent was given and that have not ended."""
-    return db.execute(
-        f"{SELECT} WHERE runs.agent_id = ? AND runs.state IN ('pending', 'running', 'preempting')", (agent_id,)
-    ).fetchall()
+    return Run.all(db, "WHERE runs.agent_id = ? AND runs.state IN ('pending', 'running', 'preempting')", agent_id)
 
 
 def first_waiting(
     db: sqlite3.Connection, sweep_id: int, task: str | None = None, *, elsewhere: bool = False
-) -> sqlite3.Row | None:
+) -> Run | None:
     """Return the run of a sweep that waits for an agent (queued or preempted): one that `task` had, else the oldest.
 
     With `elsewhere`, one that `task` gave back is not meant.
     """
     mine = "ifnull(runs.holder GLOB ?2 || '/*', 0)"
-    row: sqlite3.Row | None = db.execute(
-        f"{SELECT} WHERE runs.sweep_id = ?1"
-        " AND (runs.state = 'preempted' OR runs.state = 'pending' AND runs.agent_id IS NULL)"
+    return Run.first(
+        db,
+        "WHERE runs.sweep_id = ?1 AND (runs.state = 'preempted' OR runs.state = 'pending' AND runs.agent_id IS NULL)"
         f" AND NOT (?3 AND {mine} AND ifnull(runs.exit_code = {EXIT_NODE_UNFIT}, 0))"
         f" ORDER BY {mine} DESC, runs.id LIMIT 1",
-        (sweep_id, task, elsewhere),
-    ).fetchone()
-    return row
+        sweep_id,
+        task,
+        elsewhere,
+    )
 
 
-def held_by(db: sqlite3.Connection, sweep_id: int, task: str, restart: int) -> list[sqlite3.Row]:
+def held_by(db: sqlite3.Connection, sweep_id: int, task: str, restart: int) -> list[Run]:
     """Return the unfinished runs that a task was given, in this start of it or an earlier one."""
-    return db.execute(
-        f"{SELECT} WHERE runs.sweep_id = ? AND runs.state IN ('pending', 'running', 'preempting')"
-        " AND agents.task = ? AND agents.restart <= ?",
-        (sweep_id, task, restart),
-    ).fetchall()
+    unfinished = "runs.state IN ('pending', 'running', 'preempting')"
+    where = f"WHERE runs.sweep_id = ? AND {unfinished} AND agents.task = ? AND agents.restart <= ?"
+    return Run.all(db, where, sweep_id, task, restart)
 
 
 def any_unfinished(db: sqlite3.Connection, sweep_id: int) -> bool:
@@ -325,7 +268,7 @@ def activity(db: sqlite3.Connection, sweep_id: int) -> tuple[int, str | None]:
 
 def search(
     db: sqlite3.Connection, conditions: str | None, order: str | None, start: int, length: int, **only: int | None
-) -> tuple[list[sqlite3.Row], int]:
+) -> tuple[list[Run], int]:
     """Return one page of the runs that match a filter, in an order (`filters`), and how many match in total.
 
     Args:
@@ -340,22 +283,17 @@ def search(
         if value is not None:
             where, values = f"runs.{column} = ? AND {where}", [value, *values]
     sort, sort_values = filters.order(order)
-    total = db.execute(f"SELECT count(*) FROM {_TABLES} WHERE {where}", values).fetchone()[0]
-    rows = db.execute(
-        f"{SELECT} WHERE {where} ORDER BY {sort} LIMIT ? OFFSET ?", [*values, *sort_values, length, start]
-    ).fetchall()
-    return rows, total
+    total = db.execute(f"SELECT count(*) FROM {RUN_TABLES} WHERE {where}", values).fetchone()[0]
+    page = f"WHERE {where} ORDER BY {sort} LIMIT ? OFFSET ?"
+    return Run.all(db, page, *values, *sort_values, length, start), total
 
 
 def of_project(
     db: sqlite3.Connection, project_id: int, *, group: str | None = None, since: int = 0, limit: int | None = 1000
-) -> list[sqlite3.Row]:
+) -> list[Run]:
     """Return a project's runs, or those of a group, that changed after `since`; newest first."""
-    return db.execute(
-        f"{SELECT} WHERE runs.project_id = ?1 AND (?2 IS NULL OR runs.run_group = ?2) AND runs.version > ?3"
-        " ORDER BY runs.id DESC LIMIT ifnull(?4, -1)",
-        (project_id, group, since, limit),
-    ).fetchall()
+    where = "runs.project_id = ?1 AND (?2 IS NULL OR runs.run_group = ?2) AND runs.version > ?3"
+    return Run.all(db, f"WHERE {where} ORDER BY runs.id DESC LIMIT ifnull(?4, -1)", project_id, group, since, limit)
 
 
 def count(db: sqlite3.Connection, project_id: int, group: str | None = None) -> int:
@@ -365,11 +303,11 @@ def count(db: sqlite3.Connection, project_id: int, group: str | None = None) -> 
     return found
 
 
-def of_job_types(db: sqlite3.Connection, project_id: int, kinds: Sequence[str], since: int = 0) -> list[sqlite3.Row]:
+def of_job_types(db: sqlite3.Connection, project_id: int, kinds: Sequence[str], since: int = 0) -> list[Run]:
     """Return a project's runs of these job types that changed after `since`, oldest first."""
     marks = ", ".join("?" * len(kinds))
-    where = f"runs.project_id = ? AND runs.version > ? AND runs.job_type IN ({marks})"
-    return db.execute(f"{SELECT} WHERE {where} ORDER BY runs.id", (project_id, since, *kinds)).fetchall()
+    where = f"WHERE runs.project_id = ? AND runs.version > ? AND runs.job_type IN ({marks})"
+    return Run.all(db, f"{where} ORDER BY runs.id", project_id, since, *kinds)
 
 
 def _checked_state(state: str) -> str:

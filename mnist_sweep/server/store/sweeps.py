@@ -7,55 +7,19 @@ from typing import Any
 
 from mnist_sweep import search
 from mnist_sweep.search import SweepConfig, sweep_yaml
-from mnist_sweep.server.errors import BadRequest, NotFound
-from mnist_sweep.server.store import filters, projects, runs
+from mnist_sweep.server.errors import BadRequest
+from mnist_sweep.server.store import filters, runs
 from mnist_sweep.server.store.clock import now
-from mnist_sweep.server.store.columns import set_columns
+from mnist_sweep.server.store.rows import Agent, Sweep
 
 STATES = frozenset({"PENDING", "RUNNING", "PAUSED", "FINISHED", "CANCELED"})
 OPEN = ("PENDING", "RUNNING")
-_COLUMNS = frozenset(
-    {"display_name", "description", "config", "state", "exhausted", "controller", "scheduler", "prior_runs"}
-    | {"updated_at"}
-)
-
-SELECT = """
-SELECT sweeps.*, projects.entity, projects.name AS project
-FROM sweeps JOIN projects ON projects.id = sweeps.project_id
-"""
 
 
-def find(db: sqlite3.Connection, project_id: int, name: str) -> sqlite3.Row | None:
-    """Return a project's sweep with that short id, or None."""
-    row: sqlite3.Row | None = db.execute(
-        f"{SELECT} WHERE sweeps.project_id = ? AND sweeps.name = ?", (project_id, name)
-    ).fetchone()
-    return row
-
-
-def get(db: sqlite3.Connection, entity: str, project: str, name: str) -> sqlite3.Row:
-    """Return the sweep with that short id in a project.
-
-    Raises:
-        NotFound: there is no such sweep.
-    """
-    return projects.get_within(db, entity, project, name, find, "sweep")
-
-
-def by_id(db: sqlite3.Connection, sweep_id: int) -> sqlite3.Row:
-    """Return the sweep with this row id. Raises `NotFound` if there is none."""
-    row: sqlite3.Row | None = db.execute(f"{SELECT} WHERE sweeps.id = ?", (sweep_id,)).fetchone()
-    if row is None:
-        raise NotFound("no such sweep; it may have been deleted")
-    return row
-
-
-def listing(db: sqlite3.Connection, project_id: int, conditions: str | None = None) -> list[sqlite3.Row]:
+def listing(db: sqlite3.Connection, project_id: int, conditions: str | None = None) -> list[Sweep]:
     """Return a project's sweeps that match a filter (`filters`), newest first."""
     where, values = filters.where(conditions, filters.SWEEP_FIELDS)
-    return db.execute(
-        f"{SELECT} WHERE sweeps.project_id = ? AND {where} ORDER BY sweeps.id DESC", [project_id, *values]
-    ).fetchall()
+    return Sweep.all(db, f"WHERE sweeps.project_id = ? AND {where} ORDER BY sweeps.id DESC", project_id, *values)
 
 
 @functools.lru_cache(maxsize=256)
@@ -75,27 +39,17 @@ def parse_config(text: str) -> SweepConfig:
 
 def create(db: sqlite3.Connection, project_id: int, config: str, **fields: Any) -> int:
     """Create a sweep and return its row id."""
-    moment = now()
-    cursor = db.execute(
-        "INSERT INTO sweeps (project_id, name, config, state, created_at, updated_at)"
-        " VALUES (?, ?, ?, 'PENDING', ?, ?)",
-        (project_id, runs.random_name(), config, moment, moment),
-    )
-    assert cursor.lastrowid is not None
-    update(db, cursor.lastrowid, **fields)
-    return cursor.lastrowid
+    values = {"project_id": project_id, "name": runs.random_name(), "config": config, "state": "PENDING"}
+    key = Sweep.insert(db, **values, created_at=now(), updated_at=now())
+    update(db, key, **fields)
+    return key
 
 
 def update(db: sqlite3.Connection, sweep_id: int, **fields: Any) -> None:
-    """Set columns of a sweep (`_COLUMNS`)."""
+    """Set columns of a sweep."""
     if (state := fields.get("state")) is not None and state not in STATES:
         raise BadRequest(f"no such sweep state: {state[:100]!r}; known are {', '.join(sorted(STATES))}")
-    set_columns(db, "sweeps", sweep_id, _COLUMNS, {"updated_at": now(), **fields})
-
-
-def delete(db: sqlite3.Connection, sweep_id: int) -> None:
-    """Remove a sweep and its agents. Its runs stay, without a sweep."""
-    db.execute("DELETE FROM sweeps WHERE id = ?", (sweep_id,))
+    Sweep.set(db, sweep_id, **{"updated_at": now(), **fields})
 
 
 def count_trial(db: sqlite3.Connection, sweep_id: int) -> None:
@@ -117,45 +71,8 @@ def create_agent(
     db: sqlite3.Connection, sweep_id: int, host: str, task: str | None = None, restart: int | None = None
 ) -> int:
     """Create an agent, of a task if it names one, and return its row id."""
-    moment = now()
-    cursor = db.execute(
-        "INSERT INTO agents (sweep_id, name, host, task, restart, created_at, heartbeat_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (sweep_id, secrets.token_hex(4), host, task, restart, moment, moment),
-    )
-    assert cursor.lastrowid is not None
-    return cursor.lastrowid
-
-
-AGENTS = """
-SELECT agents.*, (SELECT count(*) FROM runs WHERE agent_id = agents.id) AS total_runs,
-    EXISTS (SELECT 1 FROM agents AS later WHERE later.sweep_id = agents.sweep_id
-        AND later.task = agents.task AND later.restart > agents.restart) AS superseded
-FROM agents
-"""
-
-
-def agent(db: sqlite3.Connection, agent_id: int) -> sqlite3.Row:
-    """Return an agent with two more columns: `total_runs`, and whether its task was restarted since (`superseded`)."""
-    row: sqlite3.Row | None = db.execute(f"{AGENTS} WHERE id = ?", (agent_id,)).fetchone()
-    if row is None:
-        raise NotFound("no such agent; its sweep may have been deleted")
-    return row
-
-
-def touch_agent(db: sqlite3.Connection, agent_id: int) -> sqlite3.Row:
-    """Record that an agent is alive; return its sweep.
-
-    Raises:
-        NotFound: the agent no longer exists.
-    """
-    moment = now()
-    done = db.execute(
-        "UPDATE agents SET heartbeat_at = ? WHERE id = ? RETURNING sweep_id", (moment, agent_id)
-    ).fetchone()
-    if done is None:
-        raise NotFound("no such agent; its sweep may have been deleted")
-    return by_id(db, done["sweep_id"])
+    values = {"sweep_id": sweep_id, "name": secrets.token_hex(4), "host": host, "task": task, "restart": restart}
+    return Agent.insert(db, **values, created_at=now(), heartbeat_at=now())
 
 
 def any_agent_since(db: sqlite3.Connection, sweep_id: int, moment: str) -> bool:
@@ -164,6 +81,6 @@ def any_agent_since(db: sqlite3.Connection, sweep_id: int, moment: str) -> bool:
     return found.fetchone() is not None
 
 
-def agents(db: sqlite3.Connection, sweep_id: int) -> list[sqlite3.Row]:
-    """Return a sweep's agents, oldest first, with the columns of `agent`."""
-    return db.execute(f"{AGENTS} WHERE sweep_id = ? ORDER BY id", (sweep_id,)).fetchall()
+def agents(db: sqlite3.Connection, sweep_id: int) -> list[Agent]:
+    """Return a sweep's agents, oldest first."""
+    return Agent.all(db, "WHERE sweep_id = ? ORDER BY id", sweep_id)

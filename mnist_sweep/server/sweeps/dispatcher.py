@@ -12,6 +12,7 @@ import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mnist_sweep import search
@@ -21,6 +22,7 @@ from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.store import Store, runs, sweeps
 from mnist_sweep.server.store.clock import as_text, now
 from mnist_sweep.server.store.fairlock import FairLock
+from mnist_sweep.server.store.rows import Agent, Run, Sweep
 from mnist_sweep.server.sweeps.leases import Task
 from mnist_sweep.server.sweeps.search_process import Busy, SearchProcess
 from mnist_sweep.server.sweeps.states import expected_trials
@@ -78,21 +80,19 @@ class Dispatcher:
 
     # Agents
 
-    def register_agent(self, db: sqlite3.Connection, sweep: sqlite3.Row, host: str, task: Task | None) -> int:
+    def register_agent(self, db: sqlite3.Connection, sweep: Sweep, host: str, task: Task | None) -> int:
         """Add an agent and return its row id.
 
         If the agent names a task, give up the runs of that task's earlier processes. An agent that joins a finished
         sweep reopens it if some of its trials have been deleted.
         """
-        if sweep["state"] == "PENDING" or (
-            sweep["state"] == "FINISHED" and sweep["exhausted"] and self._open(db, sweep)
-        ):
-            sweeps.update(db, sweep["id"], state="RUNNING", exhausted=False)
+        if sweep.state == "PENDING" or (sweep.state == "FINISHED" and sweep.exhausted and self._open(db, sweep)):
+            sweeps.update(db, sweep.id, state="RUNNING", exhausted=False)
         if task is None:
-            return sweeps.create_agent(db, sweep["id"], host)
-        for run in runs.held_by(db, sweep["id"], task.name, task.restart):
+            return sweeps.create_agent(db, sweep.id, host)
+        for run in runs.held_by(db, sweep.id, task.name, task.restart):
             self._give_up(db, run)
-        return sweeps.create_agent(db, sweep["id"], host, task.name, task.restart)
+        return sweeps.create_agent(db, sweep.id, host, task.name, task.restart)
 
     def heartbeat(self, agent_id: int, alive: Mapping[str, Any]) -> list[Command]:
         """Record an agent's heartbeat and return commands for it.
@@ -105,48 +105,44 @@ class Dispatcher:
             NotFound: the agent or its sweep was deleted.
         """
         with self._store.write() as db:
-            sweep = self._touch(db, agent_id)
-            agent = sweeps.agent(db, agent_id)
-            if agent["superseded"]:
+            agent = Agent.by_id(db, agent_id)
+            Agent.set(db, agent_id, heartbeat_at=now())
+            if (sweep := Sweep.by_id(db, agent.sweep_id)).state == "PENDING":
+                sweeps.update(db, sweep.id, state="RUNNING")
+                sweep = replace(sweep, state="RUNNING")
+            if agent.superseded:
                 return [EXIT]
-            if sweep["state"] == "CANCELED":
+            if sweep.state == "CANCELED":
                 # Repeated until it arrives. It kills the runs' programs before they can report their end.
                 for run in runs.alive_at(db, agent_id):
-                    runs.update(db, run["id"], state="killed")
+                    runs.update(db, run.id, state="killed")
                 return [EXIT]
             commands, busy = self._settle(db, sweep, agent_id, alive)
             # A run may have reported its end while its process is still alive. Wait for the process to end: an agent
             # with `--count 1` exits together with it, and would take a trial along that was handed out now.
             if commands or busy or any(alive.values()):
                 return commands
-            if sweep["state"] == "PAUSED":
+            if sweep.state == "PAUSED":
                 return []
             if (queued := self._take_queued(db, sweep, agent, elsewhere=True)) is not None:
                 return [queued]
-            if sweep["state"] == "FINISHED":
+            if sweep.state == "FINISHED":
                 return [EXIT]
-            config = sweeps.parse_config(sweep["config"])
+            config = sweeps.parse_config(sweep.config)
             if not config.suggests:
                 return []
-        turn = self._locks[sweep["id"]]
+        turn = self._locks[sweep.id]
         if not turn.acquire(timeout=TURN_SECONDS):
             return []  # the search is busy with other agents' trials; the agent asks again in a few seconds
         try:
-            return self._hand_out(sweep["id"], agent, config)
+            return self._hand_out(sweep.id, agent, config)
         except Busy:
             return []
         finally:
             turn.release()
 
-    def _touch(self, db: sqlite3.Connection, agent_id: int) -> sqlite3.Row:
-        sweep = sweeps.touch_agent(db, agent_id)
-        if sweep["state"] == "PENDING":
-            sweeps.update(db, sweep["id"], state="RUNNING")
-            sweep = sweeps.by_id(db, sweep["id"])
-        return sweep
-
     def _settle(
-        self, db: sqlite3.Connection, sweep: sqlite3.Row, agent_id: int, alive: Mapping[str, Any]
+        self, db: sqlite3.Connection, sweep: Sweep, agent_id: int, alive: Mapping[str, Any]
     ) -> tuple[list[Command], bool]:
         """Compare the runs that the agent executes with those it received.
 
@@ -155,51 +151,51 @@ class Dispatcher:
         commands: list[Command] = []
         busy = False
         for run in runs.alive_at(db, agent_id):
-            if run["name"] in alive:
+            if run.name in alive:
                 busy = True
-                runs.update(db, run["id"], heartbeat_at=now())
-                if run["stop_requested"] == runs.StopRequest.REQUESTED:
-                    runs.update(db, run["id"], stop_requested=runs.StopRequest.SENT)
-                    commands.append({"type": "stop", "run_id": run["name"]})
-            elif run["started"]:
+                runs.update(db, run.id, heartbeat_at=now())
+                if run.stop_requested == runs.StopRequest.REQUESTED:
+                    runs.update(db, run.id, stop_requested=runs.StopRequest.SENT)
+                    commands.append({"type": "stop", "run_id": run.name})
+            elif run.started:
                 self._give_up(db, run)
-            elif run["handed_out_by"] == self._id:
+            elif run.handed_out_by == self._id:
                 # The command reached the agent, and its process ended before it could start a run.
                 reason = "the program ended before it started its run"
-                runs.update(db, run["id"], state="failed", stop_reason=reason)
+                runs.update(db, run.id, state="failed", stop_reason=reason)
             else:
                 # An earlier server process handed it out; the agent may not have received the command.
                 return [self._command(db, sweep, run, "run")], True
         return commands, busy
 
     def _take_queued(
-        self, db: sqlite3.Connection, sweep: sqlite3.Row, agent: sqlite3.Row, *, elsewhere: bool = False
+        self, db: sqlite3.Connection, sweep: Sweep, agent: Agent, *, elsewhere: bool = False
     ) -> Command | None:
         """Hand out a run that waits for an agent because a scheduler queued it, it was preempted or it is retried.
 
         With `elsewhere`, skip runs that this agent's own task gave back.
         """
-        if (run := runs.first_waiting(db, sweep["id"], agent["task"], elsewhere=elsewhere)) is None:
+        if (run := runs.first_waiting(db, sweep.id, agent.task, elsewhere=elsewhere)) is None:
             return None
-        kind = "resume" if run["started"] else "run"
+        kind = "resume" if run.started else "run"
         fresh = {"state": "pending", "started": 0, "stop_requested": runs.StopRequest.NONE, "lease_revoked": False}
-        runs.update(db, run["id"], agent_id=agent["id"], holder=_lease_holder(agent), **fresh)
+        runs.update(db, run.id, agent_id=agent.id, holder=_lease_holder(agent), **fresh)
         return self._command(db, sweep, run, kind)
 
-    def _hand_out(self, sweep_id: int, agent: sqlite3.Row, config: SweepConfig) -> list[Command]:
+    def _hand_out(self, sweep_id: int, agent: Agent, config: SweepConfig) -> list[Command]:
         while True:
             with self._store.read() as db:
-                sweep = sweeps.by_id(db, sweep_id)
+                sweep = Sweep.by_id(db, sweep_id)
                 trials = self._trials.of(db, sweep, config)
                 count = sweeps.trial_count(db, sweep_id)
-            number = sweep["trials"]
+            number = sweep.trials
             over = (config.run_cap is not None and count >= config.run_cap) or search.target_reached(config, trials)
-            params = None if over else self._suggest(config, trials, _seed(sweep["name"], number))
+            params = None if over else self._suggest(config, trials, _seed(sweep.name, number))
             with self._store.write() as db:
-                sweep = sweeps.by_id(db, sweep_id)
-                if sweep["state"] not in sweeps.OPEN:
-                    return [] if sweep["state"] == "PAUSED" else [EXIT]
-                if sweep["trials"] != number:
+                sweep = Sweep.by_id(db, sweep_id)
+                if sweep.state not in sweeps.OPEN:
+                    return [] if sweep.state == "PAUSED" else [EXIT]
+                if sweep.trials != number:
                     continue
                 if params is None:
                     if sweeps.trial_count(db, sweep_id) < count:
@@ -215,41 +211,37 @@ class Dispatcher:
             return self._search.call(search.suggest, config, trials, seed=seed)
         return search.suggest(config, trials, seed=seed)
 
-    def _reserve(
-        self, db: sqlite3.Connection, sweep: sqlite3.Row, agent: sqlite3.Row | None, params: Mapping[str, Any]
-    ) -> sqlite3.Row:
+    def _reserve(self, db: sqlite3.Connection, sweep: Sweep, agent: Agent | None, params: Mapping[str, Any]) -> Run:
         run_id = runs.create(
             db,
-            sweep["project_id"],
+            sweep.project_id,
             runs.random_name(),
             "pending",
-            agent_id=agent and agent["id"],
+            agent_id=agent and agent.id,
             holder=agent and _lease_holder(agent),
-            trial=sweep["trials"],
+            trial=sweep.trials,
             params=dumps(params),
-            sweep_id=sweep["id"],
+            sweep_id=sweep.id,
             config={name: {"value": value} for name, value in params.items()},
         )
-        sweeps.count_trial(db, sweep["id"])
-        return runs.by_id(db, run_id)
+        sweeps.count_trial(db, sweep.id)
+        return Run.by_id(db, run_id)
 
-    def _command(self, db: sqlite3.Connection, sweep: sqlite3.Row, run: sqlite3.Row, kind: str) -> Command:
-        runs.update(db, run["id"], handed_out_by=self._id)
-        params = json.loads(run["params"])
+    def _command(self, db: sqlite3.Connection, sweep: Sweep, run: Run, kind: str) -> Command:
+        runs.update(db, run.id, handed_out_by=self._id)
+        params = json.loads(run.params or "{}")
         return {
-            "id": f"{run['id']}",
+            "id": f"{run.id}",
             "type": kind,
-            "run_id": run["name"],
-            "program": sweeps.parse_config(sweep["config"]).program,
+            "run_id": run.name,
+            "program": sweeps.parse_config(sweep.config).program,
             "args": {name: {"value": value} for name, value in params.items()},
             "logs": [],
         }
 
     # Changes from outside the agents
 
-    def enqueue(
-        self, db: sqlite3.Connection, sweep: sqlite3.Row, params: dict[str, Any], display_name: str | None
-    ) -> sqlite3.Row:
+    def enqueue(self, db: sqlite3.Connection, sweep: Sweep, params: dict[str, Any], display_name: str | None) -> Run:
         """Queue a run that a scheduler chose, and return it.
 
         The run that reaches the `run_cap` sets the sweep's state to FINISHED, on which the scheduler exits. Queued
@@ -258,18 +250,18 @@ class Dispatcher:
         Raises:
             BadRequest: the sweep has ended.
         """
-        if sweep["state"] not in (*sweeps.OPEN, "PAUSED"):
-            raise BadRequest(f"the sweep is {sweep['state'].lower()}")
+        if sweep.state not in (*sweeps.OPEN, "PAUSED"):
+            raise BadRequest(f"the sweep is {sweep.state.lower()}")
         plain = {
             name: value["value"] if isinstance(value, dict) and "value" in value else value
             for name, value in params.items()
         }
         run = self._reserve(db, sweep, None, plain)
         if display_name:
-            runs.update(db, run["id"], display_name=display_name)
-        cap = sweeps.parse_config(sweep["config"]).run_cap
-        if cap is not None and sweeps.trial_count(db, sweep["id"]) >= cap:
-            sweeps.update(db, sweep["id"], state="FINISHED", exhausted=True)
+            runs.update(db, run.id, display_name=display_name)
+        cap = sweeps.parse_config(sweep.config).run_cap
+        if cap is not None and sweeps.trial_count(db, sweep.id) >= cap:
+            sweeps.update(db, sweep.id, state="FINISHED", exhausted=True)
         return run
 
     def state_was_set(self, db: sqlite3.Connection, sweep_id: int, state: str) -> None:
@@ -281,41 +273,41 @@ class Dispatcher:
         if state not in ("CANCELED", "FINISHED"):
             return
         for run in runs.of_sweep(db, sweep_id):
-            waits = run["state"] == "pending" and (state == "CANCELED" or run["agent_id"] is None)
-            if run["state"] == "preempted" or waits:
-                runs.update(db, run["id"], state="killed")
-            if state == "CANCELED" and run["state"] in runs.ALIVE and not run["stop_requested"]:
-                runs.request_stop(db, run["id"], CANCELED)
+            waits = run.state == "pending" and (state == "CANCELED" or run.agent_id is None)
+            if run.state == "preempted" or waits:
+                runs.update(db, run.id, state="killed")
+            if state == "CANCELED" and run.state in runs.ALIVE and not run.stop_requested:
+                runs.request_stop(db, run.id, CANCELED)
 
     def stop_early(self, sweep_id: int) -> None:
         """Ask those runs to stop that the sweep's early termination selects. Call this after a run has logged a row."""
         with self._store.read() as db:
-            sweep = sweeps.by_id(db, sweep_id)
-            config = sweeps.parse_config(sweep["config"])
-            if config.early_terminate is None or sweep["state"] != "RUNNING":
+            sweep = Sweep.by_id(db, sweep_id)
+            config = sweeps.parse_config(sweep.config)
+            if config.early_terminate is None or sweep.state != "RUNNING":
                 return
             reasons = search.stop(config, self._trials.of(db, sweep, config))
-            known = {row["name"]: row for row in runs.of_sweep(db, sweep_id) if not row["stop_requested"]}
+            known = {row.name: row for row in runs.of_sweep(db, sweep_id) if not row.stop_requested}
         wanted = [(known[name], reason) for name, reason in reasons.items() if name in known]
         if not wanted:
             return
         with self._store.write() as db:
             for row, reason in wanted:
-                if runs.by_id(db, row["id"])["state"] == "running":
-                    runs.request_stop(db, row["id"], reason)
+                if Run.by_id(db, row.id).state == "running":
+                    runs.request_stop(db, row.id, reason)
 
     def finish_if_done(self, db: sqlite3.Connection, sweep_id: int, *, exhausted: bool = False) -> None:
         """Finish a running or paused sweep if all its runs have ended and it has no further trial."""
-        sweep = sweeps.by_id(db, sweep_id)
-        if sweep["state"] not in (*sweeps.OPEN, "PAUSED") or not (exhausted or not self._open(db, sweep)):
+        sweep = Sweep.by_id(db, sweep_id)
+        if sweep.state not in (*sweeps.OPEN, "PAUSED") or not (exhausted or not self._open(db, sweep)):
             return
         if not runs.any_unfinished(db, sweep_id):
             sweeps.update(db, sweep_id, state="FINISHED", exhausted=True)
 
-    def _open(self, db: sqlite3.Connection, sweep: sqlite3.Row) -> bool:
+    def _open(self, db: sqlite3.Connection, sweep: Sweep) -> bool:
         """Return whether the sweep has fewer trials than it can have."""
         expected = expected_trials(sweep)
-        return expected is None or sweeps.trial_count(db, sweep["id"]) < expected
+        return expected is None or sweeps.trial_count(db, sweep.id) < expected
 
     def give_up_silent(self, wall: float, silent_since: float | None) -> None:
         """Give up the runs whose last heartbeat is older than `silent_since`.
@@ -332,34 +324,35 @@ class Dispatcher:
             for run in runs.silent(db, as_text(silent_since)) if silent_since is not None else ():
                 self._give_up(db, run)
 
-    def _give_up(self, db: sqlite3.Connection, run: sqlite3.Row) -> None:
+    def _give_up(self, db: sqlite3.Connection, run: Run) -> None:
         """Set the state of a run whose process is gone and did not report how it ended."""
-        if run["stop_requested"]:
-            runs.update(db, run["id"], state="killed")
-        elif run["state"] == "preempting":
-            runs.update(db, run["id"], state="preempted", lease_revoked=True)
-        elif run["sweep_id"] is not None and run["retries"] < self._retries(db, run):
+        if run.stop_requested:
+            runs.update(db, run.id, state="killed")
+        elif run.state == "preempting":
+            runs.update(db, run.id, state="preempted", lease_revoked=True)
+        elif run.sweep_id is not None and run.retries < self._retries(db, run):
             again = {"state": "pending", "agent_id": None, "started": 0, "lease_revoked": True}
-            runs.update(db, run["id"], retries=run["retries"] + 1, **again)
+            runs.update(db, run.id, retries=run.retries + 1, **again)
         else:
-            runs.update(db, run["id"], state="crashed")
-        if run["sweep_id"] is not None:
-            self.finish_if_done(db, run["sweep_id"])
+            runs.update(db, run.id, state="crashed")
+        if run.sweep_id is not None:
+            self.finish_if_done(db, run.sweep_id)
 
-    def _retries(self, db: sqlite3.Connection, run: sqlite3.Row) -> int:
+    def _retries(self, db: sqlite3.Connection, run: Run) -> int:
         """Return how often a run may be handed out again after its process vanished.
 
         That is the sweep's `retry_crashed`. Without it, only the run of a cluster task is handed out again, up to
         `MAX_RETRIES` times.
         """
-        retries = sweeps.parse_config(sweeps.by_id(db, run["sweep_id"])["config"]).given.get(RETRY_CRASHED)
+        sweep = None if run.sweep_id is None else Sweep.by_id(db, run.sweep_id)
+        retries = sweep and sweeps.parse_config(sweep.config).given.get(RETRY_CRASHED)
         if isinstance(retries, int):
             return retries
-        return runs.MAX_RETRIES if run["holder"] else 0
+        return runs.MAX_RETRIES if run.holder else 0
 
 
-def _lease_holder(agent: sqlite3.Row) -> str | None:
-    return None if agent["task"] is None else str(Task(agent["task"], agent["restart"]))
+def _lease_holder(agent: Agent) -> str | None:
+    return None if agent.task is None else str(Task(agent.task, agent.restart or 0))
 
 
 def _seed(sweep_name: str, trial: int) -> int:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from mnist_sweep import search
 from mnist_sweep.server.store import runs, sweeps
 from mnist_sweep.server.store.clock import now
+from mnist_sweep.server.store.rows import Run, Sweep
 
 AGENT_SILENCE = 30.0
 """Seconds without a heartbeat after which an agent no longer counts as working. It sends one every 5 seconds."""
@@ -78,20 +79,20 @@ class SweepProgress:
         return str(self.status)
 
 
-def run_status(run: sqlite3.Row) -> RunStatus:
+def run_status(run: Run) -> RunStatus:
     """Return what a run is doing."""
-    state: str = run["state"]
-    if state in runs.ALIVE and (run["stop_requested"] or state == "preempting"):
+    state: str = run.state
+    if state in runs.ALIVE and (run.stop_requested or state == "preempting"):
         return RunStatus.STOPPING
     if state == "pending":
-        return RunStatus.QUEUED if run["agent_id"] is None else RunStatus.STARTING
+        return RunStatus.QUEUED if run.agent_id is None else RunStatus.STARTING
     return RunStatus(state)
 
 
-def sweep_progress(db: sqlite3.Connection, sweep: sqlite3.Row) -> SweepProgress:
+def sweep_progress(db: sqlite3.Connection, sweep: Sweep) -> SweepProgress:
     """Return what a sweep is doing."""
-    active, queued = runs.count_unfinished(db, sweep["id"])
-    trials, expected = sweeps.trial_count(db, sweep["id"]), expected_trials(sweep)
+    active, queued = runs.count_unfinished(db, sweep.id)
+    trials, expected = sweeps.trial_count(db, sweep.id), expected_trials(sweep)
     return SweepProgress(
         status=_sweep_status(db, sweep, active, queued, complete=expected is None or trials >= expected),
         trials=trials,
@@ -101,27 +102,25 @@ def sweep_progress(db: sqlite3.Connection, sweep: sqlite3.Row) -> SweepProgress:
     )
 
 
-def _sweep_status(
-    db: sqlite3.Connection, sweep: sqlite3.Row, active: int, queued: int, *, complete: bool
-) -> SweepStatus:
-    match sweep["state"]:
+def _sweep_status(db: sqlite3.Connection, sweep: Sweep, active: int, queued: int, *, complete: bool) -> SweepStatus:
+    match sweep.state:
         case "PAUSED":
             return SweepStatus.PAUSING if active else SweepStatus.PAUSED
         case "CANCELED":
             return SweepStatus.STOPPING if active else SweepStatus.CANCELED
-        case "FINISHED" if sweep["exhausted"] and (active or queued):
+        case "FINISHED" if sweep.exhausted and (active or queued):
             return SweepStatus.RUNNING  # a scheduler has queued the last trials
         case "FINISHED":
-            ended = SweepStatus.FINISHED if sweep["exhausted"] or complete else SweepStatus.STOPPED
+            ended = SweepStatus.FINISHED if sweep.exhausted or complete else SweepStatus.STOPPED
             return SweepStatus.STOPPING if active else ended
         case "PENDING":
             return SweepStatus.PENDING
         case _:
-            working = active or sweeps.any_agent_since(db, sweep["id"], now(seconds_ago=AGENT_SILENCE))
+            working = active or sweeps.any_agent_since(db, sweep.id, now(seconds_ago=AGENT_SILENCE))
             return SweepStatus.RUNNING if working else SweepStatus.IDLE
 
 
-def expected_trials(sweep: sqlite3.Row) -> int | None:
+def expected_trials(sweep: Sweep) -> int | None:
     """Return how many trials the sweep will have, or None if that is unknown."""
-    config = sweeps.parse_config(sweep["config"])
+    config = sweeps.parse_config(sweep.config)
     return min((bound for bound in (search.grid_size(config), config.run_cap) if bound is not None), default=None)

@@ -1,6 +1,6 @@
 """Artifacts and their collections, with the real client."""
 
-from tests.server.conftest import Running
+from tests.server.conftest import Ask, Running
 
 ARTIFACTS = """
 import json, wandb
@@ -63,3 +63,26 @@ def test_artifacts_have_versions_aliases_links_and_drafts(running: Running) -> N
         "gone": False,
         "next": "thing:v3",
     }
+
+
+def test_an_artifact_type_is_a_name_in_its_project(ask: Ask) -> None:
+    create = """mutation($type: String!, $name: String!) { createArtifact(input: {entityName: "local", projectName: "p",
+        artifactTypeName: $type, artifactCollectionName: $name, digest: "d"}) { artifact { id } } }"""
+    for kind, name in (("dataset", "digits"), ("dataset", "letters"), ("model", "net")):
+        ask(create, type=kind, name=name)
+    found = ask("""{ project(name: "p") { artifactTypes { edges { node { name } } } none: artifactType(name: "x") { id }
+        artifactType(name: "dataset") { id name description createdAt artifactCollection(name: "net") { id }
+        artifactCollections { edges { node { name state defaultArtifactType { name } } } } } } }""")["project"]
+    assert [edge["node"]["name"] for edge in found["artifactTypes"]["edges"]] == ["dataset", "model"]
+    kind = found["artifactType"]
+    assert (kind["name"], kind["description"], kind["artifactCollection"], found["none"]) == (
+        "dataset",
+        None,
+        None,
+        None,
+    )
+    assert kind["id"]
+    assert kind["createdAt"]
+    ready = {"state": "READY", "defaultArtifactType": {"name": "dataset"}}
+    nodes = [edge["node"] for edge in kind["artifactCollections"]["edges"]]
+    assert nodes == [{"name": "letters", **ready}, {"name": "digits", **ready}]

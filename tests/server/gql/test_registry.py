@@ -7,12 +7,16 @@ import pytest
 from graphql import GraphQLObjectType, build_schema, graphql_sync
 
 from mnist_sweep.server.gql import ids, registry
-from mnist_sweep.server.gql.registry import Context, columns, constants, default, field, identified, mutation
+from mnist_sweep.server.gql.registry import Context, columns, constants, default, field, given, listing, mutation
 from mnist_sweep.server.store import Store, projects, runs
+from mnist_sweep.server.store.rows import Run
 
 SCHEMA = """
 type Query { run: Run mapping: Run }
-type Run { id: ID displayName: String state(upper: Boolean): String kind: String other: String }
+type Run { id: ID displayName: String title: String state(upper: Boolean): String kind: String other: String
+  names(after: String, first: Int, prefix: String): Names }
+type Names { totalCount: Int edges: [Name] }
+type Name { node: String }
 type Mutation { rename(input: Rename!): String }
 input Rename { name: String! }
 """
@@ -36,8 +40,8 @@ def answer(query: str, context: object = None) -> dict[str, Any] | None:
 
 def test_fields_come_from_resolvers_columns_and_constants(store: Store) -> None:
     with store.write() as db:
-        project = projects.ensure(db, "team", "p")["id"]
-        row = runs.by_id(db, runs.create(db, project, "r", "running", display_name="brisk-harbor-1"))
+        project = projects.ensure(db, "team", "p").id
+        row = Run.by_id(db, runs.create(db, project, "r", "running", display_name="brisk-harbor-1"))
 
     @field("Query", "run")
     def run(source: None, context: str) -> Any:
@@ -46,20 +50,20 @@ def test_fields_come_from_resolvers_columns_and_constants(store: Store) -> None:
 
     @field("Run", "state")
     def state(source: Any, context: str, upper: bool = False) -> str:
-        return str(source["state"].upper() if upper else source["state"])
+        return str(source.state.upper() if upper else source.state)
 
-    columns("Run", displayName="display_name")
+    columns("Run", title="display_name")
     constants("Run", kind="trial")
-    identified("Run")
-    found = answer("{ run { id displayName kind state loud: state(upper: true) other } }", "the context")
+    found = answer("{ run { id displayName title kind state loud: state(upper: true) other } }", "the context")
     assert found == {
         "run": {
-            "id": ids.encode("Run", row["id"]),
+            "id": ids.encode("Run", row.id),
             "displayName": "brisk-harbor-1",
+            "title": "brisk-harbor-1",
             "kind": "trial",
             "state": "running",
             "loud": "RUNNING",
-            "other": None,  # a row has no field without a resolver
+            "other": None,  # a row has no such column
         }
     }
 
@@ -67,6 +71,32 @@ def test_fields_come_from_resolvers_columns_and_constants(store: Store) -> None:
 def test_a_mapping_needs_no_resolver() -> None:
     constants("Query", mapping={"displayName": "mine", "more": 1})
     assert answer("{ mapping { displayName kind } }") == {"mapping": {"displayName": "mine", "kind": None}}
+
+
+def test_a_listing_answers_with_one_page() -> None:
+    constants("Query", run={})
+
+    @listing("Run", "names", 1)
+    def names(source: Any, context: object, prefix: str = "") -> list[str]:
+        return [f"{prefix}{letter}" for letter in "abc"]
+
+    found = answer(
+        "{ run { names { edges { node } }"
+        ' two: names(after: "0", first: 2, prefix: "x") { totalCount edges { node } } } }'
+    )
+    assert found == {
+        "run": {
+            "names": {"edges": [{"node": "a"}]},
+            "two": {"totalCount": 3, "edges": [{"node": "xb"}, {"node": "xc"}]},
+        }
+    }
+
+
+def test_given_takes_what_is_not_null_by_column() -> None:
+    assert given({"displayName": "x", "state": None, "host": ""}, "displayName", "state", "host", "notes") == {
+        "display_name": "x",
+        "host": "",
+    }
 
 
 def test_a_mutation_gets_the_context_and_its_input() -> None:

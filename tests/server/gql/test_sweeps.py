@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from mnist_sweep.server.store import Store, projects, runs, sweeps
+from mnist_sweep.server.store.rows import Sweep
 from tests.server.conftest import Ask, Running, asking, basic
 
 TRAIN = """
@@ -186,13 +187,13 @@ def test_the_best_loss_and_the_order_find_a_metric_in_all_its_forms(
     client: httpx.Client, kept: Store, ask: Ask, metric: str, summaries: list[dict[str, object]], best: float
 ) -> None:
     with kept.write() as db:
-        project = projects.ensure(db, "local", "p")["id"]
+        project = projects.ensure(db, "local", "p").id
         text = f"method: random\nmetric: {{name: {metric}}}\nparameters: {{x: {{min: 0, max: 1}}}}"
         sweep = sweeps.create(db, project, text)
         names = [f"run{number}" for number in range(len(summaries))]
         for name, summary in zip(names, summaries, strict=True):
             runs.create(db, project, name, "finished", sweep_id=sweep, summary=summary)
-        sweep_name = sweeps.by_id(db, sweep)["name"]
+        sweep_name = Sweep.by_id(db, sweep).name
     query = """query($s: String, $o: String, $f: JSONString) { project(name: "p") { sweep(sweepName: $s) { bestLoss
         runs(order: $o, filters: $f) { edges { node { name } } } } } }"""
 

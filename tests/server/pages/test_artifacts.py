@@ -11,16 +11,17 @@ from mnist_sweep.server.pages import artifacts as pages
 from mnist_sweep.server.pages.contexts import ArtifactLink, ArtifactPage, ArtifactRun
 from mnist_sweep.server.signed_urls import SignedUrls
 from mnist_sweep.server.store import Store, artifacts, collections, projects, runs
+from mnist_sweep.server.store.rows import Run
 
 
 @pytest.fixture
 def made(store: Store) -> Store:
     """A store with two versions of `my net`: run `maker` logged both, `taker` used the first."""
     with store.write() as db:
-        project = projects.ensure(db, "team", "p")["id"]
+        project = projects.ensure(db, "team", "p").id
         maker = runs.create(db, project, "maker", "finished", display_name="the maker")
         taker = runs.create(db, project, "taker", "finished", display_name="the taker")
-        collection = collections.ensure(db, project, "model", "my net")["id"]
+        collection = collections.ensure(db, project, "model", "my net").id
         for number in range(2):
             key = artifacts.create(db, collection, digest=str(number), run_id=maker, metadata='{"b": 2, "a": 1}')
             artifacts.announce_file(db, key, "w.txt", "md5")
@@ -73,8 +74,8 @@ def test_another_version_type_or_name_is_not_found(made: Store) -> None:
 
 def test_a_run_links_to_what_it_logged_and_used(made: Store) -> None:
     with made.read() as db:
-        logged = pages.of_run(db, runs.get(db, "team", "p", "maker"))
-        used = pages.of_run(db, runs.get(db, "team", "p", "taker"))
+        logged = pages.of_run(db, Run.get(db, "team", "p", "maker"))
+        used = pages.of_run(db, Run.get(db, "team", "p", "taker"))
     assert {(link.relation, link.name) for link in logged} == {("logged", "my net:v0"), ("logged", "my net:v1")}
     address = "/team/p/artifacts/model/my%20net/v0"
     assert used == [ArtifactLink(relation="used", type="model", name="my net:v0", address=address)]

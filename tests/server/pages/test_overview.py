@@ -6,19 +6,20 @@ import pytest
 from mnist_sweep.server import records
 from mnist_sweep.server.pages import overview
 from mnist_sweep.server.store import Store, files, projects, runs, uploads
+from mnist_sweep.server.store.rows import Run
 
 
 def facts(store: Store, metadata: str) -> dict[str, Any]:
     """Return the facts of a run whose client uploaded this metadata."""
     with store.write() as db:
         project = projects.ensure(db, "local", "facts")
-        key = runs.create(db, project["id"], "r", "finished", program="/home/me/train.py", host="node1")
+        key = runs.create(db, project.id, "r", "finished", program="/home/me/train.py", host="node1")
         file = files.announce(db, key, "wandb-metadata.json")
         with store.blobs.receive() as upload:
             upload.write(metadata.encode())
             blob = upload.keep()
-        uploads.attach_blob(db, "file", file["id"], uploads.identity("file", file), blob)
-        row = runs.by_id(db, key)
+        uploads.attach_blob(db, "file", file.id, uploads.identity(file), blob)
+        row = Run.by_id(db, key)
         return {fact["label"]: fact["value"] for fact in overview.facts(store, db, row, records.record(db, row))}
 
 

@@ -17,7 +17,7 @@ SCALAR = {"viewType": "Scalar Chart", "config": {"metrics": ["summary:loss"]}}
 @pytest.fixture
 def db(store: Store) -> Iterator[sqlite3.Connection]:
     with store.write() as db:
-        project = projects.ensure(db, "local", "p")["id"]
+        project = projects.ensure(db, "local", "p").id
         for name, loss in LOSSES.items():
             about: dict[str, Any] = {"summary": {} if loss is None else {"loss": loss}, "job_type": f"job-{name}"}
             runs.create(db, project, name, "finished", display_name=f"run {name}", run_group="g", **about)
@@ -96,7 +96,7 @@ def test_an_unknown_panel_is_a_text_that_says_so(db: sqlite3.Connection) -> None
 
 def test_a_report_sees_more_runs_than_a_page_shows(store: Store) -> None:
     with store.write() as db:
-        project = projects.ensure(db, "local", "p")["id"]
+        project = projects.ensure(db, "local", "p").id
         for number in range(1001):
             about: dict[str, Any] = {"summary": {"loss": float(number)}}
             runs.create(db, project, f"r{number}", "finished", display_name=f"run {number}", **about)

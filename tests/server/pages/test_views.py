@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from mnist_sweep.server.store import Store, projects, runs, sweeps, views
+from mnist_sweep.server.store.rows import Run, Sweep, View
 
 CONFIG = "name: my search\nmethod: random\nmetric: {name: loss}\nparameters: {x: {min: 0, max: 1}}"
 
@@ -12,15 +13,15 @@ CONFIG = "name: my search\nmethod: random\nmetric: {name: loss}\nparameters: {x:
 def sweep(kept: Store) -> str:
     """The address of a sweep with two runs; a third run of its project has no sweep."""
     with kept.write() as db:
-        project = projects.ensure(db, "local", "p")["id"]
+        project = projects.ensure(db, "local", "p").id
         sweep = sweeps.create(db, project, CONFIG)
         for name, loss in (("a", 0.5), ("b", 0.25)):
             runs.create(
                 db, project, name, "finished", sweep_id=sweep, summary={"loss": loss}, display_name=f"run {name}"
             )
         runs.create(db, project, "alone", "finished", run_group="my group", display_name="run alone")
-        views.update(db, views.create(db, project, "runs", "v", "{}"), display_name="My report: 1 & 2")
-        return f"/local/p/sweeps/{sweeps.by_id(db, sweep)['name']}"
+        View.set(db, views.create(db, project, "runs", "v", "{}"), display_name="My report: 1 & 2")
+        return f"/local/p/sweeps/{Sweep.by_id(db, sweep).name}"
 
 
 def test_projects_are_listed_by_entity(client: httpx.Client, sweep: str) -> None:
@@ -58,10 +59,10 @@ def test_a_page_that_leaves_runs_out_says_so(client: httpx.Client, kept: Store, 
     with kept.write() as db:
         project = projects.ensure(db, "local", "many")
         for i in range(1001):
-            runs.create(db, project["id"], f"r{i}", "finished", run_group="all")
+            runs.create(db, project.id, f"r{i}", "finished", run_group="all")
     assert "This page shows the newest 1,000 of 1,001 runs." in client.get(page).text
     with kept.write() as db:
-        runs.delete(db, runs.get(db, "local", "many", "r0")["id"])
+        Run.delete(db, Run.get(db, "local", "many", "r0").id)
     assert "This page shows" not in client.get(page).text
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.store import Store, filters, projects, runs
+from mnist_sweep.server.store.rows import Run
 
 RUNS: dict[str, dict[str, Any]] = {
     "a": {
@@ -31,14 +32,14 @@ RUNS: dict[str, dict[str, Any]] = {
 
 def names(store: Store, condition: object, order: str | None = "+name") -> list[str]:
     with store.write() as db:
-        project = projects.ensure(db, "local", "p")["id"]
+        project = projects.ensure(db, "local", "p").id
         for name, fields in RUNS.items():
-            if runs.find(db, project, name) is None:
+            if Run.find(db, project, name) is None:
                 runs.create(db, project, name, **fields)
         text = condition if isinstance(condition, str) else json.dumps(condition)
         rows, total = runs.search(db, text, order, 0, 50, project_id=project)
     assert total == len(rows)
-    return [row["name"] for row in rows]
+    return [row.name for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_what_is_no_filter_is_refused_with_a_reason(condition: object, reason: s
 def test_no_expression_runs_away(store: Store, pattern: str) -> None:
     """Python's own `re` never answers these."""
     with store.write() as db:
-        project = projects.ensure(db, "local", "p")["id"]
+        project = projects.ensure(db, "local", "p").id
         runs.create(db, project, "r", "running", display_name="a" * 60)
         conditions = json.dumps({"display_name": {"$regex": pattern}})
         found, _ = runs.search(db, conditions, None, 0, 10, project_id=project)
@@ -143,7 +144,7 @@ def test_statistics_of_a_metric_are_ordered_as_numbers(
 ) -> None:
     """The client's `define_metric(name, summary="min")` puts an object where the metric's value was."""
     with store.write() as db:
-        project = projects.ensure(db, "local", "statistics")["id"]
+        project = projects.ensure(db, "local", "statistics").id
         for number, value in enumerate(values):
             summary: dict[str, Any] = {metric: {"min": value, "max": -value}}
             if nested and "." in metric:
@@ -153,8 +154,8 @@ def test_statistics_of_a_metric_are_ordered_as_numbers(
 
         def order(text: str) -> list[float]:
             rows, _ = runs.search(db, None, text, 0, 50, project_id=project)
-            assert rows[-1]["name"] == "without"
-            return [values[int(row["name"])] for row in rows[:-1]]
+            assert rows[-1].name == "without"
+            return [values[int(row.name)] for row in rows[:-1]]
 
         assert order(f"+summary_metrics.{metric}") == sorted(values)
         assert order(f"-summary_metrics.{metric}") == sorted(values), "of what is maximised the max counts"

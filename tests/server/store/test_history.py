@@ -19,7 +19,7 @@ def run(store: Store) -> int:
     rows[3]["word"] = "three"  # type: ignore[assignment]
     rows[4]['a "quoted" word'] = 4
     with store.write() as db:
-        key = runs.create(db, projects.ensure(db, "local", "p")["id"], "r", "running")
+        key = runs.create(db, projects.ensure(db, "local", "p").id, "r", "running")
         lines.put(db, key, lines.HISTORY, 0, map(json.dumps, rows), 1)
     return key
 
@@ -42,7 +42,7 @@ def test_keys_are_of_all_kinds_and_go_on_from_page_to_page(store: Store) -> None
     rows[600] |= {"mixed": {"deep": {"er": -5.5}}}
     rows[999] |= {"up": 2}  # goes down
     with store.write() as db:
-        run = runs.create(db, projects.ensure(db, "local", "p")["id"], "r", "running")
+        run = runs.create(db, projects.ensure(db, "local", "p").id, "r", "running")
         lines.put(db, run, lines.HISTORY, 0, map(json.dumps, rows), 1)
     with store.read() as db:
         found = store.history_keys.of(db, run)
@@ -105,7 +105,7 @@ def test_two_stores_in_one_process_know_nothing_of_each_other(tmp_path: Path) ->
     for key in ("loss", "accuracy"):
         store = Store(tmp_path / key)
         with store.write() as db:
-            run = runs.create(db, projects.ensure(db, "local", "p")["id"], "r", "running")
+            run = runs.create(db, projects.ensure(db, "local", "p").id, "r", "running")
             lines.put(db, run, lines.HISTORY, 0, [f'{{"_step": 0, "{key}": 1}}'], 2)
         with store.read() as db:
             keys = store.history_keys.of(db, run)
@@ -153,7 +153,7 @@ def test_lines_are_sampled_over_gaps_and_since_a_change(store: Store, run: int) 
 def test_a_long_history_is_sampled_without_being_read_into_memory(store: Store) -> None:
     row = json.dumps({"loss": 0.5, "word": "w" * 200})
     with store.write() as db:
-        key = runs.create(db, projects.ensure(db, "local", "p")["id"], "long", "running")
+        key = runs.create(db, projects.ensure(db, "local", "p").id, "long", "running")
         lines.put(db, key, lines.HISTORY, 0, [row] * 20_000, version=1)
     with store.read() as db:
         tracemalloc.start()

@@ -8,11 +8,12 @@ import pytest
 
 from mnist_sweep.server.errors import BadRequest, NotFound
 from mnist_sweep.server.store import Store, artifacts, collections, manifests, projects
+from mnist_sweep.server.store.rows import Manifest
 
 
 def artifact(db: sqlite3.Connection) -> int:
-    project = projects.ensure(db, "local", "p")["id"]
-    return artifacts.create(db, collections.ensure(db, project, "data", "c")["id"], digest="d")
+    project = projects.ensure(db, "local", "p").id
+    return artifacts.create(db, collections.ensure(db, project, "data", "c").id, digest="d")
 
 
 def send(store: Store, db: sqlite3.Connection, key: int, kind: str, contents: object) -> int:
@@ -35,7 +36,7 @@ def test_a_full_manifest_is_taken_as_sent_and_replaced_by_the_next(store: Store)
         assert send(store, db, key, manifests.FULL, {"b": entry("2")}) == first
         assert manifests.complete(db, store.blobs, key, None) == ({"b": entry("2")}, False)
         with pytest.raises(NotFound):
-            manifests.by_id(db, first + 1)
+            Manifest.by_id(db, first + 1)
 
 
 def test_an_incremental_manifest_adds_to_the_version_before(store: Store) -> None:
@@ -46,7 +47,7 @@ def test_an_incremental_manifest_adds_to_the_version_before(store: Store) -> Non
         assert manifests.complete(db, store.blobs, key, before) == ({"a": entry("1"), "b": entry("3")}, True)
         full = manifests.find(db, key)
         assert full is not None
-        assert full["type"] == manifests.FULL
+        assert full.type == manifests.FULL
 
 
 def test_patches_of_several_runs_are_put_together(store: Store) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mnist_sweep.server.store import Store, projects, runs, sweeps
 from mnist_sweep.server.store.migrations import MIGRATIONS
+from mnist_sweep.server.store.rows import Project
 
 GRID = "method: grid\\nparameters: {x: {values: [1, 2, 3]}}"
 TABLES = [
@@ -43,7 +44,7 @@ def test_a_folder_of_an_older_version_keeps_its_rows_and_gives_its_old_ids_to_no
                 old.execute(statement)
             old.execute("INSERT INTO migrations VALUES (?, '')", (name,))
     old.row_factory = sqlite3.Row
-    project = projects.ensure(old, "local", "p")["id"]
+    project = projects.ensure(old, "local", "p").id
     sweep = sweeps.create(old, project, GRID)
     agents = [sweeps.create_agent(old, sweep, "host") for _ in range(3)]
     run = runs.create(old, project, "r", "running", sweep_id=sweep, agent_id=agents[0], config={"a": {"value": 1}})
@@ -61,7 +62,7 @@ def test_a_folder_of_an_older_version_keeps_its_rows_and_gives_its_old_ids_to_no
         assert indexes <= {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
         assert db.execute("PRAGMA foreign_key_check").fetchall() == []
         assert sweeps.create_agent(db, sweep, "host") > agents[2]
-        projects.delete(db, project)  # foreign keys are in force again
+        Project.delete(db, project)  # foreign keys are in force again
         assert db.execute("SELECT count(*) FROM runs").fetchone()[0] == 0
         assert db.execute("SELECT count(*) FROM lines").fetchone()[0] == 0
     store.close()
@@ -74,6 +75,6 @@ def test_two_folders_have_no_ids_in_common(tmp_path: Path) -> None:
     for name in ("a", "b"):
         store = Store(tmp_path / name)
         with store.write() as db:
-            first.append(projects.ensure(db, "local", "p")["id"])
+            first.append(projects.ensure(db, "local", "p").id)
         store.close()
     assert first[0] != first[1]

@@ -6,6 +6,7 @@ import pytest
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.store import Store, files, projects, runs, uploads
 from mnist_sweep.server.store.blobs import Blob
+from mnist_sweep.server.store.rows import File
 from tests.server.conftest import Ask
 
 START = "mutation($n: String, $p: String) { upsertBucket(input: {name: $n, modelName: $p}) { bucket { id } } }"
@@ -63,14 +64,14 @@ def test_a_late_upload_of_an_artifacts_earlier_file_is_refused(client: httpx.Cli
 def test_only_the_row_with_the_expected_identity_takes_contents(store: Store) -> None:
     blob = Blob("a" * 64, 3, "md5")
     with store.write() as db:
-        run = runs.create(db, projects.ensure(db, "local", "p")["id"], "r", "running")
+        run = runs.create(db, projects.ensure(db, "local", "p").id, "r", "running")
         row = files.announce(db, run, "f")
-        expected = uploads.identity("file", row)
-        assert not uploads.attach_blob(db, "file", row["id"] + 1, expected, blob)
-        assert not uploads.attach_blob(db, "file", row["id"], "other", blob)
-        assert uploads.find(db, "file", row["id"], expected) is None
-        assert uploads.attach_blob(db, "file", row["id"], expected, blob)
-        found = uploads.find(db, "file", row["id"], expected)
-        assert found is not None
-        assert (found["blob"], found["size"], found["md5"]) == (blob.key, 3, "md5")
-        assert uploads.find(db, "file", row["id"], "other") is None
+        expected = uploads.identity(row)
+        assert not uploads.attach_blob(db, "file", row.id + 1, expected, blob)
+        assert not uploads.attach_blob(db, "file", row.id, "other", blob)
+        assert uploads.find(db, "file", row.id, expected) is None
+        assert uploads.attach_blob(db, "file", row.id, expected, blob)
+        found = uploads.find(db, "file", row.id, expected)
+        assert isinstance(found, File)
+        assert (found.blob, found.size, found.md5) == (blob.key, 3, "md5")
+        assert uploads.find(db, "file", row.id, "other") is None

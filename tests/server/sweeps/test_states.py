@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from mnist_sweep.server.store import Store, runs, sweeps
+from mnist_sweep.server.store import Store, rows, runs
 from mnist_sweep.server.sweeps.states import SweepStatus, run_status, sweep_progress
 from tests.server.conftest import Ask
 from tests.server.sweep_client import GRID, Sweep
@@ -13,8 +13,8 @@ from tests.server.sweep_client import GRID, Sweep
 def seen(store: Store) -> tuple[str, list[str]]:
     """What a person reads of the store's only sweep and of its runs."""
     with store.read() as db:
-        sweep = sweeps.by_id(db, db.execute("SELECT id FROM sweeps").fetchone()[0])
-        return sweep_progress(db, sweep).text, [run_status(run).value for run in runs.of_sweep(db, sweep["id"])]
+        sweep = rows.Sweep.by_id(db, db.execute("SELECT id FROM sweeps").fetchone()[0])
+        return sweep_progress(db, sweep).text, [run_status(run).value for run in runs.of_sweep(db, sweep.id)]
 
 
 def silence_agents(store: Store) -> None:
@@ -78,7 +78,7 @@ def test_what_waits_for_an_agent_is_queued(kept: Store, client: httpx.Client, as
     assert sweep.look()["state"] == "FINISHED", "so the client's scheduler learns that it is done"
     assert seen(kept) == ("running", ["queued"])
     with kept.read() as db:
-        progress = sweep_progress(db, sweeps.by_id(db, db.execute("SELECT id FROM sweeps").fetchone()[0]))
+        progress = sweep_progress(db, rows.Sweep.by_id(db, db.execute("SELECT id FROM sweeps").fetchone()[0]))
     assert (progress.status, progress.active, progress.queued) == (SweepStatus.RUNNING, 0, 1)
     run, _ = sweep.draw(agent)
     sweep.start(run)

@@ -7,6 +7,7 @@ import yaml
 
 from mnist_sweep.search import Trial
 from mnist_sweep.server.store import Store, lines, projects, runs, sweeps
+from mnist_sweep.server.store.rows import Sweep
 from mnist_sweep.server.sweeps.trials import Trials
 
 CONFIG: dict[str, Any] = {
@@ -21,11 +22,11 @@ def test_trials_are_read_once_and_hold_only_what_the_search_reads(store: Store) 
 
     def read() -> list[Trial]:
         with store.read() as db:
-            sweep = sweeps.by_id(db, sweep_id)
-            return cached.of(db, sweep, sweeps.parse_config(sweep["config"]))
+            sweep = Sweep.by_id(db, sweep_id)
+            return cached.of(db, sweep, sweeps.parse_config(sweep.config))
 
     with store.write() as db:
-        project = projects.ensure(db, "local", "p")["id"]
+        project = projects.ensure(db, "local", "p").id
         prior = runs.create(db, project, "prior", "finished", config={"x": {"value": 0.5}, "y": {"value": 1}})
         sweep_id = sweeps.create(db, project, yaml.dump(CONFIG), prior_runs=json.dumps([prior]))
         run = runs.create(db, project, "a", "running", sweep_id=sweep_id, trial=0, params='{"x": 0.25}')
