@@ -96,7 +96,7 @@ def test_a_run_keeps_its_colour_on_all_pages_and_trials_of_a_sweep_differ(store:
     project = projects.ensure(db, "local", "q")
     sweep = Sweep.by_id(db, sweeps.create(db, project.id, CONFIG))
     for number in range(4):
-        runs.create(db, project.id, f"t{number}", "running", sweep_id=sweep["id"], trial=number)
+        runs.create(db, project.id, f"t{number}", "running", sweep_id=sweep.id, trial=number)
         runs.create(db, project.id, f"other{number}", "running")
 
     def colours(data: dict[str, Any]) -> dict[str, str]:
@@ -105,10 +105,10 @@ def test_a_run_keeps_its_colour_on_all_pages_and_trials_of_a_sweep_differ(store:
     payloads = Payloads(store)
     first = colours(payloads.sweep(db, sweep))
     assert len({*first.values()}) == 4
-    rows = runs.of_sweep(db, sweep["id"])
+    rows = runs.of_sweep(db, sweep.id)
     assert colours(payloads.compare(db, project, rows, sweep)) == first
     assert first.items() <= colours(payloads.project(db, project, None)).items()
-    runs.create(db, project.id, "late", "running", sweep_id=sweep["id"], trial=4)
+    runs.create(db, project.id, "late", "running", sweep_id=sweep.id, trial=4)
     assert first.items() <= colours(payloads.sweep(db, sweep)).items()
 
 
