@@ -71,8 +71,8 @@ def augment(
     parameters *= _ranges(strength, affine, images.device)
     if images.device.type != "cpu":
         return _augment(images, parameters).to(dtype)
-    out = torch.empty(len(images), 1, *images.shape[1:], dtype=dtype)
-    kernels.augment(images.contiguous().numpy(), parameters.numpy(), MEAN, STD, kernels.bits(out.flatten(1)))
+    out = torch.empty(len(images), 1, *images.shape[1:])
+    kernels.augment(images.contiguous().numpy(), parameters.numpy(), MEAN, STD, out.flatten(1).numpy())
     return out
 
 

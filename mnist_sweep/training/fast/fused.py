@@ -1,43 +1,47 @@
 """Train a network faster on a CPU: `FusedNetwork` shares a network's parameters and replaces its layers.
 
-For a small network, PyTorch's own layers spend most of a step outside the convolutions: they draw dropout's random
-numbers one at a time, their vector loops are slow for few channels, and autograd has an overhead per layer. The fused
-network keeps activations in channels-last order, which oneDNN's convolutions need. The kernels in `kernels` compute
-batch norm, ReLU, dropout and max-pooling together. Autograd sees a single function.
+For a small network, PyTorch's own layers are slow: a convolution of few channels uses a fraction of the processor,
+dropout draws its random numbers one at a time, and autograd has an overhead per layer. The fused network keeps
+activations in blocks of sixteen images (blocks x channels x height x width x 16, float32), the last one filled up with
+zeros. Its compiled kernels do convolutions (`convolutions`), and batch norm, ReLU, dropout and max-pooling together
+(`kernels`). They use one thread. Autograd sees a single function.
 
 Each layer computes the same as its torch.nn counterpart, up to rounding and up to the random numbers that it draws.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
 from typing import Any, Protocol, Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from mnist_sweep.training.fast import kernels
+from mnist_sweep.training.fast import convolutions, kernels
+from mnist_sweep.training.fast.convolutions import Floats
+from mnist_sweep.training.fast.vectors import LANES
 
-NO_STATES = np.zeros((2, 0), np.uint32)
+LARGEST = 20_000
+"""Weights of the largest convolution computed here. Gradients take 128 bytes per weight; PyTorch is fast for larger."""
+
+NO_STATES = np.zeros((2, LANES), np.float32)
 
 
 class Link(Protocol):
-    """One layer of the fused network. It owns its input and may overwrite it."""
+    """One layer of the fused network. It owns its input, blocks of a batch of `size` images, and may overwrite it."""
 
     parameters: list[nn.Parameter]
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Floats, size: int) -> Floats:
         """Compute the output in evaluation mode."""
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Any]:
+    def forward(self, x: Floats, size: int) -> tuple[Floats, Any]:
         """Compute the output in training mode. Return it with the values that `backward` needs."""
 
-    def backward(self, dy: Tensor, saved: Any) -> tuple[Tensor | None, list[Tensor]]:
-        """Return the gradients of the input and of the parameters."""
+    def backward(self, dy: Floats, saved: Any, size: int) -> tuple[Floats, list[Tensor]]:
+        """Return the gradients of the input and of the parameters. Both gradients are 0 for images beyond the batch."""
 
 
 class FusedNetwork(nn.Module):
@@ -54,14 +58,15 @@ class FusedNetwork(nn.Module):
                 layer.states = None
         return super().train(mode)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map float32 or bfloat16 images to logits of the same dtype. Parameters stay float32."""
+    def forward(self, images: Tensor) -> Tensor:
+        """Map float32 images to float32 logits."""
         if self.training:
-            y: Tensor = _Chain.apply(x, self.layers, *(p for layer in self.layers for p in layer.parameters))
+            y: Tensor = _Chain.apply(images, self.layers, *(p for layer in self.layers for p in layer.parameters))
             return y
+        x = to_blocks(images)
         for layer in self.layers:
-            x = layer(x)
-        return x
+            x = layer(x, len(images))
+        return from_blocks(x, len(images))
 
 
 def _layers(network: nn.Sequential) -> list[Link]:
@@ -80,7 +85,11 @@ def _layers(network: nn.Sequential) -> list[Link]:
                 isinstance(last, NormAct) and last.pool == 1
             ):
                 last.pool = 2
-            case [nn.Conv2d(stride=(1, 1), dilation=(1, 1)) as convolution, *waiting]:
+            case [nn.Conv2d(stride=(1, 1), dilation=(1, 1)) as convolution, *waiting] if (
+                len({*convolution.kernel_size}) == 1
+                and convolution.padding in {(p, p) for p in range(convolution.kernel_size[0])}
+                and convolution.weight.numel() <= LARGEST
+            ):
                 layers.append(Conv(convolution, first=not layers))
             case [nn.AvgPool2d(kernel_size=int(size), stride=stride, padding=0), *waiting] if size == stride:
                 layers.append(AvgPool(size))
@@ -93,22 +102,45 @@ def _layers(network: nn.Sequential) -> list[Link]:
 
 class _Chain(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layers: list[Link], *parameters: nn.Parameter) -> Tensor:
-        ctx.tape = []
+    def forward(ctx: Any, images: Tensor, layers: list[Link], *parameters: nn.Parameter) -> Tensor:
+        ctx.tape, ctx.size, x = [], len(images), to_blocks(images)
         for layer in layers:
-            x, saved = layer.forward(x)
+            x, saved = layer.forward(x, ctx.size)
             ctx.tape.append((layer, saved))
-        return x
+        return from_blocks(x, ctx.size)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         gradients: list[Tensor] = []
+        blocks = to_blocks(dy)
         while ctx.tape:
             layer, saved = ctx.tape.pop()
-            dy, own = layer.backward(dy, saved)
+            blocks, own = layer.backward(blocks, saved, ctx.size)
             gradients = own + gradients
         return None, None, *gradients
+
+
+def to_blocks(x: Tensor) -> Floats:
+    """Copy N x … to blocks x … x 16. The last block is filled up with zeros."""
+    size, shape = len(x), x.shape[1:]
+    count = -(-size // LANES)
+    rows = x.detach().reshape(size, -1)
+    if size % LANES:
+        rows = torch.cat([rows, rows.new_zeros(count * LANES - size, rows.shape[1])])
+    blocks: Floats = rows.view(count, LANES, -1).transpose(1, 2).contiguous().view(count, *shape, LANES).numpy()
+    return blocks
+
+
+def from_blocks(x: Floats, size: int) -> Tensor:
+    """Undo `to_blocks` for a batch of `size` images."""
+    return torch.from_numpy(x).movedim(-1, 1).reshape(-1, *x.shape[1:-1])[:size]
+
+
+@functools.cache
+def _valid(size: int) -> Floats:
+    """Return 1 for each image of the last block that belongs to a batch of `size` images, else 0."""
+    return (np.arange(LANES) <= (size - 1) % LANES).astype(np.float32)
 
 
 class Other:
@@ -117,33 +149,32 @@ class Other:
     def __init__(self, module: nn.Module) -> None:
         self.module, self.parameters = module, list(module.parameters())
 
-    def __call__(self, x: Tensor) -> Tensor:
-        y: Tensor = self.module(x)
-        return y
+    def __call__(self, x: Floats, size: int) -> Floats:
+        return to_blocks(self.module(from_blocks(x, size)))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        x = x.detach().requires_grad_()
+    def forward(self, x: Floats, size: int) -> tuple[Floats, tuple[Tensor, Tensor]]:
+        images = from_blocks(x, size).requires_grad_()
         with torch.enable_grad():
-            y = self.module(x.clone())  # the module may work in place
-        return y.detach(), (x, y)
+            y = self.module(images.clone())  # the module may work in place
+        return to_blocks(y), (images, y)
 
-    def backward(self, dy: Tensor, saved: tuple[Tensor, Tensor]) -> tuple[Tensor, list[Tensor]]:
-        x, y = saved
-        dx, *gradients = torch.autograd.grad(y, [x, *self.parameters], dy)
-        return dx, gradients
+    def backward(self, dy: Floats, saved: tuple[Tensor, Tensor], size: int) -> tuple[Floats, list[Tensor]]:
+        images, y = saved
+        dx, *gradients = torch.autograd.grad(y, [images, *self.parameters], from_blocks(dy, size))
+        return to_blocks(dx), gradients
 
 
 class Flatten:
     parameters: list[nn.Parameter] = []  # noqa: RUF012
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.flatten(1)
+    def __call__(self, x: Floats, size: int) -> Floats:
+        return x.reshape(len(x), -1, LANES)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, torch.Size]:
-        return x.flatten(1), x.shape
+    def forward(self, x: Floats, size: int) -> tuple[Floats, tuple[int, ...]]:
+        return self(x, size), x.shape
 
-    def backward(self, dy: Tensor, saved: torch.Size) -> tuple[Tensor, list[Tensor]]:
-        return dy.view(saved), []
+    def backward(self, dy: Floats, saved: tuple[int, ...], size: int) -> tuple[Floats, list[Tensor]]:
+        return dy.reshape(saved), []
 
 
 class AvgPool:
@@ -154,59 +185,62 @@ class AvgPool:
     def __init__(self, size: int) -> None:
         self.size = size
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, self.size)
+    def __call__(self, x: Floats, size: int) -> Floats:
+        return kernels.average_pool(x, self.size)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return F.avg_pool2d(x, self.size), x
+    def forward(self, x: Floats, size: int) -> tuple[Floats, tuple[int, ...]]:
+        return kernels.average_pool(x, self.size), x.shape
 
-    def backward(self, dy: Tensor, saved: Tensor) -> tuple[Tensor, list[Tensor]]:
-        size = [self.size, self.size]
-        dx = torch.ops.aten.avg_pool2d_backward(dy, saved, size, size, [0, 0], False, True, None)
-        return dx, []
+    def backward(self, dy: Floats, saved: tuple[int, ...], size: int) -> tuple[Floats, list[Tensor]]:
+        return kernels.average_pool_backward(dy, self.size, *saved[2:4]), []
 
 
 class Conv:
-    """`nn.Conv2d` with float32 parameters rounded to the input's dtype. Input and output are channels-last."""
+    """`nn.Conv2d` with a square filter and stride 1."""
 
     def __init__(self, convolution: nn.Conv2d, *, first: bool = False) -> None:
         self.convolution, self.first = convolution, first
         self.parameters = list(convolution.parameters())
+        self.size, self.padding, self.groups = convolution.kernel_size[0], convolution.padding[0], convolution.groups
+        self.winograd = self.size == 3 and self.groups == 1 and convolution.in_channels > 1
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.forward(x)[0]
+    def __call__(self, x: Floats, size: int) -> Floats:
+        y = self._apply(x, self.convolution.weight.detach().numpy(), self.padding)
+        if self.convolution.bias is not None:
+            y += self.convolution.bias.detach().numpy()[:, None, None, None]
+        return y
 
-    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        convolution = self.convolution
-        weight, bias = (None if p is None else p.detach().to(x.dtype) for p in (convolution.weight, convolution.bias))
-        assert weight is not None
-        if x.shape[1] == 1:
-            # With one channel both memory formats have the same bytes; only these strides mean channels-last.
-            x = x.contiguous().as_strided(x.shape, (x[0].numel(), 1, x.shape[3], 1))
-        if self._dense(x, weight):
-            y = F.linear(x.flatten(1), weight.flatten(1), bias)[:, :, None, None]
+    def forward(self, x: Floats, size: int) -> tuple[Floats, Floats]:
+        return self(x, size), x
+
+    def backward(self, dy: Floats, saved: Floats, size: int) -> tuple[Floats, list[Tensor]]:
+        x, weight = saved, self.convolution.weight.detach().numpy()
+        if self.winograd:
+            gradient = convolutions.winograd_weight_gradient(x, dy, self.padding)
         else:
-            y = F.conv2d(x, weight, bias, padding=convolution.padding, groups=convolution.groups)
-        return y, (x, weight)
-
-    def backward(self, dy: Tensor, saved: tuple[Tensor, Tensor]) -> tuple[Tensor | None, list[Tensor]]:
-        x, weight = saved
-        _, *own = self.parameters
-        dx: Tensor | None
-        if self._dense(x, weight):
-            rows = dy.flatten(1)
-            dx, dw, db = (rows @ weight.flatten(1))[:, :, None, None], rows.T @ x.flatten(1), rows.sum(0)
-        else:
-            dx, dw, db = torch.ops.aten.convolution_backward(
-                *(dy, x, weight, [len(weight)], [1, 1], self.convolution.padding, [1, 1]),
-                *(False, [0, 0], self.convolution.groups),
-                [not self.first, True, bool(own)],
+            gradient = convolutions.direct_weight_gradient(
+                self._flat(x), self._flat(dy), self.size, self.padding, self.groups
             )
-        return dx, [g.float().view_as(p) for g, p in zip((dw, db), self.parameters, strict=False)]
+        gradients = [torch.from_numpy(gradient)]
+        if self.convolution.bias is not None:
+            gradients.append(torch.from_numpy(dy.sum((0, 2, 3, 4))))
+        if self.first:
+            return x, gradients
+        # The gradient of the input is a convolution with turned filters.
+        groups, (outputs, fan, *_) = self.groups, weight.shape
+        turned = weight.reshape(groups, outputs // groups, fan, self.size, self.size).swapaxes(1, 2)[..., ::-1, ::-1]
+        turned = np.ascontiguousarray(turned).reshape(groups * fan, outputs // groups, self.size, self.size)
+        return self._apply(dy, turned, self.size - 1 - self.padding), gradients
 
-    def _dense(self, x: Tensor, weight: Tensor) -> bool:
-        """Return whether the convolution is a plain matrix product."""
-        return x.shape[2:] == weight.shape[2:] == (1, 1) and self.convolution.groups == 1
+    def _apply(self, x: Floats, weight: Floats, padding: int) -> Floats:
+        if self.winograd:
+            return convolutions.winograd(x, weight, padding)
+        y = convolutions.direct(self._flat(x), weight, padding, self.groups)
+        return y.reshape(len(x), len(weight), *x.shape[2:]) if self.size == 1 else y
+
+    def _flat(self, x: Floats) -> Floats:
+        """Return images as one row if the filter is 1x1."""
+        return x.reshape(*x.shape[:2], 1, -1, LANES) if self.size == 1 else x
 
 
 class NormAct:
@@ -221,71 +255,42 @@ class NormAct:
         # NumPy views of the same memory, created once.
         self.affine = norm.weight.detach().numpy(), norm.bias.detach().numpy()
         self.running = norm.running_mean.numpy(), norm.running_var.numpy(), norm.momentum
-        self.states: npt.NDArray[np.uint32] | None = None
+        self.states: Floats | None = None
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Floats, size: int) -> Floats:
         mean, variance, _ = self.running
         inverse = (1 / np.sqrt(variance + self.norm.eps)).astype(np.float32)
-        return self._apply(x, lambda bits: (mean, inverse), p=0.0)[0]
+        return self._apply(x, (mean, inverse), 0.0, NO_STATES)[0]
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Any]:
+    def forward(self, x: Floats, size: int) -> tuple[Floats, Any]:
         assert self.norm.num_batches_tracked is not None
         self.norm.num_batches_tracked.add_(1)
-        return self._apply(
-            x, lambda bits: kernels.normalise(bits, self.relu_first, self.norm.eps, *self.running), self.p
-        )
+        statistics = kernels.normalise(x, _valid(size), self.relu_first, self.norm.eps, *self.running)
+        return self._apply(x, statistics, self.p, self._states() if self.p else NO_STATES)
 
-    def _apply(
-        self, x: Tensor, statistics_of: Callable[[kernels.Bits], tuple[kernels.Floats, kernels.Floats]], p: float
-    ) -> tuple[Tensor, Any]:
-        (n, c, h, w), pool = x.shape, self.pool
-        if h % pool or w % pool:
-            raise ValueError(f"{h} x {w} images do not divide into {pool} x {pool}")
-        rows = _rows(x, pool)
-        y = rows.new_empty(len(rows) // pool, rows.shape[1] // pool)
-        gate = rows if self.relu_first else y if pool == 1 else torch.empty_like(rows)
-        bits, gate_bits = kernels.bits(rows), kernels.bits(gate)
-        statistics = statistics_of(bits)
-        kernels.norm_act_forward(
-            *(bits, gate_bits, kernels.bits(y), *statistics, *self.affine),
-            *(self.relu_first, p, self._states(rows.shape[1]) if p else NO_STATES, pool),
-        )
-        return _image(y, (n, c, h // pool, w // pool)), (rows, bits, gate_bits, statistics, x.shape)
+    def _apply(self, x: Floats, statistics: tuple[Floats, Floats], p: float, states: Floats) -> tuple[Floats, Any]:
+        (blocks, channels, height, width, _), pool = x.shape, self.pool
+        if height % pool or width % pool:
+            raise ValueError(f"{height} x {width} images do not divide into {pool} x {pool}")
+        y = np.empty((blocks, channels, height // pool, width // pool, LANES), np.float32)
+        gate = x if self.relu_first else y if pool == 1 else np.empty_like(x)
+        kernels.norm_act_forward(x, gate, y, *statistics, *self.affine, self.relu_first, p, states, pool)
+        return y, (x, gate, statistics)
 
-    def backward(self, dy: Tensor, saved: Any) -> tuple[Tensor, list[Tensor]]:
-        rows, bits, gate_bits, statistics, shape = saved
-        arriving = _rows(dy, self.pool).view(len(bits) // self.pool, -1)
+    def backward(self, dy: Floats, saved: Any, size: int) -> tuple[Floats, list[Tensor]]:
+        x, gate, statistics = saved
         # The gradient overwrites the input.
         gradients = kernels.norm_act_backward(
-            *(kernels.bits(arriving), bits, gate_bits, bits, *statistics, self.affine[0]),
-            *(self.relu_first, self.p, self.pool),
+            *(dy, x, gate, x, _valid(size), *statistics, self.affine[0], self.relu_first, self.p, self.pool)
         )
-        return _image(rows, shape), [torch.from_numpy(gradient) for gradient in gradients]
+        return x, [torch.from_numpy(gradient) for gradient in gradients]
 
-    def _states(self, columns: int) -> npt.NDArray[np.uint32]:
-        """Return the state of dropout's random generators, one per column (uint32, 2 x columns).
+    def _states(self) -> Floats:
+        """Return the states of dropout's sixteen random generators (2 x 16, bits of uint32).
 
         After each `train()` they are seeded from PyTorch's global generator, so dropout follows `torch.manual_seed`.
         """
-        if self.states is None or self.states.shape[1] != columns:
+        if self.states is None:
             random = np.random.Generator(np.random.SFC64(int(torch.randint(2**62, ()))))
-            self.states = random.integers(2**32, size=(2, columns), dtype=np.uint32)
+            self.states = random.integers(2**32, size=(2, LANES), dtype=np.uint32).view(np.float32)
         return self.states
-
-
-def _rows(x: Tensor, pool: int) -> Tensor:
-    """Reshape N x C x H x W to (N H) x (W C): a view if `x` is channels-last, else a copy.
-
-    Without pooling, several short rows are joined into one.
-    """
-    n, c, h, w = x.shape
-    together = 1
-    while pool == 1 and n * h % (2 * together) == 0 and 2 * together * w * c <= 1024:
-        together *= 2
-    return x.permute(0, 2, 3, 1).reshape(n * h // together, together * w * c)
-
-
-def _image(rows: Tensor, shape: Sequence[int]) -> Tensor:
-    """Undo `_rows`."""
-    n, c, h, w = shape
-    return rows.view(n, h, w, c).permute(0, 3, 1, 2)

@@ -1,14 +1,12 @@
-"""CPU kernels compiled by Numba, for all but convolutions: augmentation, batch norm, ReLU, dropout, pooling.
+"""Loops of the training step on a CPU, compiled by Numba: augmentation, batch norm, ReLU, dropout, max-pooling.
 
-An activation is a matrix of bits: uint16 for bfloat16, uint32 for float32. It has one row per image row (N H rows) and
-the channels vary fastest (W C columns), so a loop over a row fills vector registers for any number of channels.
+Activations are blocks x channels x height x width x 16, as in `convolutions`. The images beyond the batch in the last
+block hold arbitrary numbers; `valid` has 1 for each image of the last block that belongs to the batch, else 0.
 Arithmetic and sums are float32. The statistics of a channel are combined in float64.
 
 The backward pass must know which elements pass their gradient: those that were neither dropped, nor set to zero by the
-ReLU, nor below the maximum in the pooling. This costs no memory: it is stored in the sign bits of a tensor without
+ReLU, nor below the maximum in the pooling. This costs no memory: it is stored in the sign bits of an activation without
 negative numbers (`gate`). A set bit stops the gradient.
-
-Numba caches the compiled code on disk. The first use on a machine takes some seconds.
 """
 
 from __future__ import annotations
@@ -17,241 +15,187 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from numba import njit
-from numba.extending import overload
 
-Bits = npt.NDArray[np.unsignedinteger[Any]]
-Floats = npt.NDArray[np.float32]
+from mnist_sweep.training.fast.convolutions import Floats, compiled, scratch
+from mnist_sweep.training.fast.vectors import (
+    LANES,
+    bits_below,
+    full,
+    load,
+    magnitude,
+    multiply_add,
+    random,
+    store,
+    where,
+    with_sign,
+)
 
-STOP = np.uint32(0x80000000)
 ZERO, LOWEST = np.float32(0), np.float32(-np.inf)
 
 
-def bits(x: torch.Tensor) -> Bits:
-    """Return the bits of a contiguous float32 or bfloat16 tensor. They share its memory."""
-    shared: Bits = x.view(torch.uint16 if x.itemsize == 2 else torch.uint32).numpy()
-    return shared
+@compiled
+def _maximum(a: Any, b: Any) -> Any:
+    """Return the greater of `a` and `b`, or `a` if it is not a number."""
+    return where(a < b, b, a)
 
 
-def _compiled(function: Any, **options: Any) -> Any:
-    options |= {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-    try:
-        return njit(function, cache=True, **options)
-    except RuntimeError:  # no folder for the cache is writable
-        return njit(function, **options)
-
-
-@_compiled
-def _load(bits: Any, shift: Any) -> Any:
-    """Convert the bits of a bfloat16 (`shift` 16) or a float32 (`shift` 0) to float32."""
-    return np.uint32(np.uint32(bits) << shift).view(np.float32)
-
-
-@_compiled
-def _raw(value: Any) -> Any:
-    return np.float32(value).view(np.uint32)
-
-
-@_compiled
-def _bits(value: Any, shift: Any) -> Any:
-    """Convert a float32 to the bits of the nearest bfloat16 (`shift` 16; ties to even) or its own (`shift` 0)."""
-    bits = _raw(value)
-    half = np.uint32(0x7FFF) if shift else np.uint32(0)
-    odd = np.uint32(1) if shift else np.uint32(0)
-    tie = np.uint32(np.uint32(bits >> shift) & odd)
-    return np.uint32(np.uint32(np.uint32(bits + half) + tie) >> shift)
-
-
-@_compiled
-def _gated(gate: Any, gradient: Any, shift: Any) -> Any:
-    """Return `gradient`, or 0 if the sign bit of `gate` is set."""
-    return ZERO if np.uint32(np.uint32(gate) << shift) >= STOP else gradient
-
-
-@_compiled
-def _given(x: Any, relu_first: Any, shift: Any) -> Any:
-    """Return the normalised value: `x`, whose sign bit is a gate and not a sign if the ReLU came first."""
-    value = _load(x, shift)
-    return abs(value) if relu_first else value
-
-
-def _shift(x: Any) -> Any:
-    """Return by how many bits an element of `x` is shifted left to become a float32."""
-    raise NotImplementedError  # only compiled code calls this
-
-
-@overload(_shift)
-def _shift_of(x: Any) -> Any:
-    shift = np.uint32(32 - x.dtype.bitwidth)
-
-    def constant(x: Any) -> Any:
-        return shift
-
-    return constant
-
-
-@_compiled
+@compiled
 def normalise(
-    x: Bits, relu: bool, eps: float, running_mean: Floats, running_var: Floats, momentum: float
+    x: Floats, valid: Floats, relu: bool, eps: float, running_mean: Floats, running_var: Floats, momentum: float
 ) -> tuple[Floats, Floats]:
-    """Return mean and 1 / sqrt(variance + eps) over N H W of each channel of `x` (N H x W C), or of its ReLU.
+    """Return mean and 1 / sqrt(variance + eps) over the batch of each channel of `x`, or of its ReLU.
 
     Running mean and variance (float32, one per channel) are updated in place, as nn.BatchNorm2d does.
     """
-    (rows, columns), channels, shift = x.shape, running_mean.shape[0], _shift(x)
-    floor = ZERO if relu else LOWEST
-    # Sums of differences from the first row avoid cancellation if the mean is large.
-    origin, sums, squares = np.empty(columns, np.float32), np.zeros(columns, np.float32), np.zeros(columns, np.float32)
-    for j in range(columns):
-        origin[j] = max(_load(x[0, j], shift), floor)
-    for i in range(rows):
-        for j in range(columns):
-            value = _load(x[i, j], shift)
-            value = floor if value < floor else value
-            value -= origin[j]
-            sums[j] += value
-            squares[j] += value * value
-    means, variances = np.zeros(channels, np.float64), np.zeros(channels, np.float64)
-    places = columns // channels
-    for j in range(columns):
-        means[j % channels] += (origin[j] + np.float64(sums[j]) / rows) / places
-    for j in range(columns):
-        away = origin[j] - means[j % channels]
-        variances[j % channels] += ((squares[j] + 2 * away * sums[j]) / rows + away * away) / places
-    mean, inverse = np.empty(channels, np.float32), np.empty(channels, np.float32)
-    count = rows * places
+    blocks, channels, height, width, _ = x.shape
+    flat, row = x.reshape(x.size), width * LANES
+    floor, zero, one = full(ZERO if relu else LOWEST), full(ZERO), full(np.float32(1))
+    # Sums of differences from the first row's mean avoid cancellation if the mean is large.
+    origins = np.empty(channels, np.float32)
     for c in range(channels):
-        variance = max(variances[c], 0.0)
-        mean[c], inverse[c] = means[c], 1 / np.sqrt(variance + eps)
-        running_mean[c] += momentum * (means[c] - running_mean[c])
+        total = np.float64(0)
+        for j in range(row):
+            total += max(flat[c * height * row + j], ZERO if relu else LOWEST)
+        origins[c] = total / row
+    sums, squares = scratch(channels * LANES), scratch(channels * LANES)
+    sums[:] = 0
+    squares[:] = 0
+    for n in range(blocks):
+        counted = load(valid, 0) if n == blocks - 1 else one
+        for c in range(channels):
+            origin, total, square = full(origins[c]), load(sums, c * LANES), load(squares, c * LANES)
+            for h in range(height):
+                # Rounding errors of equal elements add up, so each row has its own sums.
+                at, row_total, row_square = ((n * channels + c) * height + h) * row, zero, zero
+                for i in range(at, at + row, LANES):
+                    value = (_maximum(load(flat, i), floor) - origin) * counted
+                    row_total = row_total + value
+                    row_square = multiply_add(value, value, row_square)
+                total, square = total + row_total, square + row_square
+            store(sums, c * LANES, total)
+            store(squares, c * LANES, square)
+    mean, inverse = np.empty(channels, np.float32), np.empty(channels, np.float32)
+    count = height * width * ((blocks - 1) * LANES + np.float64(valid.sum()))
+    for c in range(channels):
+        away, spread = np.float64(0), np.float64(0)
+        for lane in range(c * LANES, (c + 1) * LANES):
+            away += sums[lane] / count
+            spread += squares[lane] / count
+        average, variance = origins[c] + away, max(spread - away * away, 0.0)
+        mean[c], inverse[c] = average, 1 / np.sqrt(variance + eps)
+        running_mean[c] += momentum * (average - running_mean[c])
         running_var[c] += momentum * (variance * count / max(count - 1, 1) - running_var[c])
     return mean, inverse
 
 
-@_compiled
-def _draw(states: Any, chance: Any, row: Any, stop: Any) -> None:
-    """Set stop[row, j] to STOP with probability chance / 2^32, else to 0. Each column has a xoroshiro64* generator.
-
-    Blackman & Vigna 2021, Scrambled linear pseudorandom number generators.
-    """
-    for j in range(stop.shape[1]):
-        a, b = states[0, j], states[1, j]
-        number = np.uint32(a * np.uint32(0x9E3779BB))
-        b = np.uint32(b ^ a)
-        turned = np.uint32(np.uint32(a << np.uint32(26)) | np.uint32(a >> np.uint32(6)))
-        states[0, j] = np.uint32(turned ^ b ^ np.uint32(b << np.uint32(9)))
-        states[1, j] = np.uint32(np.uint32(b << np.uint32(13)) | np.uint32(b >> np.uint32(19)))
-        stop[row, j] = STOP if number < chance else np.uint32(0)
-
-
-@_compiled
+@compiled
 def norm_act_forward(
-    x: Bits,
-    gate: Bits,
-    out: Bits,
+    x: Floats,
+    gate: Floats,
+    out: Floats,
     mean: Floats,
     inverse: Floats,
     weight: Floats,
     bias: Floats,
     relu_first: bool,
     p: float,
-    states: Any,
+    states: Floats,
     pool: int,
 ) -> None:
     """Compute out = max_pool(dropout(batch_norm(relu(x)))), or with the ReLU after batch norm.
 
     Args:
-        x: N H x W C.
         gate: receives relu(x), or dropout's output if the ReLU is last, and the sign bits that stop gradients. May be
             `x`, or `out` if the ReLU is last and there is no pooling.
-        out: N H/pool x W/pool C. H and W must be even if `pool` is 2.
+        out: height and width are those of `x` divided by `pool`. H and W must be even if `pool` is 2.
         mean, inverse: the results of `normalise`.
         weight, bias: those of batch norm, one per channel.
         p: dropout probability, 0 <= p < 1.
-        states: uint32, 2 x W C: the state of one random generator per column, updated in place.
+        states: the states of sixteen random generators (2 x 16, bits of uint32), updated in place.
         pool: 1 or 2: the side of a max-pooling window.
     """
-    (rows, columns), channels, shift = x.shape, mean.shape[0], _shift(x)
-    floor, last_floor = (ZERO, LOWEST) if relu_first else (LOWEST, ZERO)
-    chance, factor = np.uint32(p * 2**32), np.float32(1 / (1 - p))
-    scale = weight * inverse * factor
-    a, b = _tile(scale, columns), _tile(bias * factor - mean * scale, columns)
-    # Scratch rows: a loop that may read and write the same tensor is not vectorised.
-    given, value = np.empty((pool, columns), np.float32), np.empty((pool, columns), np.float32)
-    stop = np.zeros((pool, columns), np.uint32)
-    best, lost = (
-        np.empty((columns // channels, channels), np.float32),
-        np.empty((columns // channels, channels), np.uint32),
+    blocks, channels, height, width, _ = x.shape
+    source, gates, target, random_states = (
+        x.reshape(x.size),
+        gate.reshape(x.size),
+        out.reshape(out.size),
+        states.reshape(states.size),
     )
-    best_row, lost_row = best.reshape(columns), lost.reshape(columns)
-    pooled = np.empty((columns // channels // 2, channels), np.float32)
-    pooled_row = pooled.reshape(pooled.size)
-    for top in range(0, rows, pool):
-        for k in range(pool):
-            if chance:
-                _draw(states, chance, k, stop)
-            else:
-                stop[k] = 0
-            for j in range(columns):
-                v = _load(x[top + k, j], shift)
-                given[k, j] = floor if v < floor else v
-            for j in range(columns):
-                v = a[j] * given[k, j] + b[j]
-                v = last_floor if v < last_floor else v
-                value[k, j] = ZERO if stop[k, j] else v
-            if not relu_first:
-                for j in range(columns):
-                    stop[k, j] = STOP if value[k, j] == 0 else np.uint32(0)
-        if pool == 1:
-            for j in range(columns):
-                out[top, j] = _bits(value[0, j], shift)
-        else:
-            for j in range(columns):
-                first = value[0, j] >= value[1, j]
-                best_row[j] = value[0, j] if first else value[1, j]
-                stop[0, j] |= np.uint32(0) if first else STOP
-                stop[1, j] |= STOP if first else np.uint32(0)
-            for place in range(pooled.shape[0]):
-                for c in range(channels):
-                    first = best[2 * place, c] >= best[2 * place + 1, c]
-                    pooled[place, c] = best[2 * place, c] if first else best[2 * place + 1, c]
-                    lost[2 * place, c] = np.uint32(0) if first else STOP
-                    lost[2 * place + 1, c] = STOP if first else np.uint32(0)
-            for j in range(columns):
-                stop[0, j] |= lost_row[j]
-                stop[1, j] |= lost_row[j]
-            for j in range(pooled_row.shape[0]):
-                out[top // 2, j] = _bits(pooled_row[j], shift)
-        kept = given if relu_first else value
-        for k in range(pool):
-            for j in range(columns):
-                gate[top + k, j] = np.uint32(_bits(kept[k, j], shift) | np.uint32(stop[k, j] >> shift))
+    zero = full(ZERO)
+    floor, last_floor = full(ZERO if relu_first else LOWEST), full(LOWEST if relu_first else ZERO)
+    chance, factor = np.uint32(p * 2**32), np.float32(1 / (1 - p))
+    first, second = load(random_states, 0), load(random_states, LANES)
+    row, at, to = width * LANES, 0, 0
+    for _n in range(blocks):
+        for c in range(channels):
+            scale = weight[c] * inverse[c] * factor
+            a, b = full(scale), full(np.float32(bias[c] * factor - mean[c] * scale))
+            for i in range(0, height * row, LANES) if pool == 1 else range(0):
+                given = _maximum(load(source, at + i), floor)
+                value, stop = _maximum(multiply_add(a, given, b), last_floor), zero
+                if chance:
+                    number, first, second = random(first, second)
+                    stop = bits_below(number, chance)
+                    value = where(stop, zero, value)
+                store(target, to + i, value)
+                if relu_first:
+                    store(gates, at + i, with_sign(given, stop))
+                else:
+                    store(gates, at + i, with_sign(value, zero >= value))
+            for h in range(0, height, 2) if pool == 2 else range(0):
+                for j in range(0, row, 2 * LANES):
+                    i = at + h * row + j
+                    given0, given1 = load(source, i), load(source, i + LANES)
+                    given2, given3 = load(source, i + row), load(source, i + row + LANES)
+                    given0, given1 = _maximum(given0, floor), _maximum(given1, floor)
+                    given2, given3 = _maximum(given2, floor), _maximum(given3, floor)
+                    value0, value1 = multiply_add(a, given0, b), multiply_add(a, given1, b)
+                    value2, value3 = multiply_add(a, given2, b), multiply_add(a, given3, b)
+                    value0, value1 = _maximum(value0, last_floor), _maximum(value1, last_floor)
+                    value2, value3 = _maximum(value2, last_floor), _maximum(value3, last_floor)
+                    stop0, stop1, stop2, stop3 = zero, zero, zero, zero
+                    if chance:
+                        number, first, second = random(first, second)
+                        stop0 = bits_below(number, chance)
+                        number, first, second = random(first, second)
+                        stop1 = bits_below(number, chance)
+                        number, first, second = random(first, second)
+                        stop2 = bits_below(number, chance)
+                        number, first, second = random(first, second)
+                        stop3 = bits_below(number, chance)
+                        value0, value1 = where(stop0, zero, value0), where(stop1, zero, value1)
+                        value2, value3 = where(stop2, zero, value2), where(stop3, zero, value3)
+                    left, right = where(value0 < value2, value2, value0), where(value1 < value3, value3, value1)
+                    store(target, to + h // 2 * (row // 2) + j // 2, where(left < right, right, left))
+                    stop0, stop2 = (
+                        stop0 | (value0 < value2) | (left < right),
+                        stop2 | (value0 >= value2) | (left < right),
+                    )
+                    stop1, stop3 = (
+                        stop1 | (value1 < value3) | (left >= right),
+                        stop3 | (value1 >= value3) | (left >= right),
+                    )
+                    if not relu_first:
+                        given0, given1, given2, given3 = value0, value1, value2, value3
+                        stop0, stop1 = stop0 | (zero >= value0), stop1 | (zero >= value1)
+                        stop2, stop3 = stop2 | (zero >= value2), stop3 | (zero >= value3)
+                    store(gates, i, with_sign(given0, stop0))
+                    store(gates, i + LANES, with_sign(given1, stop1))
+                    store(gates, i + row, with_sign(given2, stop2))
+                    store(gates, i + row + LANES, with_sign(given3, stop3))
+            at += height * row
+            to += (height // pool) * (row // pool)
+    store(random_states, 0, first)
+    store(random_states, LANES, second)
 
 
-def _arriving(dy: Bits, row: int, pool: int, shift: Any, gradient: Any, places: Any) -> None:
-    """Set `gradient` to what reaches row `row` before pooling, gates not applied. `places` is its view as W x C."""
-    if pool == 1:
-        for j in range(gradient.shape[0]):
-            gradient[j] = _load(dy[row, j], shift)
-    elif row % 2 == 0:
-        pooled = dy[row // 2].reshape(places.shape[0] // 2, places.shape[1])
-        for place in range(pooled.shape[0]):
-            for c in range(pooled.shape[1]):
-                places[2 * place, c] = _load(pooled[place, c], shift)
-            for c in range(pooled.shape[1]):
-                places[2 * place + 1, c] = places[2 * place, c]
-
-
-_arriving = _compiled(_arriving, inline="always")
-
-
-@_compiled
+@compiled
 def norm_act_backward(
-    dy: Bits,
-    x: Bits,
-    gate: Bits,
-    dx: Bits,
+    dy: Floats,
+    x: Floats,
+    gate: Floats,
+    dx: Floats,
+    valid: Floats,
     mean: Floats,
     inverse: Floats,
     weight: Floats,
@@ -262,57 +206,117 @@ def norm_act_backward(
     """Compute the gradients of `normalise` and `norm_act_forward` (batch norm: Ioffe & Szegedy 2015, section 3).
 
     Args:
-        dy: N H/pool x W/pool C: the gradient of `out`.
+        dy: the gradient of `out`, 0 for images beyond the batch.
         x, gate, mean, inverse, weight, p, pool: as `norm_act_forward` received or left them.
-        dx: receives the gradient of x. May be `x`.
+        dx: receives the gradient of x, 0 for images beyond the batch. May be `x`.
 
     Returns:
         The gradients of weight and bias.
     """
-    (rows, columns), channels, shift = x.shape, mean.shape[0], _shift(x)
-    center, gradient, result = _tile(mean, columns), np.empty(columns, np.float32), np.empty(columns, np.float32)
-    places = gradient.reshape(columns // channels, channels)
-    products, sums = np.zeros(columns, np.float32), np.zeros(columns, np.float32)
-    for i in range(rows):
-        _arriving(dy, i, pool, shift, gradient, places)
-        for j in range(columns):
-            g, v = _gated(gate[i, j], gradient[j], shift), _given(x[i, j], relu_first, shift)
-            products[j] += g * (v - center[j])
-            sums[j] += g
-    dots, totals = np.zeros(channels, np.float64), np.zeros(channels, np.float64)
-    for j in range(columns):
-        dots[j % channels] += products[j] * np.float64(inverse[j % channels])
-        totals[j % channels] += sums[j]
-    factor, count = np.float32(1 / (1 - p)), rows * (columns // channels)
-    k, slope, offset = np.empty(columns, np.float32), np.empty(columns, np.float32), np.empty(columns, np.float32)
-    for j in range(columns):
-        c = j % channels
-        k[j] = weight[c] * inverse[c] * factor
-        slope[j] = -k[j] * inverse[c] * dots[c] / count
-        offset[j] = -k[j] * totals[c] / count - slope[j] * mean[c]
-    floor = ZERO if relu_first else LOWEST
-    for i in range(rows):
-        _arriving(dy, i, pool, shift, gradient, places)
-        for j in range(columns):
-            g, v = _gated(gate[i, j], gradient[j], shift), _given(x[i, j], relu_first, shift)
-            g = k[j] * g + slope[j] * v + offset[j]
-            result[j] = g if v > floor else ZERO
-        for j in range(columns):
-            dx[i, j] = _bits(result[j], shift)
-    return (dots * factor).astype(np.float32), (totals * factor).astype(np.float32)
+    blocks, channels, height, width, _ = x.shape
+    arriving, source, gates, target = dy.reshape(dy.size), x.reshape(x.size), gate.reshape(x.size), dx.reshape(x.size)
+    row, zero = width * LANES, full(ZERO)
+    short = row // pool
+    sums, products = scratch(channels * LANES), scratch(channels * LANES)
+    sums[:] = 0
+    products[:] = 0
+    for n in range(blocks):
+        for c in range(channels):
+            total, product, center = load(sums, c * LANES), load(products, c * LANES), full(mean[c])
+            for h in range(height):
+                at, y_at = (
+                    ((n * channels + c) * height + h) * row,
+                    ((n * channels + c) * (height // pool) + h // pool) * short,
+                )
+                row_total, row_product = zero, zero
+                for j in range(0, row, LANES):
+                    y = y_at + j if pool == 1 else y_at + ((j >> 1) & -LANES)
+                    value = load(source, at + j)
+                    value = magnitude(value) if relu_first else value
+                    gradient = where(load(gates, at + j), zero, load(arriving, y))
+                    row_total = row_total + gradient
+                    row_product = multiply_add(gradient, value - center, row_product)
+                total, product = total + row_total, product + row_product
+            store(sums, c * LANES, total)
+            store(products, c * LANES, product)
+    factor = np.float32(1 / (1 - p))
+    count = height * width * ((blocks - 1) * LANES + np.float64(valid.sum()))
+    d_weight, d_bias = np.empty(channels, np.float32), np.empty(channels, np.float32)
+    ks, slopes, starts = (
+        np.empty(channels, np.float32),
+        np.empty(channels, np.float32),
+        np.empty(channels, np.float32),
+    )
+    for c in range(channels):
+        dot, whole = np.float64(0), np.float64(0)
+        for lane in range(c * LANES, (c + 1) * LANES):
+            dot += products[lane]
+            whole += sums[lane]
+        dot *= inverse[c]
+        ks[c] = weight[c] * inverse[c] * factor
+        slopes[c] = -ks[c] * inverse[c] * dot / count
+        starts[c] = -ks[c] * whole / count - slopes[c] * mean[c]
+        d_weight[c], d_bias[c] = dot * factor, whole * factor
+    one, lowest = full(np.float32(1)), full(ZERO if relu_first else LOWEST)
+    for n in range(blocks):
+        counted = load(valid, 0) if n == blocks - 1 else one
+        for c in range(channels):
+            k, slope, offset = full(ks[c]), full(slopes[c]) * counted, full(starts[c]) * counted
+            for h in range(height):
+                at, y_at = (
+                    ((n * channels + c) * height + h) * row,
+                    ((n * channels + c) * (height // pool) + h // pool) * short,
+                )
+                for j in range(0, row, LANES):
+                    y = y_at + j if pool == 1 else y_at + ((j >> 1) & -LANES)
+                    value = load(source, at + j)
+                    value = magnitude(value) if relu_first else value
+                    gradient = where(load(gates, at + j), zero, load(arriving, y))
+                    result = multiply_add(k, gradient, multiply_add(slope, value, offset))
+                    store(target, at + j, where(lowest < value, result, zero))
+    return d_weight, d_bias
 
 
-@_compiled
-def _tile(vector: Any, count: Any) -> Any:
-    """Repeat one value per channel to one value per column."""
-    tiled = np.empty(count, np.float32)
-    for j in range(count):
-        tiled[j] = vector[j % vector.shape[0]]
-    return tiled
+@compiled
+def average_pool(x: Floats, size: int) -> Floats:
+    """Return the means of size x size windows. Rows and columns that do not fill a window are left out."""
+    blocks, channels, height, width, _ = x.shape
+    high, wide = height // size, width // size
+    flat, y = x.reshape(x.size), scratch(blocks * channels * high * wide * LANES)
+    share, at = full(np.float32(1 / (size * size))), 0
+    for plane in range(blocks * channels):
+        for h in range(high):
+            for w in range(wide):
+                total = full(ZERO)
+                for r in range(size):
+                    for s in range(size):
+                        place = (plane * height + h * size + r) * width + w * size + s
+                        total = total + load(flat, place * LANES)
+                store(y, at, total * share)
+                at += LANES
+    return y.reshape(blocks, channels, high, wide, LANES)
 
 
-@_compiled
-def augment(images: npt.NDArray[np.uint8], parameters: Floats, mean: float, std: float, out: Bits) -> None:
+@compiled
+def average_pool_backward(dy: Floats, size: int, height: int, width: int) -> Floats:
+    """Return the gradient of the input (height x width) of `average_pool`."""
+    blocks, channels, high, wide, _ = dy.shape
+    flat, dx = dy.reshape(dy.size), scratch(blocks * channels * height * width * LANES)
+    share, zero, at = full(np.float32(1 / (size * size))), full(ZERO), 0
+    for plane in range(blocks * channels):
+        for h in range(height):
+            for w in range(width):
+                if h < high * size and w < wide * size:
+                    place = (plane * high + h // size) * wide + w // size
+                    store(dx, at, load(flat, place * LANES) * share)
+                else:
+                    store(dx, at, zero)
+                at += LANES
+    return dx.reshape(blocks, channels, height, width, LANES)
+
+
+@compiled
+def augment(images: npt.NDArray[np.uint8], parameters: Floats, mean: float, std: float, out: Floats) -> None:
     """Apply policy A to each image: turn; shear, scale, rotate, shift; brightness, contrast; normalise. Bilinear.
 
     Args:
@@ -322,7 +326,7 @@ def augment(images: npt.NDArray[np.uint8], parameters: Floats, mean: float, std:
         mean, std: mean and standard deviation of the pixels (0 … 1) for the normalisation.
         out: N x S^2.
     """
-    side, size, shift = images.shape[1], out.shape[1], _shift(out)
+    side, size = images.shape[1], out.shape[1]
     # Outside the image there are zeros; coordinates are clamped to this border.
     wide = side + 3
     padded = np.zeros((wide, wide), np.float32)
@@ -372,4 +376,4 @@ def augment(images: npt.NDArray[np.uint8], parameters: Floats, mean: float, std:
             value = slope * pixels[k] + offset
             value = ZERO if value < ZERO else value
             value = one if value > one else value
-            out[n, k] = _bits((value - np.float32(mean)) * np.float32(1 / std), shift)
+            out[n, k] = (value - np.float32(mean)) * np.float32(1 / std)
