@@ -153,7 +153,7 @@ class RunConfig(BaseModel):
         json_schema_extra={"allowed": "auto, cpu, mps, cuda or cuda:N"},
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="arithmetic; auto is bfloat16 where the hardware has it"
+        "auto", description="arithmetic; auto is bfloat16 on a GPU that has it, else float32"
     )
     threads: int = Field(
         0, ge=0, le=256, description="CPU threads; 0 is PyTorch's own choice (OMP_NUM_THREADS, else cores)"

@@ -116,7 +116,7 @@ def project_augmentation(threads: int, batches: int) -> Measure:
 
     def run() -> None:
         for _ in range(batches):
-            augment.augment(images[torch.randint(len(images), (BATCH,))], 1.0, generator, torch.bfloat16)
+            augment.augment(images[torch.randint(len(images), (BATCH,))], 1.0, generator)
 
     return lambda: timed(run)
 
@@ -137,13 +137,6 @@ ROWS = [
     Row("ours, one trial", partial(project_trial, {})),
     Row("ours, one trial, one thread", partial(project_trial, {}), threads=1),
     Row(f"ours, {CORES} parallel trials", partial(project_trial, {}), threads=1, processes=CORES),
-    Row("ours in float32, one thread", partial(project_trial, {"precision": "float32"}), threads=1),
-    Row(
-        f"ours in float32, {CORES} parallel trials",
-        partial(project_trial, {"precision": "float32"}),
-        threads=1,
-        processes=CORES,
-    ),
     Row("  study: only data and augmentation", study_data),
     Row("  study: only the network", study_network),
     Row("  study: only the network, one thread", study_network, threads=1),

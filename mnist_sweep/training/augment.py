@@ -51,7 +51,6 @@ def augment(
     images: torch.Tensor,
     strength: float,
     generator: torch.Generator,
-    dtype: torch.dtype = torch.float32,
     affine: Affine = NO_AFFINE,
 ) -> torch.Tensor:
     """Apply policy A at `strength` (0 … 1.5) and `affine`, then normalise.
@@ -60,17 +59,16 @@ def augment(
         images: uint8, N x 28 x 28.
         strength: 0 without `affine` only normalises.
         generator: a generator on the images' device. Each image gets its own parameters.
-        dtype: float32 or bfloat16.
 
     Returns:
-        N x 1 x 28 x 28.
+        float32, N x 1 x 28 x 28.
     """
     if strength == 0 and not any(affine):
-        return normalise(images).to(dtype)
+        return normalise(images)
     parameters = torch.rand(8, len(images), generator=generator, device=images.device).mul_(2).sub_(1)
     parameters *= _ranges(strength, affine, images.device)
     if images.device.type != "cpu":
-        return _augment(images, parameters).to(dtype)
+        return _augment(images, parameters)
     out = torch.empty(len(images), 1, *images.shape[1:])
     kernels.augment(images.contiguous().numpy(), parameters.numpy(), MEAN, STD, out.flatten(1).numpy())
     return out

@@ -72,7 +72,8 @@ def unavailable() -> Exception | None:
 
 
 def precision(name: str, device: torch.device) -> str:
-    """Return the arithmetic for the field `precision`. Raises ConfigError if the GPU only emulates it, slowly."""
+    """Return the arithmetic for the field `precision`. Raises ConfigError if `device` has no fast bfloat16."""
+    has = False
     if device.type == "cuda":
         with torch.cuda.device(device):
             has = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -80,8 +81,8 @@ def precision(name: str, device: torch.device) -> str:
             raise ConfigError(
                 f"precision=bfloat16: {torch.cuda.get_device_name(device)} has none: use --precision=float32"
             )
-    else:
-        has = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    elif device.type == "cpu" and name == "bfloat16":
+        raise ConfigError("precision=bfloat16: on a CPU, trainings compute in float32: use --precision=float32")
     return name if name != "auto" else "bfloat16" if has else "float32"
 
 

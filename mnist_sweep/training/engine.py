@@ -20,7 +20,7 @@ from mnist_sweep.training import augment, devices, model, optimizer
 from mnist_sweep.training.fast import cuda_graph, fused, malloc
 from mnist_sweep.training.mnist import Images, Split
 
-EVALUATION_BATCH = {"cpu": 125, "cuda": 5_000, "mps": 1_000}
+EVALUATION_BATCH = {"cpu": 128, "cuda": 5_000, "mps": 1_000}
 """Images per evaluation batch, by device type. On a CPU a batch fits the caches."""
 
 
@@ -262,14 +262,11 @@ class _Trainer:
     # A step works on the training images at `index` (int64, on the device) and never waits for the device.
 
     def _augmented_step(self, index: torch.Tensor) -> None:
-        dtype = _input_dtype(self.config.precision, self.device)
         images = self.split.train.images.index_select(0, index)
-        strength = self.config.augment_strength
-        self._learn(augment.augment(images, strength, self.generator, dtype, self.affine), index)
+        self._learn(augment.augment(images, self.config.augment_strength, self.generator, self.affine), index)
 
     def _plain_step(self, index: torch.Tensor) -> None:
-        dtype = _input_dtype(self.config.precision, self.device)
-        self._learn(augment.normalise(self.split.train.images.index_select(0, index)).to(dtype), index)
+        self._learn(augment.normalise(self.split.train.images.index_select(0, index)), index)
 
     def _learn(self, batch: torch.Tensor, index: torch.Tensor) -> None:
         config, target = self.config, self.split.train.labels.index_select(0, index)
@@ -329,16 +326,9 @@ def _fast(network: nn.Module, device: torch.device) -> nn.Module:
 
 def _logits(network: nn.Module, images: torch.Tensor, precision: str) -> torch.Tensor:
     """Return float32 logits of normalised images, computed in `precision`."""
-    device = images.device
-    autocast = precision == "bfloat16" and device.type != "cpu"
-    with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-        logits: torch.Tensor = network(images.to(_input_dtype(precision, device)))
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        logits: torch.Tensor = network(images)
     return logits.float()
-
-
-def _input_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """Return the dtype of a network's input. Fused networks compute in it, others use autocast."""
-    return torch.bfloat16 if precision == "bfloat16" and device.type == "cpu" else torch.float32
 
 
 @contextlib.contextmanager

@@ -200,9 +200,3 @@ def test_every_part_of_an_affine_changes_something(small: Split, part: str) -> N
     images = small.train.images[:50]
     changed = augment(images, 0, seeded(), affine=NO_AFFINE._replace(**{part: 0.1}))
     assert not torch.equal(changed, normalise(images))
-
-
-def test_bfloat16_is_rounded_float32(small: Split) -> None:
-    images = small.train.images[:500]
-    exact = augment(images, 1.0, seeded(4))
-    assert torch.equal(augment(images, 1.0, seeded(4), torch.bfloat16), exact.bfloat16())

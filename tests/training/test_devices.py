@@ -156,6 +156,12 @@ def test_a_gpu_without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
         engine.resolve(parse({"device": "cuda:1"}))
 
 
+def test_a_cpu_computes_in_float32() -> None:
+    assert engine.resolve(parse({"device": "cpu"})).precision == "float32"
+    with pytest.raises(ConfigError, match=r"^precision=bfloat16: on a CPU, .*: use --precision=float32$"):
+        engine.resolve(parse({"device": "cpu", "precision": "bfloat16"}))
+
+
 def test_training_needs_no_compiler_of_pytorchs(desk: Desk) -> None:
     """A build without `torch.compile` (no Dynamo, no Inductor, no Triton) trains."""
     code = (

@@ -310,12 +310,6 @@ def test_every_width_may_be_one(handful: Split) -> None:
     assert fit.history[-1].train_loss < fit.history[0].train_loss
 
 
-def test_bfloat16_learns_too(small: Split) -> None:
-    fit = engine.fit(config(precision="bfloat16", batch_size=50, dropout=0, augment_strength=0), small)
-    assert fit.history[-1].accuracy > 0.4
-    assert {parameter.dtype for parameter in fit.model.parameters()} == {torch.float32}
-
-
 def test_the_best_epoch_is_the_first_with_the_highest_accuracy() -> None:
     def epoch(number: int, accuracy: float) -> Epoch:
         return Epoch(number, 0.1, 0.9, 0.1, accuracy, 0.01, 1_000)

@@ -186,7 +186,7 @@ def direct(x: Floats, weight: Floats, padding: int, groups: int) -> Floats:
     outputs, fan, size, _ = weight.shape
     rows, columns = height + 2 * padding, width + 2 * padding
     high, wide, each = rows - size + 1, columns - size + 1, outputs // groups
-    y = scratch(blocks * outputs * high * wide * LANES)
+    y: Floats = scratch(blocks * outputs * high * wide * LANES)
     frame = scratch(channels * rows * columns * LANES if padding else 0)
     flat = x.reshape(x.size)
     offsets, count = _offsets(fan, rows, columns, size, size), fan * size * size
@@ -248,7 +248,8 @@ def direct_weight_gradient(x: Floats, dy: Floats, size: int, padding: int, group
                 high,
                 wide,
             )
-    return _add_lanes(sums).reshape(outputs, fan, size, size)
+    totals: Floats = _add_lanes(sums)
+    return totals.reshape(outputs, fan, size, size)
 
 
 @compiled
@@ -292,7 +293,8 @@ def winograd(x: Floats, weight: Floats, padding: int) -> Floats:
     rows = 4 * tiles + 2
     framed = padding > 0 or rows != height
     frame = scratch(channels * rows * columns * LANES if framed else 0)
-    flat, y = x.reshape(x.size), scratch(blocks * outputs * high * wide * LANES)
+    flat = x.reshape(x.size)
+    y: Floats = scratch(blocks * outputs * high * wide * LANES)
     count, step, row = 3 * channels, channels * columns * LANES, wide * LANES
     offsets = _offsets(channels, 1, columns, 1, 3)
     transformed, part = np.empty((outputs, count), np.float32), outputs * count

@@ -138,7 +138,7 @@ def from_blocks(x: Floats, size: int) -> Tensor:
 
 
 @functools.cache
-def _valid(size: int) -> Floats:
+def valid(size: int) -> Floats:
     """Return 1 for each image of the last block that belongs to a batch of `size` images, else 0."""
     return (np.arange(LANES) <= (size - 1) % LANES).astype(np.float32)
 
@@ -186,10 +186,11 @@ class AvgPool:
         self.size = size
 
     def __call__(self, x: Floats, size: int) -> Floats:
-        return kernels.average_pool(x, self.size)
+        y: Floats = kernels.average_pool(x, self.size)
+        return y
 
     def forward(self, x: Floats, size: int) -> tuple[Floats, tuple[int, ...]]:
-        return kernels.average_pool(x, self.size), x.shape
+        return self(x, size), x.shape
 
     def backward(self, dy: Floats, saved: tuple[int, ...], size: int) -> tuple[Floats, list[Tensor]]:
         return kernels.average_pool_backward(dy, self.size, *saved[2:4]), []
@@ -201,7 +202,8 @@ class Conv:
     def __init__(self, convolution: nn.Conv2d, *, first: bool = False) -> None:
         self.convolution, self.first = convolution, first
         self.parameters = list(convolution.parameters())
-        self.size, self.padding, self.groups = convolution.kernel_size[0], convolution.padding[0], convolution.groups
+        self.size, self.padding = convolution.kernel_size[0], int(convolution.padding[0])
+        self.groups = convolution.groups
         self.winograd = self.size == 3 and self.groups == 1 and convolution.in_channels > 1
 
     def __call__(self, x: Floats, size: int) -> Floats:
@@ -234,7 +236,8 @@ class Conv:
 
     def _apply(self, x: Floats, weight: Floats, padding: int) -> Floats:
         if self.winograd:
-            return convolutions.winograd(x, weight, padding)
+            y: Floats = convolutions.winograd(x, weight, padding)
+            return y
         y = convolutions.direct(self._flat(x), weight, padding, self.groups)
         return y.reshape(len(x), len(weight), *x.shape[2:]) if self.size == 1 else y
 
@@ -265,7 +268,7 @@ class NormAct:
     def forward(self, x: Floats, size: int) -> tuple[Floats, Any]:
         assert self.norm.num_batches_tracked is not None
         self.norm.num_batches_tracked.add_(1)
-        statistics = kernels.normalise(x, _valid(size), self.relu_first, self.norm.eps, *self.running)
+        statistics = kernels.normalise(x, valid(size), self.relu_first, self.norm.eps, *self.running)
         return self._apply(x, statistics, self.p, self._states() if self.p else NO_STATES)
 
     def _apply(self, x: Floats, statistics: tuple[Floats, Floats], p: float, states: Floats) -> tuple[Floats, Any]:
@@ -281,7 +284,7 @@ class NormAct:
         x, gate, statistics = saved
         # The gradient overwrites the input.
         gradients = kernels.norm_act_backward(
-            *(dy, x, gate, x, _valid(size), *statistics, self.affine[0], self.relu_first, self.p, self.pool)
+            *(dy, x, gate, x, valid(size), *statistics, self.affine[0], self.relu_first, self.p, self.pool)
         )
         return x, [torch.from_numpy(gradient) for gradient in gradients]
 

@@ -50,13 +50,13 @@ def normalise(
     blocks, channels, height, width, _ = x.shape
     flat, row = x.reshape(x.size), width * LANES
     floor, zero, one = full(ZERO if relu else LOWEST), full(ZERO), full(np.float32(1))
-    # Sums of differences from the first row's mean avoid cancellation if the mean is large.
+    # Sums of differences from the first image's mean avoid cancellation if the mean is large.
     origins = np.empty(channels, np.float32)
     for c in range(channels):
-        total = np.float64(0)
-        for j in range(row):
-            total += max(flat[c * height * row + j], ZERO if relu else LOWEST)
-        origins[c] = total / row
+        first = np.float64(0)
+        for i in range(c * height * row, (c + 1) * height * row, LANES):
+            first += max(flat[i], ZERO if relu else LOWEST)
+        origins[c] = first / (height * width)
     sums, squares = scratch(channels * LANES), scratch(channels * LANES)
     sums[:] = 0
     squares[:] = 0
@@ -282,7 +282,8 @@ def average_pool(x: Floats, size: int) -> Floats:
     """Return the means of size x size windows. Rows and columns that do not fill a window are left out."""
     blocks, channels, height, width, _ = x.shape
     high, wide = height // size, width // size
-    flat, y = x.reshape(x.size), scratch(blocks * channels * high * wide * LANES)
+    flat = x.reshape(x.size)
+    y: Floats = scratch(blocks * channels * high * wide * LANES)
     share, at = full(np.float32(1 / (size * size))), 0
     for plane in range(blocks * channels):
         for h in range(high):
@@ -301,7 +302,8 @@ def average_pool(x: Floats, size: int) -> Floats:
 def average_pool_backward(dy: Floats, size: int, height: int, width: int) -> Floats:
     """Return the gradient of the input (height x width) of `average_pool`."""
     blocks, channels, high, wide, _ = dy.shape
-    flat, dx = dy.reshape(dy.size), scratch(blocks * channels * height * width * LANES)
+    flat = dy.reshape(dy.size)
+    dx: Floats = scratch(blocks * channels * height * width * LANES)
     share, zero, at = full(np.float32(1 / (size * size))), full(ZERO), 0
     for plane in range(blocks * channels):
         for h in range(height):

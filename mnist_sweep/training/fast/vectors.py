@@ -28,7 +28,7 @@ _FLOATS, _INTS = ir.VectorType(_FLOAT, LANES), ir.VectorType(_INT32, LANES)
 _SIGN = 0x80000000
 
 
-class _Vector(types.Type):  # type: ignore[misc]
+class _Vector(types.Type):
     def __init__(self) -> None:
         super().__init__(name=f"float32x{LANES}")
 
@@ -37,7 +37,7 @@ VECTOR = _Vector()
 
 
 @register_model(_Vector)
-class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, _FLOATS)
 
@@ -89,7 +89,7 @@ def _rotate(builder: Any, value: Any, count: int) -> Any:
 # --- functions for compiled code --------------------------------------------------------------------------------------
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def load(typing: Any, array: Any, at: Any) -> Any:
     """Return the vector at position `at`."""
 
@@ -99,7 +99,7 @@ def load(typing: Any, array: Any, at: Any) -> Any:
     return VECTOR(array, types.int64), generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def store(typing: Any, array: Any, at: Any, value: Any) -> Any:
     """Write a vector to position `at`."""
 
@@ -111,7 +111,7 @@ def store(typing: Any, array: Any, at: Any, value: Any) -> Any:
     return types.void(array, types.int64, VECTOR), generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def full(typing: Any, scalar: Any) -> Any:
     """Return a vector of equal elements."""
 
@@ -121,7 +121,7 @@ def full(typing: Any, scalar: Any) -> Any:
     return VECTOR(types.float32), generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def multiply_add(typing: Any, a: Any, b: Any, c: Any) -> Any:
     """Return a * b + c."""
 
@@ -131,7 +131,7 @@ def multiply_add(typing: Any, a: Any, b: Any, c: Any) -> Any:
     return VECTOR(VECTOR, VECTOR, VECTOR), generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def where(typing: Any, mask: Any, a: Any, b: Any) -> Any:
     """Return `a` where the sign bit of `mask` is set, else `b`."""
 
@@ -142,7 +142,7 @@ def where(typing: Any, mask: Any, a: Any, b: Any) -> Any:
     return VECTOR(VECTOR, VECTOR, VECTOR), generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def with_sign(typing: Any, value: Any, mask: Any) -> Any:
     """Return `value` with its sign bit also set where that of `mask` is."""
 
@@ -153,7 +153,7 @@ def with_sign(typing: Any, value: Any, mask: Any) -> Any:
     return VECTOR(VECTOR, VECTOR), generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def magnitude(typing: Any, value: Any) -> Any:
     """Return `value` with its sign bits cleared."""
 
@@ -163,7 +163,7 @@ def magnitude(typing: Any, value: Any) -> Any:
     return VECTOR(VECTOR), generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def random(typing: Any, a: Any, b: Any) -> Any:
     """Advance sixteen xoroshiro64* generators. Return 32 random bits of each, and their new states.
 
@@ -181,7 +181,7 @@ def random(typing: Any, a: Any, b: Any) -> Any:
     return types.UniTuple(VECTOR, 3)(VECTOR, VECTOR), generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def bits_below(typing: Any, value: Any, limit: Any) -> Any:
     """Return where the bits of `value`, an unsigned integer, are less than `limit` (uint32)."""
 
@@ -197,7 +197,7 @@ def _operator(function: Any, operation: Callable[..., Any]) -> None:
     """Let compiled code use an operator between two vectors. `operation` receives an LLVM builder and the operands."""
 
     @infer_global(function)
-    class Template(ConcreteTemplate):  # type: ignore[misc]
+    class Template(ConcreteTemplate):
         cases = [signature(VECTOR, VECTOR, VECTOR)]  # noqa: RUF012
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -228,7 +228,7 @@ def products(outputs: int, positions: int) -> Any:
     weights[weights_at + k * outputs + o] times the vector at position x_at + offsets[k] + 16 j of `x`.
     """
 
-    @intrinsic  # type: ignore[misc]
+    @intrinsic
     def function(
         typing: Any, out: Any, out_at: Any, out_step: Any, x: Any, x_at: Any, offsets: Any, w: Any, w_at: Any, n: Any
     ) -> Any:
@@ -272,7 +272,7 @@ def correlations(outputs: int, taps: int) -> Any:
     x_at + offsets[offsets_at + k] + i * x_row + 16 j of `x`.
     """
 
-    @intrinsic  # type: ignore[misc]
+    @intrinsic
     def function(
         typing: Any,
         sums: Any,
