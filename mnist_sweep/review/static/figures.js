@@ -23,6 +23,7 @@ Review.wholeAxes = (traces, layout) => {
     const [low, high] = axis.range || [];
     if ((axis.type && axis.type !== "linear") || axis.tickvals || axis.dtick || /%/.test(axis.tickformat) || high - low > 9) return null;
     const own = traces.filter((trace) => (trace[`${letter}axis`] || letter) === letter + suffix);
+    if (own.some((trace) => trace[letter]?.bdata)) return null; // numbers in base64, which only Plotly reads
     const marks = (layout.shapes || []).filter((shape) => (shape[`${letter}ref`] || letter) === letter + suffix); // the axis reaches to them
     const ends = marks.flatMap((shape) => [shape[`${letter}0`], shape[`${letter}1`]]);
     const values = [...own.flatMap((trace) => [...(trace[letter] || [])]), ...ends].filter((value) => value !== null && value !== undefined);

@@ -80,6 +80,8 @@ Review.Media = class {
         const figure = Review.element("figure");
         const over = [boxes, masks].map((paths) => paths.map((one) => this.address(one)));
         figure.appendChild(this.picture(this.address(path), caption || card.key, ...over));
+        const [image] = figure.getElementsByTagName("img");
+        image.addEventListener("load", () => card.node.classList.toggle("wide", image.naturalWidth > Math.max(700, 2 * image.naturalHeight)));
         figure.appendChild(Review.element("figcaption", "", caption));
         return figure;
       }),

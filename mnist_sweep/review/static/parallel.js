@@ -122,6 +122,11 @@ Review.Parallel = class {
     this.bottom = this.height - 16;
     this.lines();
     this.axes.replaceChildren(...this.dimensions.map((d, k) => this.axis(d, k)));
+    [...this.axes.children].forEach((axis, k) => {
+      const [label, x] = [axis.firstChild, this.x(k)];
+      const half = label.offsetWidth / 2;
+      label.style.left = `calc(50% + ${Math.max(half - x, 0) - Math.max(half - this.width + x, 0)}px)`; // stays inside
+    });
   }
 
   x(k) {
@@ -185,7 +190,9 @@ Review.Parallel = class {
     const label = axis.appendChild(Review.element("div", "axis-label", Review.unescape(d.label)));
     label.title = label.textContent;
     const crowded = this.dimensions.length > 8; // then the labels alternate between two lines
-    label.style.maxWidth = `${Math.max(56, (crowded ? 2 : 1) * ((this.x(1) || this.width) - this.x(0)) - 6)}px`;
+    const step = (crowded ? 2 : 1) * ((this.x(1) || this.width) - this.x(0));
+    const room = Math.min(this.x(k), this.width - this.x(k)); // to the nearer side
+    label.style.maxWidth = `${Math.max(56, Math.min(step - 6, room + step / 2 - 3))}px`;
     label.style.top = crowded && k % 2 === 0 ? "-3px" : "14px";
     const rail = axis.appendChild(Review.element("div", "rail"));
     rail.style.top = `${this.top}px`;

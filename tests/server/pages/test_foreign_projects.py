@@ -65,6 +65,15 @@ def test_a_loss_to_be_minimised_and_nested_parameters(served: Served, told: dict
     )
     labels = page.locator(".axis-label").all_inner_texts()
     assert sorted(labels) == ["loss", "model.depth", "model.trees", "optimizer.rate"]
+    page.set_viewport_size({"width": 420, "height": 900})
+    page.reload()
+    place = page.locator("[data-parallel]").bounding_box()
+    assert place is not None
+    for label in page.locator(".axis-label").all():
+        box = label.bounding_box()
+        assert box is not None
+        assert place["x"] <= box["x"] <= box["x"] + box["width"] <= place["x"] + place["width"]
+    page.set_viewport_size({"width": 1360, "height": 900})
 
     page.get_by_role("link", name="on a page of their own").click()
     chart = page.locator(".chart[data-metric=loss]")

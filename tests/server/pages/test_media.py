@@ -36,10 +36,12 @@ for _ in range(2):
 WIDE = """
 import numpy as np, plotly.graph_objects as go, wandb
 figure = go.Figure(go.Bar(x=["a", "b"], y=[1, 3]), layout={"width": 1493, "height": 500, "autosize": False})
-photo = np.zeros((300, 400, 3), dtype=np.uint8)
+arrays = go.Figure(go.Scatter(x=np.arange(5), y=np.arange(5.0)))  # which Plotly writes in base64
+photo, banner = (np.zeros((300, width, 3), dtype=np.uint8) for width in (400, 2600))
 with wandb.init(project="wide", id="wide") as run:
     table = wandb.Table(["step", "height"], [[i, i * i] for i in range(3)])
     run.log({"table": table, "wide": figure, "photo": wandb.Image(photo)})
+    run.log({"arrays": arrays, "banner": wandb.Image(banner)})
     run.log({"line": wandb.plot.line(table, "step", "height")})
 """
 WIDER = "document.documentElement.scrollWidth - innerWidth"
@@ -66,6 +68,12 @@ def test_figures_with_a_width_of_their_own_stay_in_their_cards(served: Served, o
         assert image
         assert frame
         assert image["width"] > 0.85 * frame["width"]
+        banner = page.locator(".medium[data-key=banner]")
+        banner.scroll_into_view_if_needed()
+        expect(banner).to_have_class(re.compile(r"\bwide\b"))
+        arrays = page.locator(".medium[data-key=arrays] .plot")
+        arrays.scroll_into_view_if_needed()
+        expect(arrays.locator(".main-svg").first).to_be_visible()
     keys = page.locator(".medium").evaluate_all("cards => cards.map((card) => card.dataset.key)")
     assert keys[-1] == "table"  # below the figures
     expect(page.locator(".medium[data-key=line] .xtick text").first).to_be_visible()
