@@ -102,8 +102,10 @@ def _metrics(ranking: Ranking, trials: Sequence[Trial]) -> Iterable[tuple[Column
     if presentation.fraction_metric and info.metric:
         yield Column("fraction", presentation.fraction_metric, "percent"), [trial.fraction for trial in trials]
     if presentation.size:
-        size_kind: Kind = "percent" if presentation.size_fraction else "count"
-        yield Column("size", presentation.size, size_kind), [trial.size for trial in trials]
+        sizes = [trial.size for trial in trials]
+        whole = all(size is None or size.is_integer() for size in sizes)
+        size_kind: Kind = "percent" if presentation.size_fraction else "count" if whole else "metric"
+        yield Column("size", presentation.size, size_kind), list(sizes)
 
 
 def _status(trial: Trial) -> str:

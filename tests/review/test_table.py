@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from mnist_sweep.review.ranking import rank
-from mnist_sweep.review.records import RunRecord, SweepInfo
+from mnist_sweep.review.records import Objective, RunRecord, SweepInfo
 from mnist_sweep.review.table import runs_table
 from mnist_sweep.search.goal import Goal
 from tests.review import synthetic
@@ -68,3 +68,10 @@ def test_without_a_metric_a_reason_is_a_note() -> None:
     labels = [column.label for column in runs_table(rank(SweepInfo(id="s"), [failed])).columns]
     assert "note" in labels
     assert "why not ranked" not in labels
+
+
+def test_a_second_metric_is_written_like_a_metric_and_a_number_of_parameters_like_a_count() -> None:
+    for latency, kind in ((14.3, "metric"), (14.0, "count")):
+        info = SweepInfo(id="s", metric="loss", second=Objective("latency_ms"))
+        table = runs_table(rank(info, [RunRecord(id="a", summary={"loss": 0.1, "latency_ms": latency})]))
+        assert [column.kind for column in table.columns if column.label == "latency_ms"] == [kind]

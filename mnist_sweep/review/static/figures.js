@@ -78,10 +78,11 @@ Review.drawn = () => performance.getEntriesByName("review-drawn").length || perf
 
 // Return a figure's layout in the colours of the theme.
 Review.themed = (figure) => {
-  const [ink, grid, card] = [Review.css("--ink-soft"), Review.css("--grid"), Review.css("--card")];
   const layout = structuredClone(figure.layout);
-  layout.font = { ...layout.font, color: ink, family: Review.css("--sans") };
-  layout.hoverlabel = { ...layout.hoverlabel, bgcolor: card, bordercolor: grid, font: { color: Review.css("--ink") } };
+  const painted = layout.paper_bgcolor && !/^rgba\(.*, ?0\)$/.test(layout.paper_bgcolor); // with a background of its author
+  const [ink, grid, card] = painted ? ["#444", "#eee", "#fff"] : [Review.css("--ink-soft"), Review.css("--grid"), Review.css("--card")]; // Plotly's own
+  layout.font = { ...layout.font, color: (painted && layout.font?.color) || ink, family: Review.css("--sans") };
+  layout.hoverlabel = { ...layout.hoverlabel, bgcolor: card, bordercolor: grid, font: { color: painted ? ink : Review.css("--ink") } };
   layout.autosize = true;
   delete layout.width; // a figure is as wide as its place
   if (layout.coloraxis) layout.coloraxis.colorscale = Review.scale();
@@ -105,6 +106,8 @@ Review.narrowed = (layout, width) => {
     const labelled = Object.fromEntries(axes.map((key) => [key, { ...layout[key], showticklabels: true }]));
     layout = { ...layout, ...labelled, grid, height: 70 + own * axes.length };
   }
+  const shorter = (note) => ({ ...note, text: note.text?.replace("; double-click shows all", "") });
+  if (layout.annotations) layout = { ...layout, annotations: layout.annotations.map(shorter) };
   if (layout.showlegend === false) return layout;
   const axes = Object.keys(layout).filter((key) => /^xaxis/.test(key));
   const moving = Object.fromEntries(axes.map((key) => [key, { ...layout[key], automargin: true }])); // makes room for the legend

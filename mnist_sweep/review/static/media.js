@@ -180,7 +180,9 @@ Review.Media = class {
     if (!place.parentNode) card.body.replaceChildren(place);
     const { width, ...own } = figure.layout || {};
     card.node.classList.toggle("wide", width > 700); // before the place is measured
-    if (width && own.height) own.height = Math.max(240, Math.round(own.height * Math.min(1, place.clientWidth / width)));
+    const share = Math.min(1, place.clientWidth / width) || 1;
+    if (width && own.height) own.height = Math.max(240, Math.round(own.height * share));
+    if (own.margin) own.margin = Object.fromEntries(Object.entries(own.margin).map(([side, size]) => [side, size > 60 ? Math.max(60, size * share) : size]));
     const layout = Review.themed({ layout: { margin: { l: 48, r: 12, t: 28, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", xaxis: {}, yaxis: {}, ...own, template: undefined } });
     await Review.plot(place, figure.data || [], Review.narrowed(layout, place.clientWidth), { displayModeBar: false });
   }

@@ -165,17 +165,18 @@ class Views:
 
 def _sweep_entry(db: sqlite3.Connection, sweep: Sweep, place: Place) -> SweepEntry:
     ranking, _ = records.best(db, sweep)
+    info = ranking.info
     count, active = runs.activity(db, sweep.id)
     progress = sweep_progress(db, sweep)
     return SweepEntry(
         address=f"{place.address}/sweeps/{quote(sweep.name)}",
-        title=ranking.info.title,
+        title=info.title,
         status=progress.status,
         state=progress.text,
-        method=ranking.info.method,
+        method=info.method,
         runs=count,
         best=best_text(ranking),
-        metric=ranking.info.metric,
+        metric=f"{info.metric}, {info.second.name}" if info.second else info.metric,
         active=active or sweep.updated_at,
     )
 

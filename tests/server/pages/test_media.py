@@ -36,7 +36,8 @@ for _ in range(2):
 WIDE = """
 import numpy as np, plotly.graph_objects as go, wandb
 figure = go.Figure(go.Bar(x=["a", "b"], y=[1, 3]), layout={"width": 1493, "height": 500, "autosize": False})
-arrays = go.Figure(go.Scatter(x=np.arange(5), y=np.arange(5.0)))  # which Plotly writes in base64
+points = go.Scatter(x=np.arange(5), y=np.arange(5.0))  # which Plotly writes in base64
+arrays = go.Figure(points, layout={"paper_bgcolor": "#fff"})
 photo, banner = (np.zeros((300, width, 3), dtype=np.uint8) for width in (400, 2600))
 with wandb.init(project="wide", id="wide") as run:
     table = wandb.Table(["step", "height"], [[i, i * i] for i in range(3)])
@@ -74,6 +75,9 @@ def test_figures_with_a_width_of_their_own_stay_in_their_cards(served: Served, o
         arrays = page.locator(".medium[data-key=arrays] .plot")
         arrays.scroll_into_view_if_needed()
         expect(arrays.locator(".main-svg").first).to_be_visible()
+    dark = open_page(page.url, color_scheme="dark").locator(".medium[data-key=arrays] .plot")
+    dark.scroll_into_view_if_needed()
+    expect(dark.locator(".xtick text").first).to_have_css("fill", "rgb(68, 68, 68)")  # on the figure's own white
     keys = page.locator(".medium").evaluate_all("cards => cards.map((card) => card.dataset.key)")
     assert keys[-1] == "table"  # below the figures
     expect(page.locator(".medium[data-key=line] .xtick text").first).to_be_visible()

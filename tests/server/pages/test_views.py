@@ -39,6 +39,15 @@ def test_a_project_lists_its_sweeps_with_their_best_and_its_reports(client: http
     assert "My report: 1 &amp; 2" in client.get(report).text
 
 
+def test_a_sweep_with_two_metrics_is_listed_with_both(client: httpx.Client, kept: Store) -> None:
+    config = (
+        "method: custom\nscheduler: {}\nmetrics: [{name: loss}, {name: latency}]\nparameters: {x: {min: 0, max: 1}}"
+    )
+    with kept.write() as db:
+        sweeps.create(db, projects.ensure(db, "local", "two")["id"], config)
+    assert "<td>loss, latency</td>" in client.get("/local/two").text
+
+
 def test_a_report_is_found_in_its_own_project_only(client: httpx.Client, kept: Store, sweep: str) -> None:
     text = client.get("/local/p").text
     (report,) = [part.split('"')[0] for part in text.split('href="')[1:] if "/reports/" in part.split('"')[0]]
