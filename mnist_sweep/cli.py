@@ -10,20 +10,7 @@ from difflib import get_close_matches
 from typing import Any, Protocol
 
 from mnist_sweep import flags
-from mnist_sweep.commands import (
-    agent,
-    check,
-    confirm,
-    data,
-    doctor,
-    finals,
-    report,
-    server,
-    show,
-    submit,
-    sweep,
-    train,
-)
+from mnist_sweep.commands import agent, check, confirm, data, doctor, finals, report, server, show, submit, sweep, train
 from mnist_sweep.errors import FAILED, INTERRUPTED, UserError
 from mnist_sweep.signals import Signals
 

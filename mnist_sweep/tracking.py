@@ -53,7 +53,6 @@ class Tracker:
         self,
         overrides: Mapping[str, Any],
         *,
-        project: str = PROJECT,
         stop: Callable[[], None] | None = None,
         identity: RunIdentity | None = None,
     ) -> None:
@@ -72,7 +71,7 @@ class Tracker:
         if identity is not None:
             options |= identity.options()
         elif not (os.environ.get("WANDB_PROJECT") or os.environ.get("WANDB_SWEEP_ID")):
-            options["project"] = project
+            options["project"] = PROJECT
         known = wandb.setup().settings
         self._url = known.base_url
         self._retry_policy = waiting.retry_policy(self._url) if known.sweep_id and known.mode == "online" else None
@@ -269,8 +268,7 @@ class Tracker:
 def upsert_run(identity: RunIdentity, config: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
     """Create a run that trains nothing, or replace what it reported before. Wait while its server is unavailable.
 
-    Raises:
-        ServerUnavailable: the server stays unavailable.
+    Raise ServerUnavailable if the server stays unavailable.
     """
 
     def upsert() -> bool:

@@ -83,9 +83,8 @@ class AgentClient:
     def next(self) -> TrialAssignment | None:
         """Return the next trial, or None once the sweep is over.
 
-        Raises:
-            ServerUnavailable: the server has not answered for too long.
-            AgentRefusedError: the server refuses this agent.
+        Raise ServerUnavailable if the server has not answered for too long, and AgentRefusedError if the server refuses
+        this agent.
         """
         while not self._over:
             command = next(iter(self._retry.retry_until_available(lambda: self._heartbeat({}))), None)

@@ -104,10 +104,6 @@ class AgentPool:
             self._start(agent)
 
     def update(self) -> None:
-        """Do what is due while the agents work (for the live view)."""
-        self.restart_dead()
-
-    def restart_dead(self) -> None:
         """Restart agents that were killed, up to RESTART_LIMIT times without a completed trial."""
         for agent in self._agents:
             if agent.process is None or agent.process.exitcode not in _KILLED:
@@ -169,7 +165,7 @@ class AgentPool:
     def join(self, retry: RetryPolicy) -> None:
         """Wait until the agents are done. Meanwhile, restart agents that were killed, and their server if need be."""
         while True:
-            self.restart_dead()
+            self.update()
             if not self.any_alive():
                 return
             with contextlib.suppress(ServerUnavailable):  # the agents report it themselves, and exit

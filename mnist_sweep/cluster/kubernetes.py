@@ -18,8 +18,7 @@ SERVER = Path("/run/sweep-server")
 def manifest(job: Job, image: str) -> str:
     """Return the manifest of a job whose pods run `image`, in which `mnist-sweep` is installed.
 
-    Raises:
-        JobError: a value contains a control character, which would become a line of the manifest.
+    Raise JobError if a value contains a control character, which would become a line of the manifest.
     """
     return render(
         "kubernetes.yaml",

@@ -43,8 +43,7 @@ def tell(console: Console, line: str) -> None:
 def write(file: Path, text: str) -> None:
     """Write a file in UTF-8 and create its folder. In a folder that others may write to, only the owner can read it.
 
-    Raises:
-        UserError: the file cannot be written.
+    Raise UserError if the file cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -106,8 +105,7 @@ def find_sweep(text: str) -> Sweep:
 def load_sweep_file(text: str, console: Console) -> dict[str, Any] | None:
     """Load and check the sweep file that an argument names. Return None if the argument is the id of a sweep.
 
-    Raises:
-        SweepFileError: the file is invalid, or agents alone cannot work on it.
+    Raise SweepFileError if the file is invalid, or agents alone cannot work on it.
     """
     from mnist_sweep.sweep import file
 
@@ -126,8 +124,7 @@ def load_sweep_file(text: str, console: Console) -> dict[str, Any] | None:
 def report_check(path: Path, check: Check, console: Console) -> None:
     """Print the warnings about a sweep file, and which share of its space is under the parameter limit.
 
-    Raises:
-        SweepFileError: the file is invalid; the message has a line for each problem.
+    Raise SweepFileError if the file is invalid; the message has a line for each problem.
     """
     from mnist_sweep.sweep.file import SweepFileError
 

@@ -69,8 +69,7 @@ class WandbServer:
 def connected_server(say: Callable[[str], None], *, lasting: bool = False) -> Iterator[WandbServer]:
     """Point the wandb client to a server while the context lasts; `say` receives lines for people.
 
-    Raises:
-        ConnectError: no server may be used, or none outlives this command although it must be `lasting`.
+    Raise ConnectError if no server may be used, or none outlives this command although it must be `lasting`.
     """
     remote = _remote(say)
     if remote is not None:

@@ -108,8 +108,7 @@ class RetryPolicy:
     def recover(self) -> bool:
         """Restart the server if it is unavailable, and report what changed. Return whether it is available.
 
-        Raises:
-            ServerUnavailable: it has been unavailable for longer than the limit.
+        Raise ServerUnavailable if it has been unavailable for longer than the limit.
         """
         problem = why_unavailable(self.url)
         self._report(problem)
@@ -140,9 +139,8 @@ class RetryPolicy:
     def attempt(self, ask: Callable[[], T]) -> T | None:
         """Return what `ask` returns; None if that failed because the server is, or has just been, unavailable.
 
-        Raises:
-            ServerUnavailable: it has been unavailable for too long, or this machine's client has not answered.
-            Exception: `ask` has failed repeatedly, although the server answers.
+        Raise ServerUnavailable if it has been unavailable for too long, or this machine's client has not answered. If
+        `ask` has failed repeatedly, although the server answers, raise its error.
         """
         if not self.recover():
             return None

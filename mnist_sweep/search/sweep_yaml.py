@@ -23,8 +23,7 @@ class DocumentError(ValueError):
 def read(text: str) -> dict[str, Any]:
     """Return the mapping in `text` as data that JSON can hold; a date becomes its text.
 
-    Raises:
-        DocumentError: the text is not such a mapping.
+    Raise DocumentError if the text is not such a mapping.
     """
     if len(text) > _MAX_CHARACTERS:
         raise DocumentError(f"the text has {len(text)} characters, more than the limit of {_MAX_CHARACTERS}")

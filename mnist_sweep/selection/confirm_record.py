@@ -46,8 +46,7 @@ class ConfirmRecord:
     def __init__(self, file: Path, config: RunConfig) -> None:
         """Check that `file` can hold results, and complete a line that an interrupted write cut off.
 
-        Raises:
-            ConfirmError: `file` cannot be used.
+        Raise ConfirmError if `file` cannot be used.
         """
         self.file, self._recipe = file, config.recipe
         try:

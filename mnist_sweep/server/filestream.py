@@ -22,8 +22,7 @@ _SUMMARY = "wandb-summary.json"
 def apply(db: sqlite3.Connection, dispatcher: Dispatcher, run: Run, body: Any) -> None:
     """Write one request of a run's file stream, as one change of the run.
 
-    Raises:
-        BadRequest: the request does not have the expected form; nothing of it is written.
+    Raise BadRequest if the request does not have the expected form; nothing of it is written.
     """
     if not isinstance(body, dict):
         raise BadRequest("a file stream request is a JSON object")

@@ -64,7 +64,7 @@ async def chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
         raise HTTPException(400, "the request's gzip data ends early")
 
 
-async def json_body(request: Request, limit: int = BODY_LIMIT) -> Any:
+async def json_body(request: Request) -> Any:
     """Return the body, parsed as JSON.
 
     Raises:
@@ -74,7 +74,7 @@ async def json_body(request: Request, limit: int = BODY_LIMIT) -> Any:
     said = request.headers.get("content-type", "nothing")
     if said.partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, f"the request must say that it is application/json, not {said[:50]}")
-    data = b"".join([piece async for piece in chunks(request, limit)])
+    data = b"".join([piece async for piece in chunks(request, BODY_LIMIT)])
     try:
         return wire_json.loads(data)
     except ValueError as error:

@@ -83,10 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _acquire(lock: FileLock, arguments: argparse.Namespace, key: str | None) -> None:
     """Acquire the folder's lock. End a temporary server first if this one can take its place at the same address.
 
-    Clients of the temporary server see a pause of about a second, and try again by themselves.
-
-    Raises:
-        Timeout: another server keeps the folder.
+    Clients of the temporary server see a pause of about a second, and try again by themselves. Raise Timeout if another
+    server keeps the folder.
     """
     try:
         lock.acquire(timeout=0)

@@ -17,8 +17,7 @@ def _number(text: str) -> float | str:
 def loads(text: str | bytes) -> Any:
     """Parse JSON; NaN and infinities (also `1e999`) become `"NaN"`, `"Infinity"`, `"-Infinity"`.
 
-    Raises:
-        ValueError: the text is not JSON, or is nested too deeply.
+    Raise ValueError if the text is not JSON, or is nested too deeply.
     """
     try:
         return json.loads(text, parse_constant=str, parse_float=_number)
@@ -29,8 +28,7 @@ def loads(text: str | bytes) -> Any:
 def stored(text: str | bytes) -> Any:
     """Parse what `dumps` wrote, in a third of `json.loads`'s time; a lone half of a surrogate pair becomes "?".
 
-    Raises:
-        ValueError: the text is not JSON.
+    Raise ValueError if the text is not JSON.
     """
     try:
         return from_json(text)
@@ -46,8 +44,7 @@ def dumps(value: Any) -> str:
 def as_object(text: str | None, what: str) -> dict[str, Any]:
     """Return the JSON object in a string; `{}` for no text and for `null`.
 
-    Raises:
-        BadRequest: the text is not a JSON object; the message names `what`.
+    Raise BadRequest if the text is not a JSON object; the message names `what`.
     """
     if not text:
         return {}

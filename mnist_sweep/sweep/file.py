@@ -56,8 +56,7 @@ class Check:
 def load(path: Path) -> dict[str, Any]:
     """Return the file's configuration.
 
-    Raises:
-        SweepFileError: the file cannot be read or is not a sweep's configuration.
+    Raise SweepFileError if the file cannot be read or is not a sweep's configuration.
     """
     try:
         return sweep_yaml.read(path.read_text("utf-8"))

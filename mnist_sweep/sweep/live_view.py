@@ -56,8 +56,7 @@ class Workers(Protocol):
 def follow(sweep: Sweep, workers: Workers, count: int | None, console: Console, retry: RetryPolicy) -> Ranking:
     """Show the sweep until its workers are done, and return its runs. `count` is the number of trials asked for.
 
-    Raises:
-        ServerUnavailable: the server has not answered for too long.
+    Raise ServerUnavailable if the server has not answered for too long.
     """
     if not console.is_terminal:
         console.print(_FIRST_LINE, markup=False, highlight=False, soft_wrap=True)
@@ -77,8 +76,7 @@ def follow(sweep: Sweep, workers: Workers, count: int | None, console: Console, 
 def conclude(sweep: Sweep, console: Console, retry: RetryPolicy) -> None:
     """Print the sweep's review, the command that retrains the best configuration, and the link.
 
-    Raises:
-        ServerUnavailable: the server has not answered for too long.
+    Raise ServerUnavailable if the server has not answered for too long.
     """
     try:
         review = retry.retry_until_available(lambda: read(sweep, samples=VALIDATION_IMAGES))

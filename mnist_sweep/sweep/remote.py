@@ -42,8 +42,7 @@ class Sweep:
 def create(config: Mapping[str, Any], project: str, entity: str | None = None) -> Sweep:
     """Create a sweep on the connected server, by default for the user's own entity.
 
-    Raises:
-        SweepError: the server refused it; the message has its reason.
+    Raise SweepError if the server refused it; the message has its reason.
     """
     import wandb
 
@@ -61,8 +60,7 @@ def create(config: Mapping[str, Any], project: str, entity: str | None = None) -
 def find(path: str, project: str) -> Sweep:
     """Find a sweep by id, project/id or entity/project/id. `project` is the one for an id alone.
 
-    Raises:
-        SweepError: there is no such sweep, or the server refuses the key.
+    Raise SweepError if there is no such sweep, or the server refuses the key.
     """
     import wandb
 

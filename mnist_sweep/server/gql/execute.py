@@ -5,29 +5,7 @@ from collections.abc import Iterator
 from importlib import resources
 from typing import Any, Literal
 
-from graphql import (
-    DocumentNode,
-    ExecutionResult,
-    FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
-    GraphQLError,
-    GraphQLInputObjectType,
-    GraphQLInterfaceType,
-    GraphQLList,
-    GraphQLObjectType,
-    GraphQLScalarType,
-    GraphQLSchema,
-    GraphQLUnionType,
-    InlineFragmentNode,
-    OperationDefinitionNode,
-    OperationType,
-    SelectionSetNode,
-    build_schema,
-    get_nullable_type,
-    parse,
-    type_from_ast,
-)
+import graphql
 from graphql import execute as run_document
 
 from mnist_sweep.server.errors import BadRequest
@@ -53,30 +31,30 @@ _TEXTS = ("JSONString", "DateTime", "ArtifactDigestAlgorithm")
 
 
 @functools.cache
-def schema() -> GraphQLSchema:
+def schema() -> graphql.GraphQLSchema:
     """Build the schema in `schema.graphql` with every registered resolver in place."""
     text = resources.files(__package__).joinpath("schema.graphql").read_text("utf-8")
-    built = build_schema(text)
+    built = graphql.build_schema(text)
     for (type_name, name), resolver in RESOLVERS.items():
         owner = built.type_map[type_name]
-        assert isinstance(owner, GraphQLObjectType | GraphQLInterfaceType)
+        assert isinstance(owner, graphql.GraphQLObjectType | graphql.GraphQLInterfaceType)
         owner.fields[name].resolve = resolver
     for type_ in built.type_map.values():
-        if isinstance(type_, GraphQLScalarType) and type_.name in _TEXTS:
+        if isinstance(type_, graphql.GraphQLScalarType) and type_.name in _TEXTS:
             for method in ("parse_value", "coerce_input_value"):  # graphql-core 3.2's name for it, and 3.3's
                 setattr(type_, method, functools.partial(_text, type_.name))
-        if isinstance(type_, GraphQLInterfaceType | GraphQLUnionType):
+        if isinstance(type_, graphql.GraphQLInterfaceType | graphql.GraphQLUnionType):
             type_.resolve_type = lambda value, *_: nodes.type_name(value)
     return built
 
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise GraphQLError(f"{name} cannot represent a non-string value: {str(value)[:100]!r}")
+        raise graphql.GraphQLError(f"{name} cannot represent a non-string value: {str(value)[:100]!r}")
     return value
 
 
-def execute(query: str, variables: dict[str, Any], operation: str | None, context: Context) -> ExecutionResult:
+def execute(query: str, variables: dict[str, Any], operation: str | None, context: Context) -> graphql.ExecutionResult:
     """Run a request inside the kind of transaction that `transaction` returns for it.
 
     The request is not validated: the answer leaves out fields that this server does not know, as an older W&B server
@@ -85,7 +63,7 @@ def execute(query: str, variables: dict[str, Any], operation: str | None, contex
     tree = document(query)
     kind = _operation(query, operation).operation
     if unknown := unsupported.unknown(schema(), kind, _root_fields(query, operation)):
-        return ExecutionResult(data=None, errors=unknown)
+        return graphql.ExecutionResult(data=None, errors=unknown)
     result = run_document(
         schema(),
         tree,
@@ -94,26 +72,26 @@ def execute(query: str, variables: dict[str, Any], operation: str | None, contex
         operation_name=operation,
         field_resolver=default,
     )
-    assert isinstance(result, ExecutionResult)
+    assert isinstance(result, graphql.ExecutionResult)
     return result
 
 
-def _known_variables(tree: DocumentNode, variables: dict[str, Any]) -> dict[str, Any]:
+def _known_variables(tree: graphql.DocumentNode, variables: dict[str, Any]) -> dict[str, Any]:
     """Drop the input fields that the schema does not have: a newer client may send more."""
     known = dict(variables)
     for node in tree.definitions:
-        for definition in node.variable_definitions or () if isinstance(node, OperationDefinitionNode) else ():
+        for definition in node.variable_definitions or () if isinstance(node, graphql.OperationDefinitionNode) else ():
             name = definition.variable.name.value
             if name in known:
-                known[name] = _known_fields(type_from_ast(schema(), definition.type), known[name])
+                known[name] = _known_fields(graphql.type_from_ast(schema(), definition.type), known[name])
     return known
 
 
 def _known_fields(type_: Any, value: Any) -> Any:
-    type_ = get_nullable_type(type_)
-    if isinstance(type_, GraphQLList) and isinstance(value, list):
+    type_ = graphql.get_nullable_type(type_)
+    if isinstance(type_, graphql.GraphQLList) and isinstance(value, list):
         return [_known_fields(type_.of_type, item) for item in value]
-    if isinstance(type_, GraphQLInputObjectType) and isinstance(value, dict):
+    if isinstance(type_, graphql.GraphQLInputObjectType) and isinstance(value, dict):
         fields = type_.fields
         return {key: _known_fields(fields[key].type, item) for key, item in value.items() if key in fields}
     return value
@@ -122,11 +100,10 @@ def _known_fields(type_: Any, value: Any) -> Any:
 def transaction(query: str, operation: str | None) -> Literal["read", "write", "own"]:
     """Return the transaction that the request needs: `own` if its one field opens its own transactions.
 
-    Raises:
-        BadRequest: the text is not GraphQL, is too large, or does not hold that operation.
+    Raise BadRequest if the text is not GraphQL, is too large, or does not hold that operation.
     """
     wanted = _operation(query, operation)
-    if wanted.operation is not OperationType.MUTATION:
+    if wanted.operation is not graphql.OperationType.MUTATION:
         return "read"
     names = _root_fields(query, operation)
     if not any(name in _OWN_TRANSACTION for name in names):
@@ -141,60 +118,59 @@ def _root_fields(query: str, operation: str | None) -> list[str]:
     fragments = {
         node.name.value: node.selection_set
         for node in document(query).definitions
-        if isinstance(node, FragmentDefinitionNode)
+        if isinstance(node, graphql.FragmentDefinitionNode)
     }
 
-    def names(selections: SelectionSetNode | None) -> Iterator[str]:
+    def names(selections: graphql.SelectionSetNode | None) -> Iterator[str]:
         for node in selections.selections if selections else ():
-            if isinstance(node, FieldNode):
+            if isinstance(node, graphql.FieldNode):
                 if not node.name.value.startswith("__"):
                     yield node.name.value
-            elif isinstance(node, FragmentSpreadNode):
+            elif isinstance(node, graphql.FragmentSpreadNode):
                 yield from names(fragments.get(node.name.value))
-            elif isinstance(node, InlineFragmentNode):
+            elif isinstance(node, graphql.InlineFragmentNode):
                 yield from names(node.selection_set)
 
     return list(names(_operation(query, operation).selection_set))
 
 
-def _operation(query: str, name: str | None) -> OperationDefinitionNode:
-    found = [node for node in document(query).definitions if isinstance(node, OperationDefinitionNode)]
+def _operation(query: str, name: str | None) -> graphql.OperationDefinitionNode:
+    found = [node for node in document(query).definitions if isinstance(node, graphql.OperationDefinitionNode)]
     if name:
         found = [node for node in found if node.name and node.name.value == name]
     if len(found) != 1:
         raise BadRequest("the request must hold one operation, or name one of those it holds")
-    if found[0].operation is OperationType.SUBSCRIPTION:
+    if found[0].operation is graphql.OperationType.SUBSCRIPTION:
         raise BadRequest("this server has no subscriptions")
     return found[0]
 
 
 @functools.lru_cache(maxsize=512)
-def document(query: str) -> DocumentNode:
+def document(query: str) -> graphql.DocumentNode:
     """Parse a request; its syntax tree has a bounded size once its fragments are expanded.
 
-    Raises:
-        BadRequest: the text is not GraphQL, or is too large.
+    Raise BadRequest if the text is not GraphQL, or is too large.
     """
     try:
-        tree = parse(query, no_location=True, max_tokens=_TOKEN_LIMIT)
+        tree = graphql.parse(query, no_location=True, max_tokens=_TOKEN_LIMIT)
         _check_size(tree)
-    except GraphQLError as error:
+    except graphql.GraphQLError as error:
         raise BadRequest(f"not GraphQL: {error.message}") from None
     except RecursionError:
         raise BadRequest("the request is nested too deeply") from None
     return tree
 
 
-def _check_size(tree: DocumentNode) -> None:
-    fragments = {node.name.value: node for node in tree.definitions if isinstance(node, FragmentDefinitionNode)}
+def _check_size(tree: graphql.DocumentNode) -> None:
+    fragments = {node.name.value: node for node in tree.definitions if isinstance(node, graphql.FragmentDefinitionNode)}
     sizes: dict[str, tuple[int, int]] = {}
     open_fragments: set[str] = set()
 
-    def measure(selections: SelectionSetNode | None) -> tuple[int, int]:
+    def measure(selections: graphql.SelectionSetNode | None) -> tuple[int, int]:
         """Return how many fields a selection stands for, and how deeply they nest."""
         size = depth = 0
         for node in selections.selections if selections else ():
-            if isinstance(node, FragmentSpreadNode):
+            if isinstance(node, graphql.FragmentSpreadNode):
                 inner_size, inner_depth = fragment(node.name.value)
             else:
                 inner_size, inner_depth = measure(getattr(node, "selection_set", None))
@@ -214,5 +190,5 @@ def _check_size(tree: DocumentNode) -> None:
         return sizes[name]
 
     for node in tree.definitions:
-        if isinstance(node, OperationDefinitionNode):
+        if isinstance(node, graphql.OperationDefinitionNode):
             measure(node.selection_set)

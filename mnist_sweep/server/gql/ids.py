@@ -14,8 +14,7 @@ def encode(kind: str, number: int) -> str:
 def decode(kind: str, text: str) -> int:
     """Return the row id in an opaque id of this kind. Ids from addresses may lack their padding.
 
-    Raises:
-        BadRequest: the text is not an id of this kind.
+    Raise BadRequest if the text is not an id of this kind.
     """
     try:
         padded = text + "=" * (-len(text) % 4)

@@ -24,9 +24,7 @@ def named(context: Context, input: dict[str, Any]) -> tuple[str, str]:
 def named_run(context: Context, input: dict[str, Any]) -> Run:
     """Return the run that a mutation names, if the caller may change it.
 
-    Raises:
-        NotFound: there is no such run.
-        BadRequest: as `authorize_writer`.
+    Raise NotFound if there is no such run, and BadRequest as `authorize_writer` does.
     """
     return authorize_writer(context, Run.get(context.db, *named(context, input), input["runName"]))
 
@@ -34,8 +32,7 @@ def named_run(context: Context, input: dict[str, Any]) -> Run:
 def authorize_writer(context: Context, run: Run) -> Run:
     """Return a run if the caller may change it. A person may resume a run that has ended.
 
-    Raises:
-        BadRequest: the caller is a task that had the trial earlier.
+    Raise BadRequest if the caller is a task that had the trial earlier.
     """
     if run.state not in runs.ALIVE and context.caller is None:
         runs.update(context.db, run.id, holder=None, lease_revoked=False)

@@ -42,8 +42,7 @@ def media_type(name: str) -> str | None:
 def value(db: sqlite3.Connection, row: Run, line: int, key: str) -> dict[str, Any]:
     """Return the value of a key in a line of the run's history, or in its summary.
 
-    Raises:
-        NotFound: there is no such value, or it is no mapping.
+    Raise NotFound if there is no such value, or it is no mapping.
     """
     texts = [row.summary] if line == SUMMARY else lines.texts_at(db, row.id, lines.HISTORY, line)
     found = flatten(stored(texts[0])).get(key) if texts else None

@@ -29,9 +29,7 @@ def data_folder() -> Path:
 def own_folder(folder: Path) -> Path:
     """Create the folder if it is missing, and return its real path.
 
-    Raises:
-        UnsafeFolderError: another user could replace it.
-        OSError: it cannot be created.
+    Raise UnsafeFolderError if another user could replace it, and OSError if it cannot be created.
     """
     real = folder.expanduser().resolve()
     _check(real)

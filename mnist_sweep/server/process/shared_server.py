@@ -41,8 +41,7 @@ def idle_seconds() -> float:
 def find_or_start(folder: Path, say: Callable[[str], None]) -> launch.Announcement:
     """Return the announcement of the folder's server; start a temporary server if there is none.
 
-    Raises:
-        StartError: it could not be started, or does not answer; the message is one line.
+    Raise StartError if it could not be started, or does not answer; the message is one line.
     """
     try:
         folder = folders.own_folder(folder)
@@ -67,8 +66,7 @@ def find(folder: Path) -> launch.Announcement | None:
 def restart(folder: Path, killed: launch.Announcement) -> None:
     """Start the folder's server again, at its address, if it was killed and nobody else is about to start it.
 
-    Raises:
-        StartError: it could not be started; the message is one line.
+    Raise StartError if it could not be started; the message is one line.
     """
     with suppress(Timeout), FileLock(folder / "start.lock").acquire(timeout=0):
         if _is_free(folder / "server.lock"):

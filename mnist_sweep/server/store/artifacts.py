@@ -138,8 +138,7 @@ def announce_file(db: sqlite3.Connection, artifact_id: int, name: str, digest: s
 def commit(db: sqlite3.Connection, blobs: Blobs, artifact_id: int) -> None:
     """Make a pending artifact a version of its collection.
 
-    Raises:
-        BadRequest: the manifest or one of its files has not arrived.
+    Raise BadRequest if the manifest or one of its files has not arrived.
     """
     artifact = Artifact.by_id(db, artifact_id)
     if artifact.state == "COMMITTED":
@@ -208,8 +207,7 @@ def logged(db: sqlite3.Connection, run_id: int, type_name: str) -> list[dict[str
 def file_by_digest(db: sqlite3.Connection, entity: str, digest: str) -> ArtifactFile | None:
     """Return a file with contents from an entity's artifacts, by its digest in hexadecimal; or None.
 
-    Raises:
-        BadRequest: the digest is not hexadecimal.
+    Raise BadRequest if the digest is not hexadecimal.
     """
     try:
         wanted = base64.b64encode(bytes.fromhex(digest)).decode()

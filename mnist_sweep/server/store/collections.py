@@ -23,8 +23,7 @@ def ensure(
 ) -> Collection:
     """Return the collection of that name; create it if it is new.
 
-    Raises:
-        BadRequest: the collection exists with another type, or the name is unusable.
+    Raise BadRequest if the collection exists with another type, or the name is unusable.
     """
     row = Collection.find(db, project_id, name)
     if row is None:

@@ -107,8 +107,7 @@ class Database:
     def read(self) -> Iterator[sqlite3.Connection]:
         """Yield a reading connection inside one transaction.
 
-        Raises:
-            StoreError: the database cannot be read, now (`StoreBusy`) or at all.
+        Raise StoreError if the database cannot be read, now (`StoreBusy`) or at all.
         """
         with _classified(), self._reader() as db:
             yield db
@@ -141,8 +140,7 @@ class Database:
     def write(self) -> Iterator[sqlite3.Connection]:
         """Yield the writing connection inside one transaction.
 
-        Raises:
-            StoreError: nothing was written: the folder is full, read-only or gone, or busy (`StoreBusy`).
+        Raise StoreError if nothing could be written: the folder is full, read-only or gone, or busy (`StoreBusy`).
         """
         with _classified():
             with self._exclusively():

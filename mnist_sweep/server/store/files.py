@@ -11,8 +11,7 @@ from mnist_sweep.server.store.rows import File
 def normal_name(name: str) -> str:
     """Return a file's name inside its run: relative, with forward slashes, `./name` as `name`.
 
-    Raises:
-        BadRequest: the name is empty or absolute, leads out of the run, or holds control characters.
+    Raise BadRequest if the name is empty or absolute, leads out of the run, or holds control characters.
     """
     plain = _plain(name)
     if (

@@ -71,8 +71,7 @@ _NUMERIC = "typeof({0}) IN ('integer', 'real')"
 def where(text: str | None, fields: Mapping[str, str] = RUN_FIELDS) -> Sql:
     """Return the SQL condition for a filter in JSON, and its values; `1` for no filter.
 
-    Raises:
-        BadRequest: the text is not a filter, or names an unknown field.
+    Raise BadRequest if the text is not a filter, or names an unknown field.
     """
     sql, values = _all(wire_json.as_object(text, "the filter"), fields, 0)
     if len(values) > _CLAUSES:

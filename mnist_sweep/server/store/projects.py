@@ -23,8 +23,7 @@ class Activity(TypedDict):
 def check_name(value: str, what: str, limit: int = 128) -> str:
     """Return the name if it can appear in an address; `what` describes it in the error.
 
-    Raises:
-        BadRequest: the name is empty, too long, or holds a character that has a meaning in addresses.
+    Raise BadRequest if the name is empty, too long, or holds a character that has a meaning in addresses.
     """
     if not value or len(value) > limit or _UNFIT.search(value) or value in {".", ".."}:
         raise BadRequest(f"{what} {value[:200]!r} is not usable: 1 to {limit} characters, none of / \\ # ? % : ")

@@ -33,9 +33,9 @@ class StopRequest(IntEnum):
 _JSON_COLUMNS = {"config", "summary", "tags"}
 
 
-def random_name(length: int = 8) -> str:
+def random_name() -> str:
     """Return a new id of the kind that W&B gives to runs and sweeps."""
-    return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(length))
+    return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
 
 
 def next_version(db: sqlite3.Connection) -> int:

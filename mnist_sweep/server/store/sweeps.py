@@ -26,8 +26,7 @@ def listing(db: sqlite3.Connection, project_id: int, conditions: str | None = No
 def parse_config(text: str) -> SweepConfig:
     """Parse a sweep's YAML text.
 
-    Raises:
-        BadRequest: the text is not a sweep configuration; the message lists all that is wrong.
+    Raise BadRequest if the text is not a sweep configuration; the message lists all that is wrong.
     """
     try:
         return search.parse(sweep_yaml.read(text))

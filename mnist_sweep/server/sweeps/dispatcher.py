@@ -62,8 +62,7 @@ class Dispatcher:
     def check(self, config: SweepConfig) -> list[str]:
         """Return warnings about a sweep's configuration.
 
-        Raises:
-            BadRequest: `retry_crashed`, which W&B's sweep files do not have, is not a whole number from 0 to 100.
+        Raise BadRequest if `retry_crashed`, which W&B's sweep files do not have, is not a whole number from 0 to 100.
         """
         retries = config.given.get(RETRY_CRASHED, 0)
         if not isinstance(retries, int) or not 0 <= retries <= 100:
@@ -95,14 +94,11 @@ class Dispatcher:
         return sweeps.create_agent(db, sweep.id, host, task.name, task.restart)
 
     def heartbeat(self, agent_id: int, alive: Mapping[str, Any]) -> list[Command]:
-        """Record an agent's heartbeat and return commands for it.
+        """Record an agent's heartbeat and return commands for it. Raise NotFound if the agent or its sweep was deleted.
 
         Args:
             agent_id: the agent's row id.
             alive: the names of the runs that the agent is executing.
-
-        Raises:
-            NotFound: the agent or its sweep was deleted.
         """
         with self._store.write() as db:
             agent = Agent.by_id(db, agent_id)
@@ -244,11 +240,8 @@ class Dispatcher:
     def enqueue(self, db: sqlite3.Connection, sweep: Sweep, params: dict[str, Any], display_name: str | None) -> Run:
         """Queue a run that a scheduler chose, and return it.
 
-        The run that reaches the `run_cap` sets the sweep's state to FINISHED, on which the scheduler exits. Queued
-        runs are still handed out.
-
-        Raises:
-            BadRequest: the sweep has ended.
+        The run that reaches the `run_cap` sets the sweep's state to FINISHED, on which the scheduler exits. Queued runs
+        are still handed out. Raise BadRequest if the sweep has ended.
         """
         if sweep.state not in (*sweeps.OPEN, "PAUSED"):
             raise BadRequest(f"the sweep is {sweep.state.lower()}")

@@ -49,8 +49,7 @@ class SearchProcess:
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a module's function with arguments that can be pickled. Return what it returns, or raise what it raises.
 
-        Raises:
-            Busy: other calls take too long, or the object is closed.
+        Raise Busy if other calls take too long, or the object is closed.
         """
         if not self._turn.acquire(timeout=self._wait):
             raise Busy
