@@ -8,6 +8,9 @@ from pydantic_core import from_json
 
 from mnist_sweep.server.errors import BadRequest
 
+DEPTH_LIMIT = 100
+"""How deeply lists and objects may nest, so that whatever was accepted can be read by everything that reads it."""
+
 
 def _number(text: str) -> float | str:
     value = float(text)
@@ -19,10 +22,23 @@ def loads(text: str | bytes) -> Any:
 
     Raise ValueError if the text is not JSON, or is nested too deeply.
     """
+    too_deep = ValueError(f"it nests more than {DEPTH_LIMIT} deep")
     try:
-        return json.loads(text, parse_constant=str, parse_float=_number)
+        value = json.loads(text, parse_constant=str, parse_float=_number)
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise too_deep from None
+    count = text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
+    if count > DEPTH_LIMIT and _nests_too_deeply(value):
+        raise too_deep
+    return value
+
+
+def _nests_too_deeply(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEPTH_LIMIT):
+        outer = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = [inner for each in outer for inner in each]
+    return any(isinstance(each, dict | list) for each in level)
 
 
 def stored(text: str | bytes) -> Any:
@@ -33,7 +49,7 @@ def stored(text: str | bytes) -> Any:
     try:
         return from_json(text)
     except ValueError:
-        return from_json(json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "replace"))
+        return from_json(json.dumps(loads(text), ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def dumps(value: Any) -> str:

@@ -1,6 +1,7 @@
 """JSON as it comes in and goes out."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 
@@ -19,9 +20,20 @@ def test_what_goes_out_is_strict_and_short() -> None:
         wire_json.dumps(math.nan)
 
 
-def test_what_nests_too_deeply_is_no_json() -> None:
+@pytest.mark.parametrize("read", [wire_json.loads, wire_json.stored])
+@pytest.mark.parametrize("text", ["[" * 100_000, "[" * 300 + "]" * 300, '{"a":' * 300 + "1" + "}" * 300])
+def test_what_nests_too_deeply_is_no_json(read: Callable[[str], object], text: str) -> None:
     with pytest.raises(ValueError, match="deep"):
-        wire_json.loads("[" * 100_000)
+        read(text)
+
+
+def test_whatever_is_accepted_can_be_read() -> None:
+    limit = wire_json.DEPTH_LIMIT
+    nested, deeper = ("[" * depth + "]" * depth for depth in (limit, limit + 1))
+    assert wire_json.stored(wire_json.dumps(wire_json.loads(nested))) == wire_json.loads(nested.encode())
+    with pytest.raises(ValueError, match=f"it nests more than {limit} deep"):
+        wire_json.loads(deeper.encode())
+    assert wire_json.loads(f"[{nested[1:-1]}{',[{}]' * 1000}]")
 
 
 @pytest.mark.parametrize("text", [None, "", "null", "{}"])

@@ -23,6 +23,7 @@ from mnist_sweep.server.gql import (  # noqa: F401 (each registers its resolvers
 )
 from mnist_sweep.server.gql.registry import RESOLVERS, Context, default
 
+_LENGTH_LIMIT = 1_000_000
 _TOKEN_LIMIT = 20_000
 _SELECTION_LIMIT = 20_000
 _DEPTH_LIMIT = 30
@@ -151,6 +152,8 @@ def document(query: str) -> graphql.DocumentNode:
 
     Raise BadRequest if the text is not GraphQL, or is too large.
     """
+    if len(query) > _LENGTH_LIMIT:
+        raise BadRequest(f"the query is longer than {_LENGTH_LIMIT} characters: send values as variables")
     try:
         tree = graphql.parse(query, no_location=True, max_tokens=_TOKEN_LIMIT)
         _check_size(tree)
