@@ -1,7 +1,8 @@
 """Read the YAML text of a sweep's configuration as plain data.
 
 The following YAML is refused with its place: a duplicate key (the last one would win silently), an alias that contains
-itself, aliases that unfold to gigabytes, and keys that are not text.
+itself, aliases that unfold to gigabytes, deep nesting, and keys
+that are not text.
 """
 
 import json
@@ -12,6 +13,7 @@ import yaml
 
 _MAX_CHARACTERS = 1_000_000
 _MAX_VALUES = 100_000  # with aliases unfolded
+_MAX_DEPTH = 100
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 
@@ -28,6 +30,7 @@ def read(text: str) -> dict[str, Any]:
     if len(text) > _MAX_CHARACTERS:
         raise DocumentError(f"the text has {len(text)} characters, more than the limit of {_MAX_CHARACTERS}")
     try:
+        _check_depth(text)
         loader = _LOADER(text)
         try:
             node = loader.get_single_node()
@@ -48,6 +51,15 @@ def read(text: str) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
         raise DocumentError(f"not YAML: {' '.join(str(error).split())}") from None
     return plain
+
+
+def _check_depth(text: str) -> None:
+    """Refuse deep nesting before the document is composed: libyaml's loader would overflow the stack of its thread."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise DocumentError(f"nested more than {_MAX_DEPTH} deep")
 
 
 def _explain(error: yaml.MarkedYAMLError) -> str:
