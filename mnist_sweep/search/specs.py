@@ -67,6 +67,9 @@ Exponent = Annotated[
 ]
 
 
+_Whole = Annotated[int, rule(lambda v: integer(v) and finite(v), "is not a whole number, as int_uniform requires")]
+
+
 class Spec(BaseModel):
     """A parameter with a distribution. Unknown keys are errors."""
 
@@ -132,8 +135,8 @@ class Range(Spec):
 class WholeRange(Range):
     """Whole numbers between two bounds, which are included."""
 
-    min: Annotated[int, rule(integer, "is not a whole number, as int_uniform requires")]
-    max: Annotated[int, rule(integer, "is not a whole number, as int_uniform requires")]
+    min: _Whole
+    max: _Whole
 
 
 class LogRange(Range):

@@ -23,7 +23,9 @@ class DocumentError(ValueError):
 
 
 def read(text: str) -> dict[str, Any]:
-    """Return the mapping in `text` as data that JSON can hold; a date becomes its text.
+    """Return the mapping in `text` as data that JSON can hold.
+
+    A date becomes its text, and `.nan` and `.inf` become "NaN" and "Infinity".
 
     Raise DocumentError if the text is not such a mapping.
     """
@@ -41,7 +43,7 @@ def read(text: str) -> dict[str, Any]:
             loader.dispose()
         if not isinstance(config, dict):
             raise DocumentError("a sweep configuration is a mapping with method, metric and parameters")
-        plain: dict[str, Any] = json.loads(json.dumps(config, default=str))
+        plain: dict[str, Any] = json.loads(json.dumps(config, default=str), parse_constant=str)
     except DocumentError:
         raise
     except RecursionError:

@@ -81,6 +81,10 @@ def test_a_full_configuration_is_valid() -> None:
             "parameter lr: min 0.5 is not a whole number, as int_uniform requires",
         ),
         (
+            parameters(lr={"min": 0, "max": 10**400}),
+            f"parameter lr: max 1{'0' * 76}... is not a whole number, as int_uniform requires",
+        ),
+        (
             parameters(lr={"distribution": "log_uniform_values", "min": 0, "max": 1}),
             "parameter lr: min 0 is not a number above 0",
         ),

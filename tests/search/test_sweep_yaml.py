@@ -15,6 +15,10 @@ def test_plain_data_comes_back_and_a_date_is_its_text() -> None:
     assert [type(value) for value in values[:2]] == [int, float]
 
 
+def test_what_json_lacks_becomes_words() -> None:
+    assert read("a: [.nan, .inf, -.inf]") == {"a": ["NaN", "Infinity", "-Infinity"]}
+
+
 def test_aliases_that_unfold_to_little_are_welcome() -> None:
     """The client's own dump has them wherever a program used one list twice."""
     widths = [8, 16]
