@@ -43,11 +43,12 @@ def compiled(function: Any, **options: Any) -> Any:
         return njit(function, **options)
 
 
-_products_3_2, _products_3_1, _products_1_4, _products_1_1 = (
-    products(outputs, positions) for outputs, positions in ((3, 2), (3, 1), (1, 4), (1, 1))
+# As many sums as fit into the sixteen registers of AVX2.
+_products_2_3, _products_2_2, _products_2_1, _products_1_4, _products_1_1 = (
+    products(outputs, positions) for outputs, positions in ((2, 3), (2, 2), (2, 1), (1, 4), (1, 1))
 )
-_correlations_2_3, _correlations_2_1, _correlations_1_3, _correlations_1_1 = (
-    correlations(outputs, taps) for outputs, taps in ((2, 3), (2, 1), (1, 3), (1, 1))
+_correlations_2_3, _correlations_2_2, _correlations_2_1, _correlations_1_3, _correlations_1_1 = (
+    correlations(outputs, taps) for outputs, taps in ((2, 3), (2, 2), (2, 1), (1, 3), (1, 1))
 )
 
 
@@ -61,14 +62,14 @@ def scratch(size: Any) -> Any:
 
 @compiled
 def _pack(weights: Any) -> Any:
-    """Reorder weights (outputs x count) for `_products`: three outputs together, then the others one by one."""
+    """Reorder weights (outputs x count) for `_products`: two outputs together, and an odd one alone."""
     outputs, count = weights.shape
     packed = np.empty(outputs * count, np.float32)
     for o in range(outputs):
-        first = o - o % 3
+        first = o - o % 2
         for k in range(count):
-            if first + 3 <= outputs:
-                packed[first * count + k * 3 + o - first] = weights[o, k]
+            if first + 2 <= outputs:
+                packed[first * count + k * 2 + o - first] = weights[o, k]
             else:
                 packed[o * count + k] = weights[o, k]
     return packed
@@ -89,25 +90,26 @@ def _products(
 ) -> Any:
     """Compute `columns` vectors of each of `outputs` rows. See `vectors.products`."""
     count = offsets.shape[0]
-    o = 0
-    while o < outputs:
-        at, w = out_at + o * out_step, weights_at + o * count
-        j = 0
-        if o + 3 <= outputs:
-            while j + 2 <= columns:
-                _products_3_2(out, at + j * LANES, out_step, x, x_at + j * LANES, offsets, weights, w, count)
-                j += 2
-            if j < columns:
-                _products_3_1(out, at + j * LANES, out_step, x, x_at + j * LANES, offsets, weights, w, count)
-            o += 3
-        else:
-            while j + 4 <= columns:
-                _products_1_4(out, at + j * LANES, out_step, x, x_at + j * LANES, offsets, weights, w, count)
+    for o in range(0, outputs, 2):
+        at, w, j = out_at + o * out_step, weights_at + o * count, 0
+        while j < columns:
+            left, to, start = columns - j, at + j * LANES, x_at + j * LANES
+            if o + 2 <= outputs:
+                if left == 3 or left >= 5:
+                    _products_2_3(out, to, out_step, x, start, offsets, weights, w, count)
+                    j += 3
+                elif left >= 2:
+                    _products_2_2(out, to, out_step, x, start, offsets, weights, w, count)
+                    j += 2
+                else:
+                    _products_2_1(out, to, out_step, x, start, offsets, weights, w, count)
+                    j += 1
+            elif left >= 4:
+                _products_1_4(out, to, out_step, x, start, offsets, weights, w, count)
                 j += 4
-            while j < columns:
-                _products_1_1(out, at + j * LANES, out_step, x, x_at + j * LANES, offsets, weights, w, count)
+            else:
+                _products_1_1(out, to, out_step, x, start, offsets, weights, w, count)
                 j += 1
-            o += 1
 
 
 @compiled
@@ -130,19 +132,31 @@ def _correlations(
     count = offsets.shape[0]
     step = count * LANES
     for o in range(0, outputs, 2):
-        y_first = y_at + o * y_step
-        k = 0
+        first, k = y_at + o * y_step, 0
         while k < count:
-            at, triple = sums_at + o * step + k * LANES, k + 3 <= count
-            if o + 2 <= outputs and triple:
-                _correlations_2_3(sums, at, step, y, y_first, y_step, y_row, x, x_at, x_row, offsets, k, rows, columns)
-            elif o + 2 <= outputs:
-                _correlations_2_1(sums, at, step, y, y_first, y_step, y_row, x, x_at, x_row, offsets, k, rows, columns)
-            elif triple:
-                _correlations_1_3(sums, at, step, y, y_first, y_step, y_row, x, x_at, x_row, offsets, k, rows, columns)
+            at, left = sums_at + o * step + k * LANES, count - k
+            if o + 2 <= outputs:
+                if left == 3 or left >= 5:
+                    _correlations_2_3(
+                        sums, at, step, y, first, y_step, y_row, x, x_at, x_row, offsets, k, rows, columns
+                    )
+                    k += 3
+                elif left >= 2:
+                    _correlations_2_2(
+                        sums, at, step, y, first, y_step, y_row, x, x_at, x_row, offsets, k, rows, columns
+                    )
+                    k += 2
+                else:
+                    _correlations_2_1(
+                        sums, at, step, y, first, y_step, y_row, x, x_at, x_row, offsets, k, rows, columns
+                    )
+                    k += 1
+            elif left >= 3:
+                _correlations_1_3(sums, at, step, y, first, y_step, y_row, x, x_at, x_row, offsets, k, rows, columns)
+                k += 3
             else:
-                _correlations_1_1(sums, at, step, y, y_first, y_step, y_row, x, x_at, x_row, offsets, k, rows, columns)
-            k += 3 if triple else 1
+                _correlations_1_1(sums, at, step, y, first, y_step, y_row, x, x_at, x_row, offsets, k, rows, columns)
+                k += 1
 
 
 @compiled
@@ -308,7 +322,7 @@ def winograd(x: Floats, weight: Floats, padding: int) -> Floats:
                         _FILTER[p, 0] * w[0, s] + _FILTER[p, 1] * w[1, s] + _FILTER[p, 2] * w[2, s]
                     )
         packed[p * part : (p + 1) * part] = _pack(transformed)
-    inputs, sums = scratch(6 * step), scratch(6 * 3 * row)
+    inputs, sums = scratch(6 * step), scratch(6 * 2 * row)
     two, four, eight = full(np.float32(2)), full(np.float32(4)), full(np.float32(8))
     for n in range(blocks):
         source, start = (frame, 0) if framed else (flat, n * channels * rows * columns * LANES)
@@ -317,12 +331,12 @@ def winograd(x: Floats, weight: Floats, padding: int) -> Floats:
         for tile in range(tiles):
             _transform_input(source, start + 4 * tile * columns * LANES, channels, rows, columns, inputs, step)
             left = high - 4 * tile
-            for first in range(0, outputs, 3):
-                together = min(3, outputs - first)
+            for first in range(0, outputs, 2):
+                together = min(2, outputs - first)
                 for p in range(6):
                     _products(
                         sums,
-                        3 * p * row,
+                        2 * p * row,
                         row,
                         together,
                         wide,
@@ -336,8 +350,8 @@ def winograd(x: Floats, weight: Floats, padding: int) -> Floats:
                     at = ((n * outputs + first + o) * high + 4 * tile) * row
                     for j in range(0, row, LANES):
                         i = o * row + j
-                        s0, s1, s2 = load(sums, i), load(sums, i + 3 * row), load(sums, i + 6 * row)
-                        s3, s4, s5 = load(sums, i + 9 * row), load(sums, i + 12 * row), load(sums, i + 15 * row)
+                        s0, s1, s2 = load(sums, i), load(sums, i + 2 * row), load(sums, i + 4 * row)
+                        s3, s4, s5 = load(sums, i + 6 * row), load(sums, i + 8 * row), load(sums, i + 10 * row)
                         a, b, c, d = s1 + s2, s1 - s2, s3 + s4, s3 - s4
                         store(y, at + j, s0 + a + c)
                         if left > 1:
