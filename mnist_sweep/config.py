@@ -155,9 +155,7 @@ class RunConfig(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="arithmetic; auto is bfloat16 on a GPU that has it, else float32"
     )
-    threads: int = Field(
-        0, ge=0, le=256, description="CPU threads; 0 is PyTorch's own choice (OMP_NUM_THREADS, else cores)"
-    )
+    threads: int = Field(0, ge=0, le=256, description="threads of PyTorch, not of the CPU step; 0 is its own choice")
     parameter_limit: int = Field(
         PARAMETER_LIMIT, ge=100, le=PARAMETER_LIMIT, description="the network must have fewer trainable parameters"
     )

@@ -220,9 +220,9 @@ def precision() -> Found:
 
 
 def threads() -> Found:
-    """Return how many threads a training uses."""
+    """Return how many threads PyTorch uses, for all but the training step on a CPU."""
     given = os.environ.get("OMP_NUM_THREADS")
-    count = f"{engine.resolve(RunConfig()).threads} on {os.cpu_count()} cores"
+    count = f"{engine.resolve(RunConfig()).threads} on {os.cpu_count()} cores; one in the training step on a CPU"
     return (count + (f" (OMP_NUM_THREADS={given})" if given else ""),)
 
 

@@ -212,8 +212,7 @@ _operator(operator.mul, lambda builder, a, b: builder.fmul(a, b))
 _operator(operator.lt, lambda builder, a, b: _mask(builder, builder.fcmp_ordered("<", a, b)))
 _operator(operator.ge, lambda builder, a, b: _mask(builder, builder.fcmp_unordered(">=", a, b)))
 _operator(
-    operator.or_,
-    lambda builder, a, b: builder.bitcast(builder.or_(_bits(builder, a), _bits(builder, b)), _FLOATS),
+    operator.or_, lambda builder, a, b: builder.bitcast(builder.or_(_bits(builder, a), _bits(builder, b)), _FLOATS)
 )
 
 
