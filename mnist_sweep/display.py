@@ -60,8 +60,8 @@ class TrainingProgress:
         self._progress.stop()
 
     def start(self, name: str = "") -> None:
-        """Add the bar of a training, unless there is one."""
-        if name not in self._bars:
+        """Add the bar of a training, unless there is one or the training has ended."""
+        if name not in self._bars and name not in self._ended:
             self._bars[name] = self._progress.add_task(self._describe(name, 1), total=None, loss=math.nan)
 
     def update(self, step: Step, name: str = "") -> None:

@@ -92,8 +92,9 @@ def run(arguments: argparse.Namespace) -> int:
         processes = allowed_agents(arguments.agents, arguments.seeds, say, oversubscribe=arguments.oversubscribe)
         with TrainingProgress(console, config.epochs) as progress:
 
-            def on_progress(seed: int, step: Step) -> None:
-                progress.update(step, f"seed {seed:2} ")
+            def on_progress(seed: int, step: Step | None) -> None:
+                name = f"seed {seed:2} "
+                progress.start(name) if step is None else progress.update(step, name)
 
             done: list[int] = []
 

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
             console.print(f"Page:    {arguments.html}")
         console.print(f"Report:  {wandb_report.publish(review)}")
         if server.local:
-            console.print(f"Sweep:   {sweep.url}  (the local server shows the review on the sweep's page)")
+            console.print(f"Sweep:   {sweep.url}")
     return 0
 
 

@@ -52,7 +52,7 @@ class Column:
 
 @dataclass(frozen=True)
 class RankingTable:
-    """The best runs with their results, and as many of the searched fields as the terminal is wide."""
+    """The best runs with as many of their results, and then of the searched fields, as the terminal is wide."""
 
     ranking: Ranking
     first: tuple[str, ...] = ()
@@ -62,8 +62,7 @@ class RankingTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         columns = list(_columns(self.ranking, self.first))
-        required = len(columns) - len(self.ranking.info.fields)
-        for count in range(len(columns), required - 1, -1):
+        for count in range(len(columns), 0, -1):
             table = self._table(columns[:count])
             if console.measure(table, options=options.update(max_width=1000)).minimum <= options.max_width:
                 break
@@ -144,7 +143,7 @@ def best_so_far_line(ranking: Ranking, width: int = 60) -> Text | None:
     sampled = [best[round(i * (len(best) - 1) / (min(width, len(best)) - 1))] for i in range(min(width, len(best)))]
     low, spread = min(sampled), (max(sampled) - min(sampled)) or 1.0
     blocks = "".join(SPARKS[round(7 * (value - low) / spread)] for value in sampled)
-    text = Text("Best so far  ", style="bold")
+    text = Text("Best so far  ", style="bold", no_wrap=False, overflow="fold")
     text.append(f"{ranking.presentation.show(best[0])} ", style="dim").append(blocks, style="blue")
     text.append(f" {ranking.presentation.show(best[-1])}", style="bold")
     return text.append(f"  over {len(best)} ranked trials", style="dim")

@@ -94,7 +94,7 @@ def confirm(
     processes: int = 1,
     file: Path,
     on_result: Callable[[SeedResult], None],
-    on_progress: Callable[[int, Step], None] = lambda seed, step: None,
+    on_progress: Callable[[int, Step | None], None] = lambda seed, step: None,
     destination: RunDestination | None = None,
 ) -> list[SeedResult]:
     """Train `config` once per seed, `processes` at a time, and append each result to `file` (JSON lines).
@@ -103,7 +103,7 @@ def confirm(
     `destination`, every seed is a W&B run. A run whose result was in the file has no history.
 
     Args:
-        on_progress: called in another thread with a seed and its newest step.
+        on_progress: called in another thread with a seed and its newest step; None when a process takes the seed.
 
     Raises:
         ConfirmError: `file` cannot be used, another process confirms `config` into it, or a training process was
@@ -170,7 +170,7 @@ def _run(
     jobs: Sequence[_Job],
     processes: int,
     on_result: Callable[[SeedResult], None],
-    on_progress: Callable[[int, Step], None],
+    on_progress: Callable[[int, Step | None], None],
 ) -> None:
     """Run the jobs in `processes` processes. If this is interrupted, end those processes before it returns."""
     context = multiprocessing.get_context("spawn")
@@ -193,7 +193,7 @@ def _run(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _receive(progress: Connection, on_progress: Callable[[int, Step], None]) -> None:
+def _receive(progress: Connection, on_progress: Callable[[int, Step | None], None]) -> None:
     while True:
         try:
             seed, step = progress.recv()
@@ -208,7 +208,7 @@ _signals = Signals(STOPS)
 _wanted: Connection | None = None
 """Its other end is closed once nobody wants this process's work."""
 _report: Connection | None = None
-"""Takes a seed and its newest step."""
+"""Takes a seed and its newest step, or None when the process takes the seed."""
 
 
 def _begin(wanted: Connection, report: Connection) -> None:
@@ -225,6 +225,8 @@ def _work(job: _Job) -> SeedResult:
     with _signals.handled():
         if _wanted is None or _wanted.poll():
             raise Terminated  # a seed that has not begun creates no run
+        if _report is not None and job.known is None:
+            _report.send((job.values["seed"], None))
         return _seed(parse(job.values), job)
 
 

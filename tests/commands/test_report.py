@@ -69,7 +69,7 @@ def test_a_sweep_of_this_project_gets_its_next_commands_and_a_page(
     assert [line for line in out.splitlines() if line.startswith(("Page:", "Report:", "Sweep:"))] == [
         f"Page:    {file}",
         "Report:  http://host/report",
-        "Sweep:   http://host/abc  (the local server shows the review on the sweep's page)",
+        "Sweep:   http://host/abc",
     ]
     page = file.read_text("utf-8")
     assert AUGMENTATION in page

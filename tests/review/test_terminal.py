@@ -17,7 +17,7 @@ RANKING = rank(INFO, RUNS)
 
 
 def shown(found: Review, width: int = 110) -> str:
-    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console = Console(width=width, record=True, soft_wrap=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
     console.print(summary(found))
     return console.export_text()
 
@@ -39,7 +39,10 @@ def test_the_summary_has_the_ranking_the_reasons_and_the_findings() -> None:
 
 
 def test_it_fits_a_narrow_terminal_and_an_empty_sweep() -> None:
-    assert max(map(len, shown(build_review(RANKING), width=60).splitlines())) <= 60
+    text = shown(build_review(RANKING), width=60)
+    assert max(map(len, text.splitlines())) <= 60
+    assert all(trial.label in text for trial in RANKING.ranked[:10])  # in one line: columns go before names are cut
+    assert f"over {len(RANKING.progress)} ranked trials" in " ".join(text.split())
     assert "No run has reported val/accuracy yet" in shown(build_review(rank(INFO, [])))
 
 
@@ -82,7 +85,7 @@ def test_the_line_of_blocks_is_as_high_as_the_values() -> None:
 def test_the_ranking_shows_as_many_fields_as_fit(width: int) -> None:
     text = shown(build_review(RANKING), width=width)
     assert max(map(len, text.splitlines())) <= width
-    head = next(line for line in text.splitlines() if "run" in line and "time" in line)
+    head = next(line for line in text.splitlines() if "run" in line and "val/accuracy" in line)
     assert ("max_lr" in head) == (width >= 80)
 
 

@@ -2,6 +2,7 @@ import json
 import math
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -99,6 +100,25 @@ def test_after_ctrl_c_no_other_seed_begins_and_nothing_is_left_running(desk: Des
     assert gone(training)
     assert (parent.returncode, out, err) == (130, "", STOPPED.format(done=0, seeds=5))
     assert [run.exit_code for run in desk.offline_runs] == [255]
+
+
+def test_a_seed_is_reported_before_its_first_step(mnist_folder: Path, tmp_path: Path) -> None:
+    """Loading PyTorch takes a while on a busy machine, in which nothing was shown."""
+    seen: list[tuple[int, bool]] = []
+    config = parse({**TINY, "threads": 1})
+    confirm.confirm(
+        config,
+        range(2),
+        file=tmp_path / "confirm.jsonl",
+        on_result=lambda result: None,
+        on_progress=lambda seed, step: seen.append((seed, step is not None)),
+    )
+    assert [each for i, each in enumerate(seen) if each not in seen[:i]] == [
+        (0, False),
+        (0, True),
+        (1, False),
+        (1, True),
+    ]
 
 
 def test_test_images_are_judged_once_after_the_last_epoch(desk: Desk) -> None:
