@@ -20,9 +20,10 @@ from rich.console import Console
 from mnist_sweep.review import api, terminal
 from mnist_sweep.review.review import Review, build_review
 from scripts import chromium
+from scripts.workspace import compress
 
 WIDTH = 1280
-SECTIONS = ("space", "ranking", "importance", "tradeoff", "progress", "curves", "slices", "timeline", "compare")
+SECTIONS = ("ranking", "importance", "tradeoff", "progress", "curves", "slices", "timeline", "compare")
 VALIDATION_IMAGES = 5000
 TIMEOUT_SECONDS = 180  # seconds; trials may be running at the same time
 DRAWN = (
@@ -44,6 +45,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    began = time.time()
     client = wandb.Api()
     ranking = api.ranking(client.sweep(arguments.sweep))
     random = api.ranking(client.sweep(arguments.random)) if arguments.random else None
@@ -62,9 +64,13 @@ def main() -> None:
             if html.locator(f"#{name}").is_visible():
                 html.locator(f"#{name}").screenshot(path=arguments.out / f"{name}.png")
         take_brushed(html, arguments.out / "brush.png")
-        review = build_review(ranking, random=random, samples=VALIDATION_IMAGES)
+        chain = api.chain(client.sweep(arguments.sweep))
+        review = build_review(ranking, random=random, samples=VALIDATION_IMAGES, chain=chain)
         take_summary(browser, review, arguments.out / "terminal.png")
         browser.close()
+    for picture in arguments.out.glob("*.png"):
+        if picture.stat().st_mtime >= began:
+            compress(picture)
 
 
 def open_page(browser: Browser, url: str, theme: str, height: int = 1250) -> Page:

@@ -75,10 +75,10 @@ class RunRecord:
     def seconds(self) -> float | None:
         """Return the wall time in seconds: by the client's own clock if it reported one, else by the timestamps.
 
-        A running run has taken its time up to `read_at`.
+        A running run has taken its time up to `read_at`. The client may count whole seconds: a zero tells nothing.
         """
         for key in ("_runtime", "_wandb.runtime"):
-            if (value := number(self.summary.get(key))) is not None:
+            if value := number(self.summary.get(key)):
                 return value
         return self.span
 

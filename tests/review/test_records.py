@@ -7,6 +7,9 @@ def test_time_is_the_clients_own_else_from_the_timestamps() -> None:
     start = datetime(2030, 1, 1, tzinfo=UTC)
     assert RunRecord(id="r", summary={"_runtime": 12.5}).seconds == 12.5
     assert RunRecord(id="r", created_at=start, finished_at=start + timedelta(seconds=7)).seconds == 7.0
+    ended = start + timedelta(seconds=0.4)
+    short = RunRecord(id="r", summary={"_wandb.runtime": 0}, created_at=start, finished_at=ended)
+    assert short.seconds == 0.4  # the client counts whole seconds
     assert RunRecord(id="r").seconds is None
 
 
