@@ -4,11 +4,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import wandb
 
+from mnist_sweep.environment import environment
 from mnist_sweep.server.process.launch import ServerProcess
 from tests.browser import KEYS
 from tests.processes import ended_afterwards
@@ -34,6 +37,17 @@ class Served:
         )
         assert done.returncode == 0, done.stderr[-4000:]
         return done.stdout
+
+    @contextmanager
+    def client_here(self, home: Path) -> Iterator[None]:
+        """Make this process a client of the server inside the block, with a home of its own."""
+        names = ("WANDB_BASE_URL", "WANDB_API_KEY", "WANDB_SILENT", "WANDB_ERROR_REPORTING")
+        # A client service that an earlier test in this process left may have ended.
+        own = {"HOME": str(home), "WANDB_DIR": str(home), "WANDB_SERVICE": None}
+        with environment({name: self.env[name] for name in names} | own):
+            wandb.teardown()
+            yield
+            wandb.teardown()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mnist_sweep.commands.arguments import add_agents, add_count, add_sweep
 from mnist_sweep.commands.console import say
-from mnist_sweep.commands.local_agents import agent_logs, allowed_agents
+from mnist_sweep.commands.local_agents import agent_logs, allowed_agents, trial_limit
 from mnist_sweep.config import PROJECT
 from mnist_sweep.errors import INTERRUPTED
 from mnist_sweep.protocol import EXIT_NODE_UNFIT, EXIT_PREEMPTED
@@ -47,10 +47,8 @@ def _run(arguments: argparse.Namespace, stop_signals: Signals) -> int:
     on_gpus = agents_for_gpus(arguments.agents_per_gpu) if arguments.agents_per_gpu else None
     with connect.connected_server(say) as server:
         sweep = remote.find(arguments.sweep, PROJECT)
-        caps = [cap for cap in (arguments.count, sweep.config.get("run_cap")) if cap]
-        agents = on_gpus or allowed_agents(
-            arguments.agents, min(caps, default=None), say, oversubscribe=arguments.oversubscribe
-        )
+        trials = trial_limit(arguments.count, sweep.config)
+        agents = on_gpus or allowed_agents(arguments.agents, trials, say, oversubscribe=arguments.oversubscribe)
         logs = agent_logs(sweep.path)
         if agents > 1:
             say(f"The agents' output is in {logs}")

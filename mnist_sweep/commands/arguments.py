@@ -13,29 +13,24 @@ def add_sweep(parser: argparse.ArgumentParser) -> None:
 
 def add_count(parser: argparse.ArgumentParser) -> None:
     """Add `--count`, which limits the trials of local agents."""
-    parser.add_argument(
-        "--count",
-        type=whole_number(MAX_TRIALS),
-        metavar="N",
-        help="number of trials, not counting those over the parameter limit [until the sweep ends]",
-    )
+    text = "number of trials, not counting those over the parameter limit [until the sweep ends]"
+    add_number(parser, "--count", MAX_TRIALS, text)
 
 
 def add_agents(parser: argparse.ArgumentParser, what: str = "trials", *, per_gpu: bool = False) -> None:
     """Add `--agents`, the number of `what` side by side, and what changes it."""
     group = parser.add_mutually_exclusive_group()
-    group.add_argument(
-        "--agents",
-        type=whole_number(256),
-        default=1,
-        metavar="N",
-        help=f"{what} side by side, limited by cores and free memory [1]",
-    )
+    add_number(group, "--agents", 256, f"{what} side by side, limited by cores and free memory [1]", default=1)
     if per_gpu:
-        group.add_argument(
-            "--agents-per-gpu", type=whole_number(64), metavar="N", help="agents for each GPU in CUDA_VISIBLE_DEVICES"
-        )
+        add_number(group, "--agents-per-gpu", 64, "agents for each GPU in CUDA_VISIBLE_DEVICES")
     parser.add_argument("--oversubscribe", action="store_true", help="do not limit --agents by cores and free memory")
+
+
+def add_number(
+    parser: argparse._ActionsContainer, name: str, limit: int, help: str, default: int | None = None
+) -> None:
+    """Add an option that takes a whole number from 1 to `limit`."""
+    parser.add_argument(name, type=whole_number(limit), default=default, metavar="N", help=help)
 
 
 def whole_number(limit: int) -> Callable[[str], int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_sweep import flags
-from mnist_sweep.commands.arguments import add_agents, whole_number
+from mnist_sweep.commands.arguments import add_agents, add_number
 from mnist_sweep.commands.console import say, tell
 from mnist_sweep.commands.local_agents import allowed_agents
 from mnist_sweep.config import EPOCH_LIMIT, MACHINE_FIELDS, PROJECT, ConfigError, RunConfig, parse
@@ -34,9 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"finals- before the id, the winner of its finals; {EPOCH_LIMIT} epochs unless --epochs is given; without "
         "SWEEP, give fields",
     )
-    parser.add_argument(
-        "--seeds", type=whole_number(1_000), default=10, metavar="N", help="train seeds 0 to N-1, at most 1,000 [10]"
-    )
+    add_number(parser, "--seeds", 1_000, "train seeds 0 to N-1, at most 1,000 [10]", default=10)
     add_agents(parser, "seeds")
     parser.add_argument(
         "--file",

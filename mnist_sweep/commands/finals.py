@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from mnist_sweep.commands.arguments import add_agents, add_sweep, whole_number
+from mnist_sweep.commands.arguments import add_agents, add_number, add_sweep
 from mnist_sweep.commands.console import say, tell
 from mnist_sweep.commands.local_agents import allowed_agents, train_trials
 from mnist_sweep.config import EPOCH_LIMIT, PROJECT
@@ -45,13 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FIELDS",
         help="configuration to compare the finalists with, as name=value name=value … [%(default)s]",
     )
-    parser.add_argument(
-        "--epochs",
-        type=whole_number(EPOCH_LIMIT),
-        default=EPOCH_LIMIT,
-        metavar="N",
-        help="epochs of every training, even if the sweep's trials were shorter [%(default)s]",
-    )
+    epochs = "epochs of every training, even if the sweep's trials were shorter [%(default)s]"
+    add_number(parser, "--epochs", EPOCH_LIMIT, epochs, default=EPOCH_LIMIT)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnist_sweep.commands.console import tell
 from mnist_sweep.connection.waiting import ServerUnavailable
@@ -65,6 +65,11 @@ def train_trials(sweep: Sweep, count: int | None, agents: int, console: Console,
         console.print(f"An agent gave up; its output is in {logs}", style="red", highlight=False, soft_wrap=True)
         return 1
     return 0
+
+
+def trial_limit(count: int | None, config: Mapping[str, Any]) -> int | None:
+    """Return the smaller one of `count` and the sweep's `run_cap`, which limit the trials; None without either."""
+    return min((limit for limit in (count, config.get("run_cap")) if limit), default=None)
 
 
 def allowed_agents(asked: int, trials: int | None, say: Callable[[str], None], *, oversubscribe: bool = False) -> int:

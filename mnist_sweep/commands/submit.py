@@ -9,9 +9,9 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_sweep.commands.arguments import MAX_TRIALS, whole_number
+from mnist_sweep.commands.arguments import MAX_TRIALS, add_number
 from mnist_sweep.commands.console import find_sweep, load_sweep_file, say, tell, write
-from mnist_sweep.commands.local_agents import agent_logs
+from mnist_sweep.commands.local_agents import agent_logs, trial_limit
 from mnist_sweep.config import PROJECT
 from mnist_sweep.errors import INTERRUPTED, UserError
 
@@ -29,17 +29,12 @@ EXAMPLE = "mnist-sweep submit onecycle --count 200 --agents 20 --time 2:00:00"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    whole = whole_number
     parser.add_argument("sweep", metavar="FILE", help="a sweep file, or the id of a sweep to resume")
-    parser.add_argument(
-        "--count", type=whole(MAX_TRIALS), metavar="N", help="number of trials of a new sweep (its run_cap)"
-    )
-    parser.add_argument(
-        "--agents", type=whole(100_000), default=1, metavar="N", help="tasks side by side, each an agent [1]"
-    )
-    parser.add_argument("--cpus", type=whole(1024), default=1, metavar="N", help="CPUs per task [1]")
-    parser.add_argument("--gpus", type=whole(64), default=0, metavar="N", help="GPUs per task, each with an agent [0]")
-    parser.add_argument("--agents-per-gpu", type=whole(64), default=1, metavar="N", help="agents that share a GPU [1]")
+    add_number(parser, "--count", MAX_TRIALS, "number of trials of a new sweep (its run_cap)")
+    add_number(parser, "--agents", 100_000, "tasks side by side, each an agent [1]", default=1)
+    add_number(parser, "--cpus", 1024, "CPUs per task [1]", default=1)
+    add_number(parser, "--gpus", 64, "GPUs per task, each with an agent [0]", default=0)
+    add_number(parser, "--agents-per-gpu", 64, "agents that share a GPU [1]", default=1)
     parser.add_argument("--mem", type=_memory, metavar="SIZE", help="memory per task, as in 4G [the cluster's default]")
     parser.add_argument("--time", metavar="T", help="time limit per task, as in 2:30:00 [the partition's default]")
     parser.add_argument("--partition", metavar="NAME", help="partition [the cluster's default]")
@@ -92,8 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     with connect.connected_server(say, lasting=True) as server:
         if config is not None:
-            caps = [cap for cap in (arguments.count, config.get("run_cap")) if cap]
-            sweep = remote.create(config | ({"run_cap": min(caps)} if caps else {}), PROJECT)
+            limit = trial_limit(arguments.count, config)
+            sweep = remote.create(config | ({"run_cap": limit} if limit else {}), PROJECT)
         else:
             sweep = find_sweep(arguments.sweep)
         job = _job(arguments, sweep.path)

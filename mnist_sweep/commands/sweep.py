@@ -7,7 +7,7 @@ from typing import Any
 
 from mnist_sweep.commands.arguments import add_agents, add_count
 from mnist_sweep.commands.console import find_sweep, load_sweep_file, tell
-from mnist_sweep.commands.local_agents import allowed_agents, train_trials
+from mnist_sweep.commands.local_agents import allowed_agents, train_trials, trial_limit
 from mnist_sweep.config import EPOCH_LIMIT, PROJECT
 
 HELP = "create or resume a sweep, train its trials and rank them"
@@ -36,8 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     mnist.fetch(say)
     with connect.connected_server(say) as server:
         sweep = remote.create(config, PROJECT) if config is not None else find_sweep(arguments.sweep)
-        caps = [cap for cap in (arguments.count, sweep.config.get("run_cap")) if cap]
-        count = min(caps, default=None)
+        count = trial_limit(arguments.count, sweep.config)
         agents = allowed_agents(arguments.agents, count, say, oversubscribe=arguments.oversubscribe)
         retry = server.retry_policy(say)
         code = train_trials(sweep, count, agents, console, retry)

@@ -10,7 +10,7 @@ from typing import Any
 
 from mnist_sweep.review import figures
 from mnist_sweep.review.fields import observed_fields
-from mnist_sweep.review.figures.style import escape, layout
+from mnist_sweep.review.figures.style import escape, layout, titled_axes
 from mnist_sweep.review.importance import Sample, measure
 from mnist_sweep.review.palette import SERIES, run_colour
 from mnist_sweep.review.project_page import curves
@@ -142,11 +142,10 @@ def _ranked(
 def _chart(traces: Sequence[Drawn], settings: Settings, x: str, y: str) -> Drawn | None:
     if not traces:
         return None
-    axes = {
-        f"{letter}axis": {"title": {"text": escape(name)}, "zeroline": False, "automargin": True}
-        | ({"type": "log"} if settings.get(f"{letter}LogScale") or settings.get(f"{letter}AxisLogScale") else {})
-        for letter, name in (("x", x.removeprefix("_")), ("y", y))
-    }
+    axes = titled_axes(x.removeprefix("_"), y)
+    for letter in "xy":
+        if settings.get(f"{letter}LogScale") or settings.get(f"{letter}AxisLogScale"):
+            axes[f"{letter}axis"]["type"] = "log"
     return {"figure": {"data": list(traces), "layout": layout(height=320, showlegend=1 < len(traces) <= 12, **axes)}}
 
 

@@ -29,7 +29,6 @@ from mnist_sweep.server.http import Json, refusal
 from mnist_sweep.server.pages import routes as pages
 from mnist_sweep.server.signed_urls import SignedUrls
 from mnist_sweep.server.store import Store, artifacts, clock, files, uploads
-from mnist_sweep.server.store.blobs import Blob
 from mnist_sweep.server.store.rows import Run
 from mnist_sweep.server.sweeps import leases
 from mnist_sweep.server.sweeps.dispatcher import Dispatcher
@@ -209,21 +208,13 @@ class ClientApi:
 
     async def run_file(self, request: Request) -> Response:
         """Send a run's file by its name, to people and to clients that have no signed address."""
-
-        def look() -> uploads.Upload | None:
-            with self._store.read() as db:
-                return files.find(db, lookup.run(db, request).id, request.path_params["name"])
-
-        return self._send(await anyio.to_thread.run_sync(look))
+        name = request.path_params["name"]
+        return self._send(await self._store.reading(lambda db: files.find(db, lookup.run(db, request).id, name)))
 
     async def artifact_file(self, request: Request) -> Response:
         """Send an artifact's file by its MD5 in hexadecimal, to clients that have no signed address."""
-
-        def look() -> uploads.Upload | None:
-            with self._store.read() as db:
-                return artifacts.file_by_digest(db, request.path_params["entity"], request.path_params["digest"])
-
-        return self._send(await anyio.to_thread.run_sync(look))
+        entity, digest = request.path_params["entity"], request.path_params["digest"]
+        return self._send(await self._store.reading(lambda db: artifacts.file_by_digest(db, entity, digest)))
 
     async def storage(self, request: Request) -> Response:
         """Receive (PUT) or send (GET) contents under a signed address."""
@@ -242,24 +233,15 @@ class ClientApi:
         if method == "PUT":
             await self._receive(request, kind, key, identity)
             return Response(headers=headers)
-
-        def look() -> uploads.Upload | None:
-            with self._store.read() as db:
-                return uploads.find(db, kind, key, identity)
-
-        return self._send(await anyio.to_thread.run_sync(look), headers)
+        return self._send(await self._store.reading(lambda db: uploads.find(db, kind, key, identity)), headers)
 
     async def _receive(self, request: Request, kind: str, key: int, identity: str) -> None:
         with self._store.blobs.receive() as upload:
             async for piece in http.chunks(request, self._upload_limit):
                 await anyio.to_thread.run_sync(upload.write, piece)
             blob = await anyio.to_thread.run_sync(upload.keep)
-        if not await anyio.to_thread.run_sync(self._attach, kind, key, identity, blob):
+        if not await self._store.writing(lambda db: uploads.attach_blob(db, kind, key, identity, blob)):
             raise HTTPException(404, "no such file; it may have been deleted, or its artifact is committed")
-
-    def _attach(self, kind: str, key: int, identity: str, blob: Blob) -> bool:
-        with self._store.write() as db:
-            return uploads.attach_blob(db, kind, key, identity, blob)
 
     def _send(self, row: uploads.Upload | None, headers: dict[str, str] | None = None) -> Response:
         """Return the contents as a download that no browser runs or shows."""

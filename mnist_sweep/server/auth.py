@@ -16,7 +16,6 @@ import hmac
 import secrets
 from urllib.parse import quote, urlsplit
 
-import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Match, Route
@@ -93,35 +92,23 @@ class Keys:
     async def logged_in(self, request: Request) -> bool:
         """Return whether the browser has the cookie of a session that has not ended."""
         cookie = request.cookies.get(self._cookie)
-        return cookie is not None and await anyio.to_thread.run_sync(self._is_session, self._digest(cookie))
+        return cookie is not None and await self._store.reading(lambda db: sessions.lasts(db, self._digest(cookie)))
 
     async def log_in(self, request: Request, answer: Response) -> None:
         """Begin a session and give its cookie to the browser."""
         cookie, seconds = secrets.token_urlsafe(32), SESSION_DAYS * 24 * 3600
-        await anyio.to_thread.run_sync(self._begin, self._digest(cookie), seconds)
+        await self._store.writing(lambda db: sessions.begin(db, self._digest(cookie), seconds))
         secure = request.url.scheme == "https"
         answer.set_cookie(self._cookie, cookie, max_age=seconds, httponly=True, samesite="strict", secure=secure)
 
     async def log_out(self, request: Request, answer: Response) -> None:
         """End the browser's session. Other browsers stay logged in."""
         if (cookie := request.cookies.get(self._cookie)) is not None:
-            await anyio.to_thread.run_sync(self._end, self._digest(cookie))
+            await self._store.writing(lambda db: sessions.end(db, self._digest(cookie)))
         answer.delete_cookie(self._cookie, httponly=True, samesite="strict")
 
     def _digest(self, cookie: str) -> str:
         return hmac.new(self._secret, cookie.encode(errors="replace"), hashlib.sha256).hexdigest()
-
-    def _is_session(self, digest: str) -> bool:
-        with self._store.read() as db:
-            return sessions.lasts(db, digest)
-
-    def _begin(self, digest: str, seconds: int) -> None:
-        with self._store.write() as db:
-            sessions.begin(db, digest, seconds)
-
-    def _end(self, digest: str) -> None:
-        with self._store.write() as db:
-            sessions.end(db, digest)
 
 
 def derived_secret(secret: str, key: str, purpose: str) -> str:

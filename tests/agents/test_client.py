@@ -21,13 +21,8 @@ from tests.local_server import Served
 @pytest.fixture
 def sweep(served: Served, tmp_path: Path) -> Iterator[Sweep]:
     """A grid of two trials, with this process as a client of its server."""
-    names = ("WANDB_BASE_URL", "WANDB_API_KEY", "WANDB_SILENT", "WANDB_ERROR_REPORTING")
-    # A client service that an earlier test in this process left may have ended.
-    home = {"HOME": str(tmp_path), "WANDB_DIR": str(tmp_path), "WANDB_SERVICE": None}
-    with environment({name: served.env[name] for name in names} | home):
-        wandb.teardown()
+    with served.client_here(tmp_path):
         yield remote.create({"method": "grid", "parameters": {"x": {"values": [1, 2]}}}, "client")
-        wandb.teardown()
 
 
 def test_trials_come_one_by_one_until_the_sweep_is_over(sweep: Sweep) -> None:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from mnist_sweep.agents import pool
-from mnist_sweep.commands.local_agents import allowed_agents, train_trials
+from mnist_sweep.commands.local_agents import allowed_agents, train_trials, trial_limit
 from mnist_sweep.connection.waiting import RetryPolicy
 from mnist_sweep.sweep import live_view
 from mnist_sweep.sweep.remote import Sweep
@@ -52,3 +52,11 @@ def test_agents_are_stopped_if_the_view_fails(tmp_path: Path, monkeypatch: pytes
             Sweep(path="local/p/s", url=nobody, config={}), 1, 1, Console(file=io.StringIO()), RetryPolicy(nobody)
         )
     assert stopped == [nobody]
+
+
+@pytest.mark.parametrize(
+    ("count", "config", "limit"),
+    [(None, {}, None), (3, {}, 3), (None, {"run_cap": 5}, 5), (3, {"run_cap": 5}, 3), (9, {"run_cap": 5}, 5)],
+)
+def test_count_and_run_cap_limit_the_trials(count: int | None, config: dict[str, int], limit: int | None) -> None:
+    assert trial_limit(count, config) == limit

@@ -15,6 +15,7 @@ from mnist_sweep.sweep import live_view
 from mnist_sweep.sweep.live_view import ACCURACY, best_command, conclude, follow, trial_table
 from mnist_sweep.sweep.remote import Sweep
 from tests.review import synthetic
+from tests.sweep.workers import Workers
 
 RUNS = synthetic.sweep(40)
 RANKING = synthetic.ranking(40)
@@ -155,21 +156,6 @@ def test_before_the_first_epoch_the_view_says_what_happens(monkeypatch: pytest.M
     assert "trials are loading images and compiling" in queued
     assert "trials are loading images and compiling" in preparing
     assert "compiling" not in file.getvalue()
-
-
-class Workers:
-    """Workers that are done after a number of updates."""
-
-    note = ""
-
-    def __init__(self, updates: int) -> None:
-        self.left = updates
-
-    def update(self) -> None:
-        self.left -= 1
-
-    def any_alive(self) -> bool:
-        return self.left > 0
 
 
 class Answering(RetryPolicy):

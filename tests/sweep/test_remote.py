@@ -18,6 +18,7 @@ from mnist_sweep.environment import environment
 from mnist_sweep.sweep import live_view, remote
 from mnist_sweep.sweep.remote import Sweep, SweepError
 from tests.local_server import Served
+from tests.sweep.workers import Workers
 
 CONFIG = {"method": "random", "metric": {"name": "loss", "goal": "minimize"}, "parameters": {"x": {"values": [1, 2]}}}
 
@@ -25,33 +26,13 @@ CONFIG = {"method": "random", "metric": {"name": "loss", "goal": "minimize"}, "p
 @pytest.fixture
 def client(served: Served, tmp_path: Path) -> Iterator[Served]:
     """This process as a client of the server."""
-    names = ("WANDB_BASE_URL", "WANDB_API_KEY", "WANDB_SILENT", "WANDB_ERROR_REPORTING")
-    # A client service that an earlier test in this process left may have ended.
-    home = {"HOME": str(tmp_path), "WANDB_DIR": str(tmp_path), "WANDB_SERVICE": None}
-    with environment({name: served.env[name] for name in names} | home):
-        wandb.teardown()
+    with served.client_here(tmp_path):
         yield served
-        wandb.teardown()
 
 
 @pytest.fixture
 def sweep(client: Served) -> Sweep:
     return remote.create(CONFIG, "remote")
-
-
-class Workers:
-    """Workers that are done as soon as the view has updated them so often."""
-
-    note = ""
-
-    def __init__(self, updates: int) -> None:
-        self.left = updates
-
-    def update(self) -> None:
-        self.left -= 1
-
-    def any_alive(self) -> bool:
-        return self.left > 0
 
 
 def test_a_sweep_is_created_and_found_by_all_its_names(sweep: Sweep) -> None:

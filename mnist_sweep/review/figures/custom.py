@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mnist_sweep.review.figures.confusion import confusion_matrix
-from mnist_sweep.review.figures.style import Figure, escape, layout
+from mnist_sweep.review.figures.style import Figure, escape, layout, titled_axes
 from mnist_sweep.review.mistakes import confusion_from_table
 from mnist_sweep.review.palette import SERIES
 
@@ -105,11 +105,7 @@ def _lines(x: Sequence[Any], y: Sequence[Any], keys: Sequence[Any] | None, x_nam
 
 
 def _figure(traces: list[dict[str, Any]], x: str, y: str) -> Figure:
-    axes = {
-        name: {"title": {"text": escape(text)}, "zeroline": False, "automargin": True}
-        for name, text in (("xaxis", x), ("yaxis", y))
-    }
-    return {"data": traces, "layout": layout(height=HEIGHT, **axes)}
+    return {"data": traces, "layout": layout(height=HEIGHT, **titled_axes(x, y))}
 
 
 _DRAWN: dict[str, Callable[[Columns, Mapping[str, str]], Figure]] = {

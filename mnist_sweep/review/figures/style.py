@@ -68,6 +68,12 @@ def x_axis(axis: str, values: Sequence[float | None], **more: Any) -> dict[str, 
     return {"title": {"text": escape(axis_name(axis))}, "zeroline": False} | whole_ticks(values) | more
 
 
+def titled_axes(x: str, y: str) -> dict[str, dict[str, Any]]:
+    """Return the axes of a chart whose values may be anything, by their names in a layout."""
+    named = (("xaxis", x), ("yaxis", y))
+    return {axis: {"title": {"text": escape(text)}, "zeroline": False, "automargin": True} for axis, text in named}
+
+
 def whole_ticks(values: Sequence[float | None]) -> dict[str, Any]:
     """Return ticks without fractions if all values are whole: one per number, or every second one of up to 20."""
     known = [value for value in values if value is not None]

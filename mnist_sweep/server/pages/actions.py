@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Callable
 from urllib.parse import parse_qs
 
-import anyio.to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -68,12 +67,7 @@ def routes(store: Store, dispatcher: Dispatcher) -> list[Route]:
             form = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
             if not hmac.compare_digest(form.get("token", "").encode(), token(store).encode()):
                 raise HTTPException(403, FOREIGN_FORM)
-
-            def write() -> str:
-                with store.write() as db:
-                    return change(db, request, form)
-
-            return RedirectResponse(await anyio.to_thread.run_sync(write), status_code=303)
+            return RedirectResponse(await store.writing(lambda db: change(db, request, form)), status_code=303)
 
         return act
 

@@ -66,13 +66,8 @@ def routes(store: Store, dispatcher: Dispatcher, environment: Environment) -> li
 
     async def check(request: Request) -> Response:
         text = (await _body(request)).decode("utf-8", "replace")
-        named = request.path_params
-
-        def look() -> dict[str, Any]:
-            with store.read() as db:
-                return answer(db, dispatcher, named["entity"], named["project"], text)
-
-        return http.Json(await anyio.to_thread.run_sync(look))
+        entity, project = request.path_params["entity"], request.path_params["project"]
+        return http.Json(await store.reading(lambda db: answer(db, dispatcher, entity, project, text)))
 
     async def create(request: Request) -> Response:
         form = parse_qs((await _body(request)).decode("utf-8", "replace"))

@@ -4,8 +4,12 @@ import os
 import secrets
 import sqlite3
 import tempfile
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TypeVar
+
+import anyio.to_thread
 
 from mnist_sweep.server.errors import StoreError
 from mnist_sweep.server.store import history, permissions
@@ -13,6 +17,7 @@ from mnist_sweep.server.store.blobs import Blobs
 from mnist_sweep.server.store.db import Database
 
 _PROBE_BYTES = 1 << 20
+T = TypeVar("T")
 
 
 class Store:
@@ -60,6 +65,21 @@ class Store:
     def write(self) -> AbstractContextManager[sqlite3.Connection]:
         """Return the writing connection in a transaction: durable after the block, undone on an exception."""
         return self.db.write()
+
+    async def reading(self, ask: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what `ask` reads, in a thread of its own."""
+        return await anyio.to_thread.run_sync(self._within, self.read, ask)
+
+    async def writing(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what `change` returns, in a thread and a transaction of its own."""
+        return await anyio.to_thread.run_sync(self._within, self.write, change)
+
+    @staticmethod
+    def _within(
+        opened: Callable[[], AbstractContextManager[sqlite3.Connection]], use: Callable[[sqlite3.Connection], T]
+    ) -> T:
+        with opened() as db:
+            return use(db)
 
     def why_unwritable(self) -> str:
         """Return why nothing can be written here, in one line for a person; empty if something can."""

@@ -1,5 +1,7 @@
 """Collections of artifacts, their members and aliases."""
 
+import sqlite3
+
 import pytest
 
 from mnist_sweep.server.errors import BadRequest, NotFound
@@ -34,13 +36,19 @@ def test_fields_are_changed_one_by_one(store: Store) -> None:
             Collection.by_id(db, key)
 
 
+def two_versions(db: sqlite3.Connection) -> tuple[int, int, int, int]:
+    """Create a collection with two versions; return the row ids of project, collection and versions."""
+    project = projects.ensure(db, "local", "p").id
+    key = collections.ensure(db, project, "data", "c").id
+    first, second = (artifacts.create(db, key, digest=name) for name in "ab")
+    for artifact in (first, second):
+        collections.join(db, key, artifact)
+    return project, key, first, second
+
+
 def test_version_numbers_are_never_reused(store: Store) -> None:
     with store.write() as db:
-        project = projects.ensure(db, "local", "p").id
-        key = collections.ensure(db, project, "data", "c").id
-        first, second = (artifacts.create(db, key, digest=name) for name in "ab")
-        for artifact in (first, second):
-            collections.join(db, key, artifact)
+        _, key, _, second = two_versions(db)
         collections.leave(db, key, second)
         collections.join(db, key, second)
         assert [row.version for row in collections.members(db, key)] == [2, 0]
@@ -50,11 +58,8 @@ def test_version_numbers_are_never_reused(store: Store) -> None:
 
 def test_an_alias_names_one_version(store: Store) -> None:
     with store.write() as db:
-        project = projects.ensure(db, "local", "p").id
-        key = collections.ensure(db, project, "data", "c").id
-        first, second = (artifacts.create(db, key, digest=name) for name in "ab")
+        project, key, first, second = two_versions(db)
         for artifact in (first, second):
-            collections.join(db, key, artifact)
             collections.set_aliases(db, key, artifact, ["best", "latest"])
         found = collections.find_member(db, project, "c:best")
         assert found is not None
