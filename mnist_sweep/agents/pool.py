@@ -24,6 +24,7 @@ from mnist_sweep.connection.waiting import RetryPolicy, ServerUnavailable
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import INTERRUPTED
 from mnist_sweep.protocol import EXIT_NODE_UNFIT, EXIT_PREEMPTED
+from mnist_sweep.review.formatting import counted
 
 STOP_SECONDS = 10.0
 """How long stopped agents try to reach a server that does not answer."""
@@ -197,7 +198,7 @@ def limit_agents(asked: int, trials: int | None, *, oversubscribe: bool = False)
     limits: dict[str, int] = {}
     if not oversubscribe:
         cores, free = cluster.cores(), cluster.free_memory()
-        limits[f"this machine has {cores} {'cores' if cores > 1 else 'core'}"] = cores
+        limits[f"this machine has {counted(cores, 'core')}"] = cores
         if free is not None:
             limits[f"{free / (1 << 30):.1f} GiB of memory are free"] = max(free // AGENT_MEMORY, 1)
     if trials is not None:

@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from mnist_sweep.connection import connect
     from mnist_sweep.review import provenance_text
+    from mnist_sweep.review.formatting import counted
     from mnist_sweep.selection import finals, winner
     from mnist_sweep.sweep import remote
     from mnist_sweep.training import mnist
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         def on_stage(stage: Stage[RunConfig], found: Results) -> None:
             title = "Final" if stage.is_final else f"Round {stage.number}"
-            entrants = "1 configuration" if len(stage.entrants) == 1 else f"{len(stage.entrants)} configurations"
+            entrants = counted(len(stage.entrants), "configuration")
             console.print(f"{title}: {entrants}, trainings to go: {len(stage.missing)}")
             winner.record_finals(race.sweep, finals.describe(race, found))
 

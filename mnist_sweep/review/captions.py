@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from mnist_sweep.review.formatting import duration
+from mnist_sweep.review.formatting import counted, duration
 from mnist_sweep.review.presentation import is_fraction, show
 from mnist_sweep.review.ranking import Ranking, Trial
 from mnist_sweep.review.records import SweepInfo
@@ -63,7 +63,7 @@ def _state_hint(state: str) -> str:
 
 
 def _search(info: SweepInfo) -> str:
-    fields = "1 field" if len(info.fields) == 1 else f"{len(info.fields)} fields"
+    fields = counted(len(info.fields), "field")
     if info.method == "bayes" and REPLICATE in (info.config.get("parameters") or {}):
         return f"{fields}; {REPLICATE} tells the search that runs are noisy"
     return fields

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mnist_sweep.review.formatting import counted
 from mnist_sweep.review.importance import Importance
 from mnist_sweep.review.ranking import RankedTrial, Ranking
 from mnist_sweep.review.records import Objective, number
@@ -90,8 +91,7 @@ def _counts(ranking: Ranking) -> str:
     if unranked:
         parts.append(f"{unranked} finished" + (f" without {ranking.info.metric}" if ranking.info.metric else ""))
     parts += [f"{count[kind]} {word}" for kind, word in COUNTED.items() if count[kind]]
-    total = "1 trial" if len(ranking.trials) == 1 else f"{len(ranking.trials)} trials"
-    return f"{total}: {', '.join(parts) or 'none'}."
+    return f"{counted(len(ranking.trials), 'trial')}: {', '.join(parts) or 'none'}."
 
 
 def _importance(importance: Importance) -> str:

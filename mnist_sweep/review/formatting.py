@@ -4,6 +4,11 @@ REPORT_OF = "review of sweep"
 """A stored report's description ends with this and the sweep's id, by which it is found again."""
 
 
+def counted(number: int, noun: str) -> str:
+    """Return `1 run` or `3 runs`: a number with its noun."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def duration(seconds: float) -> str:
     """Return a duration such as `4.2 s`, `42 s`, `12 min` or `3 h 20 min`."""
     if seconds < 60:

@@ -15,6 +15,7 @@ import numpy as np
 
 from mnist_sweep.review import ped_anova
 from mnist_sweep.review.fields import field_value
+from mnist_sweep.review.formatting import counted
 from mnist_sweep.review.ped_anova import Grid
 from mnist_sweep.review.ranking import RankedTrial, Ranking
 from mnist_sweep.review.records import SweepField
@@ -89,11 +90,10 @@ def measure(sample: Sample) -> Importance:
 
 def _warning(sample: Sample) -> str:
     n, fields = len(sample.losses), len(sample.fields)
-    noun = "1 field" if fields == 1 else f"{fields} fields"
     enough = max(ENOUGH, ENOUGH_PER_FIELD * fields)
     if n < enough:
         return (
-            f"{n} trials are a small sample for {noun}: this is a hint at most. "
+            f"{n} trials are a small sample for {counted(fields, 'field')}: this is a hint at most. "
             f"The order is reliable from about {enough} trials."
         )
     if sample.adaptive:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from mnist_sweep.review.formatting import counted
 from mnist_sweep.review.presentation import Presentation, is_fraction
 from mnist_sweep.review.provenance import Chain, Confirmation, Difference, Entrant, Finals
 
@@ -28,7 +29,8 @@ def sentences(chain: Chain) -> Iterator[str]:
 def confirmation_sentence(one: Confirmation) -> str:
     """Return the result of a confirmation as one or two sentences."""
     count, found = len(one.values), headline(one)
-    diverged = f" {_count(one.diverged, 'seed')} diverged and {_is(one.diverged)} not counted." if one.diverged else ""
+    verb = "is" if one.diverged == 1 else "are"
+    diverged = f" {counted(one.diverged, 'seed')} diverged and {verb} not counted." if one.diverged else ""
     if count == 1:
         return f"Confirmed with one seed: {found} {one.metric}. More seeds are needed for an interval.{diverged}"
     lowest, highest = (_show(one.metric, value) for value in (min(one.values), max(one.values)))
@@ -46,7 +48,7 @@ def _against_claim(one: Confirmation) -> Iterator[str]:
     who = "The finals" if claim.chosen_by == "finals" else "The sweep"
     said = f"{who} claimed {_show(claim.claim, claim.claimed)} {claim.claim}"
     if claim.chosen_by != "finals" and claim.observed is not None:
-        said += f" after measuring {_show(claim.claim, claim.observed)} in {_count(claim.runs, 'run')}"
+        said += f" after measuring {_show(claim.claim, claim.observed)} in {counted(claim.runs, 'run')}"
     if claim.note:
         yield f"{said}, by {claim.note}."  # of another training, so neither too high nor too low
         return
@@ -67,14 +69,14 @@ def finals_sentences(finals: Finals) -> Iterator[str]:
     if leader is None or winner is None:
         yield (
             f"The finals are in round {finals.round} of {finals.rounds}, with "
-            f"{_count(finals.entrants, 'configuration')}. The round began with {_count(finals.missing, 'training')} "
+            f"{counted(finals.entrants, 'configuration')}. The round began with {counted(finals.missing, 'training')} "
             "to go."
         )
         return
     who = "The reference" if leader.reference else "The sweep's best configuration"
     yield (
         f"{who} leads the finals: {_show(finals.metric, leader.value)} {finals.metric}, the mean of "
-        f"{_count(leader.replicates, 'fresh replicate')}."
+        f"{counted(leader.replicates, 'fresh replicate')}."
     )
     if winner.to_reference is not None:
         yield _compared("The sweep's best configuration", winner.to_reference, "the reference", finals)
@@ -140,12 +142,12 @@ def steps(chain: Chain, question: str, swept: str, best: str) -> list[dict[str, 
     if finals is None:
         found.append({"label": "finals", "value": "not run", "hint": "", "url": ""})
     elif row is None:
-        hint = f"{_count(finals.entrants, 'configuration')}"
+        hint = counted(finals.entrants, "configuration")
         value = f"round {finals.round} of {finals.rounds}"
         found.append({"label": "finals", "value": value, "hint": hint, "url": finals.url})
     else:
         value = f"{_show(finals.metric, row.value)} {finals.metric}"
-        hint = f"{_count(row.replicates, 'fresh replicate')}"
+        hint = counted(row.replicates, "fresh replicate")
         if row.accuracy is not None:
             hint = f"{_show(finals.claim, row.accuracy)} {finals.claim}, {hint}"
         if row.reference:
@@ -154,7 +156,7 @@ def steps(chain: Chain, question: str, swept: str, best: str) -> list[dict[str, 
     if one is None:
         found.append({"label": "confirmed", "value": "not yet", "hint": "", "url": ""})
     else:
-        hint = f"{one.metric}, {_count(len(one.values), 'seed')}"
+        hint = f"{one.metric}, {counted(len(one.values), 'seed')}"
         found.append({"label": "confirmed", "value": headline(one), "hint": hint, "url": one.url})
     return found
 
@@ -211,11 +213,3 @@ def _fraction(metric: str) -> bool:
 
 def _show(metric: str, value: float | None) -> str:
     return Presentation(fraction=_fraction(metric)).show(value)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _is(number: int) -> str:
-    return "is" if number == 1 else "are"

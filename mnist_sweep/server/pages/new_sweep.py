@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from mnist_sweep import search
 from mnist_sweep.review.fields import field_value, sweep_info
+from mnist_sweep.review.formatting import counted
 from mnist_sweep.review.records import RunRecord, SweepField, SweepInfo
 from mnist_sweep.review.status import CONSTRAINT, Status, classify
 from mnist_sweep.server import http, records
@@ -109,7 +110,7 @@ def answer(db: sqlite3.Connection, dispatcher: Dispatcher, entity: str, project:
 def _space(config: search.SweepConfig, info: SweepInfo) -> str:
     """Say what is searched, and how many runs the sweep will have."""
     names = ", ".join(field.name for field in info.fields)
-    count = f"{len(info.fields)} {'parameter' if len(info.fields) == 1 else 'parameters'}"
+    count = counted(len(info.fields), "parameter")
     space = (
         f"The {info.method} search covers {count}: {names}." if names else "Nothing is searched: no parameter varies."
     )

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mnist_sweep.review.formatting import duration
+from mnist_sweep.review.formatting import counted, duration
 from mnist_sweep.review.page_data import Payload
 from mnist_sweep.review.records import RunRecord
 from mnist_sweep.review.status import classify
@@ -70,7 +70,7 @@ def _gpus(metadata: Mapping[str, Any]) -> str:
 def _cpus(metadata: Mapping[str, Any]) -> str:
     described, count = metadata.get("cpu"), metadata.get("cpu_count_logical") or metadata.get("cpu_count")
     model = described.get("model") if isinstance(described, dict) else None
-    cores = f"{count} {'core' if count == 1 else 'cores'}" if isinstance(count, int) else None
+    cores = counted(count, "core") if isinstance(count, int) else None
     return ", ".join(_texts(model, cores))
 
 
