@@ -76,7 +76,7 @@ def check_exists(path: Path) -> None:
 
     if path.exists():
         return
-    beside = {file.stem: str(file) for file in path.parent.glob("*.yaml")}
+    beside = {file.stem: str(file) for file in path.parent.glob("*.yaml") if file.exists()}
     near = get_close_matches(path.stem, beside, n=1)
     hint = f"did you mean {beside[near[0]]}?" if near else nearest_packaged(path.stem)
     raise SweepFileError(f"{path}: no such file: " + (hint or f"the packaged ones are {', '.join(_packaged())}"))

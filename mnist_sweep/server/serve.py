@@ -49,8 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
         key = _given_key(arguments.key_file)
     except (OSError, ValueError) as error:
         return _report(f"cannot use the key: {error}", FAILED)
-    if not (math.isfinite(arguments.crash_after) and arguments.crash_after > 0):
-        return _report(f"--crash-after must be a number over 0, not {arguments.crash_after:g}", FAILED)
+    if not arguments.host:
+        return _report("--host is empty: name the address to listen on, such as 127.0.0.1", FAILED)
+    for option, seconds in (("crash-after", arguments.crash_after), ("idle-timeout", arguments.idle_timeout)):
+        if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+            return _report(f"--{option} must be a number over 0, not {seconds:g}", FAILED)
     if (arguments.certificate is None) != (arguments.private_key is None) or (
         arguments.certificate and arguments.self_signed
     ):

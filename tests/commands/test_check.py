@@ -47,4 +47,5 @@ def test_a_packaged_file_is_checked_by_its_name(
     assert run_command("check", "smok") == (1, "", "error: smok: no such file: did you mean smoke?\n")
     assert run_command("sweep", "smok.yaml") == (1, "", "error: smok.yaml: no such file: did you mean smoke?\n")
     Path("mine.yaml").touch()
+    Path("mime.yaml").symlink_to("nowhere")
     assert run_command("check", "mime.yaml") == (1, "", "error: mime.yaml: no such file: did you mean mine.yaml?\n")

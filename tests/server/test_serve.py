@@ -144,11 +144,18 @@ def test_a_key_file_that_is_not_text_is_one_line(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("option", ["crash-after", "idle-timeout"])
 @pytest.mark.parametrize("seconds", ["nan", "inf", "0", "-1"])
-def test_a_crash_after_of_no_use_is_one_line(tmp_path: Path, seconds: str) -> None:
-    done = program(tmp_path, "--data", str(tmp_path / "data"), f"--crash-after={seconds}")
+def test_seconds_of_no_use_are_one_line(tmp_path: Path, option: str, seconds: str) -> None:
+    done = program(tmp_path, "--data", str(tmp_path / "data"), f"--{option}={seconds}")
     assert done.returncode == 1
-    assert done.stderr == f"mnist-sweep server: --crash-after must be a number over 0, not {seconds}\n"
+    assert done.stderr == f"mnist-sweep server: --{option} must be a number over 0, not {seconds}\n"
+
+
+def test_an_empty_host_does_not_open_every_address(tmp_path: Path) -> None:
+    done = program(tmp_path, "--data", str(tmp_path / "data"), "--host=")
+    assert done.returncode == 1
+    assert done.stderr == "mnist-sweep server: --host is empty: name the address to listen on, such as 127.0.0.1\n"
 
 
 def test_every_loopback_address_answers_to_its_own_name(tmp_path: Path) -> None:
