@@ -4,7 +4,9 @@
     mnist-sweep report SWEEP --html review.html
     python -m scripts.screenshots SWEEP --html review.html --out docs/images
 
-SWEEP is entity/project/id; the run page is that of the best run. Needs Chromium.
+SWEEP is entity/project/id; the run page is that of the best run. Needs Chromium. Those in docs/review.md are of a
+recorded job (`scripts.recorded`), which has no curves: `--only curves mistakes gallery timeline run-page` takes those
+of a sweep that was trained on the server.
 """
 
 import argparse
@@ -19,11 +21,16 @@ from rich.console import Console
 
 from mnist_sweep.review import api, terminal
 from mnist_sweep.review.review import Review, build_review
+from mnist_sweep.search.goal import Goal
 from scripts import chromium
 from scripts.workspace import compress
 
 WIDTH = 1280
-SECTIONS = ("ranking", "importance", "tradeoff", "progress", "curves", "slices", "timeline", "compare")
+SECTIONS = (
+    *("ranking", "importance", "tradeoff", "progress", "curves", "slices", "timeline", "compare"),
+    *("mistakes", "gallery"),
+)
+PICTURES = (*SECTIONS, "sweep-page-light", "sweep-page-dark", "run-page", "html-page", "brush", "terminal")
 VALIDATION_IMAGES = 5000
 TIMEOUT_SECONDS = 180  # seconds; trials may be running at the same time
 DRAWN = (
@@ -43,7 +50,9 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("docs/images"), help="folder for the screenshots (default %(default)s)"
     )
+    parser.add_argument("--only", nargs="*", metavar="NAME", help="the pictures to take (default: all)")
     arguments = parser.parse_args()
+    only = set(arguments.only or PICTURES)
     arguments.out.mkdir(parents=True, exist_ok=True)
     began = time.time()
     client = wandb.Api()
@@ -53,20 +62,22 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
         for theme in ("light", "dark"):
-            page = open_page(browser, url, theme)
-            page.screenshot(path=arguments.out / f"sweep-page-{theme}.png")
-            page.close()
-        run = open_page(browser, best.url, "light", height=1500)
-        run.screenshot(path=arguments.out / "run-page.png")
+            if f"sweep-page-{theme}" in only:
+                open_page(browser, url, theme).screenshot(path=arguments.out / f"sweep-page-{theme}.png")
+        if "run-page" in only:
+            open_page(browser, best.url, "light", height=1500).screenshot(path=arguments.out / "run-page.png")
         html = open_page(browser, arguments.html.resolve().as_uri(), "light")
-        html.screenshot(path=arguments.out / "html-page.png")
-        for name in (*SECTIONS, "mistakes", "gallery"):
+        if "html-page" in only:
+            html.screenshot(path=arguments.out / "html-page.png")
+        for name in only & set(SECTIONS):
             if html.locator(f"#{name}").is_visible():
                 html.locator(f"#{name}").screenshot(path=arguments.out / f"{name}.png")
-        take_brushed(html, arguments.out / "brush.png")
-        chain = api.chain(client.sweep(arguments.sweep))
-        review = build_review(ranking, random=random, samples=VALIDATION_IMAGES, chain=chain)
-        take_summary(browser, review, arguments.out / "terminal.png")
+        if "brush" in only:
+            take_brushed(html, ranking.info.goal, arguments.out / "brush.png")
+        if "terminal" in only:
+            chain = api.chain(client.sweep(arguments.sweep))
+            review = build_review(ranking, random=random, samples=VALIDATION_IMAGES, chain=chain)
+            take_summary(browser, review, arguments.out / "terminal.png")
         browser.close()
     for picture in arguments.out.glob("*.png"):
         if picture.stat().st_mtime >= began:
@@ -91,15 +102,16 @@ def open_page(browser: Browser, url: str, theme: str, height: int = 1250) -> Pag
     return page
 
 
-def take_brushed(page: Page, file: Path) -> None:
-    """Take a screenshot of the parallel coordinates with the upper third of the metric's axis brushed."""
+def take_brushed(page: Page, goal: Goal, file: Path) -> None:
+    """Take a screenshot of the parallel coordinates with the best third of the metric's axis brushed."""
     axis = page.locator(".axis").last
     axis.scroll_into_view_if_needed()
     rail = axis.locator(".rail").bounding_box()
     assert rail is not None
-    page.mouse.move(rail["x"], rail["y"] + 2)
+    low, high = (0.0, 1 / 3) if goal is Goal.MAXIMIZE else (2 / 3, 1.0)  # from the top
+    page.mouse.move(rail["x"], rail["y"] + rail["height"] * low + 2)
     page.mouse.down()
-    page.mouse.move(rail["x"], rail["y"] + rail["height"] / 3, steps=4)
+    page.mouse.move(rail["x"], rail["y"] + rail["height"] * high - 2, steps=4)
     page.mouse.up()
     page.locator("#space").screenshot(path=file)
 

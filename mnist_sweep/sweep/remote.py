@@ -48,7 +48,12 @@ def create(config: Mapping[str, Any], project: str, entity: str | None = None) -
 
     name = str(config.get("project", project))
     try:
-        with contextlib.redirect_stdout(io.StringIO()), environment({"WANDB_SILENT": "true"}):
+        quiet = io.StringIO()  # the client tells both that it has logged in
+        with (
+            contextlib.redirect_stdout(quiet),
+            contextlib.redirect_stderr(quiet),
+            environment({"WANDB_SILENT": "true"}),
+        ):
             identifier = wandb.sweep(dict(config), project=name, entity=entity)
     except Exception as error:
         if waiting.unanswered(error):

@@ -10,6 +10,7 @@ from rich.console import Console
 from mnist_sweep.commands import console
 from mnist_sweep.commands.console import tell
 from mnist_sweep.errors import UserError
+from mnist_sweep.sweep import remote
 
 
 def test_a_file_is_written_with_its_folder(tmp_path: Path) -> None:
@@ -71,3 +72,14 @@ def test_the_wheel_contains_the_sweep_files() -> None:
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert included == {"sweeps": "mnist_sweep/sweeps"}
     assert root / "sweeps" == console.SWEEPS
+
+
+def test_a_sweep_that_is_not_found_may_be_a_packaged_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(path: str, project: str) -> remote.Sweep:
+        raise remote.SweepError(f"there is no sweep {project}/{path}")
+
+    monkeypatch.setattr(remote, "find", find)
+    with pytest.raises(remote.SweepError, match=r"^there is no sweep mnist-sweep/smok; did you mean smoke\?$"):
+        console.find_sweep("smok")
+    with pytest.raises(remote.SweepError, match=r"^there is no sweep mnist-sweep/1a2b3c4d$"):
+        console.find_sweep("1a2b3c4d")
