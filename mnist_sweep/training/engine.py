@@ -317,8 +317,8 @@ class _Trainer:
 
 
 def _fast(network: nn.Module, device: torch.device) -> nn.Module:
-    """Return the module that computes `network` on `device`: on a CPU a fused network, elsewhere itself."""
-    if device.type != "cpu" or not isinstance(network, nn.Sequential):
+    """Return the module that computes `network` on `device`: on a CPU a fused network if it is narrow, else itself."""
+    if device.type != "cpu" or not isinstance(network, nn.Sequential) or not fused.is_worth_it(network):
         return network
     malloc.keep_freed()
     return fused.FusedNetwork(network)

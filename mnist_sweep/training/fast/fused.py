@@ -24,7 +24,7 @@ from mnist_sweep.training.fast.convolutions import Floats
 from mnist_sweep.training.fast.vectors import LANES
 
 LARGEST = 20_000
-"""Weights of the largest convolution computed here. Gradients take 128 bytes per weight; PyTorch is fast for larger."""
+"""Weights of the largest convolution that is worth it. Gradients take 128 bytes per weight; PyTorch is fast if wide."""
 
 NO_STATES = np.zeros((2, LANES), np.float32)
 
@@ -42,6 +42,11 @@ class Link(Protocol):
 
     def backward(self, dy: Floats, saved: Any, size: int) -> tuple[Floats, list[Tensor]]:
         """Return the gradients of the input and of the parameters. Both gradients are 0 for images beyond the batch."""
+
+
+def is_worth_it(network: nn.Sequential) -> bool:
+    """Return whether `FusedNetwork` computes `network` faster than PyTorch's own layers do."""
+    return all(p.numel() <= LARGEST for p in network.parameters())
 
 
 class FusedNetwork(nn.Module):
@@ -79,17 +84,17 @@ def _layers(network: nn.Sequential) -> list[Link]:
                 layers.append(NormAct(norm, relu_first=True))
             case [nn.BatchNorm2d() as norm, nn.ReLU(), *waiting]:
                 layers.append(NormAct(norm, relu_first=False))
+            case [nn.ReLU(), *waiting]:
+                layers.append(NormAct(None, relu_first=True))
             case [nn.Dropout(p=p), *waiting] if isinstance(last, NormAct) and last.p == 0 and last.pool == 1:
                 last.p = p
             case [nn.MaxPool2d(kernel_size=2, stride=2, padding=0), *waiting] if (
                 isinstance(last, NormAct) and last.pool == 1
             ):
                 last.pool = 2
-            case [nn.Conv2d(stride=(1, 1), dilation=(1, 1)) as convolution, *waiting] if (
-                len({*convolution.kernel_size}) == 1
-                and convolution.padding in {(p, p) for p in range(convolution.kernel_size[0])}
-                and convolution.weight.numel() <= LARGEST
-            ):
+            case [nn.Conv2d(stride=(1, 1), dilation=(1, 1)) as convolution, *waiting] if len(
+                {*convolution.kernel_size}
+            ) == 1 and convolution.padding in {(p, p) for p in range(convolution.kernel_size[0])}:
                 layers.append(Conv(convolution, first=not layers))
             case [nn.AvgPool2d(kernel_size=int(size), stride=stride, padding=0), *waiting] if size == stride:
                 layers.append(AvgPool(size))
@@ -247,29 +252,43 @@ class Conv:
 
 
 class NormAct:
-    """ReLU and batch norm in either order, dropout with probability `p`, and `pool` x `pool` max-pooling at once."""
+    """ReLU and batch norm in either order, dropout with probability `p`, and `pool` x `pool` max-pooling at once.
 
-    def __init__(self, norm: nn.BatchNorm2d, *, relu_first: bool, p: float = 0.0, pool: int = 1) -> None:
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        assert norm.momentum is not None
+    Without `norm`, there is no batch norm.
+    """
+
+    def __init__(self, norm: nn.BatchNorm2d | None, *, relu_first: bool, p: float = 0.0, pool: int = 1) -> None:
         self.norm, self.relu_first, self.p, self.pool = norm, relu_first, p, pool
-        self.parameters = [norm.weight, norm.bias]
-        # NumPy views of the same memory, created once.
-        self.affine = norm.weight.detach().numpy(), norm.bias.detach().numpy()
-        self.running = norm.running_mean.numpy(), norm.running_var.numpy(), norm.momentum
+        self.parameters: list[nn.Parameter] = [] if norm is None else [norm.weight, norm.bias]
         self.states: Floats | None = None
 
     def __call__(self, x: Floats, size: int) -> Floats:
-        mean, variance, _ = self.running
-        inverse = (1 / np.sqrt(variance + self.norm.eps)).astype(np.float32)
-        return self._apply(x, (mean, inverse), 0.0, NO_STATES)[0]
+        return self._apply(x, self._statistics(x, None), 0.0, NO_STATES)[0]
 
     def forward(self, x: Floats, size: int) -> tuple[Floats, Any]:
-        assert self.norm.num_batches_tracked is not None
-        self.norm.num_batches_tracked.add_(1)
-        statistics = kernels.normalise(x, valid(size), self.relu_first, self.norm.eps, *self.running)
-        return self._apply(x, statistics, self.p, self._states() if self.p else NO_STATES)
+        return self._apply(x, self._statistics(x, size), self.p, self._states() if self.p else NO_STATES)
+
+    def _statistics(self, x: Floats, size: int | None) -> tuple[Floats, Floats]:
+        """Return means and inverse deviations of a batch of `size` images, or the running ones if `size` is None."""
+        norm = self.norm
+        if norm is None:
+            return np.zeros(x.shape[1], np.float32), np.ones(x.shape[1], np.float32)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        mean, variance = norm.running_mean.numpy(), norm.running_var.numpy()
+        if size is None:
+            return mean, (1 / np.sqrt(variance + norm.eps)).astype(np.float32)
+        assert norm.num_batches_tracked is not None
+        norm.num_batches_tracked.add_(1)
+        statistics: tuple[Floats, Floats] = kernels.normalise(
+            *(x, valid(size), self.relu_first, norm.eps, mean, variance, norm.momentum)
+        )
+        return statistics
+
+    def _affine(self, channels: int) -> tuple[Floats, Floats]:
+        if self.norm is None:
+            return np.ones(channels, np.float32), np.zeros(channels, np.float32)
+        return self.norm.weight.detach().numpy(), self.norm.bias.detach().numpy()
 
     def _apply(self, x: Floats, statistics: tuple[Floats, Floats], p: float, states: Floats) -> tuple[Floats, Any]:
         (blocks, channels, height, width, _), pool = x.shape, self.pool
@@ -277,16 +296,17 @@ class NormAct:
             raise ValueError(f"{height} x {width} images do not divide into {pool} x {pool}")
         y = np.empty((blocks, channels, height // pool, width // pool, LANES), np.float32)
         gate = x if self.relu_first else y if pool == 1 else np.empty_like(x)
-        kernels.norm_act_forward(x, gate, y, *statistics, *self.affine, self.relu_first, p, states, pool)
+        kernels.norm_act_forward(x, gate, y, *statistics, *self._affine(channels), self.relu_first, p, states, pool)
         return y, (x, gate, statistics)
 
     def backward(self, dy: Floats, saved: Any, size: int) -> tuple[Floats, list[Tensor]]:
         x, gate, statistics = saved
         # The gradient overwrites the input.
         gradients = kernels.norm_act_backward(
-            *(dy, x, gate, x, valid(size), *statistics, self.affine[0], self.relu_first, self.p, self.pool)
+            *(dy, x, gate, x, valid(size), *statistics, self._affine(x.shape[1])[0]),
+            *(self.norm is not None, self.relu_first, self.p, self.pool),
         )
-        return x, [torch.from_numpy(gradient) for gradient in gradients]
+        return x, [torch.from_numpy(gradient) for gradient in gradients] if self.parameters else []
 
     def _states(self) -> Floats:
         """Return the states of dropout's sixteen random generators (2 x 16, bits of uint32).

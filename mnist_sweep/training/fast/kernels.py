@@ -199,6 +199,7 @@ def norm_act_backward(
     mean: Floats,
     inverse: Floats,
     weight: Floats,
+    batch_statistics: bool,
     relu_first: bool,
     p: float,
     pool: int,
@@ -209,6 +210,7 @@ def norm_act_backward(
         dy: the gradient of `out`, 0 for images beyond the batch.
         x, gate, mean, inverse, weight, p, pool: as `norm_act_forward` received or left them.
         dx: receives the gradient of x, 0 for images beyond the batch. May be `x`.
+        batch_statistics: false if mean and inverse are constants.
 
     Returns:
         The gradients of weight and bias.
@@ -254,8 +256,9 @@ def norm_act_backward(
             whole += sums[lane]
         dot *= inverse[c]
         ks[c] = weight[c] * inverse[c] * factor
-        slopes[c] = -ks[c] * inverse[c] * dot / count
-        starts[c] = -ks[c] * whole / count - slopes[c] * mean[c]
+        share = 1 / count if batch_statistics else 0.0
+        slopes[c] = -ks[c] * inverse[c] * dot * share
+        starts[c] = -ks[c] * whole * share - slopes[c] * mean[c]
         d_weight[c], d_bias[c] = dot * factor, whole * factor
     one, lowest = full(np.float32(1)), full(ZERO if relu_first else LOWEST)
     for n in range(blocks):
