@@ -91,7 +91,9 @@ def _columns(ranking: Ranking, first: tuple[str, ...]) -> Iterable[Column]:
     """Yield the results, then the searched fields with `first` in front."""
     presentation, info = ranking.presentation, ranking.info
     yield Column(info.metric, lambda trial: presentation.show(trial.value))
-    if any(trial.best != trial.value for trial in ranking.ranked):  # a metric that is logged once is its own best
+    if any(
+        trial.best not in (None, trial.value) for trial in ranking.ranked
+    ):  # a metric that is logged once is its own best
         yield Column("best", lambda trial: _best_text(trial, ranking))
     if presentation.fraction_metric:
         yield Column(presentation.fraction_metric, lambda trial: show(trial.fraction, fraction=True))

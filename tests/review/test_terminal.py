@@ -58,6 +58,8 @@ def test_what_is_logged_once_has_no_column_for_its_best() -> None:
     text = shown(build_review(rank(SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE), once)))
     assert "best" not in text.split("What the runs say")[0]
     assert "lr1-r0-9p" in text
+    bare = [replace(run, history=[]) for run in once]
+    assert "best" not in shown(build_review(rank(SweepInfo(id="s", metric="loss"), bare))).split("What the runs say")[0]
     better = [RunRecord(id="a", summary={"loss": 2.0}, history=[{"loss": 1.0}, {"loss": 2.0}])]
     text = shown(build_review(rank(SweepInfo(id="s", metric="loss", goal=Goal.MINIMIZE), better)))
     assert "best" in text.split("What the runs say")[0]
