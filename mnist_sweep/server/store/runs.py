@@ -98,7 +98,8 @@ def begin_or_resume(db: sqlite3.Connection, run: Run, state: str | None, *, resu
     A killed trial of a canceled sweep stays so if a client starts or changes it as a trial of that sweep. The client
     then reads that it should stop.
     """
-    if run.state == "killed" and run.sweep_state == "CANCELED" and "sweep_id" in fields:
+    is_trial = "sweep_id" in fields or "e" in wire_json.client_entry(fields.get("config"))  # 0.28 names it at the start
+    if is_trial and run.state == "killed" and run.sweep_state == "CANCELED":
         update(db, run.id, **fields)
         return
     under_way = run.state in ALIVE and run.started

@@ -1,6 +1,6 @@
 """Opening a data folder."""
 
-import os
+import random
 import stat
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def test_a_folder_that_is_a_file_is_an_error_of_one_line(tmp_path: Path) -> None
         Store(tmp_path / "file")
 
 
-@pytest.mark.parametrize("content", [b"no database", os.urandom(5000)])
+@pytest.mark.parametrize("content", [b"no database", random.Random(0).randbytes(5000)])
 def test_a_damaged_database_is_an_error_of_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "server.sqlite3").write_bytes(content)
     with pytest.raises(StoreError, match="not a database"):

@@ -116,6 +116,10 @@ def test_canceling_kills_what_has_not_started(client: httpx.Client, ask: Ask) ->
     sweep.start(run)
     assert sweep.stream(run, 1.0)["stopped"] is True
     sweep.start(run)
+    change = """mutation($n: String!, $c: JSONString) {
+      upsertBucket(input: {name: $n, modelName: "p", config: $c}) { inserted }
+    }"""
+    ask(change, n=run, c='{"_wandb": {"value": {"e": {}}}}')  # client 0.28 names the sweep at the start only
     assert sweep.states() == ["killed"], "its program began after all, and must not bring it back"
     sweep.stream(run, complete=True, exitcode=1)
     assert sweep.states() == ["killed"]
