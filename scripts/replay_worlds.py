@@ -22,7 +22,7 @@ from mnist_sweep.search.gaussian_process import NoisyGaussianProcess
 from mnist_sweep.search.racing import noise as residual_noise
 from mnist_sweep.search.space import Space, read
 from scripts.objective import rows
-from scripts.table import FILE, SHORT_EPOCHS, draw_configurations, sweep_document
+from scripts.table import FILE, PRECISION, SHORT_EPOCHS, draw_configurations, sweep_document
 
 RESULTS = FILE.parent
 SWEEPS = ("random", "random-finals", "onecycle-2", "onecycle-2-finals", "refine", "refine-2", "refine-finals")
@@ -257,7 +257,7 @@ def table_cells(replicates: Mapping[int, int]) -> Cells:
     """
     found: dict[int, dict[tuple[int, int], Mapping[str, Any]]] = defaultdict(dict)
     for row in rows(FILE):
-        if not row["diverged"]:
+        if not row["diverged"] and row["precision"] == PRECISION:
             found[row["configuration"]][row["epochs"], row["replicate"]] = row
     wanted = [(epochs, r) for epochs, count in replicates.items() for r in range(count)]
     complete = sorted(c for c, trained in found.items() if trained.keys() >= set(wanted))

@@ -1,7 +1,7 @@
 """Draw confirmed accuracy against parameters, as in README.md:  python -m scripts.results_figure
 
-Reads the trainings in docs/results/confirmed.jsonl and docs/results/ladder.jsonl and writes
-docs/images/accuracy-against-parameters.png. Needs Chromium.
+Reads the trainings in docs/results: confirmed.jsonl, confirmed-bfloat16.jsonl (an earlier training step) for networks
+that are not in the first, and ladder.jsonl. Writes docs/images/accuracy-against-parameters.png. Needs Chromium.
 """
 
 import argparse
@@ -64,6 +64,8 @@ def figure() -> go.Figure:
     """Return accuracy against parameters: confirmed configurations, the study's steps, and public results."""
     confirmed = points(RESULTS / "confirmed.jsonl")
     winners = [max((p for p in confirmed if p.parameters < limit), key=lambda p: p.mean) for limit in LIMITS]
+    known = {point.parameters for point in confirmed}
+    confirmed += [p for p in points(RESULTS / "confirmed-bfloat16.jsonl") if p.parameters not in known]
     steps = [point for point in points(RESULTS / "ladder.jsonl") if point.parameters < LIMITS[-1]]
     drawn = go.Figure()
     for name, group, colour, symbol, size in (

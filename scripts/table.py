@@ -37,6 +37,8 @@ BLOCK = 8
 """Configurations that are trained on all replicates before the next ones begin."""
 SEED = 20261129
 """Seed of the random draws."""
+PRECISION = "float32"
+"""Arithmetic of the table. The file's first rows are in bfloat16, from an earlier training step on CPUs."""
 NOT_SEARCHED = ("replicate", "epochs")
 """Parameters of the sweep file that the table sets itself."""
 
@@ -92,8 +94,10 @@ def list_trainings(count: int, replicates: int) -> Iterator[Training]:
 
 
 def missing_trainings(wanted: Iterable[Training], found: Iterable[Mapping[str, Any]]) -> list[Training]:
-    """Return the trainings that none of the rows `found` holds."""
-    present = {(row["configuration"], row["replicate"], row["epochs"]) for row in found}
+    """Return the trainings that none of the rows `found` holds in the table's precision."""
+    present = {
+        (row["configuration"], row["replicate"], row["epochs"]) for row in found if row["precision"] == PRECISION
+    }
     return [training for training in wanted if training.key not in present]
 
 
@@ -110,7 +114,7 @@ def train(training: Training) -> dict[str, Any]:
     from mnist_sweep.training import engine, mnist
     from mnist_sweep.training.calibration import calibrated_loss, temperature
 
-    circumstances = {"epochs": training.epochs, "replicate": training.replicate, "threads": 1}
+    circumstances = {"epochs": training.epochs, "replicate": training.replicate, "threads": 1, "precision": PRECISION}
     config = engine.resolve(parse({**training.values, **circumstances}))
     split = mnist.selection_split(config.replicate)
     wall, cpu = time.perf_counter(), time.process_time()

@@ -52,6 +52,7 @@ def small_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "configuration": number,
             "replicate": replicate,
             "epochs": epochs,
+            "precision": "float32",
             "values": values,
             "diverged": number == 9 and replicate == 1,
             "objective": number + epochs / 100 + replicate / 1000,

@@ -33,7 +33,8 @@ def test_the_first_block_is_complete_before_the_next_begins() -> None:
 
 def test_present_trainings_are_skipped() -> None:
     order = list(list_trainings(2, 1))
-    found = [{"configuration": 1, "replicate": 0, "epochs": 5}]
+    found = [{"configuration": 1, "replicate": 0, "epochs": 5, "precision": "float32"}]
+    found += [{"configuration": 0, "replicate": 0, "epochs": 5, "precision": "bfloat16"}]
     assert [each.key for each in missing_trainings(order, found)] == [(0, 0, 15), (1, 0, 15), (0, 0, 5)]
 
 
@@ -43,5 +44,5 @@ def test_the_recorded_table_holds_what_the_command_trains() -> None:
     for row in recorded:
         assert row["values"] == drawn[row["configuration"]]
         assert len(row["loss_by_epoch"]) == row["epochs"] or row["diverged"]
-    keys = [(row["configuration"], row["replicate"], row["epochs"]) for row in recorded]
+    keys = [(row["configuration"], row["replicate"], row["epochs"], row["precision"]) for row in recorded]
     assert len(set(keys)) == len(keys)
