@@ -64,13 +64,14 @@ def figure() -> go.Figure:
     """Return accuracy against parameters: confirmed configurations, the study's steps, and public results."""
     confirmed = points(RESULTS / "confirmed.jsonl")
     winners = [max((p for p in confirmed if p.parameters < limit), key=lambda p: p.mean) for limit in LIMITS]
-    known = {point.parameters for point in confirmed}
-    confirmed += [p for p in points(RESULTS / "confirmed-bfloat16.jsonl") if p.parameters not in known]
-    steps = [point for point in points(RESULTS / "ladder.jsonl") if point.parameters < LIMITS[-1]]
+    present = {point.parameters: point for point in confirmed}
+    confirmed += [p for p in points(RESULTS / "confirmed-bfloat16.jsonl") if p.parameters not in present]
+    ladder = [point for point in points(RESULTS / "ladder.jsonl") if point.parameters < LIMITS[-1]]
+    steps = [present.get(point.parameters, point) for point in ladder]
     drawn = go.Figure()
     for name, group, colour, symbol, size in (
         ("the study's steps 2 to 8, retrained", steps, "#9aa3b2", "square", 7),
-        ("confirmed", [p for p in confirmed if p not in winners], "#7aa6e8", "circle", 7),
+        ("confirmed", [p for p in confirmed if p not in winners and p not in steps], "#7aa6e8", "circle", 7),
         ("winner of each size", winners, "#1757c2", "circle", 11),
     ):
         drawn.add_scatter(
