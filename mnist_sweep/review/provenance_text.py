@@ -1,7 +1,8 @@
 """Finals and confirmation as sentences, steps and a table: the same on the page, in the report and in the terminal."""
 
 import math
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 from mnist_sweep.review.formatting import counted
 from mnist_sweep.review.presentation import Presentation, is_fraction
@@ -179,7 +180,7 @@ def standing(finals: Finals | None) -> list[list[str]]:
     rows = [
         [
             place,
-            row.name,
+            name,
             _round(row.round, finals),
             str(row.replicates),
             "" if row.parameters is None else f"{row.parameters:,}",
@@ -188,9 +189,22 @@ def standing(finals: Finals | None) -> list[list[str]]:
             difference(row.to_next),
             difference(row.to_reference),
         ]
-        for place, row in zip(places(finals), finals.standing, strict=True)
+        for place, name, row in zip(places(finals), _names(finals.standing), finals.standing, strict=True)
     ]
     return [head, *rows]
+
+
+def _names(entrants: Sequence[Entrant]) -> list[str]:
+    """Return each configuration as text with the fields first by which most of the sweep's configurations differ."""
+    values: dict[str, set[str]] = defaultdict(set)
+    for entrant in entrants:
+        if not entrant.reference:
+            for part in entrant.name.split():
+                values[part.partition("=")[0]].add(part)
+    return [
+        " ".join(sorted(entrant.name.split(), key=lambda part: -len(values[part.partition("=")[0]])))
+        for entrant in entrants
+    ]
 
 
 def _round(number: int | None, finals: Finals) -> str:

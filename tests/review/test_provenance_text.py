@@ -115,6 +115,18 @@ def test_the_standing_is_a_table() -> None:
     assert (reference[:2], fourth[:2]) == (["ref", "w=8"], ["3", "w=3"])
 
 
+def test_the_fields_by_which_configurations_differ_are_first_in_the_table() -> None:
+    names = ["c1=7 c2=12 max_lr=0.2 pools=2", "c1=7 c2=12 max_lr=0.3 pools=2", "c1=9 c2=12 max_lr=0.4 pools=2"]
+    rows = [ROWS[0] | {"name": name} for name in names] + [ROWS[2] | {"name": "preset=step8"}]
+    record = RunRecord(id="finals-abc", config=ABOUT, summary={"complete": True, "rounds": 4, "standing": rows})
+    assert [row[1] for row in provenance_text.standing(read(INFO, [record]).finals)][1:] == [
+        "max_lr=0.2 c1=7 c2=12 pools=2",
+        "max_lr=0.3 c1=7 c2=12 pools=2",
+        "max_lr=0.4 c1=9 c2=12 pools=2",
+        "preset=step8",
+    ]
+
+
 def test_the_table_says_which_round_a_configuration_reached() -> None:
     rows = [ROWS[0] | {"round": 4}, ROWS[3] | {"round": 3}]
     record = RunRecord(id="finals-abc", config=ABOUT, summary={"complete": True, "rounds": 4, "standing": rows})
