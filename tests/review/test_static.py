@@ -47,6 +47,15 @@ def test_the_page_shows_the_sweep_and_draws_every_figure(open_page: Opener, addr
     assert row_ids(page)[: len(RANKED)] == [run.id for run in RANKED]
 
 
+@pytest.mark.parametrize("width", [420, 1280])
+def test_the_hints_of_tiles_are_whole(open_page: Opener, address: str, width: int) -> None:
+    page = open_page(address)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.locator(".tile-hint").first.evaluate("hint => (hint.textContent = '89 % of 9,999 allowed, replicate 0 to 5')")
+    clipped = "all => all.filter(hint => hint.scrollWidth > hint.clientWidth).map(hint => hint.textContent)"
+    assert page.locator(".tile-hint").evaluate_all(clipped) == []
+
+
 def test_a_name_that_is_a_script_stays_text(open_page: Opener, address: str) -> None:
     page = open_page(address)
     draw_everything(page)

@@ -57,8 +57,8 @@
 
   function tile({ label, value, hint }) {
     const node = R.element("div", "tile");
-    node.append(R.element("div", "tile-label", label), R.element("div", "tile-value", value));
-    node.appendChild(R.element("div", "tile-hint", hint || "")).title = hint || "";
+    const parts = { "tile-label": label, "tile-value": value, "tile-hint": hint || "" };
+    node.append(...Object.entries(parts).map(([name, text]) => R.element("div", name, text)));
     return node;
   }
 
