@@ -3,7 +3,7 @@
     python -m scripts.recorded --data DIR           # while no server uses DIR; prints the sweep's path
     export MNIST_SWEEP_SERVER=DIR                   # the following trains nothing: every result is there
     mnist-sweep finals SWEEP --rounds 6:1,4:2,2:4 --fresh 2
-    mnist-sweep confirm finals-SWEEP --seeds=10 --threads=1 --file COPY_OF_CONFIRMED.jsonl
+    mnist-sweep confirm finals-SWEEP --seeds=10 --threads=1 --file COPY_OF_CONFIRMED_BFLOAT16.jsonl
     mnist-sweep report SWEEP --html review.html
 
 The screenshots of docs/review.md are taken from it. The records have no curves.
