@@ -18,7 +18,7 @@ import pytest
 from mnist_sweep.server.errors import BadRequest, NotFound, StoreBusy, StoreError, classify
 from mnist_sweep.server.process.launch import ServerProcess
 from mnist_sweep.server.serve import FAILED
-from mnist_sweep.server.store import Store, files, lines, projects, runs
+from mnist_sweep.server.store import Store, files, lines, rows
 from mnist_sweep.server.store import db as database
 from tests.server.conftest import Running, basic, served
 
@@ -155,7 +155,7 @@ def test_trouble_in_the_midst_of_a_request_passes(
 ) -> None:
     upload = upload_url(client)
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "find", raising(error))
+        patch.setattr(rows.Run, "find", raising(error))
         patch.setattr(lines, "put", raising(error))
         patch.setattr(files, "announce", raising(error))
         found = statuses(client, upload)
@@ -169,9 +169,9 @@ def test_a_bug_is_answered_with_500_logged_and_leaves_the_connection_usable(
 ) -> None:
     upload = upload_url(client)
     with monkeypatch.context() as patch, caplog.at_level(logging.ERROR, "mnist_sweep.server"):
-        patch.setattr(runs, "find", raising(error))
+        patch.setattr(rows.Run, "find", raising(error))
         patch.setattr(lines, "put", raising(error))
-        patch.setattr(projects, "get", raising(error))
+        patch.setattr(rows.Project, "get", raising(error))
         found = statuses(client, upload)
     assert found["read"] == found["write"] == found["stream"] == found["page"] == 500
     logged = [record for record in caplog.records if record.name == "mnist_sweep.server"]
