@@ -103,12 +103,14 @@ class Experiment:
         After a disturbance, the next one waits until a trial has made progress, however slow the machine is.
         """
         self.start()
-        started, before = time.monotonic(), 0
+        started, before, disturbed = time.monotonic(), 0, False
         while True:
             assert self.parent is not None
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = self.parent.wait(self.rng.uniform(least, most))
-                return [] if code == 0 else [f"the command ended with {code}: {self.log.read_text()[-2000:]}"]
+                if code:
+                    return [f"the command ended with {code}: {self.log.read_text()[-2000:]}"]
+                return [] if disturbed else ["the sweep ended undisturbed: use more --trials or a shorter --pause"]
             output = self.log.read_text()
             found = re.findall(r"^Sweep (\S+): ", output, re.MULTILINE)
             worked = len(re.findall(r": (?:running, epoch|finished,) ", output))
@@ -119,6 +121,7 @@ class Experiment:
                 (self.kill_agent, self.stop_agent, self.kill_server, self.stop_server, self.restart)
             )
             print(f"{time.monotonic() - started:6.0f} s  {disturbance()}", flush=True)
+            disturbed = True
 
     def kill_agent(self) -> str:
         """Kill a random agent."""

@@ -44,7 +44,7 @@ def test_a_sweep_with_two_metrics_is_listed_with_both(client: httpx.Client, kept
         "method: custom\nscheduler: {}\nmetrics: [{name: loss}, {name: latency}]\nparameters: {x: {min: 0, max: 1}}"
     )
     with kept.write() as db:
-        sweeps.create(db, projects.ensure(db, "local", "two")["id"], config)
+        sweeps.create(db, projects.ensure(db, "local", "two").id, config)
     assert "<td>loss, latency</td>" in client.get("/local/two").text
 
 
