@@ -1,6 +1,6 @@
 # make sweep    set up and run the main job: real trials on real MNIST, with a live view (COUNT=4 AGENTS=2)
 # make test     set up and run the tests
-# make chaos    run the tests that kill or pause real programs (half an hour to an hour)
+# make chaos    run the tests that kill or pause real programs (a quarter of an hour to an hour)
 # make cluster-test  run jobs on a real Slurm cluster of three nodes, all on this machine (an hour)
 # make conformance  run the server's tests with other versions of the wandb client, each in its own environment
 # make lowest   run the tests with the lowest versions that pyproject.toml allows, in a separate environment
