@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mnist_sweep import flags
 from mnist_sweep.commands.arguments import add_agents, add_number
-from mnist_sweep.commands.console import say, tell
+from mnist_sweep.commands.console import print_sentence, say
 from mnist_sweep.commands.local_agents import allowed_agents
 from mnist_sweep.config import EPOCH_LIMIT, MACHINE_FIELDS, PROJECT, ConfigError, RunConfig, parse
 
@@ -77,7 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
             config = parse({"base": winner.recipe.as_text(), **fields})
             console.print(f"Chosen by {winner.identifier}: {winner.recipe.as_text()}")
             if winner.claim.note:
-                tell(console, f"It was chosen by {winner.claim.note}; the confirmation has {config.epochs} epochs.")
+                print_sentence(
+                    console, f"It was chosen by {winner.claim.note}; the confirmation has {config.epochs} epochs."
+                )
         elif mode not in ("offline", "disabled"):
             server = stack.enter_context(connect.running_server(say))
         destination = None
@@ -118,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
                 ) from None
     confirmation = confirm.summarise(results, config, destination)
     for sentence in sentences(Chain(confirmations=(confirmation,))):
-        tell(console, sentence)
+        print_sentence(console, sentence)
     reached = sum(value >= confirm.TARGET for value in confirmation.values)
     console.print(
         f"{config.parameters:,} parameters; {reached} of {len(results)} seeds have at least {percent(confirm.TARGET)}."

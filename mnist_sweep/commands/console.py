@@ -27,10 +27,10 @@ def say(line: str) -> None:
     """Print a message for people to stderr."""
     from rich.console import Console
 
-    tell(Console(stderr=True), line)
+    print_sentence(Console(stderr=True), line)
 
 
-def tell(console: Console, line: str) -> None:
+def print_sentence(console: Console, line: str) -> None:
     """Print a sentence. A terminal's lines end between words; an address or path that is longer stays whole.
 
     A command is printed without this, because a copied command must be one line.
@@ -131,9 +131,11 @@ def report_check(path: Path, check: Check, console: Console) -> None:
     if check.problems:
         raise SweepFileError("\n       ".join(f"{path}: {problem}" for problem in check.problems))
     for warning in check.warnings:
-        tell(console, f"{path}: note: {warning}")
+        print_sentence(console, f"{path}: note: {warning}")
     if math.isnan(check.feasible):
-        tell(console, f"{path}: valid; its scheduler decides what is tried")
+        print_sentence(console, f"{path}: valid; its scheduler decides what is tried")
         return
     space = f"grid of {check.points} points" if check.points is not None else "search space"
-    tell(console, f"{path}: valid; {100 * check.feasible:.0f} % of its {space} is under {check.limit:,} parameters")
+    print_sentence(
+        console, f"{path}: valid; {100 * check.feasible:.0f} % of its {space} is under {check.limit:,} parameters"
+    )

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from mnist_sweep.commands.arguments import add_agents, add_number, add_sweep
-from mnist_sweep.commands.console import say, tell
+from mnist_sweep.commands.console import print_sentence, say
 from mnist_sweep.commands.local_agents import allowed_agents, train_trials
 from mnist_sweep.config import EPOCH_LIMIT, PROJECT
 
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         if race.trial_epochs:
             chosen = ", ".join(f"{epochs}-epoch" for epochs in race.trial_epochs)
-            tell(console, f"The sweep chose by {chosen} trials; the finals train {arguments.epochs} epochs.")
+            print_sentence(console, f"The sweep chose by {chosen} trials; the finals train {arguments.epochs} epochs.")
 
         def on_stage(stage: Stage[RunConfig], found: Results) -> None:
             title = "Final" if stage.is_final else f"Round {stage.number}"
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         console.print(table(outcome, str(race.sweep.config.get("name") or race.sweep.path)), soft_wrap=False)
         for line in (*provenance_text.finals_sentences(outcome), provenance_text.next_replicate_sentence(outcome)):
             if line:
-                tell(console, line)
+                print_sentence(console, line)
         if outcome.winner is not None:
             console.print(f"Best of the sweep: {outcome.winner.name}")
         console.print(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_sweep.commands.console import tell
+from mnist_sweep.commands.console import print_sentence
 from mnist_sweep.connection.waiting import ServerUnavailable
 from mnist_sweep.errors import INTERRUPTED
 from mnist_sweep.signals import Signals
@@ -38,7 +38,7 @@ def train_trials(sweep: Sweep, count: int | None, agents: int, console: Console,
     try:
         with stop_signals.handled():
             with stop_signals.deferred(raise_on_exit=False):
-                tell(console, f"Sweep {sweep.path}: {sweep.url}")
+                print_sentence(console, f"Sweep {sweep.path}: {sweep.url}")
                 pool = AgentPool(
                     sweep.path, agents=agents, count=count, log=lambda number: logs / f"agent-{number}.log"
                 )

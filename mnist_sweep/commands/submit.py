@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_sweep.commands.arguments import MAX_TRIALS, add_number
-from mnist_sweep.commands.console import find_sweep, load_sweep_file, say, tell, write
+from mnist_sweep.commands.console import find_sweep, load_sweep_file, print_sentence, say, write
 from mnist_sweep.commands.local_agents import agent_logs, trial_limit
 from mnist_sweep.config import PROJECT
 from mnist_sweep.errors import INTERRUPTED, UserError
@@ -140,7 +140,7 @@ def _follow(sweep: Sweep, queue: Queue, count: int | None, console: Console, ret
     """Show the sweep until its tasks are done. Ctrl-C ends the view, not the job."""
     from mnist_sweep.sweep import live_view
 
-    tell(console, f"Sweep {sweep.path}: {sweep.url}")
+    print_sentence(console, f"Sweep {sweep.path}: {sweep.url}")
     try:
         live_view.follow(sweep, queue, count, console, retry)
     except KeyboardInterrupt:

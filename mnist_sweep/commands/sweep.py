@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from mnist_sweep.commands.arguments import add_agents, add_count
-from mnist_sweep.commands.console import find_sweep, load_sweep_file, tell
+from mnist_sweep.commands.console import find_sweep, load_sweep_file, print_sentence
 from mnist_sweep.commands.local_agents import allowed_agents, train_trials, trial_limit
 from mnist_sweep.config import EPOCH_LIMIT, PROJECT
 
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mnist_sweep.sweep import live_view, remote
 
     console = Console(highlight=False, soft_wrap=True)
-    say = partial(tell, console)
+    say = partial(print_sentence, console)
     config = load_sweep_file(arguments.sweep, console)
     from mnist_sweep.training import mnist  # imports torch, which is not needed to refuse a file
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from mnist_sweep.commands import console
-from mnist_sweep.commands.console import tell
+from mnist_sweep.commands.console import print_sentence
 from mnist_sweep.errors import UserError
 from mnist_sweep.sweep import remote
 
@@ -40,7 +40,7 @@ def test_lines_of_a_terminal_end_between_words_and_addresses_stay_whole() -> Non
     line = f"Log in a browser with this link, which works [once]: {address} and no more"
     for terminal in (True, False):
         file = io.StringIO()
-        tell(Console(file=file, width=40, force_terminal=terminal), line)
+        print_sentence(Console(file=file, width=40, force_terminal=terminal), line)
         lines = file.getvalue().splitlines()
         if terminal:
             assert lines == ["Log in a browser with this link, which", "works [once]:", address, "and no more"]
