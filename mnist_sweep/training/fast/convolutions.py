@@ -13,12 +13,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from numba import njit
 
-from mnist_sweep.training.fast.vectors import LANES, correlations, full, load, multiply_add, products, store
-
-Floats = npt.NDArray[np.float32]
+from mnist_sweep.training.fast.blocks import (
+    Floats,
+    add_lanes,
+    compiled,
+    copy_with_frame,
+    correlate,
+    filter_offsets,
+    multiply,
+    pack,
+    scratch,
+)
+from mnist_sweep.training.fast.vectors import LANES, full, load, multiply_add, store
 
 _FILTER = np.array(
     [
@@ -34,165 +41,6 @@ _FILTER = np.array(
 """From three rows of a filter to the six of its transform."""
 
 
-def compiled(function: Any, **options: Any) -> Any:
-    """Compile `function` with Numba at its first call, and cache the result on disk."""
-    options |= {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-    try:
-        return njit(function, cache=True, **options)
-    except RuntimeError:  # no folder for the cache is writable
-        return njit(function, **options)
-
-
-# As many sums as fit into the sixteen registers of AVX2.
-_products_2_3, _products_2_2, _products_2_1, _products_1_4, _products_1_1 = (
-    products(outputs, positions) for outputs, positions in ((2, 3), (2, 2), (2, 1), (1, 4), (1, 1))
-)
-_correlations_2_3, _correlations_2_2, _correlations_2_1, _correlations_1_3, _correlations_1_1 = (
-    correlations(outputs, taps) for outputs, taps in ((2, 3), (2, 2), (2, 1), (1, 3), (1, 1))
-)
-
-
-@compiled
-def scratch(size: Any) -> Any:
-    """Return `size` uninitialised float32 that start at a cache line."""
-    memory = np.empty(size + LANES, np.float32)
-    skip = (-(memory.ctypes.data >> 2)) & (LANES - 1)
-    return memory[skip : skip + size]
-
-
-@compiled
-def _pack(weights: Any) -> Any:
-    """Reorder weights (outputs x count) for `_products`: two outputs together, and an odd one alone."""
-    outputs, count = weights.shape
-    packed = np.empty(outputs * count, np.float32)
-    for o in range(outputs):
-        first = o - o % 2
-        for k in range(count):
-            if first + 2 <= outputs:
-                packed[first * count + k * 2 + o - first] = weights[o, k]
-            else:
-                packed[o * count + k] = weights[o, k]
-    return packed
-
-
-@compiled
-def _products(
-    out: Any,
-    out_at: Any,
-    out_step: Any,
-    outputs: Any,
-    columns: Any,
-    x: Any,
-    x_at: Any,
-    offsets: Any,
-    weights: Any,
-    weights_at: Any,
-) -> Any:
-    """Compute `columns` vectors of each of `outputs` rows. See `vectors.products`."""
-    count = offsets.shape[0]
-    for o in range(0, outputs, 2):
-        at, w, j = out_at + o * out_step, weights_at + o * count, 0
-        while j < columns:
-            left, to, start = columns - j, at + j * LANES, x_at + j * LANES
-            if o + 2 <= outputs:
-                if left == 3 or left >= 5:
-                    _products_2_3(out, to, out_step, x, start, offsets, weights, w, count)
-                    j += 3
-                elif left >= 2:
-                    _products_2_2(out, to, out_step, x, start, offsets, weights, w, count)
-                    j += 2
-                else:
-                    _products_2_1(out, to, out_step, x, start, offsets, weights, w, count)
-                    j += 1
-            elif left >= 4:
-                _products_1_4(out, to, out_step, x, start, offsets, weights, w, count)
-                j += 4
-            else:
-                _products_1_1(out, to, out_step, x, start, offsets, weights, w, count)
-                j += 1
-
-
-@compiled
-def _correlations(
-    sums: Any,
-    sums_at: Any,
-    outputs: Any,
-    y: Any,
-    y_at: Any,
-    y_step: Any,
-    y_row: Any,
-    x: Any,
-    x_at: Any,
-    x_row: Any,
-    offsets: Any,
-    rows: Any,
-    columns: Any,
-) -> Any:
-    """Add to outputs x count vectors of `sums`. See `vectors.correlations`."""
-    count = offsets.shape[0]
-    step = count * LANES
-    for o in range(0, outputs, 2):
-        first, k = y_at + o * y_step, 0
-        while k < count:
-            at, left = sums_at + o * step + k * LANES, count - k
-            if o + 2 <= outputs:
-                if left == 3 or left >= 5:
-                    _correlations_2_3(
-                        sums, at, step, y, first, y_step, y_row, x, x_at, x_row, offsets, k, rows, columns
-                    )
-                    k += 3
-                elif left >= 2:
-                    _correlations_2_2(
-                        sums, at, step, y, first, y_step, y_row, x, x_at, x_row, offsets, k, rows, columns
-                    )
-                    k += 2
-                else:
-                    _correlations_2_1(
-                        sums, at, step, y, first, y_step, y_row, x, x_at, x_row, offsets, k, rows, columns
-                    )
-                    k += 1
-            elif left >= 3:
-                _correlations_1_3(sums, at, step, y, first, y_step, y_row, x, x_at, x_row, offsets, k, rows, columns)
-                k += 3
-            else:
-                _correlations_1_1(sums, at, step, y, first, y_step, y_row, x, x_at, x_row, offsets, k, rows, columns)
-                k += 1
-
-
-@compiled
-def _offsets(channels: Any, rows: Any, columns: Any, height: Any, width: Any) -> Any:
-    """Return where the inputs of a filter (channels x height x width) lie in an image (channels x rows x columns)."""
-    offsets = np.empty(channels * height * width, np.int64)
-    k = 0
-    for c in range(channels):
-        for r in range(height):
-            for s in range(width):
-                offsets[k] = ((c * rows + r) * columns + s) * LANES
-                k += 1
-    return offsets
-
-
-@compiled
-def _frame(x: Any, block: Any, frame: Any, rows: Any, columns: Any, padding: Any) -> None:
-    """Copy a block of `x` to `frame` (channels x rows x columns), with zeros around it."""
-    _, channels, height, width, _ = x.shape
-    flat, zero = x.reshape(x.size), full(np.float32(0))
-    left, middle, row = padding * LANES, width * LANES, columns * LANES
-    for c in range(channels):
-        for i in range(rows):
-            at, source = (c * rows + i) * row, ((block * channels + c) * height + i - padding) * middle
-            if padding <= i < padding + height:
-                for j in range(0, left, LANES):
-                    store(frame, at + j, zero)
-                for j in range(0, middle, LANES):
-                    store(frame, at + left + j, load(flat, source + j))
-                for j in range(left + middle, row, LANES):
-                    store(frame, at + j, zero)
-            else:
-                for j in range(0, row, LANES):
-                    store(frame, at + j, zero)
-
-
 @compiled
 def direct(x: Floats, weight: Floats, padding: int, groups: int) -> Floats:
     """Return the convolution of `x` with `weight`, as torch.nn.functional.conv2d does."""
@@ -203,19 +51,19 @@ def direct(x: Floats, weight: Floats, padding: int, groups: int) -> Floats:
     y: Floats = scratch(blocks * outputs * high * wide * LANES)
     frame = scratch(channels * rows * columns * LANES if padding else 0)
     flat = x.reshape(x.size)
-    offsets, count = _offsets(fan, rows, columns, size, size), fan * size * size
+    offsets, count = filter_offsets(fan, rows, columns, size, size), fan * size * size
     packed = np.empty(outputs * count, np.float32)
     for g in range(groups):
-        packed[g * each * count : (g + 1) * each * count] = _pack(
+        packed[g * each * count : (g + 1) * each * count] = pack(
             weight[g * each : (g + 1) * each].copy().reshape(each, count)
         )
     for n in range(blocks):
         source, start = (frame, 0) if padding else (flat, n * channels * rows * columns * LANES)
         if padding:
-            _frame(x, n, frame, rows, columns, padding)
+            copy_with_frame(x, n, frame, rows, columns, padding)
         for g in range(groups):
             for h in range(high):
-                _products(
+                multiply(
                     y,
                     (((n * outputs + g * each) * high + h) * wide) * LANES,
                     high * wide * LANES,
@@ -239,15 +87,15 @@ def direct_weight_gradient(x: Floats, dy: Floats, size: int, padding: int, group
     each, fan = outputs // groups, channels // groups
     frame = scratch(channels * rows * columns * LANES if padding else 0)
     flat, y = x.reshape(x.size), dy.reshape(dy.size)
-    offsets, count = _offsets(fan, rows, columns, size, size), fan * size * size
+    offsets, count = filter_offsets(fan, rows, columns, size, size), fan * size * size
     sums = scratch(outputs * count * LANES)
     sums[:] = 0
     for n in range(blocks):
         source, start = (frame, 0) if padding else (flat, n * channels * rows * columns * LANES)
         if padding:
-            _frame(x, n, frame, rows, columns, padding)
+            copy_with_frame(x, n, frame, rows, columns, padding)
         for g in range(groups):
-            _correlations(
+            correlate(
                 sums,
                 g * each * count * LANES,
                 each,
@@ -262,20 +110,8 @@ def direct_weight_gradient(x: Floats, dy: Floats, size: int, padding: int, group
                 high,
                 wide,
             )
-    totals: Floats = _add_lanes(sums)
+    totals: Floats = add_lanes(sums)
     return totals.reshape(outputs, fan, size, size)
-
-
-@compiled
-def _add_lanes(sums: Any) -> Any:
-    """Return the sum of each vector's elements."""
-    totals = np.empty(sums.size // LANES, np.float32)
-    for i in range(totals.size):
-        total = np.float64(0)
-        for lane in range(LANES):
-            total += sums[i * LANES + lane]
-        totals[i] = total
-    return totals
 
 
 @compiled
@@ -310,7 +146,7 @@ def winograd(x: Floats, weight: Floats, padding: int) -> Floats:
     flat = x.reshape(x.size)
     y: Floats = scratch(blocks * outputs * high * wide * LANES)
     count, step, row = 3 * channels, channels * columns * LANES, wide * LANES
-    offsets = _offsets(channels, 1, columns, 1, 3)
+    offsets = filter_offsets(channels, 1, columns, 1, 3)
     transformed, part = np.empty((outputs, count), np.float32), outputs * count
     packed = np.empty(6 * part, np.float32)
     for p in range(6):
@@ -321,20 +157,20 @@ def winograd(x: Floats, weight: Floats, padding: int) -> Floats:
                     transformed[o, 3 * c + s] = (
                         _FILTER[p, 0] * w[0, s] + _FILTER[p, 1] * w[1, s] + _FILTER[p, 2] * w[2, s]
                     )
-        packed[p * part : (p + 1) * part] = _pack(transformed)
+        packed[p * part : (p + 1) * part] = pack(transformed)
     inputs, sums = scratch(6 * step), scratch(6 * 2 * row)
     two, four, eight = full(np.float32(2)), full(np.float32(4)), full(np.float32(8))
     for n in range(blocks):
         source, start = (frame, 0) if framed else (flat, n * channels * rows * columns * LANES)
         if framed:
-            _frame(x, n, frame, rows, columns, padding)
+            copy_with_frame(x, n, frame, rows, columns, padding)
         for tile in range(tiles):
             _transform_input(source, start + 4 * tile * columns * LANES, channels, rows, columns, inputs, step)
             left = high - 4 * tile
             for first in range(0, outputs, 2):
                 together = min(2, outputs - first)
                 for p in range(6):
-                    _products(
+                    multiply(
                         sums,
                         2 * p * row,
                         row,
@@ -377,7 +213,7 @@ def winograd_weight_gradient(x: Floats, dy: Floats, padding: int) -> Floats:
     count, row = 3 * channels, wide * LANES
     # Sums are loaded and stored once for several tiles if rows are short.
     together = min(tiles, max(1, 24 // wide))
-    offsets = _offsets(channels, 1, columns, 1, 3)
+    offsets = filter_offsets(channels, 1, columns, 1, 3)
     x_tile, y_tile = channels * columns * LANES, outputs * row
     inputs, changes = scratch(6 * together * x_tile), scratch(6 * together * y_tile)
     sums = scratch(6 * outputs * count * LANES)
@@ -387,9 +223,9 @@ def winograd_weight_gradient(x: Floats, dy: Floats, padding: int) -> Floats:
         source, start = (frame, 0) if framed else (flat, n * channels * rows * columns * LANES)
         y_source, y_start = (y_frame, 0) if y_framed else (y_flat, n * outputs * high * row)
         if framed:
-            _frame(x, n, frame, rows, columns, padding)
+            copy_with_frame(x, n, frame, rows, columns, padding)
         if y_framed:
-            _frame(dy, n, y_frame, 4 * tiles, wide, 0)
+            copy_with_frame(dy, n, y_frame, 4 * tiles, wide, 0)
         for first in range(0, tiles, together):
             some = min(together, tiles - first)
             for tile in range(some):
@@ -411,7 +247,7 @@ def winograd_weight_gradient(x: Floats, dy: Floats, padding: int) -> Floats:
                         store(changes, k + 4 * step, c - d)
                         store(changes, k + 5 * step, y3)
             for p in range(6):
-                _correlations(
+                correlate(
                     sums,
                     p * outputs * count * LANES,
                     outputs,
@@ -426,7 +262,7 @@ def winograd_weight_gradient(x: Floats, dy: Floats, padding: int) -> Floats:
                     some,
                     wide,
                 )
-    totals = _add_lanes(sums).reshape(6, outputs, channels, 3)
+    totals = add_lanes(sums).reshape(6, outputs, channels, 3)
     gradient = np.empty((outputs, channels, 3, 3), np.float32)
     for o in range(outputs):
         for c in range(channels):

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from mnist_sweep.training.fast import convolutions, kernels
-from mnist_sweep.training.fast.convolutions import Floats
+from mnist_sweep.training.fast.blocks import Floats
 from mnist_sweep.training.fast.vectors import LANES
 
 LARGEST = 20_000

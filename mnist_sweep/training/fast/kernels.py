@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mnist_sweep.training.fast.convolutions import Floats, compiled, scratch
+from mnist_sweep.training.fast.blocks import Floats, compiled, scratch
 from mnist_sweep.training.fast.vectors import (
     LANES,
     bits_below,

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mnist_sweep.training.fast import kernels
-from mnist_sweep.training.fast.convolutions import Floats
+from mnist_sweep.training.fast.blocks import Floats
 from mnist_sweep.training.fast.fused import from_blocks, to_blocks, valid
 
 
