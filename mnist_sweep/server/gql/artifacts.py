@@ -7,12 +7,34 @@ from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.gql import ids, nodes
 from mnist_sweep.server.gql.connection import slice_page
 from mnist_sweep.server.gql.projects import authorize_writer, named, named_run
-from mnist_sweep.server.gql.registry import Context, constants, field, listing, mutation
+from mnist_sweep.server.gql.registry import Context, constants, field, fields, listing, listings, mutation
 from mnist_sweep.server.store import artifacts, collections, manifests, projects
-from mnist_sweep.server.store.rows import Alias, Artifact, ArtifactFile, Collection, Manifest, Membership, Project, Run
+from mnist_sweep.server.store.rows import Artifact, ArtifactFile, Collection, Manifest, Project, Run
 from mnist_sweep.server.wire_json import as_object, dumps
 
 constants("Artifact", ttlIsInherited=False, commitHash=None, labels=None)
+fields(
+    Artifact,
+    ttlDurationSeconds=lambda row, _: row.ttl_seconds or -1,  # the client reads any number below 1 as "never deleted"
+    tags=lambda row, _: nodes.tags(json.loads(row.tags)),
+    aliases=lambda row, context: collections.aliases(context.db, artifact_id=row.id),
+    artifactType=lambda row, context: Collection.by_id(context.db, row.collection_id),
+    artifactSequence=lambda row, context: Collection.by_id(context.db, row.collection_id),
+    currentManifest=lambda row, context: manifests.find(context.db, row.id),
+    createdBy=lambda row, context: None if row.run_id is None else Run.by_id(context.db, row.run_id),
+)
+fields(Manifest, "ArtifactManifest", file=lambda row, _: row)
+listings(
+    Artifact,
+    length=10_000,
+    artifactMemberships=lambda row, context: collections.memberships(context.db, row.id),
+    usedBy=lambda row, context: artifacts.users_of(context.db, row.id),
+)
+listings(
+    Run,
+    inputArtifacts=lambda row, context: artifacts.used_by(context.db, row.id),
+    outputArtifacts=lambda row, context: artifacts.made_by(context.db, row.id),
+)
 
 
 @field("Query", "artifact")
@@ -38,37 +60,6 @@ def version_index(source: Artifact, context: Context) -> int | None:
     return None if place is None else place.version
 
 
-@field("Artifact", "ttlDurationSeconds")
-def ttl(source: Artifact, _: Context) -> int:
-    return source.ttl_seconds or -1  # the client reads any number below 1 as "never deleted"
-
-
-@field("Artifact", "tags")
-def artifact_tags(source: Artifact, _: Context) -> list[dict[str, str]]:
-    return nodes.tags(json.loads(source.tags))
-
-
-@field("Artifact", "aliases")
-def aliases(source: Artifact, context: Context) -> list[Alias]:
-    return collections.aliases(context.db, artifact_id=source.id)
-
-
-@field("Artifact", "artifactType")
-@field("Artifact", "artifactSequence")
-def artifact_sequence(source: Artifact, context: Context) -> Collection:
-    return Collection.by_id(context.db, source.collection_id)
-
-
-@listing("Artifact", "artifactMemberships", 10_000)
-def artifact_memberships(source: Artifact, context: Context) -> list[Membership]:
-    return collections.memberships(context.db, source.id)
-
-
-@field("Artifact", "currentManifest")
-def current_manifest(source: Artifact, context: Context) -> Manifest | None:
-    return manifests.find(context.db, source.id)
-
-
 @listing("Artifact", "files")
 def artifact_files(source: Artifact, context: Context, names: list[str] | None = None) -> list[ArtifactFile]:
     return artifacts.files(context.db, source.id, names)
@@ -85,31 +76,6 @@ def files_by_manifest_entries(
 ) -> dict[str, Any]:
     names = [entry["name"] for entry in entries or [] if entry.get("name")]
     return slice_page(artifacts.files(context.db, source.id, names or None), after, len(names) or first)
-
-
-@listing("Artifact", "usedBy", 10_000)
-def used_by(source: Artifact, context: Context) -> list[Run]:
-    return artifacts.users_of(context.db, source.id)
-
-
-@field("Artifact", "createdBy")
-def created_by(source: Artifact, context: Context) -> Run | None:
-    return None if source.run_id is None else Run.by_id(context.db, source.run_id)
-
-
-@listing("Run", "inputArtifacts")
-def input_artifacts(source: Run, context: Context) -> list[Artifact]:
-    return artifacts.used_by(context.db, source.id)
-
-
-@listing("Run", "outputArtifacts")
-def output_artifacts(source: Run, context: Context) -> list[Artifact]:
-    return artifacts.made_by(context.db, source.id)
-
-
-@field("ArtifactManifest", "file")
-def manifest_file(source: Manifest, _: Context) -> Manifest:
-    return source
 
 
 # Changes

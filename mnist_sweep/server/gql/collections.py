@@ -7,7 +7,7 @@ from mnist_sweep.server.errors import BadRequest, NotFound
 from mnist_sweep.server.gql import ids, nodes
 from mnist_sweep.server.gql.connection import slice_page
 from mnist_sweep.server.gql.projects import named
-from mnist_sweep.server.gql.registry import Context, columns, constants, field, listing, mutation
+from mnist_sweep.server.gql.registry import Context, columns, constants, field, fields, listing, listings, mutation
 from mnist_sweep.server.store import artifacts, collections, projects
 from mnist_sweep.server.store.rows import Alias, Artifact, ArtifactFile, Collection, Membership, Project
 
@@ -16,6 +16,21 @@ constants("ArtifactPortfolio", state="READY")
 constants("ArtifactType", description=None)
 columns("ArtifactType", name="type")
 columns("ArtifactCollectionMembership", versionIndex="version")
+_KINDS = ("ArtifactSequence", "ArtifactPortfolio")
+fields(
+    Collection,
+    *_KINDS,
+    id=lambda row, _: ids.encode("ArtifactCollection", row.id),
+    defaultArtifactType=lambda row, _: row,
+    tags=lambda row, _: {"edges": [{"node": tag} for tag in nodes.tags(json.loads(row.tags))]},
+)
+listings(
+    Collection,
+    *_KINDS,
+    aliases=lambda row, context: collections.aliases(context.db, collection_id=row.id),
+    artifactMemberships=lambda row, context: collections.members(context.db, row.id),
+)
+listings(Project, artifactTypes=lambda row, context: collections.types(context.db, row.id))
 
 
 @field("Query", "artifactCollection")
@@ -26,11 +41,6 @@ def by_id(_: None, context: Context, id: str) -> Collection | None:
 @field("Project", "artifactType")
 def artifact_type(source: Project, context: Context, name: str) -> Collection | None:
     return next((row for row in collections.types(context.db, source.id) if row.type == name), None)
-
-
-@listing("Project", "artifactTypes")
-def artifact_types(source: Project, context: Context) -> list[Collection]:
-    return collections.types(context.db, source.id)
 
 
 @field("Project", "artifactCollection")
@@ -62,30 +72,6 @@ def collection_membership(source: Project, context: Context, name: str) -> Membe
     return collections.find_member(context.db, source.id, name)
 
 
-@field("ArtifactSequence", "id")
-@field("ArtifactPortfolio", "id")
-def collection_id(source: Collection, _: Context) -> str:
-    return ids.encode("ArtifactCollection", source.id)
-
-
-@field("ArtifactSequence", "defaultArtifactType")
-@field("ArtifactPortfolio", "defaultArtifactType")
-def default_type(source: Collection, _: Context) -> Collection:
-    return source
-
-
-@field("ArtifactSequence", "tags")
-@field("ArtifactPortfolio", "tags")
-def tags(source: Collection, _: Context) -> dict[str, Any]:
-    return {"edges": [{"node": tag} for tag in nodes.tags(json.loads(source.tags))]}
-
-
-@listing("ArtifactSequence", "aliases")
-@listing("ArtifactPortfolio", "aliases")
-def aliases(source: Collection, context: Context) -> list[Alias]:
-    return collections.aliases(context.db, collection_id=source.id)
-
-
 @field("ArtifactSequence", "artifacts")
 @field("ArtifactPortfolio", "artifacts")
 def versions(
@@ -108,12 +94,6 @@ def versions(
 @field("ArtifactPortfolio", "artifactMembership")
 def membership(source: Collection, context: Context, aliasName: str) -> Membership | None:
     return collections.member(context.db, source.id, aliasName)
-
-
-@listing("ArtifactSequence", "artifactMemberships")
-@listing("ArtifactPortfolio", "artifactMemberships")
-def memberships(source: Collection, context: Context) -> list[Membership]:
-    return collections.members(context.db, source.id)
 
 
 @field("ArtifactSequence", "latestArtifact")

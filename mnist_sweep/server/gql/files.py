@@ -5,7 +5,7 @@ from typing import Any
 
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.gql.projects import named_run
-from mnist_sweep.server.gql.registry import Context, columns, constants, field, listing, mutation
+from mnist_sweep.server.gql.registry import Context, columns, constants, field, fields, listing, mutation
 from mnist_sweep.server.store import files
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.rows import Artifact, ArtifactFile, File, Run
@@ -13,11 +13,7 @@ from mnist_sweep.server.store.uploads import Upload
 
 columns("File", displayName="name", sizeBytes="size")
 constants("File", uploadHeaders=[])
-
-
-@field("Run", "fileCount")
-def file_count(source: Run, context: Context) -> int:
-    return len(files.listing(context.db, source.id))
+fields(Run, fileCount=lambda row, context: len(files.listing(context.db, row.id)))
 
 
 @listing("Run", "files")

@@ -5,7 +5,7 @@ from typing import Any
 from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.gql import account, ids
 from mnist_sweep.server.gql.connection import page, window
-from mnist_sweep.server.gql.registry import Context, columns, constants, field, listing, mutation
+from mnist_sweep.server.gql.registry import Context, columns, constants, field, fields, listing, mutation
 from mnist_sweep.server.store import projects, runs, sweeps
 from mnist_sweep.server.store.rows import Collection, Project, Run, Sweep, View
 from mnist_sweep.server.sweeps import leases
@@ -14,6 +14,12 @@ UNNAMED = "uncategorized"
 
 columns("Project", entityName="entity")
 constants("Project", access="PRIVATE", views="{}", isBenchmark=False, isPublished=False, readOnly=False, runQueues=[])
+fields(
+    Project,
+    internalId=lambda row, _: ids.encode("ProjectInternalId", row.id),
+    entity=lambda row, _: account.entity(row.entity),
+    totalSweeps=lambda row, context: len(sweeps.listing(context.db, row.id)),
+)
 
 
 def named(context: Context, input: dict[str, Any]) -> tuple[str, str]:
@@ -79,16 +85,6 @@ def owner(source: Run | Sweep | View | Collection, context: Context) -> Project:
     return Project.by_id(context.db, source.project_id)
 
 
-@field("Project", "internalId")
-def internal_id(source: Project, _: Context) -> str:
-    return ids.encode("ProjectInternalId", source.id)
-
-
-@field("Project", "entity")
-def entity(source: Project, _: Context) -> dict[str, Any]:
-    return account.entity(source.entity)
-
-
 @field("Project", "run")
 @field("Project", "bucket")
 def run(source: Project, context: Context, name: str | None = None, **_: Any) -> Run | None:
@@ -113,11 +109,6 @@ def sweep(source: Project, context: Context, sweepName: str | None = None) -> Sw
 @listing("Project", "sweeps")
 def project_sweeps(source: Project, context: Context, filters: str | None = None) -> list[Sweep]:
     return sweeps.listing(context.db, source.id, filters)
-
-
-@field("Project", "totalSweeps")
-def total_sweeps(source: Project, context: Context) -> int:
-    return len(sweeps.listing(context.db, source.id))
 
 
 @mutation("upsertModel")

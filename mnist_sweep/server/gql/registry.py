@@ -1,4 +1,12 @@
-"""Decorators that register resolvers: `@field("Run", "state")` and `@mutation("upsertBucket")`.
+"""Decorators and tables that register resolvers.
+
+    @field("Run", "history")                                    any field
+    @listing("Run", "files")                                    a field that answers with one page of a list
+    @mutation("upsertBucket")
+    fields(Run, failed=lambda row, _: row.state == "failed")    fields without arguments
+    listings(Artifact, usedBy=lambda row, context: …)           lists without arguments of their own
+    columns("Run", summaryMetrics="summary")                    fields from columns with another name
+    constants("Run", readOnly=False)
 
 A field without a resolver is a column of its row: `displayName` is `display_name` (`default`).
 """
@@ -21,6 +29,7 @@ from mnist_sweep.server.sweeps.dispatcher import Dispatcher
 
 Resolver = Callable[..., Any]
 AnyResolver = TypeVar("AnyResolver", bound=Resolver)
+RowT = TypeVar("RowT", bound=Row)
 RESOLVERS: dict[tuple[str, str], Resolver] = {}
 
 
@@ -91,6 +100,25 @@ def listing(type_name: str, name: str, length: int | None = None) -> Callable[[A
         return resolver
 
     return register
+
+
+def fields(row: type[RowT], /, *types: str, **resolvers: Callable[[RowT, Context], Any]) -> None:
+    """Register `resolver(row, context)` for fields without arguments: `fields(Run, failed=lambda row, _: …)`.
+
+    `types` are the GraphQL types of the row, by default the one with its class's name.
+    """
+    for type_name in types or (row.__name__,):
+        for name, resolver in resolvers.items():
+            field(type_name, name)(resolver)
+
+
+def listings(
+    row: type[RowT], /, *types: str, length: int | None = None, **resolvers: Callable[[RowT, Context], list[Any]]
+) -> None:
+    """Like `fields`, but for lists, of which each field answers with one page (`listing`)."""
+    for type_name in types or (row.__name__,):
+        for name, resolver in resolvers.items():
+            listing(type_name, name, length)(resolver)
 
 
 def columns(type_name: str, **names: str) -> None:

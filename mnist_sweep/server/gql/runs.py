@@ -6,7 +6,7 @@ from typing import Any
 from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.gql.projects import authorize_writer, named, named_run
-from mnist_sweep.server.gql.registry import Context, columns, constants, field, given, mutation
+from mnist_sweep.server.gql.registry import Context, columns, constants, field, fields, given, mutation
 from mnist_sweep.server.store import artifacts, history, lines, projects, runs, segments
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.rows import Run, Sweep
@@ -16,45 +16,25 @@ columns(
     "Run", summaryMetrics="summary", sweepName="sweep", group="run_group", commit="commit_hash", exitcode="exit_code"
 )
 constants("Run", readOnly=False, parquetHistory={"parquetUrls": [], "liveData": []})
+fields(
+    Run,
+    sweep=lambda row, context: None if row.sweep_id is None else Sweep.by_id(context.db, row.sweep_id),
+    displayName=lambda row, _: row.display_name or row.name,
+    tags=lambda row, _: json.loads(row.tags),
+    shouldStop=lambda row, _: bool(row.stop_requested),
+    stopped=lambda row, _: bool(row.stop_requested),
+    failed=lambda row, _: row.state == "failed",
+    running=lambda row, _: row.state == "running",
+    historyKeys=lambda row, context: context.store.history_keys.of(context.db, row.id),
+)
 _INPUT = ("displayName", "description", "notes", "jobType", "host", "tags")
 _RENAMED_INPUT = {"groupName": "run_group", "jobProgram": "program", "jobRepo": "repo", "commit": "commit_hash"}
-
-
-@field("Run", "sweep")
-def sweep(source: Run, context: Context) -> Sweep | None:
-    return None if source.sweep_id is None else Sweep.by_id(context.db, source.sweep_id)
-
-
-@field("Run", "displayName")
-def display_name(source: Run, _: Context) -> str:
-    return source.display_name or source.name
-
-
-@field("Run", "tags")
-def tags(source: Run, _: Context) -> Any:
-    return json.loads(source.tags)
 
 
 @field("Run", "wandbConfig")
 def wandb_config(source: Run, _: Context, keys: list[str] | None = None) -> str:
     known = client_entry(json.loads(source.config))
     return dumps({key: known[key] for key in keys or known if key in known})
-
-
-@field("Run", "shouldStop")
-@field("Run", "stopped")
-def stopped(source: Run, _: Context) -> bool:
-    return bool(source.stop_requested)
-
-
-@field("Run", "failed")
-def failed(source: Run, _: Context) -> bool:
-    return source.state == "failed"
-
-
-@field("Run", "running")
-def running(source: Run, _: Context) -> bool:
-    return source.state == "running"
 
 
 @field("Run", "systemMetrics")
@@ -80,11 +60,6 @@ def _line_fields(name: str, stream: str) -> None:
 _line_fields("history", lines.HISTORY)
 _line_fields("events", lines.EVENTS)
 _line_fields("log", lines.CONSOLE)
-
-
-@field("Run", "historyKeys")
-def history_keys(source: Run, context: Context) -> dict[str, Any]:
-    return context.store.history_keys.of(context.db, source.id)
 
 
 @field("Run", "history")
@@ -149,30 +124,30 @@ def log_lines(
 
 @mutation("upsertBucket")
 def upsert_bucket(context: Context, input: dict[str, Any]) -> dict[str, Any]:
-    fields = given(input, *_INPUT)
-    fields |= {column: input[name] for name, column in _RENAMED_INPUT.items() if input.get(name) is not None}
+    values = given(input, *_INPUT)
+    values |= {column: input[name] for name, column in _RENAMED_INPUT.items() if input.get(name) is not None}
     for name, column in (("config", "config"), ("summaryMetrics", "summary")):
         if input.get(name) is not None:
-            fields[column] = as_object(input[name], name)
+            values[column] = as_object(input[name], name)
     db, inserted = context.db, False
     if input.get("id") and not input.get("name"):
         row = Run.by_id(db, ids.decode("Run", input["id"]))
         key = row.id
         authorize_writer(context, row)
-        runs.update(db, key, **fields)
+        runs.update(db, key, **values)
     else:
         project = projects.ensure(db, *named(context, input))
         name = input.get("name") or runs.random_name()
         if input.get("sweep"):
-            fields["sweep_id"] = Sweep.get(db, project.entity, project.name, input["sweep"]).id
+            values["sweep_id"] = Sweep.get(db, project.entity, project.name, input["sweep"]).id
         known = Run.find(db, project.id, name)
         if known is None:
             inserted = True
-            key = runs.create(db, project.id, name, input.get("state") or "running", started=1, **fields)
+            key = runs.create(db, project.id, name, input.get("state") or "running", started=1, **values)
         else:
             key = known.id
             authorize_writer(context, known)
-            runs.begin_or_resume(db, known, input.get("state"), resume=bool(input.get("id")), **fields)
+            runs.begin_or_resume(db, known, input.get("state"), resume=bool(input.get("id")), **values)
     return {"bucket": Run.by_id(db, key), "inserted": inserted}
 
 

@@ -7,7 +7,7 @@ from mnist_sweep.server import records
 from mnist_sweep.server.errors import BadRequest
 from mnist_sweep.server.gql import ids
 from mnist_sweep.server.gql.projects import named, run_page
-from mnist_sweep.server.gql.registry import Context, columns, constants, field, given, listing, mutation
+from mnist_sweep.server.gql.registry import Context, columns, constants, field, fields, given, listings, mutation
 from mnist_sweep.server.store import projects, sweeps
 from mnist_sweep.server.store.clock import now
 from mnist_sweep.server.store.rows import Agent, Project, Run, Sweep
@@ -16,31 +16,24 @@ from mnist_sweep.server.wire_json import as_object
 
 columns("Sweep", heartbeatAt="updated_at")
 constants("Sweep", earlyStopJobRunning=False)
-
-
-@field("Sweep", "displayName")
-def display_name(source: Sweep, _: Context) -> str | None:
-    return source.display_name or sweeps.parse_config(source.config).name
-
-
-@field("Sweep", "controllerRunName")
-def controller_run_name(source: Sweep, _: Context) -> str:
-    return f"{source.name}-scheduler"  # the run to whose console a `wandb sweep-scheduler` writes
-
-
-@field("Sweep", "method")
-def method(source: Sweep, _: Context) -> str:
-    return sweeps.parse_config(source.config).method
-
-
-@field("Sweep", "runCount")
-def run_count(source: Sweep, context: Context) -> int:
-    return sweeps.run_count(context.db, source.id)
-
-
-@field("Sweep", "runCountExpected")
-def run_count_expected(source: Sweep, context: Context) -> int | None:
-    return states.expected_trials(source)
+fields(
+    Sweep,
+    displayName=lambda row, _: row.display_name or sweeps.parse_config(row.config).name,
+    controllerRunName=lambda row, _: f"{row.name}-scheduler",  # `wandb sweep-scheduler` writes to its console
+    method=lambda row, _: sweeps.parse_config(row.config).method,
+    runCount=lambda row, context: sweeps.run_count(context.db, row.id),
+    runCountExpected=lambda row, _: states.expected_trials(row),
+)
+listings(
+    Sweep,
+    length=10_000,
+    priorRuns=lambda row, context: [Run.by_id(context.db, key) for key in json.loads(row.prior_runs)],
+    agents=lambda row, context: sweeps.agents(context.db, row.id),
+)
+fields(
+    Agent,
+    state=lambda row, _: "RUNNING" if row.heartbeat_at > now(seconds_ago=states.AGENT_SILENCE) else "FINISHED",
+)
 
 
 @field("Sweep", "bestLoss")
@@ -57,25 +50,10 @@ def sweep_runs(
     return run_page(context, project_id=source.project_id, sweep_id=source.id, first=first, order=order, **page)
 
 
-@listing("Sweep", "priorRuns", 10_000)
-def prior_runs(source: Sweep, context: Context) -> list[Run]:
-    return [Run.by_id(context.db, key) for key in json.loads(source.prior_runs)]
-
-
-@listing("Sweep", "agents", 10_000)
-def agents(source: Sweep, context: Context) -> list[Agent]:
-    return sweeps.agents(context.db, source.id)
-
-
 @field("Sweep", "agent")
 def agent(source: Sweep, context: Context, agentName: str | None = None) -> Agent | None:
     found = sweeps.agents(context.db, source.id)
     return next((row for row in found if agentName in (row.name, ids.encode("Agent", row.id))), None)
-
-
-@field("Agent", "state")
-def agent_state(source: Agent, _: Context) -> str:
-    return "RUNNING" if source.heartbeat_at > now(seconds_ago=states.AGENT_SILENCE) else "FINISHED"
 
 
 @field("Agent", "runs")
@@ -97,7 +75,7 @@ def agent_runs(
 @mutation("upsertSweep")
 def upsert_sweep(context: Context, input: dict[str, Any]) -> dict[str, Any]:
     known = _known(context, input)
-    fields = given(input, "state", "description", "displayName", "controller", "scheduler")
+    values = given(input, "state", "description", "displayName", "controller", "scheduler")
     warnings: list[str] = []
     if (text := input.get("config")) is not None:
         warnings = context.dispatcher.check(sweeps.parse_config(text))
@@ -105,19 +83,19 @@ def upsert_sweep(context: Context, input: dict[str, Any]) -> dict[str, Any]:
         if text is None:
             raise BadRequest("a new sweep needs a configuration")
         project = projects.ensure(context.db, *named(context, input))
-        fields["prior_runs"] = json.dumps(_prior_runs(context, project.id, input.get("priorRunsFilters")))
-        key = sweeps.create(context.db, project.id, text, **fields)
+        values["prior_runs"] = json.dumps(_prior_runs(context, project.id, input.get("priorRunsFilters")))
+        key = sweeps.create(context.db, project.id, text, **values)
     else:
         key = known.id
-        if fields.get("state") == "PAUSED" and known.state not in ("RUNNING", "PAUSED"):
+        if values.get("state") == "PAUSED" and known.state not in ("RUNNING", "PAUSED"):
             raise BadRequest(f"the sweep is {known.state.lower()}: only a running sweep can be paused")
         if text is not None and text != known.config:
             if known.trials or sweeps.run_count(context.db, key):
                 raise BadRequest("a trial of this sweep was handed out: it cannot change any more; create a new sweep")
-            fields["config"] = text
-        sweeps.update(context.db, key, **fields)
-        if "state" in fields:
-            context.dispatcher.state_was_set(context.db, key, fields["state"])
+            values["config"] = text
+        sweeps.update(context.db, key, **values)
+        if "state" in values:
+            context.dispatcher.state_was_set(context.db, key, values["state"])
     return {"sweep": Sweep.by_id(context.db, key), "configValidationWarnings": warnings}
 
 

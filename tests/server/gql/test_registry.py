@@ -7,14 +7,27 @@ import pytest
 from graphql import GraphQLObjectType, build_schema, graphql_sync
 
 from mnist_sweep.server.gql import ids, registry
-from mnist_sweep.server.gql.registry import Context, columns, constants, default, field, given, listing, mutation
+from mnist_sweep.server.gql.registry import (
+    Context,
+    columns,
+    constants,
+    default,
+    field,
+    fields,
+    given,
+    listing,
+    listings,
+    mutation,
+)
 from mnist_sweep.server.store import Store, projects, runs
 from mnist_sweep.server.store.rows import Run
 
 SCHEMA = """
-type Query { run: Run mapping: Run }
+type Query { run: Run mapping: Run trial: Trial seed: Seed }
 type Run { id: ID displayName: String title: String state(upper: Boolean): String kind: String other: String
   names(after: String, first: Int, prefix: String): Names }
+type Trial { of: String }
+type Seed { of: String }
 type Names { totalCount: Int edges: [Name] }
 type Name { node: String }
 type Mutation { rename(input: Rename!): String }
@@ -89,6 +102,24 @@ def test_a_listing_answers_with_one_page() -> None:
             "names": {"edges": [{"node": "a"}]},
             "two": {"totalCount": 3, "edges": [{"node": "xb"}, {"node": "xc"}]},
         }
+    }
+
+
+def test_a_table_registers_a_resolver_per_type_and_field(store: Store, context: Context) -> None:
+    with store.write() as db:
+        row = Run.by_id(db, runs.create(db, projects.ensure(db, "team", "p").id, "r", "running"))
+    constants("Query", run=row, trial=row, seed=row)
+    fields(Run, kind=lambda row, _: f"{row.name} is a trial", title=lambda _, context: context.entity)
+    fields(Run, "Trial", "Seed", of=lambda row, _: row.state)
+    listings(Run, length=2, names=lambda row, _: [row.name, "b", "c"])
+    assert answer("{ run { kind title names { totalCount edges { node } } } trial { of } seed { of } }", context) == {
+        "run": {
+            "kind": "r is a trial",
+            "title": "team",
+            "names": {"totalCount": 3, "edges": [{"node": "r"}, {"node": "b"}]},
+        },
+        "trial": {"of": "running"},
+        "seed": {"of": "running"},
     }
 
 
