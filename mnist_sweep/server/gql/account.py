@@ -7,7 +7,7 @@ organisation, in which the client looks for registries: the entity's projects na
 from typing import Any
 
 from mnist_sweep.server.gql import ids
-from mnist_sweep.server.gql.registry import Context, field
+from mnist_sweep.server.gql.registry import Context, constants, field
 from mnist_sweep.server.store.rows import Project, Run, Sweep
 
 FEATURES = (
@@ -22,6 +22,11 @@ FEATURES = (
     "USE_ARTIFACT_WITH_ENTITY_AND_PROJECT_INFORMATION",
 )
 MIN_CLIENT, MAX_CLIENT = "0.28.0", "0.999.0"
+constants("User", email="", admin=True, flags="{}", apiKeys={"edges": []}, teams={"edges": []})
+constants("Member", email="", admin=True, pending=False, role="admin", accountType="MEMBER")
+constants("Entity", isTeam=False, isPaid=False, available=False, readOnly=False, readOnlyAdmin=False)
+constants("Entity", privateOnly=True, defaultAccess="PRIVATE", storageBytes=0, limits="{}")
+constants("Entity", codeSavingEnabled=True, xxhashDigestsEnabled=False)
 
 
 def user(entity: str) -> dict[str, Any]:
@@ -30,12 +35,7 @@ def user(entity: str) -> dict[str, Any]:
         "id": ids.encode("User", 1),
         "name": entity,
         "username": entity,
-        "email": "",
-        "admin": True,
-        "flags": "{}",
         "entity": entity,
-        "apiKeys": {"edges": []},
-        "teams": {"edges": []},
         "organizations": [_organization(entity)],
     }
 
@@ -43,8 +43,7 @@ def user(entity: str) -> dict[str, Any]:
 def entity(name: str) -> dict[str, Any]:
     """Return an entity. It has no `organization` of its own, by which the client recognises a personal one."""
     who = user(name)
-    member = {"id": who["id"], "pending": False, "role": "admin", "accountType": "MEMBER"}
-    return _named(name) | {"user": who, "members": [{**who, **member}]}
+    return _named(name) | {"user": who, "members": [who]}
 
 
 def _organization(name: str) -> dict[str, Any]:
@@ -53,23 +52,7 @@ def _organization(name: str) -> dict[str, Any]:
 
 
 def _named(name: str) -> dict[str, Any]:
-    return {
-        "id": ids.encode("Entity", 1),
-        "name": name,
-        "available": False,
-        "readOnly": False,
-        "isTeam": False,
-        "entityType": "user",
-        "organization": None,
-        "readOnlyAdmin": False,
-        "privateOnly": True,
-        "isPaid": False,
-        "storageBytes": 0,
-        "defaultAccess": "PRIVATE",
-        "limits": "{}",
-        "codeSavingEnabled": True,
-        "xxhashDigestsEnabled": False,
-    }
+    return {"id": ids.encode("Entity", 1), "name": name, "entityType": "user"}
 
 
 @field("Query", "viewer")
