@@ -1,7 +1,6 @@
 """Signals that become exceptions, and that can be deferred while work must not be interrupted."""
 
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,10 +17,12 @@ class Terminated(BaseException):
     """SIGTERM. It means Ctrl-C if a person sent it, and `Preempted` if a scheduler will requeue the task."""
 
 
-STOPS: dict[signal.Signals, type[BaseException]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+STOPS: dict[signal.Signals, type[BaseException]] = {
+    signal.SIGINT: KeyboardInterrupt,
+    signal.SIGTERM: Terminated,
+    signal.SIGUSR1: Preempted,
+}
 """The signals that stop a run, an agent or a task, and the exceptions that they become."""
-if sys.platform != "win32":
-    STOPS[signal.SIGUSR1] = Preempted
 
 
 def will_resume(stop: BaseException) -> bool:
@@ -35,9 +36,6 @@ def blocked() -> Iterator[None]:
 
     Such a process receives them once it handles signals.
     """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
         yield
@@ -66,8 +64,7 @@ class Signals:
         self._pending = None
         before = {number: signal.signal(number, self._handler(error)) for number, error in self.errors.items()}
         try:
-            if hasattr(signal, "pthread_sigmask"):
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, self.errors)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self.errors)
             yield
         finally:
             for number, handler in before.items():

@@ -50,7 +50,7 @@ def run_child(path: str, number: int, quota: TrialQuota, log: Path | None) -> No
         with log.open("ab", buffering=0) as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-    end_with_parent(signal.SIGTERM if sys.platform == "win32" else signal.SIGUSR1)  # another start resumes the trial
+    end_with_parent(signal.SIGUSR1)  # another start resumes the trial
     threading.excepthook = _ignore_service_finalizer
     import torch
 
@@ -61,8 +61,7 @@ def run_child(path: str, number: int, quota: TrialQuota, log: Path | None) -> No
 
 def own_process_group() -> None:
     """Leave the terminal's process group: the parent receives its Ctrl-C and passes it on once."""
-    if hasattr(os, "setpgrp"):
-        os.setpgrp()
+    os.setpgrp()
 
 
 def end_with_parent(number: signal.Signals, unwanted: Connection | None = None) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import logging
-import sys
+import resource
 import time
 from typing import Any
 
@@ -40,10 +40,6 @@ class Protocol(H11Protocol):
 
 def raise_descriptor_limit() -> None:
     """Let this process open as many files and connections as the system allows it."""
-    if sys.platform == "win32":
-        return
-    import resource
-
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for wanted in (hard, 10_240):  # macOS takes no more, though its hard limit may be infinite
         try:

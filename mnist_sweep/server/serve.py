@@ -279,8 +279,7 @@ def _listen(host: str, port: int) -> socket.socket:
     # asyncio disables Nagle's algorithm only if a socket names its protocol; else an answer may wait 40 ms
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        if os.name != "nt":  # Windows would share a port that is taken
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(512)
     except OverflowError as error:

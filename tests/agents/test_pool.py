@@ -35,7 +35,6 @@ def test_agents_are_limited_by_trials_cores_and_memory(monkeypatch: pytest.Monke
     assert limit_agents(99, None).agents == 1
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_agents_are_being_started_ends_them(
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

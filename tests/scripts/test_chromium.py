@@ -23,7 +23,6 @@ def bare(tmp_path: Path) -> dict[str, str]:
     return os.environ | paths | unreachable
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="programs of Unix")
 def test_a_run_without_a_browser_says_at_its_end_what_was_not_tested(bare: dict[str, str]) -> None:
     test = "tests/review/test_static.py"
     done = subprocess.run(
@@ -39,7 +38,6 @@ def test_a_run_without_a_browser_says_at_its_end_what_was_not_tested(bare: dict[
     assert line.endswith(chromium.MISSING)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="programs of Unix")
 def test_the_set_up_reports_that_no_browser_could_be_installed_and_succeeds(bare: dict[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "scripts.chromium"], cwd=ROOT, env=bare, capture_output=True, text=True, timeout=240

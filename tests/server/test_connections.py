@@ -2,18 +2,15 @@
 
 import contextlib
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import pytest
 
 from mnist_sweep.server.process.launch import ServerProcess
 from tests.server.conftest import clean_environment
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no limits of resources on Windows")
 LIMITED = (
     "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}));"
     "from mnist_sweep.server import connections; connections.SILENT_SECONDS = {silent};"

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -98,7 +97,6 @@ def test_the_exports_it_tells_are_enough_for_a_client(tmp_path: Path) -> None:
     assert server.stop() == 0
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
 def test_a_folder_that_others_could_read_is_taken_away_from_them(tmp_path: Path) -> None:
     data = tmp_path / "data"
     server = Running(data, tmp_path)
@@ -198,7 +196,6 @@ def test_an_unusable_folder_is_one_line(tmp_path: Path) -> None:
     assert "cannot use the data folder" in done.stderr
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no limits of resources on Windows")
 def test_a_full_disk_answers_507_and_the_client_may_try_again(tmp_path: Path) -> None:
     # A limit on the size of files stands for the full disk; both are errors of the write itself.
     limited = (

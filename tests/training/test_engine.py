@@ -1,6 +1,5 @@
 import math
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -202,7 +201,6 @@ def test_a_checkpoint_that_cannot_be_kept_is_said_once(reference: Fit, handful: 
     assert said == [f"cannot write a checkpoint to {place}: File exists; training continues without one"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no limits of resources on Windows")
 def test_a_checkpoint_on_a_full_disk_leaves_nothing(handful: Split, tmp_path: Path) -> None:
     """A limit on the size of files stands for the full disk."""
     import resource

@@ -40,13 +40,11 @@ def own_folder(folder: Path) -> Path:
 
 def is_own(file: os.stat_result) -> bool:
     """Return whether a file belongs to this user."""
-    return os.name == "nt" or file.st_uid == os.getuid()
+    return file.st_uid == os.getuid()
 
 
 def _check(folder: Path) -> None:
     """Raise UnsafeFolderError if the folder, or a parent that exists, is in another user's hands."""
-    if os.name == "nt":
-        return
     for path in (folder, *folder.parents):
         try:
             found = path.stat()

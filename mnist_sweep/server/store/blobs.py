@@ -117,9 +117,7 @@ class Upload:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in this folder durable. Windows has no such call and needs none."""
-    if os.name == "nt":
-        return
+    """Make a rename in this folder durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

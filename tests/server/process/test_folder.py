@@ -10,8 +10,7 @@ import pytest
 from mnist_sweep.server.process import folder, launch, shared_server
 from tests.server.conftest import clean_environment
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no owners of this kind")
-needs_root = pytest.mark.skipif(os.name != "nt" and os.getuid() != 0, reason="only root gives files to other users")
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root gives files to other users")
 ATTACKER = 54321
 
 

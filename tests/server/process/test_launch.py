@@ -1,7 +1,6 @@
 """Starting a server, and what it says of itself."""
 
 import json
-import os
 import signal
 import socket
 from pathlib import Path
@@ -28,7 +27,7 @@ def test_a_server_says_where_it_serves_and_takes_it_back(tmp_path: Path) -> None
     server = launch.ServerProcess(tmp_path / "data", env=clean_environment(tmp_path))
     facts = server.start()
     assert launch.announced(tmp_path / "data") == facts
-    assert os.name == "nt" or (tmp_path / "data" / "server.json").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "data" / "server.json").stat().st_mode & 0o077 == 0
     assert server.stop(signal.SIGKILL) != 0
     assert launch.announced(tmp_path / "data") == facts  # it had no chance
     assert server.start().url == facts.url

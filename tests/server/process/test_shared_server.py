@@ -240,7 +240,6 @@ def test_the_server_of_another_folder_at_the_address_is_not_believed(tmp_path: P
         user.end()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="processes are not stopped so on Windows")
 def test_a_server_that_does_not_answer_is_waited_for_and_that_is_said(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with started(data, clean_environment(tmp_path)) as server:
