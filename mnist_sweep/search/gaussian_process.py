@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 _FITTED_ROWS = 200  # rows that the kernel is fitted to: a step of the fit costs the cube of this
 _MAX_STEPS = 80  # of the optimiser
 _JITTER = 1e-6  # share of the signal's variance that keeps covariance matrices positive despite rounding
@@ -41,8 +43,6 @@ class NoisyGaussianProcess:
             unordered: which parameters are categories without an order.
             replicates: the replicate of each run. Configurations on the same replicates are compared pairwise.
         """
-        import numpy as np
-
         self._unordered = np.asarray(unordered, bool)
         points, y = np.asarray(encoded, float), np.asarray(losses, float)
         self._levels = [np.unique(points[:, i]) for i in np.flatnonzero(self._unordered)]
@@ -69,8 +69,6 @@ class NoisyGaussianProcess:
         Two different values of an unordered parameter have the distance 1: it becomes one column per value that a run
         had, 1/√2 for that value and 0 elsewhere.
         """
-        import numpy as np
-
         ordered = np.flatnonzero(~self._unordered)
         features, columns = [points[:, ordered]], [ordered]
         for parameter, levels in zip(np.flatnonzero(self._unordered), self._levels, strict=True):
@@ -84,7 +82,6 @@ class NoisyGaussianProcess:
 
     def _posterior(self, encoded: Any) -> tuple[Any, Any, Any]:
         """Return the features of the points, their standardised means, and what to subtract from their covariance."""
-        import numpy as np
         from scipy.linalg import solve_triangular
 
         features, _ = self._expand(np.asarray(encoded, float))
@@ -98,16 +95,12 @@ class NoisyGaussianProcess:
 
     def posterior(self, encoded: Any) -> tuple[Any, Any]:
         """Return mean and standard deviation of the true loss at each point, each of shape (points,)."""
-        import numpy as np
-
         _, mean, reduced = self._posterior(encoded)
         variance = np.maximum(self._kernel.signal - (reduced**2).sum(0), 0.0)
         return mean * self._unit + self._centre, np.sqrt(variance) * self._unit
 
     def draw(self, encoded: Any, rng: Any) -> Any:
         """Return the values at these points of one function drawn from the posterior, shape (points,)."""
-        import numpy as np
-
         features, mean, reduced = self._posterior(encoded)
         covariance = self._covariance(features, features) - reduced.T @ reduced
         covariance[np.diag_indices(len(mean))] += _JITTER * self._kernel.signal + 1e-9
@@ -116,8 +109,6 @@ class NoisyGaussianProcess:
 
     def draw_prior(self, encoded: Any, rng: Any) -> Any:
         """Return the values at these points of one function with the fitted kernel that has seen no run."""
-        import numpy as np
-
         features, _ = self._expand(np.asarray(encoded, float))
         covariance = self._covariance(features, features)
         covariance[np.diag_indices(len(features))] += _JITTER * self._kernel.signal + 1e-9
@@ -136,16 +127,12 @@ class _Kernel:
 
 
 def _squared_distances(left: Any, right: Any) -> Any:
-    import numpy as np
-
     squares = (left**2).sum(1)[:, None] + (right**2).sum(1)[None, :] - 2 * left @ right.T
     return np.maximum(squares, 0.0)
 
 
 def _matern(squared: Any) -> tuple[Any, Any]:
     """Return the Matérn 5/2 correlation at squared distances, and its derivative by them."""
-    import numpy as np
-
     root = np.sqrt(5 * squared)
     decay = np.exp(-root)
     return (1 + root + 5 / 3 * squared) * decay, -5 / 6 * (1 + root) * decay
@@ -153,8 +140,6 @@ def _matern(squared: Any) -> tuple[Any, Any]:
 
 def _representative(rows: Any) -> Any:
     """Return the indices of the rows to fit: all, or the best half of the limit and an even selection of the others."""
-    import numpy as np
-
     if len(rows) <= _FITTED_ROWS:
         return np.arange(len(rows))
     order, half = np.argsort(rows, kind="stable"), _FITTED_ROWS // 2
@@ -181,7 +166,6 @@ def _fit(features: Any, columns: Any, rows: Any, same: Any) -> _Kernel:
         rows: standardised losses.
         same: shape (rows, rows), 1 where two rows share a replicate; None if all do.
     """
-    import numpy as np
     from scipy.linalg import cho_solve, lapack
     from scipy.optimize import minimize
 

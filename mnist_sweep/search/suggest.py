@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from mnist_sweep.search import bayes, grid, noisy_bayes
 from mnist_sweep.search.config import SweepConfig
 from mnist_sweep.search.distributions import Discrete, key
@@ -26,8 +28,6 @@ def suggest(config: SweepConfig, trials: Sequence[Trial], *, seed: int) -> dict[
         return grid.suggest(config, trials)
     if config.method == "custom":
         raise ValueError("method 'custom' makes no suggestions: use grid, random or bayes")
-    import numpy as np
-
     space = read(config)
     rng = np.random.default_rng([seed % 2**63, len(trials)])
 
