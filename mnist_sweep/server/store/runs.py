@@ -235,13 +235,6 @@ def held_by(db: sqlite3.Connection, sweep_id: int, task: str, restart: int) -> l
     return Run.all(db, where, sweep_id, task, restart)
 
 
-def any_unfinished(db: sqlite3.Connection, sweep_id: int) -> bool:
-    """Return whether a run of the sweep has not ended, or will be resumed."""
-    states = "('pending', 'running', 'preempting', 'preempted')"
-    found = db.execute(f"SELECT 1 FROM runs WHERE sweep_id = ? AND state IN {states} LIMIT 1", (sweep_id,))
-    return found.fetchone() is not None
-
-
 def count_unfinished(db: sqlite3.Connection, sweep_id: int) -> tuple[int, int]:
     """Return how many of the sweep's runs an agent has received, and how many wait for one."""
     waits = "state = 'preempted' OR state = 'pending' AND agent_id IS NULL"

@@ -294,7 +294,7 @@ class Dispatcher:
         sweep = Sweep.by_id(db, sweep_id)
         if sweep.state not in (*sweeps.OPEN, "PAUSED") or not (exhausted or not self._open(db, sweep)):
             return
-        if not runs.any_unfinished(db, sweep_id):
+        if not any(runs.count_unfinished(db, sweep_id)):
             sweeps.update(db, sweep_id, state="FINISHED", exhausted=True)
 
     def _open(self, db: sqlite3.Connection, sweep: Sweep) -> bool:

@@ -99,9 +99,9 @@ def test_runs_are_found_by_what_they_belong_to(store: Store) -> None:
         assert [row.id for row in runs.of_job_types(db, project, ["confirm", "x"])] == [ended.id]
         assert runs.count(db, project) == 2
         assert runs.count(db, project, "g") == 1
-        assert runs.any_unfinished(db, sweep)
+        assert runs.count_unfinished(db, sweep) == (1, 0)
         runs.update(db, mine.id, state="finished")
-        assert not runs.any_unfinished(db, sweep)
+        assert runs.count_unfinished(db, sweep) == (0, 0)
         Run.delete(db, mine.id)
         with pytest.raises(NotFound):
             Run.by_id(db, mine.id)
