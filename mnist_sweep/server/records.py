@@ -22,7 +22,7 @@ from mnist_sweep.server.store import Store, artifacts, lines, runs, sweeps
 from mnist_sweep.server.store.rows import Run, Sweep
 from mnist_sweep.server.store.run_cache import RunCache
 from mnist_sweep.server.sweeps.states import run_status, sweep_progress
-from mnist_sweep.server.wire_json import stored
+from mnist_sweep.server.wire_json import stored, stored_object
 
 _SWEEPS_KEPT = 16
 _MEASURES_KEPT = 32
@@ -132,7 +132,7 @@ def _tables(store: Store, db: sqlite3.Connection, key: int) -> Iterator[tuple[di
             return paths[name].read_bytes()
 
         for name, path in paths.items():
-            if name.endswith(".table.json") and (table := _table(path)) is not None:
+            if name.endswith(".table.json") and (table := stored_object(path, _TABLE_LIMIT)) is not None:
                 yield table, read
 
 
@@ -143,14 +143,3 @@ def project_address(row: Run | Sweep) -> str:
 
 def address(entity: str, project: str) -> str:
     return f"/{quote(entity)}/{quote(project)}"
-
-
-def _table(path: Path) -> dict[str, Any] | None:
-    """Return a logged table; None for a file that is too large or no table."""
-    if path.stat().st_size > _TABLE_LIMIT:
-        return None
-    try:
-        table = stored(path.read_bytes())
-    except ValueError:
-        return None
-    return table if isinstance(table, dict) else None

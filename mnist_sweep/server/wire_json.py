@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 from pydantic_core import from_json
@@ -50,6 +51,17 @@ def stored(text: str | bytes) -> Any:
         return from_json(text)
     except ValueError:
         return from_json(json.dumps(loads(text), ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def stored_object(path: Path, limit: int) -> dict[str, Any] | None:
+    """Return the JSON object in a file; None if the file has over `limit` bytes or holds anything else."""
+    if path.stat().st_size > limit:
+        return None
+    try:
+        found = stored(path.read_bytes())
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def dumps(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,16 @@ def test_whatever_is_accepted_can_be_read() -> None:
     with pytest.raises(ValueError, match=f"it nests more than {limit} deep"):
         wire_json.loads(deeper.encode())
     assert wire_json.loads(f"[{nested[1:-1]}{',[{}]' * 1000}]")
+
+
+def test_a_file_holds_an_object_of_limited_size_or_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "table.json"
+    file.write_text('{"data": [1]}')
+    assert wire_json.stored_object(file, 13) == {"data": [1]}
+    assert wire_json.stored_object(file, 12) is None
+    for text in ("[1]", "{", ""):
+        file.write_text(text)
+        assert wire_json.stored_object(file, 13) is None
 
 
 @pytest.mark.parametrize("text", [None, "", "null", "{}"])

@@ -16,7 +16,7 @@ from mnist_sweep.server.errors import NotFound
 from mnist_sweep.server.signed_urls import SignedUrls
 from mnist_sweep.server.store import Store, artifacts, files, lines, runs
 from mnist_sweep.server.store.rows import Run
-from mnist_sweep.server.wire_json import stored
+from mnist_sweep.server.wire_json import stored, stored_object
 
 _SIZE_LIMIT = 20_000_000
 _ROW_LIMIT = 10_000
@@ -92,11 +92,8 @@ def _contents(
 def _parsed(path: Path) -> dict[str, Any]:
     if path.stat().st_size > _SIZE_LIMIT:
         raise NotFound(f"over {_SIZE_LIMIT // 1_000_000} MB, too large to show; download the file")
-    try:
-        found = stored(path.read_bytes())
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
+    found = stored_object(path, _SIZE_LIMIT)
+    if found is None:
         raise NotFound("the file cannot be read")
     return found
 

@@ -11,7 +11,7 @@ from mnist_sweep.review.records import RunRecord
 from mnist_sweep.review.status import classify
 from mnist_sweep.server.store import Store, files
 from mnist_sweep.server.store.rows import Run
-from mnist_sweep.server.wire_json import client_entry, stored
+from mnist_sweep.server.wire_json import client_entry, stored, stored_object
 
 _METADATA = "wandb-metadata.json"
 _METADATA_LIMIT = 1_000_000
@@ -81,11 +81,5 @@ def _texts(*values: Any) -> list[str]:
 def _metadata(store: Store, db: sqlite3.Connection, row: Run) -> Mapping[str, Any]:
     """Return the metadata that the client uploaded; empty if there is none, or none that can be read."""
     file = files.find(db, row.id, _METADATA)
-    path = store.blobs.path(file.blob) if file is not None and file.blob else None
-    if path is None or path.stat().st_size > _METADATA_LIMIT:
-        return {}
-    try:
-        found = stored(path.read_bytes())
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    found = None if file is None else stored_object(store.blobs.path(file.blob), _METADATA_LIMIT)
+    return found or {}
