@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from mnist_sweep.search.goal import Goal
+from mnist_sweep.search.metric import finite
 
 STEP = "_step"
 """W&B's count of the rows that a run has logged: the x axis of metrics without a step metric of their own."""
@@ -141,12 +142,7 @@ def number(value: Any) -> float | None:
     """
     if type(value) is float:  # by far the most frequent case
         return value if math.isfinite(value) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None
+    return float(value) if finite(value) else None
 
 
 def value_text(value: Any) -> str:

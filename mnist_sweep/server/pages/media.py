@@ -27,7 +27,7 @@ _SHOWN_TYPES = ("image/", "audio/", "video/", "text/html")
 def of_run(db: sqlite3.Connection, row: Run, record: RunRecord, since: int = 0) -> Payload:
     """Return by key what the run has logged (`review.media.logged`): all of it, or what is newer than a version."""
     found = lines.with_objects(db, row.id, lines.HISTORY, since=since)
-    parsed = [(line, stored(text)) for line, text in found]
+    parsed = [(line.line, stored(line.data)) for line in found]
     return logged(record, parsed, runs.charts(row.config), runs.mask_classes(row.config))
 
 

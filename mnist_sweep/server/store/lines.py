@@ -151,38 +151,30 @@ def fingerprint(db: sqlite3.Connection, run_id: int, stream: str, end: int) -> t
     return tuple(db.execute(sql, (run_id, stream, end)).fetchone())
 
 
-def with_objects(db: sqlite3.Connection, run_id: int, stream: str, *, since: int = 0) -> list[tuple[int, str]]:
-    """Return the lines, with their numbers, that hold a value of a client's type, such as an image."""
-    found = db.execute(
-        "SELECT line, data FROM lines WHERE run_id = ? AND stream = ? AND version > ? AND instr(data, '\"_type\"')"
-        " ORDER BY line",
-        (run_id, stream, since),
-    )
-    return [(line, data) for line, data in found]
+def _select(db: sqlite3.Connection, run_id: int, stream: str, rest: str, *values: int) -> list[Line]:
+    """Return the lines of a stream that the rest of the statement selects and orders: `"line > ? ORDER BY line"`."""
+    sql = f"SELECT line, data FROM lines WHERE run_id = ? AND stream = ? AND {rest}"
+    return [Line(*row) for row in db.execute(sql, (run_id, stream, *values))]
+
+
+def with_objects(db: sqlite3.Connection, run_id: int, stream: str, *, since: int = 0) -> list[Line]:
+    """Return the lines that hold a value of a client's type, such as an image."""
+    return _select(db, run_id, stream, "version > ? AND instr(data, '\"_type\"') ORDER BY line", since)
 
 
 def texts_at(db: sqlite3.Connection, run_id: int, stream: str, line: int) -> list[str]:
     """Return the line with that number in a list, which is empty if there is none."""
-    sql = "SELECT data FROM lines WHERE run_id = ? AND stream = ? AND line = ?"
-    return [row[0] for row in db.execute(sql, (run_id, stream, line))]
+    return [found.data for found in _select(db, run_id, stream, "line = ?", line)]
 
 
 def tail(db: sqlite3.Connection, run_id: int, stream: str, number: int, *, since: int = 0) -> list[Line]:
     """Return the last lines that changed after `since`, in order."""
-    found = db.execute(
-        "SELECT line, data FROM lines WHERE run_id = ? AND stream = ? AND version > ? ORDER BY line DESC LIMIT ?",
-        (run_id, stream, since, number),
-    )
-    return [Line(*row) for row in found][::-1]
+    return _select(db, run_id, stream, "version > ? ORDER BY line DESC LIMIT ?", since, number)[::-1]
 
 
 def page(db: sqlite3.Connection, run_id: int, stream: str, after: int, limit: int) -> list[Line]:
     """Return up to `limit` lines after number `after`."""
-    found = db.execute(
-        "SELECT line, data FROM lines WHERE run_id = ? AND stream = ? AND line > ? ORDER BY line LIMIT ?",
-        (run_id, stream, after, limit),
-    )
-    return [Line(*row) for row in found]
+    return _select(db, run_id, stream, "line > ? ORDER BY line LIMIT ?", after, limit)
 
 
 def clear(db: sqlite3.Connection, run_id: int, stream: str, *, start: int = 0, end: int = LAST) -> None:
