@@ -1,7 +1,6 @@
 """Show the progress of a training: a live bar in a terminal, plain lines elsewhere."""
 
 import math
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -54,9 +53,7 @@ class TrainingProgress:
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
     def start(self, name: str = "") -> None:
@@ -87,33 +84,27 @@ class TrainingProgress:
         return f"{name} epoch {epoch}/{self._epochs}".lstrip()
 
 
-class TrainingDisplay:
-    """The display of one training: a context manager with the two callbacks of `engine.fit`."""
+class TrainingDisplay(TrainingProgress):
+    """The bar and the epochs' lines of one training: a context manager with the two callbacks of `engine.fit`."""
 
     def __init__(self, config: RunConfig, name: str, console: Console | None = None) -> None:
         """`name` is the prefix of metrics on the evaluation images, such as `val`."""
         self.console = console or Console()
-        self.config = config
         self.name = name
-        self.progress = TrainingProgress(self.console, config.epochs)
+        super().__init__(self.console, config.epochs)
 
     def __enter__(self) -> Self:
-        self.progress.__enter__()
-        self.progress.start()
+        super().__enter__()
+        self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.progress.__exit__(kind, error, traceback)
-
     def on_step(self, step: Step) -> None:
-        self.progress.update(step)
+        self.update(step)
 
     def on_epoch(self, epoch: Epoch) -> None:
         evaluated = "" if epoch.loss is None else f"{self.name} {epoch.loss:.4f} [bold]{percent(epoch.accuracy)}[/]  "
         self.console.print(
-            f"epoch {epoch.epoch:2}/{self.config.epochs}  "
+            f"epoch {epoch.epoch:2}/{self._epochs}  "
             f"train {epoch.train_loss:.4f} {percent(epoch.train_accuracy)}  {evaluated}"
             f"lr {epoch.lr:.2g}  {epoch.images_per_second:,.0f} images/s",
             highlight=False,

@@ -35,11 +35,11 @@ def test_a_bar_in_a_terminal() -> None:
 def test_before_the_first_step_the_bar_has_no_loss_and_later_names_its_times() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
     with TrainingDisplay(RunConfig(epochs=15), "val", console) as display:
-        display.progress._progress.refresh()
+        display._progress.refresh()
         first = console.file.getvalue()  # type: ignore[attr-defined]
         display.on_step(Step(1, 100, 430, 0.2))
         display.on_step(Step(1, 200, 430, 0.1234))
-        display.progress._progress.refresh()
+        display._progress.refresh()
         later = console.file.getvalue()[len(first) :]  # type: ignore[attr-defined]
     assert "epoch 1/15" in first
     assert re.search(r"loss – · \d:\d\d elapsed", first)
