@@ -54,10 +54,8 @@ def artifact(links: SignedUrls, db: sqlite3.Connection, request: Request) -> Art
     return ArtifactPage(
         place=place,
         title=f"{collection.name}:v{member.version}",
-        type=collection.type,
-        name=collection.name,
-        description=artifact.description or "",
-        created_at=artifact.created_at,
+        collection=collection,
+        artifact=artifact,
         versions=[version(row) for row in collections.members(db, collection.id)],
         runs=[*makers, *(run("used by", row) for row in artifacts.users_of(db, key))],
         files=[file(row) for row in artifacts.files(db, key)],

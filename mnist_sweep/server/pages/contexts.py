@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from mnist_sweep.review import page as review
-from mnist_sweep.review.records import SweepInfo
+from mnist_sweep.review.records import RunRecord, SweepInfo
 from mnist_sweep.server.pages.report_blocks import Block
-from mnist_sweep.server.sweeps.states import SweepStatus
+from mnist_sweep.server.store.rows import Artifact, Collection, Run, View
+from mnist_sweep.server.sweeps.states import SweepProgress
 
 PageData = Mapping[str, Any]
 """Plain JSON that a page's scripts draw; `review.page_data` and `page_data` make it."""
@@ -59,11 +60,8 @@ class SweepEntry:
     """A row of a project's sweeps."""
 
     address: str
-    title: str
-    status: SweepStatus
-    state: str
-    """The status with the numbers that explain it."""
-    method: str
+    info: SweepInfo
+    progress: SweepProgress
     runs: int
     best: str
     metric: str
@@ -76,8 +74,7 @@ class ReportEntry:
 
     address: str
     title: str
-    description: str
-    updated_at: str
+    view: View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,15 +155,11 @@ class RunPage(Context):
     template: ClassVar[str] = "run.html"
     scripts: ClassVar[Sequence[str]] = review.RUN_SCRIPTS
     place: Place
-    run: str
-    label: str
+    run: Run
+    record: RunRecord
     colour: str
-    sweep: str | None
     config: Sequence[tuple[str, Any]]
     summary: Sequence[tuple[str, Any]]
-    group: str
-    tags: str
-    notes: str
     artifacts: Sequence[ArtifactLink]
     files: Sequence[FileEntry]
     can_retry: bool
@@ -212,10 +205,8 @@ class ArtifactPage(Context):
     template: ClassVar[str] = "artifact.html"
     place: Place
     title: str
-    type: str
-    name: str
-    description: str
-    created_at: str
+    collection: Collection
+    artifact: Artifact
     versions: Sequence[ArtifactVersion]
     runs: Sequence[ArtifactRun]
     files: Sequence[FileEntry]
@@ -230,8 +221,7 @@ class ReportPage(Context):
     scripts: ClassVar[Sequence[str]] = review.REPORT_SCRIPTS
     place: Place
     title: str
-    description: str
-    updated_at: str
+    view: View
     blocks: Sequence[Block]
     sweep: str | None
     data: PageData = field(default_factory=dict)

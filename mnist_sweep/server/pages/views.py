@@ -98,15 +98,11 @@ class Views:
         record = records.record(db, row)
         return RunPage(
             place=Place(row.entity, row.project),
-            run=row.name,
-            label=record.label,
+            run=row,
+            record=record,
             colour=run_colour(record.number),
-            sweep=row.sweep,
             config=[(name, value) for name, value in sorted(record.config.items()) if not name.startswith("_")],
             summary=[(name, value) for name, value in sorted(record.summary.items()) if not name.startswith("_")],
-            group=record.group,
-            tags=", ".join(record.tags),
-            notes=row.notes or "",
             artifacts=artifacts.of_run(db, row),
             files=[self._file_entry(file) for file in files.listing(db, row.id)],
             can_retry=actions.can_retry(row),
@@ -151,8 +147,7 @@ class Views:
         return ReportPage(
             place=Place(project.entity, project.name),
             title=view.display_name or view.name,
-            description=view.description or "",
-            updated_at=view.updated_at,
+            view=view,
             blocks=blocks,
             sweep=sweep.group(1) if sweep else None,
             data=data,
@@ -167,13 +162,10 @@ def _sweep_entry(db: sqlite3.Connection, sweep: Sweep, place: Place) -> SweepEnt
     ranking, _ = records.best(db, sweep)
     info = ranking.info
     count, active = runs.activity(db, sweep.id)
-    progress = sweep_progress(db, sweep)
     return SweepEntry(
         address=f"{place.address}/sweeps/{quote(sweep.name)}",
-        title=info.title,
-        status=progress.status,
-        state=progress.text,
-        method=info.method,
+        info=info,
+        progress=sweep_progress(db, sweep),
         runs=count,
         best=best_text(ranking),
         metric=f"{info.metric}, {info.second.name}" if info.second else info.metric,
@@ -185,12 +177,7 @@ def _report_entry(view: View, place: Place) -> ReportEntry:
     title = view.display_name or view.name or "report"
     slug = re.sub(r"[^\w-]+", "-", title)
     link = f"{slug}--{ids.encode('View', view.id).rstrip('=')}"
-    return ReportEntry(
-        address=f"{place.address}/reports/{link}",
-        title=title,
-        description=view.description or "",
-        updated_at=view.updated_at,
-    )
+    return ReportEntry(address=f"{place.address}/reports/{link}", title=title, view=view)
 
 
 def _sweep_of(db: sqlite3.Connection, run: Run) -> Sweep | None:

@@ -43,7 +43,7 @@ def page(db: sqlite3.Connection, **named: str) -> ArtifactPage:
 def test_a_version_has_its_runs_files_and_metadata(made: Store) -> None:
     with made.read() as db:
         shown = page(db, version="v0")
-    assert (shown.title, shown.type, shown.metadata) == ("my net:v0", "model", [("a", 1), ("b", 2)])
+    assert (shown.title, shown.collection.type, shown.metadata) == ("my net:v0", "model", [("a", 1), ("b", 2)])
     assert shown.runs == [
         ArtifactRun(relation="logged by", label="the maker", address="/team/p/runs/maker"),
         ArtifactRun(relation="used by", label="the taker", address="/team/p/runs/taker"),
