@@ -96,7 +96,7 @@ def suggest(config: SweepConfig, trials: Sequence[Trial], rng: Any) -> dict[str,
             used.setdefault(identity, set()).add(key(value_at(trial.params, _PATH)))
     ended = [o for o in observe(space, trials, config.metric) if o.loss is not None]
     candidates = _draw(space, _RANDOM_CANDIDATES, rng)
-    if len([o for o in ended if o.feasible]) >= STARTUP:
+    if space.parameters and len([o for o in ended if o.feasible]) >= STARTUP:
         with threadpool_limits(1):  # the matrices are small: more threads mostly wait for each other
             candidates = _rank(space, ended, candidates, rng)
     counts = Counter(replicate for some in used.values() for replicate in some)

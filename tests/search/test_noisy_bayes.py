@@ -96,3 +96,15 @@ def test_without_runs_there_is_nothing_to_believe_and_with_one_its_value() -> No
     one = Trial("a", {"x": 0.5, "kind": "a", "replicate": 0}, "finished", [], {"acc": 0.7})
     (belief,) = posterior(config(), [one])
     assert (belief.mean, belief.deviation, belief.runs) == (0.7, float("inf"), ("a",))
+
+
+def test_a_sweep_over_replicates_alone_hands_out_each_once_then_repeats() -> None:
+    """Nothing is left to rank: the sweep measures the noise of one configuration."""
+    alone = config(parameters={"replicate": {"values": list(range(12))}, "x": {"value": 0.1}})
+    trials: list[Trial] = []
+    while len(trials) < 13:
+        params = suggest(alone, trials, seed=0)
+        assert params is not None
+        assert params["x"] == 0.1
+        trials.append(Trial(str(len(trials)), params, "finished", [], {"acc": 0.9 + 0.001 * len(trials)}))
+    assert sorted(trial.params["replicate"] for trial in trials[:12]) == list(range(12))
