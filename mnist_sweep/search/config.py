@@ -31,6 +31,7 @@ from mnist_sweep.search.specs import (
 
 METHODS = ("grid", "random", "bayes", "custom")
 GRID_DISTRIBUTIONS = frozenset({"constant", "categorical", "int_uniform", "q_uniform"})
+FINITE_DISTRIBUTIONS = GRID_DISTRIBUTIONS | {"categorical_w_probabilities"}
 _ABOUT = ("apiVersion", "kind", "name", "description", "entity", "project", "prior_runs", "run_cap")
 _SEARCH = ("method", "metric", "metrics", "parameters", "early_terminate", "scheduler", "controller")
 _PROGRAM = ("program", "command", "job", "image_uri")
@@ -291,6 +292,22 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         for where, name in _distributions(config.get("parameters"), ""):
             if name in SPECS and name not in GRID_DISTRIBUTIONS:
                 yield f"parameter {where}: a grid cannot search {name}, only {', '.join(sorted(GRID_DISTRIBUTIONS))}"
+    if method == "bayes" and (kind := _not_finite(config.get("parameters"), REPLICATE)):
+        yield (
+            f"parameter {REPLICATE}: method bayes needs a finite number of replicates, not {kind}: "
+            "use values, or whole numbers as min and max"
+        )
+
+
+def _not_finite(parameters: Any, name: str) -> str:
+    """Return what a parameter is if it has no finite list of values; empty for others, and for one that is invalid."""
+    spec = parameters.get(name) if isinstance(parameters, Mapping) else None
+    if not isinstance(spec, Mapping):
+        return ""
+    kind = distribution(spec)
+    if "parameters" in spec:
+        return "a group of parameters"
+    return kind if kind in SPECS and kind not in FINITE_DISTRIBUTIONS else ""
 
 
 def _distributions(parameters: Any, prefix: str) -> Iterator[tuple[str, str | None]]:

@@ -118,6 +118,16 @@ def test_a_full_configuration_is_valid() -> None:
             {"method": "bayes", "parameters": {"a": {"min": 0, "max": 1}}},
             "'metric' is required by method bayes: the name and goal of what to optimise",
         ),
+        (
+            VALID | {"parameters": {"replicate": {"min": 0.0, "max": 3.0}}},
+            "parameter replicate: method bayes needs a finite number of replicates, not uniform: "
+            "use values, or whole numbers as min and max",
+        ),
+        (
+            VALID | {"parameters": {"replicate": {"parameters": {"fold": {"values": [0, 1]}}}}},
+            "parameter replicate: method bayes needs a finite number of replicates, not a group of parameters: "
+            "use values, or whole numbers as min and max",
+        ),
         ({"metod": "random", "parameters": {"a": {"value": 0}}}, "'metod' is not a key: did you mean 'method'?"),
         (
             {"method": "random", "paramters": {"a": {"value": 0}}},
@@ -132,6 +142,23 @@ def test_a_full_configuration_is_valid() -> None:
 )
 def test_one_violation_gives_one_line(config: Any, line: str) -> None:
     assert check(config) == [line]
+
+
+@pytest.mark.parametrize(
+    "replicate",
+    [
+        {"value": 0},
+        {"values": [0, 1], "probabilities": [0.5, 0.5]},
+        {"min": 0, "max": 3},
+        {"distribution": "q_uniform", "min": 0.0, "max": 3.0},
+    ],
+)
+def test_replicates_are_a_finite_number(replicate: Any) -> None:
+    assert check(VALID | {"parameters": {"replicate": replicate}}) == []
+
+
+def test_only_bayes_gives_the_name_replicate_a_meaning() -> None:
+    assert check(parameters(replicate={"min": 0.0, "max": 3.0})) == []
 
 
 def test_all_violations_are_reported_at_once() -> None:
