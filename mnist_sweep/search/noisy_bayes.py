@@ -89,7 +89,7 @@ def suggest(config: SweepConfig, trials: Sequence[Trial], rng: Any) -> dict[str,
     assert config.metric is not None
     whole = read(config)
     space = _without_replicate(whole)
-    replicates = _all_replicates(whole)
+    replicates = _replicates(whole, len(trials) + 1)  # so many that one of them is in no trial
     used: dict[tuple[str, ...], set[str]] = {}
     for trial in trials:
         if (identity := space.identity(trial.params)) is not None:
@@ -115,11 +115,12 @@ def _without_replicate(space: Space) -> Space:
     return Space(tuple(p for p in space.parameters if p.path != _PATH), fixed)
 
 
-def _all_replicates(space: Space) -> list[Any]:
-    """Return every value of the parameter `replicate`, in the order of the sweep."""
+def _replicates(space: Space, most: int) -> list[Any]:
+    """Return the first `most` values of the parameter `replicate`, in the order of the sweep."""
     for p in space.parameters:
         if p.path == _PATH:
-            return [p.at(i) for i in range(p.count)] if isinstance(p, Discrete) else []
+            assert isinstance(p, Discrete)  # or the sweep would have been refused
+            return [p.at(i) for i in range(min(p.count, most))]
     return [space.fixed[_PATH]]
 
 

@@ -108,3 +108,8 @@ def test_a_sweep_over_replicates_alone_hands_out_each_once_then_repeats() -> Non
         assert params["x"] == 0.1
         trials.append(Trial(str(len(trials)), params, "finished", [], {"acc": 0.9 + 0.001 * len(trials)}))
     assert sorted(trial.params["replicate"] for trial in trials[:12]) == list(range(12))
+
+
+def test_more_replicates_than_memory_are_not_listed() -> None:
+    seeds = config({"min": 0, "max": 2**62})
+    assert [trial.params["replicate"] for trial in sweep(seeds, 3)] == [0, 1, 2]
