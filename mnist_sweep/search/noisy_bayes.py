@@ -9,18 +9,17 @@ not, and no lucky run sets the target.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from mnist_sweep.search.config import SweepConfig
+from mnist_sweep.search.config import REPLICATE, SweepConfig
 from mnist_sweep.search.distributions import Discrete, key
 from mnist_sweep.search.gaussian_process import NoisyGaussianProcess
 from mnist_sweep.search.observations import Observation, observe
 from mnist_sweep.search.space import Space, read, value_at
 from mnist_sweep.search.trial import Trial
 
-REPLICATE = "replicate"
 STARTUP = 10
 """Number of feasible runs with an outcome before a model is fitted. Until then, trials are random draws."""
 
@@ -47,24 +46,35 @@ class PosteriorEstimate:
     """Names of its runs with an outcome."""
 
 
-def posterior(config: SweepConfig, trials: Sequence[Trial]) -> list[PosteriorEstimate]:
+def posterior(
+    config: SweepConfig, trials: Sequence[Trial], *, configurations: Mapping[str, Hashable] | None = None
+) -> list[PosteriorEstimate]:
     """Return an estimate of every feasible configuration with an outcome, best posterior mean first.
 
     The model pools the replicates of a configuration, learns from its neighbours and estimates the noise from all runs.
     Raise ValueError for a sweep without a single metric.
+
+    Args:
+        config: the sweep.
+        trials: its runs.
+        configurations: the configuration of each run, by the run's name. Without it, runs that agree in every parameter
+            but `replicate` have the same one. All runs of a configuration are modelled at the point of its first run.
     """
     if config.metric is None:
         raise ValueError("a posterior needs the sweep's metric")
     goal = config.metric.goal
     space = _without_replicate(read(config))
     ended = [o for o in observe(space, trials, config.metric) if o.loss is not None and o.feasible]
-    groups: dict[tuple[str, ...], list[Observation]] = {}
+    groups: dict[Hashable, list[Observation]] = {}
     for o in ended:
-        groups.setdefault(space.identity_at(o.encoded), []).append(o)
+        identity = space.identity_at(o.encoded) if configurations is None else configurations[o.trial.name]
+        group = groups.setdefault(identity, [])
+        group.append(replace(o, encoded=group[0].encoded) if group else o)
     if not ended:
         return []
     if space.parameters and len(ended) > 1:
-        means, deviations = _fit(space, ended).posterior([group[0].encoded for group in groups.values()])
+        model = _fit(space, [o for group in groups.values() for o in group])
+        means, deviations = model.posterior([group[0].encoded for group in groups.values()])
     else:
         means, deviations = _sample_means(groups.values())
     estimates = [

@@ -7,11 +7,12 @@ from statistics import fmean
 from typing import Any
 
 from mnist_sweep import search
-from mnist_sweep.config import ConfigError, RunConfig, parse
+from mnist_sweep.config import NON_IDENTITY_FIELDS, ConfigError, RunConfig, parse
 from mnist_sweep.errors import UserError
 from mnist_sweep.metrics import VAL_ACCURACY
 from mnist_sweep.review.records import RunRecord, SweepInfo, number
 from mnist_sweep.review.status import Status, classify
+from mnist_sweep.search.config import REPLICATE
 from mnist_sweep.search.goal import Goal
 
 
@@ -111,17 +112,25 @@ def estimate_configurations(info: SweepInfo, config: Mapping[str, Any], records:
 def _posterior_means(
     config: Mapping[str, Any], found: Sequence[Result], metric: str, goal: Goal
 ) -> dict[RunConfig, float]:
-    """Return the posterior mean of a metric by recipe; nothing if no model covers the sweep."""
+    """Return the posterior mean of a metric by recipe; nothing if no model covers the sweep.
+
+    Several points of a sweep's space may be one recipe: points that differ in `seed`, or in the replicate that a value
+    of `base` names. Their runs are pooled, or the luckiest one would speak for the recipe.
+    """
+    specs = config.get("parameters") or {}
+    searched = {name: spec for name, spec in specs.items() if name not in NON_IDENTITY_FIELDS}
+    recipes = {result.record.id: result.config.recipe for result in found}
     try:
-        sweep = search.parse({**config, "metric": {"name": metric, "goal": str(goal)}})
-        posterior = search.posterior(sweep, [_trial(sweep, result) for result in found])
+        sweep = search.parse({**config, "parameters": searched, "metric": {"name": metric, "goal": str(goal)}})
+        trials = [_trial(sweep, result) for result in found]
+        posterior = search.posterior(sweep, trials, configurations=recipes)
     except ValueError:
         return {}
-    recipes = {result.record.id: result.config.recipe for result in found}
-    return {recipes[run]: estimate.mean for estimate in reversed(posterior) for run in estimate.runs}
+    return {recipes[estimate.runs[0]]: estimate.mean for estimate in posterior}
 
 
 def _trial(sweep: search.SweepConfig, result: Result) -> search.Trial:
     given = result.record.config
     params = {name: given[name] for name in sweep.parameters if name in given}
+    params[REPLICATE] = result.config.replicate
     return search.Trial(result.record.id, params, "finished", (), result.record.summary)

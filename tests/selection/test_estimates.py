@@ -9,7 +9,7 @@ import pytest
 from mnist_sweep.config import parse
 from mnist_sweep.review.fields import sweep_info
 from mnist_sweep.review.records import RunRecord
-from mnist_sweep.selection.estimates import estimate_configurations
+from mnist_sweep.selection.estimates import Estimate, estimate_configurations
 
 SWEEP: dict[str, Any] = {
     "method": "bayes",
@@ -64,3 +64,51 @@ def test_without_a_model_means_decide() -> None:
     found = estimate_configurations(INFO, several, [LUCKY, *STEADY])
     assert [each.recipe.max_lr for each in found] == [0.29, 0.1]
     assert math.isclose(found[0].value, 0.0195)
+
+
+LOSSES = {
+    0.1: [0.0200, 0.0204, 0.0196, 0.0202, 0.0198, 0.0201],
+    0.3: [0.0320, 0.0330, 0.0150, 0.0310, 0.0325, 0.0315],  # one lucky run
+}
+
+
+def estimated(parameters: dict[str, Any], points: dict[str, tuple[dict[str, Any], float]]) -> dict[float, Estimate]:
+    """Estimates by learning rate, of runs that each have a point of the sweep's space and a loss."""
+    records = [
+        RunRecord(
+            id=name,
+            config=parse(point).model_dump(exclude_none=True) | point,
+            summary={"objective": loss, "val/accuracy": 1 - loss},
+        )
+        for name, (point, loss) in points.items()
+    ]
+    sweep = SWEEP | {"method": "grid", "parameters": parameters}
+    return {each.recipe.max_lr: each for each in estimate_configurations(INFO, sweep, records)}
+
+
+def check_pooled(found: dict[float, Estimate]) -> None:
+    assert {rate: each.runs for rate, each in found.items()} == {0.1: 6, 0.3: 6}
+    assert list(found) == [0.1, 0.3]
+    assert found[0.1].value == pytest.approx(fmean(LOSSES[0.1]), abs=0.001)
+    assert found[0.3].value == pytest.approx(fmean(LOSSES[0.3]), abs=0.001)
+    assert found[0.3].accuracy == pytest.approx(1 - fmean(LOSSES[0.3]), abs=0.001)
+
+
+def test_runs_that_differ_in_the_seed_are_pooled() -> None:
+    points = {f"{rate}-{s}": ({"max_lr": rate, "seed": s}, LOSSES[rate][s]) for rate in LOSSES for s in range(6)}
+    check_pooled(estimated({"max_lr": {"values": [0.1, 0.3]}, "seed": {"values": list(range(6))}}, points))
+
+
+def test_replicates_that_a_base_names_are_pooled() -> None:
+    points = {
+        f"{rate}-{r}": ({"base": f"max_lr={rate} replicate={r}"}, LOSSES[rate][r]) for rate in LOSSES for r in range(6)
+    }
+    check_pooled(estimated({"base": {"values": [point["base"] for point, _ in points.values()]}}, points))
+
+
+def test_a_sweep_over_seeds_alone_has_the_mean_of_its_runs() -> None:
+    found = estimated(
+        {"seed": {"values": list(range(6))}},
+        {str(seed): ({"max_lr": 0.3, "seed": seed}, loss) for seed, loss in enumerate(LOSSES[0.3])},
+    )
+    assert found[0.3].value == pytest.approx(fmean(LOSSES[0.3]))
