@@ -38,7 +38,7 @@ from mnist_sweep.search.racing import (
     paired,
     value_of_information,
 )
-from mnist_sweep.selection.estimates import check_fields, estimate_configurations, results
+from mnist_sweep.selection.estimates import Result, check_fields, estimate_configurations, results
 from mnist_sweep.selection.lock import exclusive_lock
 from mnist_sweep.sweep.remote import Sweep, create, fetch_ranking, find_all
 
@@ -102,15 +102,25 @@ class Results:
     """Accuracy on the held-out images after the last epoch, fractions."""
     seconds: list[float] = field(default_factory=list)
 
-    def add(self, records: Iterable[RunRecord], metric: str, goal: Goal) -> None:
-        """Add the runs that completed their training or diverged. Ignore all others."""
+    @classmethod
+    def of(cls, records: Iterable[RunRecord], metric: str, goal: Goal) -> Self:
+        """Return the results of the runs that completed their training or diverged. Ignore all others.
+
+        A replicate that was trained several times, on other machines or with other seeds, has the mean of its runs.
+        """
+        found = cls()
+        groups: dict[tuple[RunConfig, int], list[Result]] = defaultdict(list)
         for result in results(records, metric):
-            recipe, replicate = result.config.recipe, result.config.replicate
-            self.losses[recipe][replicate] = math.inf if result.value is None else goal.to_loss(result.value)
-            if result.accuracy is not None:
-                self.accuracies[recipe][replicate] = result.accuracy
+            groups[result.config.recipe, result.config.replicate].append(result)
             if result.record.seconds is not None:
-                self.seconds.append(result.record.seconds)
+                found.seconds.append(result.record.seconds)
+        for (recipe, replicate), group in groups.items():
+            found.losses[recipe][replicate] = fmean(
+                math.inf if each.value is None else goal.to_loss(each.value) for each in group
+            )
+            if accuracies := [each.accuracy for each in group if each.accuracy is not None]:
+                found.accuracies[recipe][replicate] = fmean(accuracies)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,10 +182,9 @@ class Race:
 
     def results(self) -> Results:
         """Return everything that was measured in the sweep and in its finals."""
-        found = Results()
-        for sweep in (self.sweep, *rounds_of(self.sweep)):
-            found.add((trial.record for trial in fetch_ranking(sweep).trials), self.metric, self.goal)
-        return found
+        sweeps = (self.sweep, *rounds_of(self.sweep))
+        records = (trial.record for sweep in sweeps for trial in fetch_ranking(sweep).trials)
+        return Results.of(records, self.metric, self.goal)
 
     def stage(self, found: Results) -> Stage[RunConfig]:
         """Return the current round."""

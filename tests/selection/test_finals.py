@@ -1,5 +1,6 @@
 """Finals of invented results; a real race is in tests/e2e/test_finals.py."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from mnist_sweep.config import RunConfig, parse
+from mnist_sweep.review.records import RunRecord
 from mnist_sweep.search.goal import Goal
 from mnist_sweep.search.racing import Round, Schedule
 from mnist_sweep.selection import estimates, finals
@@ -44,6 +46,20 @@ def test_a_configuration_is_one_entrant_however_it_is_written() -> None:
     found.losses[parse({"preset": "step8", "replicate": 3, "device": "cpu"}).recipe][1] = 0.03
     assert found.losses == {STEP8: {0: 0.02, 1: 0.03}}
     assert STEP8.as_text() == "preset=step8"
+
+
+def test_a_replicate_that_was_trained_twice_has_the_mean_of_both_runs() -> None:
+    """As in a sweep over seeds. Runs are read best first, so that the last one was always the worst."""
+
+    def run(seed: int, objective: float | None) -> RunRecord:
+        config = parse({"max_lr": 0.1, "seed": seed}).model_dump(exclude_none=True)
+        summary = {"diverged": True} if objective is None else {"objective": objective, "val/accuracy": 1 - objective}
+        return RunRecord(id=str(seed), config=config, summary=summary)
+
+    found = Results.of([run(0, 0.02), run(1, 0.04)], "objective", Goal.MINIMIZE)
+    assert found.losses == {GOOD: {0: pytest.approx(0.03)}}
+    assert found.accuracies == {GOOD: {0: pytest.approx(0.97)}}
+    assert Results.of([run(0, 0.02), run(1, None)], "objective", Goal.MINIMIZE).losses == {GOOD: {0: math.inf}}
 
 
 def test_a_sweep_of_another_program_is_refused_before_anything_is_trained() -> None:
