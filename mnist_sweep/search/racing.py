@@ -56,6 +56,11 @@ class Stage(Generic[EntrantT]):
     """Pairs of configuration and replicate; empty when the race is over."""
     reached: Mapping[EntrantT, int] = field(default_factory=dict)
     """The last round that each entrant took part in."""
+    finalists: tuple[EntrantT, ...] = ()
+    """The two entrants, or the only one, that the rounds left for the final; empty before it.
+
+    The reference is among them only if the rounds left it.
+    """
 
 
 def next_stage(
@@ -86,10 +91,11 @@ def next_stage(
             return Stage(number, False, tuple(left), missing, reached)
         # The sort is stable: entrants with equal results keep their order.
         left.sort(key=lambda entrant: _standing(results[entrant], replicates))
-    final = [*left[:2], *([reference] if reference is not None and reference not in left[:2] else [])]
+    finalists = tuple(left[:2])
+    final = finalists if reference is None or reference in finalists else (*finalists, reference)
     number = len(rules.rounds) + 1
     reached |= dict.fromkeys(final, number)
-    return Stage(number, True, tuple(final), _missing(results, final, rules.final), reached)
+    return Stage(number, True, final, _missing(results, final, rules.final), reached, finalists)
 
 
 def _standing(losses: Mapping[int, float], replicates: Sequence[int]) -> float:

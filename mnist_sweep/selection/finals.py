@@ -266,7 +266,7 @@ def describe(race: Race, found: Results) -> Finals:
 
 
 def _standing(race: Race, found: Results, stage: Stage[RunConfig]) -> tuple[tuple[Entrant, ...], Paired | None]:
-    """Return the table, and the comparison of the sweep's two finalists (the reference is not one of them).
+    """Return the table, and the comparison of the two finalists, the better one first.
 
     Each configuration is judged on the replicates of the last round that it reached. So finalists are judged on the
     final's fresh replicates alone. The noise of a difference is estimated from all results of every row.
@@ -307,8 +307,8 @@ def _standing(race: Race, found: Results, stage: Stage[RunConfig]) -> tuple[tupl
             else _difference(race.goal, losses, compared[race.reference], scatter),
         )
 
-    rivals = [recipe for recipe in rows if stage.reached[recipe] == final and recipe in race.entrants][:2]
-    decider = paired(compared[rivals[0]], compared[rivals[1]], scatter) if len(rivals) > 1 else None
+    finalists = [compared[recipe] for recipe in rows if recipe in stage.finalists]
+    decider = paired(finalists[0], finalists[1], scatter) if len(finalists) == 2 else None
     return tuple(entrant(recipe, below) for recipe, below in zip(rows, [*rows[1:], None], strict=True)), decider
 
 

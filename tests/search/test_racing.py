@@ -82,7 +82,13 @@ def test_fewer_entrants_than_places() -> None:
 
 def test_a_reference_that_is_a_finalist_is_there_once() -> None:
     stages, _ = play(LOSSES, reference="b")
-    assert stages[-1].entrants == ("b", "d")
+    assert stages[-1].entrants == stages[-1].finalists == ("b", "d")
+
+
+def test_a_reference_that_was_eliminated_is_in_the_final_and_no_finalist() -> None:
+    stages, _ = play(LOSSES, reference="c")
+    assert [stage.finalists for stage in stages] == [(), (), ("b", "d")]
+    assert stages[-1].entrants == ("b", "d", "c")
 
 
 # --- comparing --------------------------------------------------------------------------------------------------------

@@ -104,6 +104,18 @@ def test_the_table_is_ordered_by_round_then_by_result() -> None:
     assert outcome.standing[3].value == pytest.approx(0.0405)
 
 
+def test_another_replicate_is_for_the_finalists_even_if_the_reference_was_eliminated() -> None:
+    """The reference is an entrant that the first round dropped, and better in the final than the second finalist."""
+    found = measured((GOOD, 0.02), (FAIR, 0.03), (POOR, 0.04))
+    found.losses[POOR] = {0: 0.04, 1: 0.04, 2: 0.04, 3: 0.0203, 4: 0.0206}
+    outcome = describe(race(reference=POOR, schedule=Schedule((Round(3, 3),), fresh=2)), found)
+    assert [row.name for row in outcome.standing] == ["max_lr=0.1", "max_lr=0.3", "max_lr=0.2"]
+    assert outcome.next_replicate is not None
+    assert outcome.next_replicate.change < 1e-3  # of 0.01, far more than the noise; of 0.0001, it would be likely
+    alone = race(reference=POOR, schedule=Schedule((Round(3, 3), Round(1, 3)), fresh=2))
+    assert describe(alone, found).next_replicate is None  # the rounds left one finalist
+
+
 def test_a_metric_to_maximise_is_shown_as_it_is() -> None:
     found = measured((GOOD, -0.99), (FAIR, -0.98), (POOR, -0.97), (STEP8, -0.96))
     outcome = describe(race(goal=Goal.MAXIMIZE, metric="val/accuracy"), found)
