@@ -65,6 +65,8 @@ class Entrant:
     to_next: Difference | None = None
     """Compared with the row below."""
     to_reference: Difference | None = None
+    to_other_finalist: Difference | None = None
+    """Compared with the sweep's other finalist; None for all but the two, and in data from before this field."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +119,11 @@ class Finals:
         """The best configuration of the sweep itself. The reference only wins if no other finalist is left."""
         finalists = sorted((row for row in self.standing if row.finalist), key=lambda row: row.reference)
         return finalists[0] if finalists else None
+
+    @property
+    def second(self) -> Entrant | None:
+        """The sweep's other finalist; None if there is no second one besides the reference."""
+        return next((row for row in self.standing if row.finalist and not row.reference and row != self.winner), None)
 
     @property
     def leader(self) -> Entrant | None:

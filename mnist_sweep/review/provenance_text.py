@@ -81,9 +81,8 @@ def finals_sentences(finals: Finals) -> Iterator[str]:
     )
     if winner.to_reference is not None:
         yield _compared("The sweep's best configuration", winner.to_reference, "the reference", finals)
-    below = _next_of(winner, finals)
-    if below is not None and not below.reference and below.finalist and winner.to_next is not None:
-        yield _compared("The sweep's best configuration", winner.to_next, "the second", finals)
+    if (found := _to_second(winner, finals)) is not None:
+        yield _compared("The sweep's best configuration", found, "the second", finals)
     note = "In the table of the finals, configurations that reached a later round come first."
     compared = [found for row in finals.standing for found in (row.to_next, row.to_reference) if found is not None]
     if any(found.half is not None for found in compared):
@@ -103,9 +102,12 @@ def next_replicate_sentence(finals: Finals) -> str:
     )
 
 
-def _next_of(row: Entrant, finals: Finals) -> Entrant | None:
-    place = finals.standing.index(row) + 1
-    return finals.standing[place] if place < len(finals.standing) else None
+def _to_second(winner: Entrant, finals: Finals) -> Difference | None:
+    """Return the winner compared with the second. In older data, only neighbours in the table are compared."""
+    if finals.second is None:
+        return None
+    adjacent = finals.standing.index(finals.second) == finals.standing.index(winner) + 1
+    return winner.to_other_finalist or (winner.to_next if adjacent else None)
 
 
 def _compared(who: str, found: Difference, other: str, finals: Finals) -> str:

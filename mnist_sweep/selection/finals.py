@@ -28,7 +28,6 @@ from mnist_sweep.review.provenance import Difference, Entrant, Finals, NextRepli
 from mnist_sweep.review.records import RunRecord
 from mnist_sweep.search.goal import Goal
 from mnist_sweep.search.racing import (
-    Noise,
     Paired,
     Round,
     Schedule,
@@ -289,6 +288,16 @@ def _standing(race: Race, found: Results, stage: Stage[RunConfig]) -> tuple[tupl
         }
     )
 
+    finalists = [recipe for recipe in rows if recipe in stage.finalists]
+    others = dict(zip(finalists, reversed(finalists), strict=True))
+
+    def difference(recipe: RunConfig, other: RunConfig | None) -> Difference | None:
+        if other is None or other == recipe or (pair := paired(compared[recipe], compared[other], scatter)) is None:
+            return None
+        return Difference(
+            difference=race.goal.to_loss(pair.difference), half=_finite(pair.half), count=pair.count, tie=pair.tie
+        )
+
     def entrant(recipe: RunConfig, below: RunConfig | None) -> Entrant:
         losses = compared[recipe]
         accuracies = [found.accuracies[recipe][r] for r in losses if r in found.accuracies.get(recipe, {})]
@@ -301,26 +310,13 @@ def _standing(race: Race, found: Results, stage: Stage[RunConfig]) -> tuple[tupl
             parameters=recipe.parameters,
             finalist=stage.reached[recipe] == final,
             reference=recipe == race.reference,
-            to_next=None if below is None else _difference(race.goal, losses, compared[below], scatter),
-            to_reference=None
-            if recipe == race.reference
-            else _difference(race.goal, losses, compared[race.reference], scatter),
+            to_next=difference(recipe, below),
+            to_reference=difference(recipe, race.reference),
+            to_other_finalist=difference(recipe, others.get(recipe)),
         )
 
-    finalists = [compared[recipe] for recipe in rows if recipe in stage.finalists]
-    decider = paired(finalists[0], finalists[1], scatter) if len(finalists) == 2 else None
+    decider = paired(compared[finalists[0]], compared[finalists[1]], scatter) if len(finalists) == 2 else None
     return tuple(entrant(recipe, below) for recipe, below in zip(rows, [*rows[1:], None], strict=True)), decider
-
-
-def _difference(
-    goal: Goal, losses: Mapping[int, float], others: Mapping[int, float], scatter: Noise
-) -> Difference | None:
-    found = paired(losses, others, scatter)
-    if found is None:
-        return None
-    return Difference(
-        difference=goal.to_loss(found.difference), half=_finite(found.half), count=found.count, tie=found.tie
-    )
 
 
 def _mean(losses: Mapping[int, float]) -> float:

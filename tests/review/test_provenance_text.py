@@ -51,6 +51,27 @@ def test_a_reference_that_wins_is_said_to_lead() -> None:
     assert [row[0] for row in provenance_text.standing(chain.finals)] == ["", "ref", "1", "2"]
 
 
+def test_the_winner_is_compared_with_the_second_if_the_reference_ranks_between_them() -> None:
+    second = {"difference": -0.006, "half": 0.001, "count": 6, "tie": False}
+    rows = [{**ROWS[0], "to_other_finalist": second}, {**ROWS[2], "value": 0.0172}, {**ROWS[1], "value": 0.023}]
+    finals = RunRecord(id="finals-abc", config=ABOUT, summary={"complete": True, "rounds": 4, "standing": rows})
+    _, reference, found, _ = sentences(finals)
+    assert "better than the reference" in reference
+    assert found == (
+        "The sweep's best configuration is better than the second by 0.0060 ± 0.0010 objective: certain at the 95 % "
+        "level."
+    )
+    older = replace(finals, summary=finals.summary | {"standing": [ROWS[0], *rows[1:]]})
+    assert len(sentences(older)) == 3  # the row below the winner's is the reference
+
+
+def test_a_reference_that_is_a_finalist_is_compared_once() -> None:
+    both = ROWS[0]["to_reference"]
+    rows = [{**ROWS[0], "to_next": both, "to_other_finalist": both}, ROWS[2]]
+    finals = RunRecord(id="finals-abc", config=ABOUT, summary={"complete": True, "rounds": 4, "standing": rows})
+    assert len(sentences(finals)) == 3
+
+
 def test_one_replicate_each_is_no_tie() -> None:
     """It decides nothing, and nothing else can be said of it."""
     one = {"difference": 0.036, "half": None, "count": 1, "tie": True}

@@ -104,6 +104,16 @@ def test_the_table_is_ordered_by_round_then_by_result() -> None:
     assert outcome.standing[3].value == pytest.approx(0.0405)
 
 
+def test_finalists_are_compared_even_if_the_reference_ranks_between_them() -> None:
+    found = measured((GOOD, 0.02), (FAIR, 0.03), (POOR, 0.04), (STEP8, 0.025))
+    first, reference, second = describe(race(), found).standing
+    assert first.to_other_finalist is not None
+    assert second.to_other_finalist is not None
+    assert first.to_other_finalist.difference == -second.to_other_finalist.difference == pytest.approx(-0.01)
+    assert reference.to_other_finalist is None
+    assert first.to_next == first.to_reference
+
+
 def test_another_replicate_is_for_the_finalists_even_if_the_reference_was_eliminated() -> None:
     """The reference is an entrant that the first round dropped, and better in the final than the second finalist."""
     found = measured((GOOD, 0.02), (FAIR, 0.03), (POOR, 0.04))
