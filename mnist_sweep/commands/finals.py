@@ -96,9 +96,9 @@ def run(arguments: argparse.Namespace) -> int:
                 print_sentence(console, line)
         if outcome.winner is not None:
             console.print(f"Best of the sweep: {outcome.winner.name}")
-        console.print(
-            f"Next: mnist-sweep confirm {finals.finals_id(race.sweep.path)} --seeds=20 --agents={arguments.agents}"
-        )
+            console.print(
+                f"Next: mnist-sweep confirm {finals.finals_id(race.sweep.path)} --seeds=20 --agents={arguments.agents}"
+            )
     return 0
 
 

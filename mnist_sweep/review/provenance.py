@@ -58,7 +58,9 @@ class Entrant:
     value: float | None
     """The sweep's metric; None if a training diverged."""
     accuracy: float | None = None
-    """The metric `Finals.claim`."""
+    """The metric `Finals.claim`; None if a training diverged."""
+    diverged: int = 0
+    """Replicates whose training diverged. A configuration with one has no mean and is not compared."""
     parameters: int | None = None
     finalist: bool = False
     reference: bool = False
@@ -116,9 +118,12 @@ class Finals:
 
     @property
     def winner(self) -> Entrant | None:
-        """The best configuration of the sweep itself. The reference only wins if no other finalist is left."""
-        finalists = sorted((row for row in self.standing if row.finalist), key=lambda row: row.reference)
-        return finalists[0] if finalists else None
+        """The best configuration of the sweep itself; None before the end, or if every finalist diverged.
+
+        The reference only wins if no other finalist is left.
+        """
+        finalists = (row for row in self.standing if row.finalist and row.value is not None)
+        return min(finalists, key=lambda row: row.reference, default=None)
 
     @property
     def second(self) -> Entrant | None:

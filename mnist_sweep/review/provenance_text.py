@@ -66,13 +66,29 @@ def _against_claim(one: Confirmation) -> Iterator[str]:
 
 def finals_sentences(finals: Finals) -> Iterator[str]:
     """Yield how far the finals are, or who leads, by how much, and how certain that is."""
-    leader, winner = finals.leader, finals.winner
-    if leader is None or winner is None:
+    if not finals.complete:
         yield (
             f"The finals are in round {finals.round} of {finals.rounds}, with "
             f"{counted(finals.entrants, 'configuration')}. The round began with {counted(finals.missing, 'training')} "
             "to go."
         )
+        return
+    yield from _leader_sentences(finals)
+    for place, row in zip(places(finals), finals.standing, strict=True):
+        if row.finalist and row.diverged:
+            who = "the reference" if row.reference else f"configuration {place}"
+            yield f"{row.diverged} of {row.replicates} trainings of {who} diverged, so it has no mean to compare."
+    note = "In the table of the finals, configurations that reached a later round come first."
+    compared = [found for row in finals.standing for found in (row.to_next, row.to_reference) if found is not None]
+    if any(found.half is not None for found in compared):
+        note += " Each ± is the 95 % interval of a paired difference; a smaller difference is a tie."
+    yield note
+
+
+def _leader_sentences(finals: Finals) -> Iterator[str]:
+    leader, winner = finals.leader, finals.winner
+    if leader is None or winner is None:
+        yield "No configuration leads the finals, because trainings of every finalist diverged."
         return
     who = "The reference" if leader.reference else "The sweep's best configuration"
     yield (
@@ -83,11 +99,6 @@ def finals_sentences(finals: Finals) -> Iterator[str]:
         yield _compared("The sweep's best configuration", winner.to_reference, "the reference", finals)
     if (found := _to_second(winner, finals)) is not None:
         yield _compared("The sweep's best configuration", found, "the second", finals)
-    note = "In the table of the finals, configurations that reached a later round come first."
-    compared = [found for row in finals.standing for found in (row.to_next, row.to_reference) if found is not None]
-    if any(found.half is not None for found in compared):
-        note += " Each ± is the 95 % interval of a paired difference; a smaller difference is a tie."
-    yield note
 
 
 def next_replicate_sentence(finals: Finals) -> str:
@@ -144,6 +155,8 @@ def steps(chain: Chain, question: str, swept: str, best: str) -> list[dict[str, 
     ]
     if finals is None:
         found.append({"label": "finals", "value": "not run", "hint": "", "url": ""})
+    elif row is None and finals.complete:
+        found.append({"label": "finals", "value": "no leader", "hint": "every finalist diverged", "url": finals.url})
     elif row is None:
         hint = counted(finals.entrants, "configuration")
         value = f"round {finals.round} of {finals.rounds}"
@@ -187,7 +200,7 @@ def standing(finals: Finals | None) -> list[list[str]]:
             str(row.replicates),
             "" if row.parameters is None else f"{row.parameters:,}",
             "" if row.accuracy is None else _show(finals.claim, row.accuracy),
-            _show(finals.metric, row.value),
+            "diverged" if row.diverged else _show(finals.metric, row.value),
             difference(row.to_next),
             difference(row.to_reference),
         ]

@@ -300,13 +300,15 @@ def _standing(race: Race, found: Results, stage: Stage[RunConfig]) -> tuple[tupl
 
     def entrant(recipe: RunConfig, below: RunConfig | None) -> Entrant:
         losses = compared[recipe]
+        diverged = sum(map(math.isinf, losses.values()))
         accuracies = [found.accuracies[recipe][r] for r in losses if r in found.accuracies.get(recipe, {})]
         return Entrant(
             name=recipe.as_text(),
             round=stage.reached[recipe],
             replicates=len(losses),
             value=_finite(race.goal.to_loss(_mean(losses))),
-            accuracy=fmean(accuracies) if accuracies else None,
+            accuracy=fmean(accuracies) if accuracies and not diverged else None,
+            diverged=diverged,
             parameters=recipe.parameters,
             finalist=stage.reached[recipe] == final,
             reference=recipe == race.reference,

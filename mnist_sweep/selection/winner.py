@@ -57,10 +57,12 @@ def _best_estimate(sweep: Sweep, epochs: int) -> Winner:
 
 def _winner_of_finals(sweep: Sweep, epochs: int) -> Winner:
     finals = fetch_chain(sweep).finals
-    if finals is None or finals.winner is None:
+    if finals is None or not finals.complete:
         raise WinnerError(
             f"the finals of {sweep.path} have not ended: resume them with mnist-sweep finals {sweep.path}"
         )
+    if finals.winner is None:
+        raise WinnerError(f"every finalist of {sweep.path} diverged: confirm {sweep.path} itself, or name fields")
     best = finals.winner
     recipe, accuracy = parse({"base": best.name}).recipe, best.accuracy
     return _winner(sweep, recipe, epochs, "finals", claimed=accuracy, observed=accuracy, runs=best.replicates)

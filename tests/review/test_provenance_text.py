@@ -72,6 +72,35 @@ def test_a_reference_that_is_a_finalist_is_compared_once() -> None:
     assert len(sentences(finals)) == 3
 
 
+def test_a_finalist_that_diverged_is_told_and_not_compared() -> None:
+    diverged = {"value": None, "diverged": 2, "to_next": None, "to_reference": None}
+    rows = [{**ROWS[0], "to_next": None}, ROWS[1] | diverged, ROWS[2] | diverged | {"diverged": 1}]
+    rows[0]["to_reference"] = None
+    finals = RunRecord(id="finals-abc", config=ABOUT, summary={"complete": True, "rounds": 4, "standing": rows})
+    assert sentences(finals)[:-1] == [
+        "The sweep's best configuration leads the finals: 0.01700 objective, the mean of 6 fresh replicates.",
+        "2 of 6 trainings of configuration 2 diverged, so it has no mean to compare.",
+        "1 of 6 trainings of the reference diverged, so it has no mean to compare.",
+    ]
+    assert [row[6] for row in provenance_text.standing(read(INFO, [finals]).finals)][1:] == [
+        "0.01700",
+        "diverged",
+        "diverged",
+    ]
+
+
+def test_where_every_finalist_diverged_none_leads() -> None:
+    rows = [{**row, "value": None, "diverged": 6, "to_next": None, "to_reference": None} for row in ROWS[:2]]
+    finals = RunRecord(id="finals-abc", config=ABOUT, summary={"complete": True, "rounds": 4, "standing": rows})
+    assert sentences(finals)[:-1] == [
+        "No configuration leads the finals, because trainings of every finalist diverged.",
+        "6 of 6 trainings of configuration 1 diverged, so it has no mean to compare.",
+        "6 of 6 trainings of configuration 2 diverged, so it has no mean to compare.",
+    ]
+    step = provenance_text.steps(read(INFO, [finals]), "", "", "")[2]
+    assert (step["value"], step["hint"]) == ("no leader", "every finalist diverged")
+
+
 def test_one_replicate_each_is_no_tie() -> None:
     """It decides nothing, and nothing else can be said of it."""
     one = {"difference": 0.036, "half": None, "count": 1, "tie": True}

@@ -110,6 +110,15 @@ def test_paired_differences_by_hand() -> None:
     assert paired(mine, {0: math.inf}, scatter) is None
 
 
+def test_a_configuration_that_diverged_does_not_lead_by_what_is_left() -> None:
+    steady, unsafe = {6: 0.020, 7: 0.021, 8: 0.0205}, {6: 0.015, 7: math.inf, 8: 0.0155}
+    scatter = Noise(0.0005, 10)
+    assert paired(steady, unsafe, scatter) is None
+    assert paired(unsafe, steady, scatter) is None
+    assert paired(unsafe, unsafe, scatter) is None
+    assert paired({6: 0.020}, unsafe, scatter) is None, "a replicate that only one of them has counts, too"
+
+
 def test_the_noise_is_learned_from_all_entrants_in_every_round() -> None:
     """A two-way layout by hand: what an entrant and what a replicate does is taken off, the rest is noise."""
     losses = {"a": {0: 1.0, 1: 2.0, 2: 6.0}, "b": {0: 3.0, 1: 6.0, 2: 9.0}}

@@ -126,6 +126,22 @@ def test_another_replicate_is_for_the_finalists_even_if_the_reference_was_elimin
     assert describe(alone, found).next_replicate is None  # the rounds left one finalist
 
 
+def test_a_finalist_that_diverged_is_not_compared() -> None:
+    found = measured((GOOD, 0.02), (FAIR, 0.01), (POOR, 0.04), (STEP8, 0.05))
+    found.losses[FAIR] |= {3: 0.001, 4: math.inf}
+    found.accuracies[FAIR] = {3: 0.999}
+    outcome = describe(race(), found)
+    assert outcome.winner is not None
+    assert (outcome.winner.name, outcome.winner.diverged) == ("max_lr=0.1", 0)
+    assert outcome.winner.to_reference is not None
+    assert outcome.winner.to_other_finalist is None
+    assert outcome.next_replicate is None
+    second = outcome.standing[2]
+    assert (second.name, second.diverged, second.replicates) == ("max_lr=0.2", 1, 2)
+    assert second.value is second.accuracy is second.to_reference is None
+    assert outcome.stored_summary()["standing"][2]["diverged"] == 1
+
+
 def test_a_metric_to_maximise_is_shown_as_it_is() -> None:
     found = measured((GOOD, -0.99), (FAIR, -0.98), (POOR, -0.97), (STEP8, -0.96))
     outcome = describe(race(goal=Goal.MAXIMIZE, metric="val/accuracy"), found)

@@ -1,5 +1,6 @@
 """What a sweep or its finals chose, from invented runs; tests/e2e/test_chain.py chooses among real ones."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -82,6 +83,15 @@ def test_a_sweep_that_a_person_named_like_finals_is_a_sweep() -> None:
 def test_finals_that_have_not_ended_are_one_line() -> None:
     with pytest.raises(WinnerError, match="the finals of e/p/named123 have not ended: resume them with mnist-sweep"):
         find_winner("finals-named123", "p")
+
+
+def test_finals_whose_finalists_all_diverged_chose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    played = winner.fetch_chain(SWEEP).finals
+    assert played is not None
+    rows = tuple(replace(row, value=None, diverged=2) for row in played.standing)
+    monkeypatch.setattr(winner, "fetch_chain", lambda sweep: Chain(replace(played, standing=rows)))
+    with pytest.raises(WinnerError, match="every finalist of e/p/abc12345 diverged: confirm e/p/abc12345 itself"):
+        find_winner("finals-abc12345", "p")
 
 
 def test_finals_train_15_epochs_though_the_trials_had_5() -> None:
