@@ -32,12 +32,13 @@ from rich.console import Console
 from rich.table import Table
 
 from mnist_sweep import config
+from mnist_sweep.cluster import task
 from mnist_sweep.training import augment, engine, mnist, model
 from scripts import overhead, study
 
 BATCH = 128
 EPOCH = 60_000
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES = task.cores()
 
 Measure = Callable[[], float]
 """Do a fixed amount of work and return its duration in seconds."""

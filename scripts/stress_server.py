@@ -35,6 +35,7 @@ from typing import Any
 
 import yaml
 
+from mnist_sweep.cluster import task
 from mnist_sweep.server.process.launch import Announcement, ServerProcess
 
 CONNECTIONS = 512
@@ -236,7 +237,7 @@ def bottleneck(server: float, search: float, agents: float) -> str:
         return "the agents"
     if server >= BUSY:
         return "the server"
-    if server + search + agents >= BUSY * (os.cpu_count() or 1):
+    if server + search + agents >= BUSY * task.cores():
         return "the cores of this machine"
     return "none"
 

@@ -19,6 +19,7 @@ from packaging.version import Version
 from platformdirs import user_state_path
 from torch import nn
 
+from mnist_sweep.cluster import task as cluster
 from mnist_sweep.config import RunConfig, parse
 from mnist_sweep.connection import connect
 from mnist_sweep.errors import UserError, first_line
@@ -222,7 +223,7 @@ def precision() -> Found:
 def threads() -> Found:
     """Return how many threads PyTorch uses, for all but the training step on a CPU."""
     given = os.environ.get("OMP_NUM_THREADS")
-    count = f"{engine.resolve(RunConfig()).threads} on {os.cpu_count()} cores; one in the training step on a CPU"
+    count = f"{engine.resolve(RunConfig()).threads} on {cluster.cores()} cores; one in the training step on a CPU"
     return (count + (f" (OMP_NUM_THREADS={given})" if given else ""),)
 
 

@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnist_sweep.cluster import task as cluster
 from mnist_sweep.config import RunConfig, parse
 from mnist_sweep.connection import waiting
 from mnist_sweep.environment import environment
@@ -114,7 +115,7 @@ def confirm(
         done = {result.seed: result for result in record.read() if result.seed in seeds}
         for result in done.values():
             on_result(result)
-        threads = config.threads or max(1, (os.cpu_count() or 1) // processes)
+        threads = config.threads or max(1, cluster.cores() // processes)
         jobs = [
             _Job(config.model_copy(update={"seed": seed, "threads": threads}).model_dump(), done.get(seed), destination)
             for seed in sorted(seeds, key=lambda seed: seed not in done)

@@ -1,7 +1,9 @@
 import json
 import math
+import os
 import signal
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -130,6 +132,23 @@ def test_test_images_are_judged_once_after_the_last_epoch(desk: Desk) -> None:
     assert [row["epoch"] for row in run.history] == [1, 2, 3]
     assert judged == [3]
     assert not [name for name in run.summary if name.startswith("best/")]
+
+
+def test_trainings_share_the_cores_that_this_process_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task of Slurm sees all cores of its node, and trainings with a thread for each of them wait for each other."""
+    threads: list[int] = []
+
+    def run(jobs: Sequence[confirm._Job], processes: int, keep: Callable[[SeedResult], None], *_: object) -> None:
+        threads.extend(job.values["threads"] for job in jobs)
+        for result in results(len(jobs)):
+            keep(result)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "6")
+    monkeypatch.setattr(confirm, "_run", run)
+    confirm.confirm(parse(TINY), range(4), processes=2, file=tmp_path / "confirm.jsonl", on_result=lambda result: None)
+    assert threads == [3, 3, 3, 3]
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
