@@ -82,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
                 )
         elif mode not in ("offline", "disabled"):
             server = stack.enter_context(connect.running_server(say))
+        config = confirm.resolve_precision(config)
         destination = None
         if mode == "offline" or (server is not None and mode != "disabled"):
             destination = _destination(config, winner)

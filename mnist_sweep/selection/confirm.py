@@ -83,9 +83,25 @@ class RunDestination:
         return replace(self, entity=entity, finished_seeds=seeds, url=f"{url}/groups/{self.group}")
 
 
+def resolve_precision(config: RunConfig) -> RunConfig:
+    """Return `config` with this machine's arithmetic for `precision=auto`, by which results are told apart.
+
+    Raise ConfigError if the machine does not have the device.
+    """
+    if config.precision != "auto":
+        return config
+    from mnist_sweep.training import engine
+
+    return config.model_copy(update={"precision": engine.resolve(config).precision})
+
+
 def group(config: RunConfig, chosen_by: str = "") -> str:
-    """Return the group of a configuration's seeds, such as `confirm-1a2b3c4d` or `confirm-finals-abc-1a2b3c4d`."""
-    return "-".join(filter(None, (CONFIRM_JOB_TYPE, chosen_by, fingerprint(config.recipe))))
+    """Return the group of a configuration's seeds, such as `confirm-1a2b3c4d` or `confirm-finals-abc-1a2b3c4d`.
+
+    Seeds in bfloat16 have a group of their own, with `-bfloat16` at its end.
+    """
+    suffix = "bfloat16" if config.precision == "bfloat16" else ""
+    return "-".join(filter(None, (CONFIRM_JOB_TYPE, chosen_by, fingerprint(config.recipe), suffix)))
 
 
 def confirm(
@@ -100,16 +116,18 @@ def confirm(
 ) -> list[SeedResult]:
     """Train `config` once per seed, `processes` at a time, and append each result to `file` (JSON lines).
 
-    Seeds that `file` holds for this configuration are not trained again; `on_result` receives those, too. With
-    `destination`, every seed is a W&B run. A run whose result was in the file has no history.
+    Seeds that `file` holds for this configuration and precision are not trained again; `on_result` receives those, too.
+    With `destination`, every seed is a W&B run. A run whose result was in the file has no history.
 
     Args:
         on_progress: called in another thread with a seed and its newest step; None when a process takes the seed.
 
     Raises:
+        ConfigError: the machine does not have the device or the precision.
         ConfirmError: `file` cannot be used, another process confirms `config` into it, or a training process was
             killed. The results until then are kept.
     """
+    config = resolve_precision(config)
     record = ConfirmRecord(file, config)
     with record.lock():
         done = {result.seed: result for result in record.read() if result.seed in seeds}
@@ -268,7 +286,7 @@ def _tracker(config: RunConfig, destination: RunDestination) -> Tracker:
 
 
 def _copy_result(config: RunConfig, tracker: Tracker, known: SeedResult) -> None:
-    tracker.configure(config)
+    tracker.configure(config.model_copy(update={"precision": known.precision}))
     if known.diverged:
         tracker.record_divergence()
     else:
@@ -293,4 +311,10 @@ def _train(config: RunConfig, tracker: Tracker | None) -> SeedResult:
     started = time.perf_counter()
     fit = fit_and_report(config, split, tracker, _signals, on_step=on_step, evaluate_last_only=True, say=say)
     accuracy = math.nan if fit.diverged or fit.evaluation is None else fit.evaluation.accuracy
-    return SeedResult(seed=config.seed, accuracy=accuracy, seconds=time.perf_counter() - started, diverged=fit.diverged)
+    return SeedResult(
+        seed=config.seed,
+        accuracy=accuracy,
+        seconds=time.perf_counter() - started,
+        diverged=fit.diverged,
+        precision=config.precision,
+    )

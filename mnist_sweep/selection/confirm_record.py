@@ -29,6 +29,8 @@ class SeedResult:
     """Accuracy on the test images after the last epoch, a fraction; NaN if the training diverged."""
     seconds: float
     diverged: bool = False
+    precision: str = "auto"
+    """Arithmetic of the training, `float32` or `bfloat16`; `auto` in lines from before this field."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,14 @@ _LINES = TypeAdapter(_Line)
 
 
 class ConfirmRecord:
-    """The results of one configuration in a file, which may hold results of others, too."""
+    """The results of one configuration in one precision, in a file that may hold results of others, too."""
 
     def __init__(self, file: Path, config: RunConfig) -> None:
         """Check that `file` can hold results, and complete a line that an interrupted write cut off.
 
         Raise ConfirmError if `file` cannot be used.
         """
-        self.file, self._recipe = file, config.recipe
+        self.file, self._recipe, self._precision = file, config.recipe, config.precision
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             if file.exists() and not file.is_file():
@@ -69,7 +71,10 @@ class ConfirmRecord:
             yield
 
     def read(self) -> Iterator[SeedResult]:
-        """Yield the results of the configuration, the oldest first. Ignore lines that are not results."""
+        """Yield the results of the configuration, the oldest first. Ignore lines that are not results.
+
+        Leave out results of another precision. A line that does not know its precision counts for each.
+        """
         with self.file.open(errors="replace") as lines:
             for text in lines:
                 try:
@@ -77,7 +82,7 @@ class ConfirmRecord:
                     recipe = parse(line.config).recipe  # fills in fields that are newer than the line
                 except (ValidationError, ConfigError):
                     continue
-                if recipe == self._recipe:
+                if recipe == self._recipe and line.result.precision in ("auto", self._precision):
                     yield line.result
 
     def append(self, result: SeedResult) -> None:

@@ -108,6 +108,7 @@ def test_what_finals_chose_is_confirmed_in_runs_of_one_group(chain: Chain) -> No
         assert run["summary"]["test/accuracy"] == line["result"]["accuracy"]
         assert run["summary"]["complete"] is True
         assert "objective" not in run["summary"]
+        assert run["config"]["precision"] == line["result"]["precision"] == "float32"
         assert run["config"]["confirms"]["sweep"] == chain.sweep
         assert run["config"]["confirms"]["chosen_by"] == "finals"
         assert run["config"]["confirms"]["claimed"] == final["summary"]["standing"][0]["accuracy"]

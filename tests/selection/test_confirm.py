@@ -45,6 +45,7 @@ def test_seeds_are_trained_on_all_images_kept_as_they_come_and_not_trained_twice
     fit = engine.fit(parse({**TINY, "threads": 1}), mnist.confirmation_split())
     kept = json.loads(file.read_text())["result"]
     assert (kept["seed"], kept["accuracy"]) == (0, fit.history[-1].accuracy)
+    assert kept["precision"] == "float32"
     with file.open("a") as out:
         out.write('{"config": {"c1": 1}, "resu')
     second = desk.run(*command, "--seeds=2", "--agents=2")
@@ -149,6 +150,13 @@ def test_trainings_share_the_cores_that_this_process_may_use(tmp_path: Path, mon
     monkeypatch.setattr(confirm, "_run", run)
     confirm.confirm(parse(TINY), range(4), processes=2, file=tmp_path / "confirm.jsonl", on_result=lambda result: None)
     assert threads == [3, 3, 3, 3]
+
+
+def test_seeds_in_bfloat16_have_a_group_of_their_own() -> None:
+    """Or a confirmation in one precision would write to the runs of the other."""
+    auto, float32, bfloat16 = (confirm.group(parse(TINY | {"precision": p})) for p in ("auto", "float32", "bfloat16"))
+    assert auto == float32
+    assert bfloat16 == f"{float32}-bfloat16"
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------

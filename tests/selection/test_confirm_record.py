@@ -1,6 +1,8 @@
 import json
 import shutil
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,35 @@ def test_the_last_result_of_a_seed_counts(tmp_path: Path) -> None:
     assert told(file, 1) == [again]
 
 
+IN_FLOAT32 = SeedResult(seed=0, accuracy=0.991, seconds=1.0, precision="float32")
+IN_BFLOAT16 = SeedResult(seed=0, accuracy=0.992, seconds=1.0, precision="bfloat16")
+
+
+@pytest.mark.parametrize("mine", [IN_FLOAT32, IN_BFLOAT16])
+def test_a_line_of_another_precision_does_not_count(tmp_path: Path, mine: SeedResult) -> None:
+    file = tmp_path / "confirm.jsonl"
+    unknown = SeedResult(seed=1, accuracy=0.993, seconds=1.0)  # from before lines had a precision
+    for result in (IN_FLOAT32, IN_BFLOAT16, unknown):
+        ConfirmRecord(file, parse(TINY)).append(result)
+    assert told(file, 2, parse(TINY | {"precision": mine.precision})) == [mine, unknown]
+
+
+def test_a_seed_of_another_precision_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU, `auto` is float32. Only the seed that is known in bfloat16 is trained."""
+    file = tmp_path / "confirm.jsonl"
+    record, trained = ConfirmRecord(file, parse(TINY)), list[int]()
+    for result in (IN_BFLOAT16, replace(IN_FLOAT32, seed=1)):
+        record.append(result)
+
+    def run(jobs: Sequence[confirm._Job], processes: int, keep: Callable[[SeedResult], None], *_: object) -> None:
+        trained.extend(job.values["seed"] for job in jobs)
+        keep(IN_FLOAT32)
+
+    monkeypatch.setattr(confirm, "_run", run)
+    assert told(file, 2, parse(TINY | {"device": "cpu"})) == [IN_FLOAT32, replace(IN_FLOAT32, seed=1)]
+    assert trained == [0]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="devices and permissions of Unix")
 @pytest.mark.parametrize(
     ("where", "reason"),
@@ -128,3 +159,14 @@ def test_the_recorded_ladder_is_read(tmp_path: Path) -> None:
     found = list(ConfirmRecord(file, parse({"preset": "step8"})).read())
     assert sorted(result.seed for result in found) == list(range(10))
     assert all(0.993 < result.accuracy < 0.996 for result in found)
+
+
+@pytest.mark.parametrize("precision", ["auto", "float32"])
+def test_the_recorded_confirmations_are_resumed(tmp_path: Path, precision: str) -> None:
+    """Their lines do not know their precision."""
+    file = tmp_path / "confirmed.jsonl"
+    shutil.copy(Path(__file__).parents[2] / "docs" / "results" / "confirmed.jsonl", file)
+    before = file.read_text()
+    recorded = json.loads(before.splitlines()[0])["config"]
+    assert len(told(file, 20, parse(recorded | {"precision": precision}))) == 20
+    assert file.read_text() == before
