@@ -35,7 +35,7 @@ SURFACE: dict[str, set[str]] = {
         "--account",
     }
     | {"--mem", "--setup", "--sbatch", "--kubernetes", "--dry-run", "--follow"},
-    "finals": {"SWEEP", "--epochs", "--agents", "--oversubscribe", "--rounds", "--fresh", "--reference"},
+    "finals": {"SWEEP", "--epochs", "--agents", "--oversubscribe", "--trainings", "--rounds", "--fresh", "--reference"},
     "train": FIELDS,
     "confirm": {"SWEEP", "--seeds", "--agents", "--oversubscribe", "--file"} | FIELDS,
     "show": FIELDS,

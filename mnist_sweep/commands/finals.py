@@ -20,24 +20,28 @@ if TYPE_CHECKING:
     from mnist_sweep.sweep.remote import Sweep
 
 HELP = "race a sweep's best configurations against each other, over replicates"
+FRESH = 6
+"""Replicates of the final, with --rounds."""
 EXAMPLE = "mnist-sweep finals local/mnist-sweep/1a2b3c4d --agents 2"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sweep(parser)
     add_agents(parser, "trainings")
-    parser.add_argument(
+    either = parser.add_mutually_exclusive_group()
+    cost = "trainings, without the reference's, in rounds that halve the field [half of what the trials cost]"
+    add_number(either, "--trainings", 1_000, cost)
+    either.add_argument(
         "--rounds",
         metavar="N:R,…",
-        help="for each round, the number of configurations and the total replicates of each [30:1,10:3,3:6; after "
-        "trials of fewer epochs 8:2,3:5]",
+        help="for each round, the number of configurations and the total replicates of each, such as 8:2,3:5",
     )
     parser.add_argument(
         "--fresh",
         type=int,
-        default=6,
         metavar="R",
-        help="replicates of the final between the best two and the reference; no earlier round used them [%(default)s]",
+        help="with --rounds: replicates of the final between the best two and the reference; no earlier round used "
+        f"them [{FRESH}]",
     )
     parser.add_argument(
         "--reference",
@@ -59,7 +63,12 @@ def run(arguments: argparse.Namespace) -> int:
     from mnist_sweep.sweep import remote
     from mnist_sweep.training import mnist
 
-    schedule = finals.parse_schedule(arguments.rounds, arguments.fresh) if arguments.rounds is not None else None
+    if arguments.rounds is not None:
+        schedule = finals.parse_schedule(arguments.rounds, FRESH if arguments.fresh is None else arguments.fresh)
+    elif arguments.fresh is not None:
+        raise finals.FinalsError("--fresh needs --rounds; --trainings sets what the finals cost")
+    else:
+        schedule = None
     console = Console(highlight=False, soft_wrap=True)
     mnist.fetch(say)
     agents = allowed_agents(arguments.agents, None, say, oversubscribe=arguments.oversubscribe)
@@ -67,11 +76,12 @@ def run(arguments: argparse.Namespace) -> int:
         policy = server.retry_policy(say)
         sweep = remote.find(arguments.sweep, PROJECT)
         race = finals.Race.of(
-            sweep, schedule, reference=arguments.reference, epochs=arguments.epochs, fresh=arguments.fresh
+            sweep, schedule, reference=arguments.reference, epochs=arguments.epochs, trainings=arguments.trainings
         )
         if race.trial_epochs:
             chosen = ", ".join(f"{epochs}-epoch" for epochs in race.trial_epochs)
             print_sentence(console, f"The sweep chose by {chosen} trials; the finals train {arguments.epochs} epochs.")
+        print_sentence(console, finals.schedule_sentence(race.schedule))
 
         def on_stage(stage: Stage[RunConfig], found: Results) -> None:
             title = "Final" if stage.is_final else f"Round {stage.number}"

@@ -12,6 +12,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+MOST_ENTRANTS = 16
+"""Most configurations that a planned race begins with."""
+TRAININGS_PER_ENTRANT = 4
+"""A planned race begins with one configuration for each so many trainings."""
+
 EntrantT = TypeVar("EntrantT", bound=Hashable)
 """Whatever identifies a configuration."""
 
@@ -36,12 +41,45 @@ class Schedule:
     rounds: Sequence[Round]
     fresh: int
     """Number of replicates of the final; no round uses them."""
+    first: int = 0
+    """The first replicate of the race."""
+
+    def replicates(self, number: int) -> range:
+        """Return the replicates of a round, numbered from 1. The final is the one after the last round."""
+        before = max((each.replicates for each in self.rounds), default=0)
+        if number > len(self.rounds):
+            return range(self.first + before, self.first + before + self.fresh)
+        return range(self.first, self.first + self.rounds[number - 1].replicates)
 
     @property
     def final(self) -> range:
         """Return the replicates of the final."""
-        first = max((each.replicates for each in self.rounds), default=0)
-        return range(first, first + self.fresh)
+        return self.replicates(len(self.rounds) + 1)
+
+
+def plan(trainings: int, entrants: int, replicates: int, first: int = 0) -> Schedule:
+    """Return the schedule of a race that trains about `trainings` times, without the trainings of a reference.
+
+    Each round halves the field, and all rounds cost about the same (sequential halving: Karnin, Koren and Somekh 2013).
+
+    Args:
+        trainings: what the race may cost; at least 2.
+        entrants: number of configurations; at least 1.
+        replicates: number of replicates that the race may use; at least 1.
+        first: the first of them.
+    """
+    # The first round needs two replicates to order its entrants, each further round and the final at least one more.
+    sizes = [min(entrants, MOST_ENTRANTS, 2 ** max(1, replicates - 1), max(2, trainings // TRAININGS_PER_ENTRANT))]
+    while sizes[-1] > 2:
+        sizes.append((sizes[-1] + 1) // 2)
+    rounds: list[Round] = []
+    left, used = trainings, 0
+    for following, size in zip(range(len(sizes) - 1, 0, -1), sizes, strict=False):
+        more = max(1 if rounds else 2, round(left / (following + 1) / size))
+        more = min(more, replicates - used - following)
+        used, left = used + more, left - more * size
+        rounds.append(Round(size, used))
+    return Schedule(tuple(rounds), max(1, min(left // sizes[-1], replicates - used)), first)
 
 
 @dataclass(frozen=True)
@@ -86,7 +124,7 @@ def next_stage(
     for number, each in enumerate(rules.rounds, start=1):
         left = left[: each.entrants]
         reached |= dict.fromkeys(left, number)
-        replicates = range(each.replicates)
+        replicates = rules.replicates(number)
         if missing := _missing(results, left, replicates):
             return Stage(number, False, tuple(left), missing, reached)
         # The sort is stable: entrants with equal results keep their order.

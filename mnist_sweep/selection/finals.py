@@ -24,6 +24,7 @@ from platformdirs import user_state_path
 from mnist_sweep.config import EPOCH_LIMIT, REPLICATES, RunConfig, parse
 from mnist_sweep.errors import INTERRUPTED, UserError
 from mnist_sweep.metrics import VAL_ACCURACY
+from mnist_sweep.review.formatting import counted
 from mnist_sweep.review.provenance import Difference, Entrant, Finals, NextReplicate
 from mnist_sweep.review.records import RunRecord
 from mnist_sweep.search.goal import Goal
@@ -35,6 +36,7 @@ from mnist_sweep.search.racing import (
     next_stage,
     noise,
     paired,
+    plan,
     value_of_information,
 )
 from mnist_sweep.selection.estimates import Result, check_fields, estimate_configurations, results
@@ -43,14 +45,12 @@ from mnist_sweep.sweep.remote import Sweep, create, fetch_ranking, find_all
 
 PREFIX = "finals"
 
-ROUNDS = (Round(30, 1), Round(10, 3), Round(3, 6))
-"""The rounds after trials that have the finals' epochs.
-
-If the sweep trained at least 30 configurations on one replicate, it has already trained the first round. The second
-round adds 20 trainings, the third 9, and the final 18 (two finalists and the reference, six replicates each).
-"""
-SHORT_TRIALS_ROUNDS = (Round(8, 2), Round(3, 5))
-"""The rounds after shorter trials. Their results do not count at the finals' epochs, so fewer entrants start."""
+LEAST_TRAININGS = 4
+"""Trainings of the finals of a small sweep: two finalists on two replicates."""
+LEAST_REPLICATES = 6
+"""The finals use replicates that no trial used if there are as many as this."""
+SHARE = 1 / 3
+"""The share of the cost of a search, finals included, that its finals have."""
 
 
 class FinalsError(UserError, RuntimeError):
@@ -145,15 +145,16 @@ class Race:
         *,
         reference: str,
         epochs: int = EPOCH_LIMIT,
-        fresh: int,
+        trainings: int | None = None,
     ) -> Self:
         """Return the race among a sweep's feasible configurations. Raise FinalsError if there are none.
 
         Raise ForeignSweepError if the sweep is one of another program.
 
         Every entrant is trained for `epochs`, even if its trials were shorter. So is the reference unless its text
-        names other epochs. Without a schedule, the rounds are `ROUNDS`, or `SHORT_TRIALS_ROUNDS` if the trials had
-        other epochs, and the final has `fresh` replicates. With a schedule, `fresh` is ignored.
+        names other epochs. Without a schedule, the race is planned for `trainings`, the reference's not counted. By
+        default, the finals then have a `SHARE` of the cost of the whole search, and replicates that no trial used, if
+        there are enough: luck with the images of a trial's fold does not count twice.
         """
         check_fields(sweep.path, sweep.config)
         ranking = fetch_ranking(sweep)
@@ -168,11 +169,17 @@ class Race:
             known = known.model_copy(update={"epochs": epochs})
         recipes = [each.recipe.model_copy(update={"epochs": epochs}) for each in promising]
         trained = sorted({each.recipe.epochs for each in promising})
-        rounds = ROUNDS if trained == [epochs] else SHORT_TRIALS_ROUNDS
+        entrants = tuple(dict.fromkeys(recipes))
+        trials = [result.config for result in results((trial.record for trial in ranking.trials), info.metric)]
+        if trainings is None:
+            cost = sum(trial.epochs for trial in trials) / epochs
+            trainings = max(LEAST_TRAININGS, round(cost * SHARE / (1 - SHARE)))
+        used = 1 + max(trial.replicate for trial in trials)
+        fresh = used if REPLICATES - used >= LEAST_REPLICATES else 0
         return cls(
             sweep=sweep,
-            schedule=schedule or check_schedule(Schedule(rounds, fresh)),
-            entrants=tuple(dict.fromkeys(recipes)),
+            schedule=schedule or plan(trainings, len(entrants), REPLICATES - fresh, fresh),
+            entrants=entrants,
             reference=known.recipe,
             metric=info.metric,
             goal=Goal(info.goal),
@@ -273,9 +280,7 @@ def _standing(race: Race, found: Results, stage: Stage[RunConfig]) -> tuple[tupl
     final = len(race.schedule.rounds) + 1
 
     def judged(recipe: RunConfig) -> Mapping[int, float]:
-        reached = stage.reached[recipe]
-        replicates = race.schedule.final if reached == final else range(race.schedule.rounds[reached - 1].replicates)
-        return {r: found.losses[recipe][r] for r in replicates}
+        return {r: found.losses[recipe][r] for r in race.schedule.replicates(stage.reached[recipe])}
 
     compared = {recipe: judged(recipe) for recipe in stage.reached}
     rows = [recipe for recipe in compared if stage.reached[recipe] == final or len(compared[recipe]) > 1]
@@ -334,7 +339,7 @@ def parse_schedule(text: str, fresh: int) -> Schedule:
     try:
         rounds = [Round(*map(int, part.split(":"))) for part in text.split(",")]
     except (TypeError, ValueError):
-        raise FinalsError(f"rounds={text!r} should be like 30:1,10:3,3:6 (configurations:replicates in all)") from None
+        raise FinalsError(f"rounds={text!r} should be like 10:3,3:6 (configurations:replicates in all)") from None
     return check_schedule(Schedule(tuple(rounds), fresh))
 
 
@@ -350,3 +355,10 @@ def check_schedule(schedule: Schedule) -> Schedule:
             f"rounds need {schedule.final.stop} replicates with the {schedule.fresh} fresh ones; there are {REPLICATES}"
         )
     return schedule
+
+
+def schedule_sentence(schedule: Schedule) -> str:
+    """Return one sentence about the rounds of a race, for people."""
+    rounds = [f"{each.entrants} configurations on {counted(each.replicates, 'replicate')}" for each in schedule.rounds]
+    final = f"the best 2 and the reference on {counted(schedule.fresh, 'fresh replicate')}"
+    return f"Rounds: {', then '.join([*rounds, final])}."

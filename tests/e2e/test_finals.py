@@ -104,7 +104,7 @@ def test_finals_are_played_broken_off_and_gone_on_with(served: House) -> None:
 
 def test_a_contest_that_cannot_be_played_is_one_line(house: House) -> None:
     for rounds, fresh, line in (
-        ("ten", "6", r"rounds='ten' should be like 30:1,10:3,3:6 \(configurations:replicates in all\)"),
+        ("ten", "6", r"rounds='ten' should be like 10:3,3:6 \(configurations:replicates in all\)"),
         ("10:3,3:8", "6", r"rounds need 14 replicates with the 6 fresh ones; there are 12"),
         ("0:1", "1", r"a round needs at least one configuration and one replicate"),
     ):

@@ -1,3 +1,4 @@
+import itertools
 import math
 import statistics
 
@@ -5,7 +6,17 @@ import numpy as np
 import pytest
 
 from mnist_sweep.search import racing
-from mnist_sweep.search.racing import Noise, Round, Schedule, Stage, next_stage, noise, paired, value_of_information
+from mnist_sweep.search.racing import (
+    Noise,
+    Round,
+    Schedule,
+    Stage,
+    next_stage,
+    noise,
+    paired,
+    plan,
+    value_of_information,
+)
 
 RULES = Schedule((Round(4, 2), Round(2, 3)), fresh=2)
 ORDER = ["a", "b", "c", "d", "e"]
@@ -206,3 +217,31 @@ def test_worth_of_what_is_decided() -> None:
     assert open_ is not None
     assert value_of_information(decided) == racing.InformationValue(0.0, 0.0)
     assert value_of_information(open_) is None
+
+
+@pytest.mark.parametrize("replicates", range(1, 13))
+@pytest.mark.parametrize("entrants", [1, 2, 3, 7, 40])
+@pytest.mark.parametrize("trainings", [2, 4, 9, 16, 37, 100])
+def test_a_plan_halves_the_field_within_its_trainings_and_replicates(
+    trainings: int, entrants: int, replicates: int
+) -> None:
+    found = plan(trainings, entrants, replicates, first=3)
+    sizes = [each.entrants for each in found.rounds] + [min(2, entrants)]
+    assert sizes[0] <= entrants
+    assert all(after == (before + 1) // 2 for before, after in itertools.pairwise(sizes))
+    used = [each.replicates for each in found.rounds]
+    assert used == sorted(set(used)), "every round adds replicates"
+    assert all(count >= 2 for count in used), "one replicate orders nobody"
+    assert found.final.start == 3 + (used[-1] if used else 0)
+    assert found.final.stop <= 3 + replicates
+    added = [
+        after - before for before, after in itertools.pairwise([0, *used, (used[-1] if used else 0) + found.fresh])
+    ]
+    cost = sum(size * count for size, count in zip(sizes, added, strict=True))
+    assert cost <= trainings + max(sizes), (found, cost)
+
+
+def test_a_planned_race_spends_what_it_may_if_there_are_replicates() -> None:
+    assert plan(16, 30, 11) == Schedule((Round(4, 2),), fresh=4)
+    assert plan(37, 30, 11) == Schedule((Round(9, 2), Round(5, 3), Round(3, 5)), fresh=4)
+    assert plan(4, 30, 11) == Schedule((), fresh=2)

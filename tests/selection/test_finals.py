@@ -69,7 +69,7 @@ def test_a_sweep_of_another_program_is_refused_before_anything_is_trained() -> N
     estimates.check_fields("e/p/bare", {"name": "mine"})
     foreign = replace(SWEEP, config={"parameters": {"trees": {"values": [20, 40]}, "max_lr": {"value": 0.1}}})
     with pytest.raises(estimates.ForeignSweepError, match="another program: trees cannot be set"):
-        Race.of(foreign, reference="preset=step8", fresh=6)
+        Race.of(foreign, reference="preset=step8")
 
 
 def test_finals_say_who_leads_and_which_round_each_configuration_reached() -> None:
@@ -189,7 +189,7 @@ def test_a_second_start_of_the_same_finals_is_refused(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("rounds", "fresh", "line"),
     [
-        ("ten", 6, r"rounds='ten' should be like 30:1,10:3,3:6 \(configurations:replicates in all\)"),
+        ("ten", 6, r"rounds='ten' should be like 10:3,3:6 \(configurations:replicates in all\)"),
         ("10:3,3:8", 6, r"rounds need 14 replicates with the 6 fresh ones; there are 12"),
         ("10:3,3:2", 6, r"rounds=\[3, 2\] replicates: no round may have fewer replicates than the one before"),
         ("0:1", 1, r"a round needs at least one configuration and one replicate"),

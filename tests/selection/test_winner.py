@@ -11,9 +11,9 @@ from mnist_sweep.review.provenance import Chain, Entrant, Finals
 from mnist_sweep.review.ranking import rank
 from mnist_sweep.review.records import RunRecord
 from mnist_sweep.search.goal import Goal
-from mnist_sweep.search.racing import Schedule
+from mnist_sweep.search.racing import Schedule, plan
 from mnist_sweep.selection import finals, winner
-from mnist_sweep.selection.finals import ROUNDS, SHORT_TRIALS_ROUNDS, Race
+from mnist_sweep.selection.finals import Race
 from mnist_sweep.selection.winner import WinnerError, find_winner
 from mnist_sweep.sweep.remote import Sweep
 
@@ -96,12 +96,28 @@ def test_finals_whose_finalists_all_diverged_chose_nothing(monkeypatch: pytest.M
 
 def test_finals_train_15_epochs_though_the_trials_had_5() -> None:
     """The reference has the same epochs, unless it names its own; the epochs of a preset are not named."""
-    race = Race.of(SWEEP, reference="preset=step8", fresh=6)
+    race = Race.of(SWEEP, reference="preset=step8")
     assert [(entrant.max_lr, entrant.epochs) for entrant in race.entrants] == [(0.1, 15), (0.3, 15)]
     assert (race.reference.epochs, race.trial_epochs) == (15, (5,))
-    assert race.schedule == Schedule(SHORT_TRIALS_ROUNDS, 6), "no round of single trainings at 15 epochs"
-    short = Race.of(SWEEP, reference="preset=step8", epochs=5, fresh=6)
-    assert short.schedule == Schedule(ROUNDS, 6)
+    short = Race.of(SWEEP, reference="preset=step8", epochs=5)
     assert ([entrant.epochs for entrant in short.entrants], short.reference.epochs) == ([5, 5], 5)
     assert short.trial_epochs == ()
-    assert Race.of(SWEEP, reference="preset=step8 epochs=3", fresh=6).reference.epochs == 3
+    assert Race.of(SWEEP, reference="preset=step8 epochs=3").reference.epochs == 3
+
+
+def test_finals_cost_half_of_what_the_trials_cost_and_use_replicates_that_no_trial_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Race.of(SWEEP, reference="preset=step8").schedule == Schedule((), fresh=2, first=2), "the least"
+    assert Race.of(SWEEP, reference="preset=step8", trainings=12).schedule == Schedule((), fresh=6, first=2)
+
+    info = sweep_info(CONFIG, id="abc12345", entity="e", project="p")
+    rates = [0.01 * number for number in range(1, 97)]  # 96 trials of 5 epochs cost as much as 32 of 15
+    records = [run(parse({"max_lr": rate}).recipe, 0, 0.02 + rate / 100) for rate in rates]
+    monkeypatch.setattr(finals, "fetch_ranking", lambda sweep: rank(info, records))
+    race = Race.of(SWEEP, reference="preset=step8")
+    assert race.schedule == plan(16, 96, 11, first=1)
+    assert 0 not in {replicate for number in (1, 2) for replicate in race.schedule.replicates(number)}
+
+    records = [run(BEST, replicate, 0.02) for replicate in range(12)]  # no replicate is left
+    assert Race.of(SWEEP, reference="preset=step8").schedule.first == 0
