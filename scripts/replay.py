@@ -1,20 +1,23 @@
 """Replay searches on recorded trainings, and compare the true worth of their selections at equal cost.
 
     python -m scripts.replay --figure docs/images/replay.svg       all engines in the simulated world, half an hour
+    python -m scripts.replay --against "W&B's rule"                the same searches against another baseline
     python -m scripts.replay --repetitions 5 --engines random      a quick check, seconds
     python -m scripts.replay --world table                         the real trainings of docs/results/table.jsonl
 
-Each repetition is one line of `docs/results/replay.jsonl`; the command skips those that the file holds. Delete lines
-whose world or engine has changed.
+Each repetition is one line of `docs/results/replay.jsonl`. The command skips those that the file holds for the present
+table, and ignores those of an earlier table.
 
 A replayed search "trains" by looking up a training: it pays that training's core-seconds and learns its objective. It
-is judged by the true objective of the configuration that it selects, relative to the average configuration.
+is judged by the true objective of the configuration that it selects, relative to the average configuration. Claims are
+judged without the effects of the folds, which are the same for all configurations.
 
 - **table**: the trainings are real. The truth is the mean of the replicates, at 15 epochs, that the search never saw.
-  Each repetition takes a random three quarters of the configurations and the replicates in random order.
+  Each repetition takes a random three quarters of the configurations and the replicates in random order. Intervals are
+  over these choices; those of another table would differ more.
 - **simulated**: the table's space with POOL configurations. The truth is a function drawn from a Gaussian
   process fitted to all real trainings of this space, so it agrees with them and varies where there are none. The
-  noise of a training, the effect of a fold, the relation of 5 to 15 epochs and the costs are measured.
+  noise of a training, the effect of a fold, the relation of 5 to 15 epochs and the costs are measured on the table.
 """
 
 from __future__ import annotations
@@ -31,12 +34,13 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit
 from threadpoolctl import threadpool_limits
 
 from mnist_sweep.config import EPOCH_LIMIT
 from scripts.objective import rows
 from scripts.replay_engines import ENGINES, Engine, Session
-from scripts.replay_worlds import CORRELATION, RESULTS, World, measured, simulated_world, table_world
+from scripts.replay_worlds import RESULTS, World, measured, simulated_world, table_world
 
 ROWS = RESULTS / "replay.jsonl"
 CHECKPOINTS = (8, 16, 30, 60)
@@ -88,6 +92,7 @@ def replay(engine: Engine, world: World, seed: int, checkpoints: Sequence[int] =
 
 
 def _best_tenth(world: World) -> set[int]:
+    """Return the best tenth of a world's configurations: by the truth, or by the mean of all replicates."""
     truth = world.truth
     if truth is None:
         truth = np.nanmean(world.losses[EPOCH_LIMIT] - world.offsets[EPOCH_LIMIT], axis=1)
@@ -99,7 +104,7 @@ class Job:
     """One repetition of one engine in one world."""
 
     world: str
-    """`table`, or `simulated 0.8` with the correlation of 5 and 15 epochs."""
+    """`table`, or `simulated` with the correlation of 5 and 15 epochs: `simulated 0.80`."""
     engine: str
     seed: int
 
@@ -111,6 +116,7 @@ def run(job: Job) -> dict[str, Any]:
         world = table_world(job.seed) if kind == "table" else simulated_world(job.seed, float(correlation))
         outcomes = replay(ENGINES[job.engine], world, job.seed, CHECKPOINTS)
     return asdict(job) | {
+        "version": measured().version,
         "budgets": list(CHECKPOINTS),
         "gains": [round(outcome.gain, 6) for outcome in outcomes],
         "claims": [None if math.isnan(outcome.claim) else round(outcome.claim, 6) for outcome in outcomes],
@@ -130,36 +136,32 @@ class Summary:
     """True gain over the average configuration, in units of the objective."""
     half: float
     """Half the width of its interval."""
+    ahead: float
+    """Gain less that of the baseline in the same worlds; NaN without common worlds."""
+    ahead_half: float
     ratio: tuple[float, float, float]
-    """Gain over that of the baseline, with its interval: a paired bootstrap over repetitions."""
+    """Gain over that of the baseline, with its interval; NaN where the baseline's gain may be zero."""
     over: float
     """Claimed less true gain; NaN if nothing is claimed."""
     over_half: float
-    top: float
-    """Share of searches that select one of the best tenth."""
-    top_half: float
+    top: tuple[float, float, float]
+    """Share of searches that select one of the best tenth, with Wilson's interval."""
 
 
 def summarise(found: Sequence[Mapping[str, Any]], world: str, baseline: str = "random") -> list[Summary]:
-    """Summarise the rows of one world. Ratios use the repetitions that the engine shares with the baseline."""
+    """Summarise the rows of one world. Comparisons use the repetitions that the engine shares with the baseline."""
     by_engine: dict[str, dict[int, Mapping[str, Any]]] = defaultdict(dict)
     for row in found:
         if row["world"] == world:
             by_engine[row["engine"]][row["seed"]] = row
-    rng, summaries = np.random.default_rng(0), []
+    summaries = []
     for engine in [name for name in ENGINES if name in by_engine]:
         runs, base = by_engine[engine], by_engine.get(baseline, {})
         shared = sorted(runs.keys() & base.keys())
         for i, budget in enumerate(CHECKPOINTS):
-            gains = np.array([runs[seed]["gains"][i] for seed in sorted(runs)])
-            claims = np.array([runs[seed]["claims"][i] or math.nan for seed in sorted(runs)])
-            top = fmean(run["top"][i] for run in runs.values())
-            ratio = (math.nan, math.nan, math.nan)
-            if shared:
-                pair = np.array([[runs[seed]["gains"][i], base[seed]["gains"][i]] for seed in shared])
-                means = pair[rng.integers(0, len(pair), (4000, len(pair)))].mean(1)
-                low, high = np.percentile(means[:, 0] / means[:, 1], [2.5, 97.5])
-                ratio = (float(pair[:, 0].mean() / pair[:, 1].mean()), float(low), float(high))
+            gains = np.array([run["gains"][i] for run in runs.values()])
+            claims = np.array([run["claims"][i] for run in runs.values()], float)  # None becomes NaN
+            pairs = np.array([[runs[seed]["gains"][i], base[seed]["gains"][i]] for seed in shared]).reshape(-1, 2)
             summaries.append(
                 Summary(
                     engine=engine,
@@ -167,33 +169,60 @@ def summarise(found: Sequence[Mapping[str, Any]], world: str, baseline: str = "r
                     repetitions=len(runs),
                     gain=float(gains.mean()),
                     half=_half(gains),
-                    ratio=ratio,
+                    ahead=float((pairs[:, 0] - pairs[:, 1]).mean()) if shared else math.nan,
+                    ahead_half=_half(pairs[:, 0] - pairs[:, 1]),
+                    ratio=_ratio(pairs),
                     over=float((claims - gains).mean()),
                     over_half=_half(claims - gains),
-                    top=top,
-                    top_half=1.96 * math.sqrt(top * (1 - top) / len(runs)),
+                    top=_share(sum(run["top"][i] for run in runs.values()), len(runs)),
                 )
             )
     return summaries
 
 
 def _half(values: Any) -> float:
-    return float(1.96 * values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.inf
+    """Return half the width of the 95 % interval of a mean (Student's t)."""
+    if len(values) < 2:
+        return math.inf
+    return float(stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / math.sqrt(len(values)))
 
 
-def table(summaries: Sequence[Summary], points_per_loss: float) -> Iterator[str]:
+def _ratio(pairs: Any) -> tuple[float, float, float]:
+    """Return the ratio of the means of pairs, shape (n, 2), with its interval by a bootstrap over the pairs."""
+    if len(pairs) < 2:
+        return math.nan, math.nan, math.nan
+    resampled = pairs[np.random.default_rng(0).integers(0, len(pairs), (4000, len(pairs)))].mean(1)
+    if np.percentile(resampled[:, 1], 2.5) <= 0:
+        return math.nan, math.nan, math.nan
+    low, high = np.percentile(resampled[:, 0] / resampled[:, 1], [2.5, 97.5])
+    return float(pairs[:, 0].mean() / pairs[:, 1].mean()), float(low), float(high)
+
+
+def _share(successes: int, count: int) -> tuple[float, float, float]:
+    """Return a share with its 95 % interval (Wilson 1927)."""
+    share, z = successes / count, 1.96
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
+    return share, middle - half, middle + half
+
+
+def table(summaries: Sequence[Summary], points_per_loss: float, baseline: str = "random") -> Iterator[str]:
     """Yield the lines of a Markdown table; gains are in points of held-out accuracy."""
-    yield "| search | budget | true gain | times random | claimed minus true | best tenth |"
-    yield "| --- | --- | --- | --- | --- | --- |"
+    yield f"| search | budget | true gain | ahead of {baseline} | ratio | claimed minus true | best tenth, % |"
+    yield "| -- | -- | -- | -- | -- | -- | -- |"
     for each in summaries:
-        gain, half = each.gain * points_per_loss, each.half * points_per_loss
-        over, over_half = each.over * points_per_loss, each.over_half * points_per_loss
-        claimed = "none" if math.isnan(over) else f"{over:+.3f} ± {over_half:.3f}"
-        ratio, low, high = each.ratio
-        yield (
-            f"| {each.engine} | {each.budget} | {gain:.3f} ± {half:.3f} | {ratio:.1f} ({low:.1f} to {high:.1f}) "
-            f"| {claimed} | {100 * each.top:.0f} ± {100 * each.top_half:.0f} % |"
-        )
+        points = {
+            name: f"{points_per_loss * value:{sign}.3f} ± {points_per_loss * half:.3f}" if value == value else ""
+            for name, sign, value, half in (
+                ("gain", "", each.gain, each.half),
+                ("ahead", "+", each.ahead, each.ahead_half),
+                ("over", "+", each.over, each.over_half),
+            )
+        }
+        ratio = "" if math.isnan(each.ratio[0]) else "{:.1f} ({:.1f} to {:.1f})".format(*each.ratio)
+        best = "{:.0f} ({:.0f} to {:.0f})".format(*(100 * share for share in each.top))
+        row = [f"{each.engine} ({each.repetitions})", str(each.budget), points["gain"], points["ahead"], ratio]
+        yield f"| {' | '.join([*row, points['over'], best])} |"
 
 
 DRAWN = {
@@ -269,29 +298,36 @@ def main() -> None:
     parser.add_argument(
         "--correlation",
         type=float,
-        default=CORRELATION,
-        help="correlation of the objectives at 5 and 15 epochs, in the simulated world (default %(default)s)",
+        help="correlation of the objectives at 5 and 15 epochs, in the simulated world (default: as measured)",
+    )
+    parser.add_argument(
+        "--against", choices=list(ENGINES), default="random", help="baseline of the comparison (default %(default)s)"
     )
     parser.add_argument("--jobs", type=int, default=1, help="parallel processes (default %(default)s)")
     parser.add_argument("--file", type=Path, default=ROWS, help="one line per repetition (default %(default)s)")
     parser.add_argument("--figure", type=Path, help="draw the true gain against the cost to this SVG file")
     arguments = parser.parse_args()
-    world = "table" if arguments.world == "table" else f"simulated {arguments.correlation:g}"
+    correlation = measured().relation.correlation if arguments.correlation is None else arguments.correlation
+    world = "table" if arguments.world == "table" else f"simulated {correlation:.2f}"
     wanted = [
         Job(world=world, engine=engine, seed=seed)
         for engine in arguments.engines
         for seed in range(arguments.repetitions)
     ]
-    present = {(row["world"], row["engine"], row["seed"]) for row in rows(arguments.file)}
-    todo = [job for job in wanted if (job.world, job.engine, job.seed) not in present]
+
+    def present() -> list[Mapping[str, Any]]:
+        return [row for row in rows(arguments.file) if row["version"] == measured().version]
+
+    done = {(row["world"], row["engine"], row["seed"]) for row in present()}
+    todo = [job for job in wanted if (job.world, job.engine, job.seed) not in done]
     with ProcessPoolExecutor(arguments.jobs) as executor, arguments.file.open("a") as out:
         for row in executor.map(run, todo):
             out.write(json.dumps(row) + "\n")
             out.flush()
-    summaries = summarise(rows(arguments.file), world)
+    summaries = summarise(present(), world, arguments.against)
     minutes = fmean(measured().seconds) / 60
     print(f"World: {world}. Budgets are in whole trainings of {minutes:.1f} core-minutes.\n")
-    print("\n".join(table(summaries, measured().points_per_loss)))
+    print("\n".join(table(summaries, measured().points_per_loss, arguments.against)))
     if arguments.figure is not None:
         arguments.figure.write_text(draw(summaries, measured().points_per_loss, minutes, world))
 

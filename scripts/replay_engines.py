@@ -6,10 +6,9 @@ public sampler proposes any point, and the nearest configuration that is still u
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
@@ -17,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from mnist_sweep.config import EPOCH_LIMIT
+from mnist_sweep.search import racing
 from mnist_sweep.search.gaussian_process import NoisyGaussianProcess
+from mnist_sweep.selection.finals import SHARE
 from scripts.replay_worlds import World
 from scripts.table import SHORT_EPOCHS
 
@@ -81,6 +82,9 @@ class Session:
         pairs = zip(self.replicates, self.epochs, strict=True)
         return fmean(float(self.world.offsets[e][r]) for r, e in pairs if e == longest)
 
+
+STARTUP = 10
+"""Random trials before a model proposes."""
 
 Proposer = Callable[[Session], Sequence[int]]
 """Which configurations to train next: one, or a batch of parallel trials."""
@@ -158,38 +162,28 @@ def _optuna_distributions(world: World) -> dict[str, Any]:
     }
 
 
-def model_proposals(acquisition: str, startup: int) -> Proposer:
-    """Return a proposer that fits the noisy process and proposes by `acquisition`.
+def bound_proposals(session: Session) -> Sequence[int]:
+    """Return the choice of the local server's search: the best optimistic estimates, after ten random trials.
 
-    One of `thompson`, `improvement` (expected, over the best posterior mean), `fixed bound` (mean less one deviation),
-    `bound` (mean less a random number of deviations, exponential with mean 1, for each trial) and `mean`.
+    Each is the posterior mean less a random number of deviations (exponential, mean 1).
     """
+    if len(session.losses) < STARTUP:
+        return random_proposals(session)
+    free = session.untried()
+    mean, deviation = session.model().posterior(session.world.encoded[free])
+    weights = session.rng.exponential(size=batch_size(session))
+    return list(dict.fromkeys(int(free[np.argmin(mean - weight * deviation)]) for weight in weights))
 
-    def propose(session: Session) -> Sequence[int]:
-        from scipy.stats import norm
 
-        if len(session.losses) < startup:
-            return random_proposals(session)
-        free, model = session.untried(), session.model()
-        batch = batch_size(session)
-        points = session.world.encoded[free]
-        mean, deviation = model.posterior(points)
-        if acquisition == "thompson":
-            some = np.r_[np.argsort(mean)[:100], session.rng.integers(0, len(free), 100)]
-            found = [int(free[some[np.argmin(model.draw(points[some], session.rng))]]) for _ in range(batch)]
-            return list(dict.fromkeys(found))
-        if acquisition == "bound":
-            weights = session.rng.exponential(size=batch)
-            return list(dict.fromkeys(int(free[np.argmin(mean - weight * deviation)]) for weight in weights))
-        if acquisition == "improvement":
-            best = model.posterior(session.world.encoded[session.configurations])[0].min()
-            z = (best - mean) / deviation
-            worth = (best - mean) * norm.cdf(z) + deviation * norm.pdf(z)
-        else:
-            worth = -mean + (deviation if acquisition == "fixed bound" else 0.0)
-        return [int(i) for i in free[np.argsort(-worth, kind="stable")[:batch]]]
-
-    return propose
+def thompson_proposals(session: Session) -> Sequence[int]:
+    """Return the best of random functions that agree with the model, after ten random trials (Thompson sampling)."""
+    if len(session.losses) < STARTUP:
+        return random_proposals(session)
+    free, model = session.untried(), session.model()
+    points = session.world.encoded[free]
+    some = np.r_[np.argsort(model.posterior(points)[0])[:100], session.rng.integers(0, len(free), 100)]
+    draws = (model.draw(points[some], session.rng) for _ in range(batch_size(session)))
+    return list(dict.fromkeys(int(free[some[np.argmin(draw)]]) for draw in draws))
 
 
 @dataclass(frozen=True)
@@ -231,34 +225,23 @@ def posterior_order(session: Session) -> list[int]:
     return [int(i) for i in tried[np.argsort(session.model().posterior(session.world.encoded[tried])[0])]]
 
 
-def halving(session: Session, order: Sequence[int], budget: float) -> Selected:
-    """Run finals of 15 epochs by sequential halving (Karnin, Koren and Somekh 2013), on unused replicates.
+def race(session: Session, order: Sequence[int], budget: float) -> Selected:
+    """Run the finals of `mnist-sweep finals` for `budget` core-seconds, without a reference.
 
-    Every round costs the same. The claim is the winner's mean over all its finals.
+    All replicates are new: trials use the first one only. The winner is the best on the final's fresh replicates, over
+    which it claims its mean.
     """
-    world, end = session.world, session.spent + budget
-    trainings = max(int(budget / world.whole_training), 1)
-    field = list(order[: max(2, min(round(trainings / 2.5), 16))])
-    rounds = max(1, math.ceil(math.log2(len(field))))
-    used = {c: session.seen(c) for c in field}
-    finals: dict[int, dict[int, float]] = {c: {} for c in field}
-    for _ in range(rounds):
-        for _ in range(max(1, trainings // (rounds * len(field)))):
-            for configuration in field:
-                free = [r for r in world.allowed(configuration) if r not in used[configuration]]
-                if free and session.spent < end:
-                    session.train(configuration, free[0], EPOCH_LIMIT)
-                    used[configuration].add(free[0])
-                    finals[configuration][free[0]] = session.losses[-1]
-        place = {configuration: i for i, configuration in enumerate(field)}
-        field.sort(key=lambda c: (_centred(world, finals[c]), place[c]))
-        field = field[: max(1, len(field) // 2)]
-    return Selected(field[0], _centred(world, finals[field[0]]))
-
-
-def _centred(world: World, losses: Mapping[int, float]) -> float:
-    """Return the mean of 15-epoch losses less the average configuration's on the same replicates; 0 without any."""
-    return fmean(x - float(world.offsets[EPOCH_LIMIT][r]) for r, x in losses.items()) if losses else 0.0
+    world, losses = session.world, defaultdict[int, dict[int, float]](dict)
+    trainings = max(2, int(budget / world.whole_training))
+    rules = racing.plan(trainings, len(order), len(world.allowed(order[0])) - 1, first=1)
+    while (stage := racing.next_stage(losses, order, rules)).missing:
+        for configuration, place in stage.missing:
+            replicate = world.allowed(configuration)[place]
+            session.train(configuration, replicate, EPOCH_LIMIT)
+            losses[configuration][place] = session.losses[-1] - float(world.offsets[EPOCH_LIMIT][replicate])
+    means = {configuration: racing.mean(losses[configuration], rules.final) for configuration in stage.entrants}
+    winner = min(means, key=lambda configuration: means[configuration])
+    return Selected(winner, means[winner])
 
 
 def joint_search(session: Session, order: Sequence[int], budget: float) -> Selected:
@@ -269,25 +252,20 @@ def joint_search(session: Session, order: Sequence[int], budget: float) -> Selec
     """
     world, end = session.world, session.spent + budget
     points = np.column_stack([world.encoded, np.ones(world.count)])
-    for configuration in order[:2]:
-        _train_next(session, configuration)
-    while session.spent < end:
-        mean, deviation = session.model(with_epochs=True).posterior(points)
-        weights = session.rng.exponential(size=max(1, session.epochs.count(EPOCH_LIMIT) // 4))
-        proposed = list(dict.fromkeys(int(np.argmin(mean - weight * deviation)) for weight in weights))
-        if sum(_train_next(session, configuration) for configuration in proposed) == 0:
-            break
+    queue = list(order[:2])
+    while session.spent + world.whole_training / 2 < end:
+        if not queue:
+            mean, deviation = session.model(with_epochs=True).posterior(points)
+            weights = session.rng.exponential(size=max(1, session.epochs.count(EPOCH_LIMIT) // 4))
+            queue = list(dict.fromkeys(int(np.argmin(mean - weight * deviation)) for weight in weights))
+        configuration = queue.pop(0)
+        free = [r for r in world.allowed(configuration) if r not in session.seen(configuration)]
+        if not free:
+            break  # the best configuration has no further replicate
+        session.train(configuration, free[0], EPOCH_LIMIT)
     mean = session.model(with_epochs=True).posterior(points)[0]
     best = min(set(session.configurations), key=lambda configuration: mean[configuration])
     return Selected(best, float(mean[best] - mean.mean()))
-
-
-def _train_next(session: Session, configuration: int) -> bool:
-    """Train the next unused replicate at 15 epochs; return whether there was one."""
-    free = [r for r in session.world.allowed(configuration) if r not in session.seen(configuration)]
-    if free:
-        session.train(configuration, free[0], EPOCH_LIMIT)
-    return bool(free)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,31 +280,22 @@ class Engine:
     order: Callable[[Session], list[int]] = posterior_order
     """Order in which configurations enter the finals."""
     finals: Callable[[Session, Sequence[int], float], Selected] | None = None
-    share: float = 1 / 3
+    share: float = SHARE
     """Share of the budget for finals."""
 
 
-THOMPSON = model_proposals("thompson", 10)
 ENGINES: dict[str, Engine] = {
     "random": Engine(propose=random_proposals),
-    "random + finals": Engine(propose=random_proposals, order=observed_order, finals=halving),
+    "random + finals": Engine(propose=random_proposals, order=observed_order, finals=race),
     "W&B's rule": Engine(propose=wandb_proposals),
     "TPE": Engine(propose=tpe_proposals),
-    "Thompson": Engine(propose=THOMPSON, select=best_posterior),
-    "Thompson + finals": Engine(propose=THOMPSON, finals=halving),
-    "random, model selects": Engine(propose=random_proposals, select=best_posterior),
-    "improvement": Engine(propose=model_proposals("improvement", 10), select=best_posterior),
-    "fixed bound": Engine(propose=model_proposals("fixed bound", 10), select=best_posterior),
-    "mean": Engine(propose=model_proposals("mean", 10), select=best_posterior),
-    "bound, 5 starts": Engine(propose=model_proposals("bound", 5), select=best_posterior),
-    "bound, 20 starts": Engine(propose=model_proposals("bound", 20), select=best_posterior),
-    "short random + finals": Engine(
-        propose=random_proposals, epochs=SHORT_EPOCHS, order=observed_order, finals=halving
-    ),
-    "bound": Engine(propose=model_proposals("bound", 10), select=best_posterior),
-    "short bound + finals": Engine(propose=model_proposals("bound", 10), epochs=SHORT_EPOCHS, finals=halving),
+    "Thompson": Engine(propose=thompson_proposals, select=best_posterior),
+    "bound": Engine(propose=bound_proposals, select=best_posterior),
+    "bound + finals": Engine(propose=bound_proposals, finals=race),
+    "short random + finals": Engine(propose=random_proposals, epochs=SHORT_EPOCHS, order=observed_order, finals=race),
+    "short bound + finals": Engine(propose=bound_proposals, epochs=SHORT_EPOCHS, finals=race),
+    "short bound + half finals": Engine(propose=bound_proposals, epochs=SHORT_EPOCHS, finals=race, share=1 / 2),
     "5 and 15 epochs, one model": Engine(
-        propose=model_proposals("bound", 10), epochs=SHORT_EPOCHS, finals=joint_search, share=0.5
+        propose=bound_proposals, epochs=SHORT_EPOCHS, finals=joint_search, share=1 / 2
     ),
-    "bound + finals": Engine(propose=model_proposals("bound", 10), finals=halving),
 }

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ from mnist_sweep.config import EPOCH_LIMIT, REPLICATES
 from mnist_sweep.search import parse
 from mnist_sweep.search.distributions import Discrete
 from mnist_sweep.search.gaussian_process import NoisyGaussianProcess
-from mnist_sweep.search.racing import noise as residual_noise
 from mnist_sweep.search.space import Space, read
 from scripts.objective import rows
 from scripts.table import FILE, PRECISION, SHORT_EPOCHS, draw_configurations, sweep_document
@@ -29,8 +27,10 @@ SWEEPS = ("random", "random-finals", "onecycle-2", "onecycle-2-finals", "refine"
 """Recorded sweeps with trainings in the space of the table."""
 POOL = 600
 """Number of configurations in the simulated world."""
-CORRELATION = 0.8
-"""Correlation of the true objectives at 5 and at 15 epochs over configurations, in the simulated world."""
+PER_CONFIGURATION = 3
+"""Replicates of a configuration of the table, at both numbers of epochs."""
+LEAST = 8
+"""Fewest configurations of the table that a replay needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,17 +96,14 @@ class Recorded:
     """One real training in the table's space."""
 
     point: tuple[float, ...]
-    replicate: int
-    epochs: int
+    fold: str
+    """What was held out, and the arithmetic: `0 float32`. Trainings of one fold share an offset."""
     objective: float
-    accuracy: float
-    train_loss: float
-    core_seconds: float | None
 
 
 @cache
 def recorded() -> list[Recorded]:
-    """Return all real trainings in the table's space: the sweeps of docs/results, and the table."""
+    """Return all real trainings of 15 epochs in the table's space: the sweeps of docs/results, and the table."""
     found = []
     for name in SWEEPS:
         for row in rows(RESULTS / f"{name}.jsonl"):
@@ -116,31 +113,13 @@ def recorded() -> list[Recorded]:
             )
             point = encode(config) if in_space and "objective" in summary else None
             if point is not None:
-                found.append(
-                    Recorded(
-                        point=tuple(point),
-                        replicate=config["replicate"],
-                        epochs=EPOCH_LIMIT,
-                        objective=summary["objective"],
-                        accuracy=summary["val/accuracy"],
-                        train_loss=summary["train/loss"],
-                        core_seconds=None,
-                    )
-                )
+                fold = f"{config['replicate']} bfloat16"
+                found.append(Recorded(point=tuple(point), fold=fold, objective=summary["objective"]))
     for row in rows(FILE):
         point = encode(row["values"])
-        if point is not None and not row["diverged"]:
-            found.append(
-                Recorded(
-                    point=tuple(point),
-                    replicate=row["replicate"],
-                    epochs=row["epochs"],
-                    objective=row["objective"],
-                    accuracy=row["accuracy"],
-                    train_loss=row["train_loss_by_epoch"][-1],
-                    core_seconds=row["core_seconds"],
-                )
-            )
+        if point is not None and row["epochs"] == EPOCH_LIMIT and not row["diverged"]:
+            fold = f"{row['replicate']} {row['precision']}"
+            found.append(Recorded(point=tuple(point), fold=fold, objective=row["objective"]))
     return found
 
 
@@ -148,71 +127,45 @@ def recorded() -> list[Recorded]:
 class Measured:
     """Measurements of real trainings that the simulated world uses."""
 
+    version: int
+    """Number of the table's trainings that they come from. Searches of another version are not compared."""
     process: NoisyGaussianProcess
     """Model of the objective at 15 epochs."""
     noise: float
     """Standard deviation of a training of 15 epochs after the effects of configuration and fold."""
     fold: float
-    """Deviation of the folds' effects."""
-    signal_ratio: float
-    """Deviation of the true objective between configurations: 5 epochs over 15."""
-    noise_ratio: float
-    """Deviation of the noise: 5 epochs over 15."""
+    """Standard deviation of the folds' effects."""
+    relation: Relation
     seconds: tuple[float, ...]
-    """Core-seconds of the trainings of 15 epochs."""
+    """Core-seconds of 15 epochs, the mean of each configuration."""
     cost_ratio: float
     """Core-seconds of 5 epochs over those of 15."""
     points_per_loss: float
-    """Points of held-out accuracy per unit of the objective, over configurations."""
+    """Points of held-out accuracy per unit of the objective: the slope over configurations."""
 
 
 @cache
 def measured() -> Measured:
     """Measure the real trainings."""
-    whole = [each for each in recorded() if each.epochs == EPOCH_LIMIT]
+    whole = recorded()
     process = NoisyGaussianProcess(
-        [each.point for each in whole],
-        [each.objective for each in whole],
-        unordered(),
-        [str(each.replicate) for each in whole],
+        *([each.point for each in whole], [each.objective for each in whole]),
+        *(unordered(), [each.fold for each in whole]),
     )
-    table = table_cells({EPOCH_LIMIT: 2, SHORT_EPOCHS: 2})
-    study = _study_losses()
-    losses = table.losses if len(table.configurations) > len(study[EPOCH_LIMIT]) else study
-    layouts = {epochs: _layout(losses[epochs]) for epochs in (SHORT_EPOCHS, EPOCH_LIMIT)}
-    cells: dict[Any, dict[int, float]] = defaultdict(dict)
-    for each in whole:
-        cells[each.point][each.replicate] = each.objective
-    for i, replicates in enumerate(study[EPOCH_LIMIT]):
-        cells[f"study {i}"] = dict(enumerate(replicates.tolist()))
-    seconds = {
-        epochs: [each.core_seconds for each in recorded() if each.epochs == epochs and each.core_seconds]
-        for epochs in (SHORT_EPOCHS, EPOCH_LIMIT)
-    }
-    short, long = layouts[SHORT_EPOCHS], layouts[EPOCH_LIMIT]
-    means = [
-        (fmean(each.objective for each in group), 100 * fmean(each.accuracy for each in group))
-        for group in _grouped(whole)
-        if group[0].replicate == 0
-    ]
-    slope = float(np.polyfit(np.array(means)[:, 0], np.array(means)[:, 1], 1)[0])
+    table = table_cells()
+    seconds, short_seconds = (table.seconds[epochs].mean(1) for epochs in (EPOCH_LIMIT, SHORT_EPOCHS))
+    losses, layout = table.losses, _layout(table.losses[EPOCH_LIMIT])
+    slope = np.polyfit(losses[EPOCH_LIMIT].mean(1), 100 * table.accuracies[EPOCH_LIMIT].mean(1), 1)[0]
     return Measured(
+        version=2 * PER_CONFIGURATION * len(table.configurations),
         process=process,
-        noise=residual_noise(cells).deviation,
-        fold=long["fold"],
-        signal_ratio=short["signal"] / long["signal"],
-        noise_ratio=short["noise"] / long["noise"],
-        seconds=tuple(seconds[EPOCH_LIMIT]),
-        cost_ratio=fmean(seconds[SHORT_EPOCHS]) / fmean(seconds[EPOCH_LIMIT]) if seconds[SHORT_EPOCHS] else 0.35,
-        points_per_loss=-slope,
+        noise=layout["noise"],
+        fold=layout["fold"],
+        relation=relation(losses[SHORT_EPOCHS], losses[EPOCH_LIMIT]),
+        seconds=tuple(seconds.tolist()),
+        cost_ratio=float(short_seconds.mean() / seconds.mean()),
+        points_per_loss=-float(slope),
     )
-
-
-def _grouped(found: Sequence[Recorded]) -> list[list[Recorded]]:
-    groups: dict[Any, list[Recorded]] = defaultdict(list)
-    for each in found:
-        groups[each.point].append(each)
-    return list(groups.values())
 
 
 def _layout(table: Any) -> dict[str, float]:
@@ -225,19 +178,6 @@ def _layout(table: Any) -> dict[str, float]:
     return {"noise": math.sqrt(noise), "signal": math.sqrt(signal), "fold": math.sqrt(fold)}
 
 
-def _study_losses() -> dict[int, Any]:
-    """Return epochs -> objective of docs/results/objective.jsonl, shape (configurations, replicates)."""
-    cells: dict[int, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-    for row in rows(RESULTS / "objective.jsonl"):
-        if row["name"].startswith("drawn"):
-            config = row["config"]
-            cells[config["epochs"]][row["name"]][config["replicate"]] = row["calibrated_loss"]
-    return {
-        epochs: np.array([[losses[r] for r in sorted(losses)] for losses in named.values()])
-        for epochs, named in cells.items()
-    }
-
-
 @dataclass(frozen=True, kw_only=True)
 class Cells:
     """The configurations of the table that have all of some trainings."""
@@ -245,32 +185,40 @@ class Cells:
     configurations: Sequence[int]
     losses: Mapping[int, Any]
     """Epochs -> objective, shape (configurations, replicates)."""
+    accuracies: Mapping[int, Any]
+    """Epochs -> held-out accuracy, a fraction, the same shape."""
     seconds: Mapping[int, Any]
     """Epochs -> core-seconds, the same shape."""
     values: Sequence[Mapping[str, Any]]
 
 
-def table_cells(replicates: Mapping[int, int]) -> Cells:
-    """Return the configurations that have the first `replicates[epochs]` replicates at each number of epochs.
+def table_cells() -> Cells:
+    """Return the configurations of the table that have their first replicates at both numbers of epochs.
 
-    Configurations with a diverged training are left out.
+    Configurations with a diverged training are left out. Ends the program if there are fewer than `LEAST`.
     """
     found: dict[int, dict[tuple[int, int], Mapping[str, Any]]] = defaultdict(dict)
     for row in rows(FILE):
         if not row["diverged"] and row["precision"] == PRECISION:
             found[row["configuration"]][row["epochs"], row["replicate"]] = row
-    wanted = [(epochs, r) for epochs, count in replicates.items() for r in range(count)]
+    wanted = [(epochs, r) for epochs in (EPOCH_LIMIT, SHORT_EPOCHS) for r in range(PER_CONFIGURATION)]
     complete = sorted(c for c, trained in found.items() if trained.keys() >= set(wanted))
+    if len(complete) < LEAST:
+        raise SystemExit(
+            f"the table has {len(complete)} configurations with {PER_CONFIGURATION} replicates of both lengths, but a "
+            f"replay needs at least {LEAST}"
+        )
 
     def gather(name: str) -> dict[int, Any]:
         return {
-            epochs: np.array([[found[c][epochs, r][name] for r in range(count)] for c in complete])
-            for epochs, count in replicates.items()
+            epochs: np.array([[found[c][epochs, r][name] for r in range(PER_CONFIGURATION)] for c in complete])
+            for epochs in (EPOCH_LIMIT, SHORT_EPOCHS)
         }
 
     return Cells(
         configurations=complete,
         losses=gather("objective"),
+        accuracies=gather("accuracy"),
         seconds=gather("core_seconds"),
         values=[found[c][wanted[0]]["values"] for c in complete],
     )
@@ -312,7 +260,7 @@ def relation(short: Any, whole: Any, seed: int = 0) -> Relation:
         configurations=count,
         correlation=correlation(np.arange(count)),
         interval=(float(low), float(high)),
-        signal_ratio=math.sqrt(_signal(short, short) / _signal(whole, whole)),
+        signal_ratio=math.sqrt(max(_signal(short, short), 0.0) / max(_signal(whole, whole), 1e-12)),
         noise_ratio=noise[0] / noise[1],
     )
 
@@ -330,8 +278,8 @@ def pool() -> Any:
     return np.array([encode(values) for values in draw_configurations(POOL)], float)
 
 
-def simulated_world(seed: int, correlation: float = CORRELATION) -> World:
-    """Return one world of the simulation."""
+def simulated_world(seed: int, correlation: float) -> World:
+    """Return one world of the simulation. `correlation` relates the true objectives at 5 and at 15 epochs."""
     rng, known = np.random.default_rng([seed, 1]), measured()
     points = pool()
     truth = known.process.draw(points, rng)
@@ -340,11 +288,11 @@ def simulated_world(seed: int, correlation: float = CORRELATION) -> World:
     own = known.process.draw_prior(points, rng)
     own -= own.mean()
     mixed = correlation * truth / truth.std() + math.sqrt(1 - correlation**2) * own / own.std()
-    short = mixed * truth.std() * known.signal_ratio
+    short = mixed * truth.std() * known.relation.signal_ratio
     shape = (len(points), REPLICATES)
     folds = rng.normal(0, known.fold, REPLICATES)
     whole = truth[:, None] + folds + rng.normal(0, known.noise, shape)
-    quick = short[:, None] + folds + rng.normal(0, known.noise * known.noise_ratio, shape)
+    quick = short[:, None] + folds + rng.normal(0, known.noise * known.relation.noise_ratio, shape)
     seconds = rng.choice(known.seconds, len(points))[:, None] * np.ones(shape)
     return World(
         encoded=points,
@@ -359,26 +307,17 @@ def simulated_world(seed: int, correlation: float = CORRELATION) -> World:
 def table_world(seed: int) -> World:
     """Return a random three quarters of the table's configurations, with the replicates in a random order.
 
-    The first replicate is for trials, so both lengths have it; the last one is for judging, and finals use the others.
-    Only configurations with three replicates at 15 epochs and two at 5 take part.
+    The first replicate is for trials, the last one is for judging, and finals use the other.
     """
-    rng, table = np.random.default_rng([seed, 2]), table_cells({EPOCH_LIMIT: 3, SHORT_EPOCHS: 2})
+    rng, table = np.random.default_rng([seed, 2]), table_cells()
     count = len(table.configurations)
-    if count < 8:
-        raise SystemExit(f"the table has {count} configurations with three replicates, but a replay needs at least 8")
-    chosen = rng.permutation(count)[: max(8, 3 * count // 4)]
-    order = rng.permutation(3)
-    if order[0] == 2:  # not trained at 5 epochs
-        order = order[::-1]
-    shorts = [order[0]] * 3  # trials use the first replicate only
-    losses = {EPOCH_LIMIT: table.losses[EPOCH_LIMIT][chosen][:, order]}
-    seconds = {EPOCH_LIMIT: table.seconds[EPOCH_LIMIT][chosen][:, order]}
-    losses[SHORT_EPOCHS] = table.losses[SHORT_EPOCHS][chosen][:, shorts]
-    seconds[SHORT_EPOCHS] = table.seconds[SHORT_EPOCHS][chosen][:, shorts]
+    chosen = rng.permutation(count)[: max(LEAST, 3 * count // 4)]
+    order = rng.permutation(PER_CONFIGURATION)
+    losses = {epochs: values[chosen][:, order] for epochs, values in table.losses.items()}
     return World(
         encoded=np.array([encode(table.values[i]) for i in chosen], float),
         unordered=unordered(),
         losses=losses,
-        seconds=seconds,
+        seconds={epochs: values[chosen][:, order] for epochs, values in table.seconds.items()},
         offsets={epochs: values.mean(axis=0) for epochs, values in losses.items()},
     )
