@@ -26,7 +26,9 @@ EPOCH_LIMIT = 15
 """Most epochs of a run, and those of a result. A run may train fewer, as a cheaper and less accurate measurement."""
 
 REPLICATES = 12
-"""The training images have this many parts. Each replicate holds out one of them."""
+"""The training images have this many folds. A replicate holds out one of them, or as many as `held_out_folds`."""
+
+FOLD_IMAGES = 60_000 // REPLICATES
 
 Width = Annotated[int, Field(ge=1, le=128)]
 OptionalWidth = Annotated[int, Field(ge=0, le=128)]
@@ -138,7 +140,13 @@ class RunConfig(BaseModel):
     batch_size: int = Field(128, ge=8, le=4096, description="images per step")
     epochs: int = Field(EPOCH_LIMIT, ge=1, le=EPOCH_LIMIT, description="passes over the training images")
     replicate: int = Field(
-        0, ge=0, lt=REPLICATES, description="fold of the training images to hold out; also sets the seed"
+        0, ge=0, lt=REPLICATES, description="which fold of the training images to hold out; also sets the seed"
+    )
+    held_out_folds: int = Field(
+        1,
+        ge=1,
+        le=REPLICATES // 2,
+        description="folds of 5,000 images to hold out: more measure with less noise, but leave fewer to train on",
     )
     seed: int = Field(
         0,
@@ -217,6 +225,12 @@ class RunConfig(BaseModel):
         return self.parameters >= self.parameter_limit
 
     @property
+    def folds(self) -> tuple[int, ...]:
+        """The folds that the run holds out: as many as `held_out_folds`, those of the next replicate being the next."""
+        count = self.held_out_folds
+        return tuple(number % REPLICATES for number in range(self.replicate * count, (self.replicate + 1) * count))
+
+    @property
     def plain_epochs(self) -> int:
         """Number of final epochs that are trained without augmentation: the share `no_aug_epochs` / 15 of `epochs`."""
         return max(1, round(self.no_aug_epochs * self.epochs / EPOCH_LIMIT)) if self.no_aug_epochs else 0
@@ -258,7 +272,7 @@ FIELD_GROUPS = {
         "lr_schedule", "max_lr", "pct_start", "div_factor", "final_div_factor", "momentum", "cycle_momentum",
         "nesterov", "weight_decay", "decay_norm", "precise_bn", "label_smoothing", "batch_size", "epochs",
     ),
-    "replicate": ("replicate", "seed"),
+    "replicate": ("replicate", "held_out_folds", "seed"),
     "machine": ("device", "precision", "threads"),
 }  # fmt: skip
 """Every field, by what it is about."""
@@ -267,7 +281,7 @@ MACHINE_FIELDS = FIELD_GROUPS["machine"]
 """Fields that say where a configuration is trained."""
 
 NON_IDENTITY_FIELDS = (*FIELD_GROUPS["replicate"], *MACHINE_FIELDS)
-"""Fields that are not part of a configuration's identity: the replicate, the seed and the machine."""
+"""Fields that are not part of a configuration's identity: the replicate, what it holds out, the seed, the machine."""
 
 WIDTHS = ("c1", "c2", "squeeze", "c3", "c4", "c5", "c6", "head")
 """Fields that set the widths of the tiny network."""

@@ -19,6 +19,7 @@ import wandb
 from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 
+from mnist_sweep.config import FOLD_IMAGES
 from mnist_sweep.review import api, terminal
 from mnist_sweep.review.review import Review, build_review
 from mnist_sweep.search.goal import Goal
@@ -31,7 +32,6 @@ SECTIONS = (
     *("mistakes", "gallery"),
 )
 PICTURES = (*SECTIONS, "sweep-page-light", "sweep-page-dark", "run-page", "html-page", "brush", "terminal")
-VALIDATION_IMAGES = 5000
 TIMEOUT_SECONDS = 180  # seconds; trials may be running at the same time
 DRAWN = (
     "[...document.querySelectorAll('[data-figure]')]"
@@ -76,7 +76,7 @@ def main() -> None:
             take_brushed(html, ranking.info.goal, arguments.out / "brush.png")
         if "terminal" in only:
             chain = api.chain(client.sweep(arguments.sweep))
-            review = build_review(ranking, random=random, samples=VALIDATION_IMAGES, chain=chain)
+            review = build_review(ranking, random=random, samples=FOLD_IMAGES, chain=chain)
             take_summary(browser, review, arguments.out / "terminal.png")
         browser.close()
     for picture in arguments.out.glob("*.png"):

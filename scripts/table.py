@@ -1,7 +1,9 @@
-"""Record a table of real trainings: random configurations of a sweep, each on several replicates, at 15 and 5 epochs.
+"""Record a table of real trainings: random configurations of a sweep, each on several replicates.
 
-    python -m scripts.table --configurations 24 --replicates 4 --agents 2      about 6 core-hours with AVX-512
-    python -m scripts.table --configurations 1 --replicates 1 --agents 1       one configuration: three minutes
+Each replicate is trained at 15 and at 5 epochs, and at 5 epochs with 20,000 held-out images.
+
+    python -m scripts.table --configurations 24 --replicates 4 --agents 2      about 3 core-hours (AVX-512)
+    python -m scripts.table --configurations 1 --replicates 1 --agents 1       one configuration: two minutes
 
 Each training is one line of JSON in `docs/results/table.jsonl`. The command resumes: it skips the trainings that the
 file already holds. The draws have a fixed order, so a larger `--configurations` extends the same table.
@@ -39,7 +41,11 @@ SEED = 20261129
 """Seed of the random draws."""
 PRECISION = "float32"
 """Arithmetic of the table. The file's first rows are in bfloat16, from an earlier training step on CPUs."""
-NOT_SEARCHED = ("replicate", "epochs")
+SHORT_HELD_OUT = 4
+"""Folds that the short schedule holds out in a second training: 20,000 images, so it trains on 40,000."""
+LENGTHS = ((EPOCH_LIMIT, 1), (SHORT_EPOCHS, 1), (SHORT_EPOCHS, SHORT_HELD_OUT))
+"""Epochs and held-out folds of the trainings of one replicate."""
+NOT_SEARCHED = ("replicate", "held_out_folds", "epochs")
 """Parameters of the sweep file that the table sets itself."""
 
 
@@ -53,11 +59,12 @@ class Training:
     """Its RunConfig fields, for the full schedule."""
     replicate: int
     epochs: int
+    held_out_folds: int = 1
 
     @property
-    def key(self) -> tuple[int, int, int]:
+    def key(self) -> tuple[int, int, int, int]:
         """Return what identifies the training in the file."""
-        return self.configuration, self.replicate, self.epochs
+        return self.configuration, self.replicate, self.epochs, self.held_out_folds
 
 
 def sweep_document() -> dict[str, Any]:
@@ -88,15 +95,23 @@ def list_trainings(count: int, replicates: int) -> Iterator[Training]:
     drawn = draw_configurations(count)
     for first in range(0, count, BLOCK):
         for replicate in range(replicates):
-            for epochs in (EPOCH_LIMIT, SHORT_EPOCHS):
+            for epochs, folds in LENGTHS:
                 for number in range(first, min(first + BLOCK, count)):
-                    yield Training(configuration=number, values=drawn[number], replicate=replicate, epochs=epochs)
+                    yield Training(
+                        configuration=number,
+                        values=drawn[number],
+                        replicate=replicate,
+                        epochs=epochs,
+                        held_out_folds=folds,
+                    )
 
 
 def missing_trainings(wanted: Iterable[Training], found: Iterable[Mapping[str, Any]]) -> list[Training]:
     """Return the trainings that none of the rows `found` holds in the table's precision."""
     present = {
-        (row["configuration"], row["replicate"], row["epochs"]) for row in found if row["precision"] == PRECISION
+        (row["configuration"], row["replicate"], row["epochs"], row.get("held_out_folds", 1))
+        for row in found
+        if row["precision"] == PRECISION
     }
     return [training for training in wanted if training.key not in present]
 
@@ -114,15 +129,16 @@ def train(training: Training) -> dict[str, Any]:
     from mnist_sweep.training import engine, mnist
     from mnist_sweep.training.calibration import calibrated_loss, temperature
 
-    circumstances = {"epochs": training.epochs, "replicate": training.replicate, "threads": 1, "precision": PRECISION}
-    config = engine.resolve(parse({**training.values, **circumstances}))
-    split = mnist.selection_split(config.replicate)
+    measurement = {name: getattr(training, name) for name in ("epochs", "replicate", "held_out_folds")}
+    config = engine.resolve(parse({**training.values, **measurement, "threads": 1, "precision": PRECISION}))
+    split = mnist.selection_split(config.folds)
     wall, cpu = time.perf_counter(), time.process_time()
     fit = engine.fit(config, split, say=print)
     row: dict[str, Any] = {
         "configuration": training.configuration,
         "replicate": training.replicate,
         "epochs": training.epochs,
+        "held_out_folds": training.held_out_folds,
         "values": dict(training.values),
         "parameters": config.parameters,
         "precision": config.precision,

@@ -31,13 +31,12 @@ def run(arguments: argparse.Namespace) -> int:
     from mnist_sweep.review import page, terminal, wandb_report
     from mnist_sweep.selection import finals
     from mnist_sweep.sweep import live_view, remote
-    from mnist_sweep.training import mnist
 
     console = Console(highlight=False, soft_wrap=True)
     with connect.connected_server(say) as server:
         sweep = remote.find(arguments.sweep, PROJECT)
         other = remote.fetch_ranking(remote.find(arguments.random, PROJECT)) if arguments.random else None
-        review = remote.fetch_review(sweep, random=other, samples=mnist.VALIDATION_IMAGES if sweep.runs_train else None)
+        review = remote.fetch_review(sweep, random=other, samples=sweep.held_out_images)
         if sweep.runs_train and (best := review.ranking.best):
             confirm = f"mnist-sweep confirm {finals.finals_id(sweep.path)} --seeds=20"
             commands = (live_view.best_command(best.record), f"mnist-sweep finals {sweep.path}", confirm)

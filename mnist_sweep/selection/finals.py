@@ -154,7 +154,7 @@ class Race:
         Every entrant is trained for `epochs`, even if its trials were shorter. So is the reference unless its text
         names other epochs. Without a schedule, the race is planned for `trainings`, the reference's not counted. By
         default, the finals then have a `SHARE` of the cost of the whole search, and replicates that no trial used, if
-        there are enough: luck with the images of a trial's fold does not count twice.
+        there are enough: luck with the images that a trial held out does not count twice.
         """
         check_fields(sweep.path, sweep.config)
         ranking = fetch_ranking(sweep)
@@ -174,7 +174,7 @@ class Race:
         if trainings is None:
             cost = sum(trial.epochs for trial in trials) / epochs
             trainings = max(LEAST_TRAININGS, round(cost * SHARE / (1 - SHARE)))
-        used = 1 + max(trial.replicate for trial in trials)
+        used = 1 + max(max(trial.folds) for trial in trials)
         fresh = used if REPLICATES - used >= LEAST_REPLICATES else 0
         return cls(
             sweep=sweep,

@@ -19,7 +19,6 @@ from mnist_sweep.review.ranking import Ranking, Trial
 from mnist_sweep.review.records import RunRecord, number
 from mnist_sweep.review.status import Status
 from mnist_sweep.sweep.remote import Sweep, poll, read
-from mnist_sweep.training.mnist import VALIDATION_IMAGES
 
 POLL_SECONDS = 1.0
 ACCURACY = "val/accuracy"
@@ -79,7 +78,7 @@ def conclude(sweep: Sweep, console: Console, retry: RetryPolicy) -> None:
     Raise ServerUnavailable if the server has not answered for too long.
     """
     try:
-        review = retry.retry_until_available(lambda: read(sweep, samples=VALIDATION_IMAGES))
+        review = retry.retry_until_available(lambda: read(sweep, samples=sweep.held_out_images))
     except ServerUnavailable as error:
         raise ServerUnavailable(f"{error}; to see the ranking later: mnist-sweep report {sweep.path}") from None
     console.print(terminal.summary(review))

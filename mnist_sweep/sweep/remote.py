@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from mnist_sweep.config import FOLD_IMAGES
 from mnist_sweep.connection import waiting
 from mnist_sweep.environment import environment
 from mnist_sweep.errors import UserError, first_line
@@ -37,6 +38,14 @@ class Sweep:
         command = self.config.get("command")
         words = [self.config.get("program"), *(command if isinstance(command, list) else [])]
         return not {"mnist_sweep/train.py", "mnist_sweep.train"}.isdisjoint(map(str, words))
+
+    @property
+    def held_out_images(self) -> int | None:
+        """Number of images behind one held-out value; None if the trials run another program or differ in it."""
+        parameters = self.config.get("parameters")
+        spec = parameters.get("held_out_folds", {"value": 1}) if isinstance(parameters, Mapping) else None
+        folds = spec.get("value") if isinstance(spec, Mapping) else None
+        return FOLD_IMAGES * folds if self.runs_train and isinstance(folds, int) else None
 
 
 def create(config: Mapping[str, Any], project: str, entity: str | None = None) -> Sweep:

