@@ -25,6 +25,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import multiprocessing
+import signal
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -37,10 +39,11 @@ import numpy as np
 from scipy.special import stdtrit
 from threadpoolctl import threadpool_limits
 
-from mnist_sweep.config import EPOCH_LIMIT
+from mnist_sweep.agents.child import end_with_parent
 from scripts.objective import rows
 from scripts.replay_engines import ENGINES, Engine, Session
 from scripts.replay_worlds import RESULTS, World, measured, simulated_world, table_world
+from scripts.table import WHOLE
 
 ROWS = RESULTS / "replay.jsonl"
 CHECKPOINTS = (8, 16, 30, 60)
@@ -73,13 +76,13 @@ def replay(engine: Engine, world: World, seed: int, checkpoints: Sequence[int] =
         while session.spent < budget - reserved and len(session.untried()):
             queue = queue or list(engine.propose(session))
             configuration = queue.pop(0)
-            session.train(configuration, world.allowed(configuration)[0], engine.epochs)
+            session.train(configuration, world.allowed(configuration)[0], engine.trials)
         fork = session.copy()
         if engine.finals is None:
             selected = engine.select(fork)
         else:
             selected = engine.finals(fork, engine.order(fork), budget - fork.spent)
-        claim = -selected.claim if engine.epochs == EPOCH_LIMIT or engine.finals is not None else math.nan
+        claim = -selected.claim if engine.trials == WHOLE or engine.finals is not None else math.nan
         outcomes.append(
             Outcome(
                 budget=checkpoint,
@@ -95,7 +98,7 @@ def _best_tenth(world: World) -> set[int]:
     """Return the best tenth of a world's configurations: by the truth, or by the mean of all replicates."""
     truth = world.truth
     if truth is None:
-        truth = np.nanmean(world.losses[EPOCH_LIMIT] - world.offsets[EPOCH_LIMIT], axis=1)
+        truth = np.nanmean(world.losses[WHOLE] - world.offsets[WHOLE], axis=1)
     return set(np.argsort(truth)[: max(1, world.count // 10)].tolist())
 
 
@@ -104,7 +107,7 @@ class Job:
     """One repetition of one engine in one world."""
 
     world: str
-    """`table`, or `simulated` with the correlation of 5 and 15 epochs: `simulated 0.80`."""
+    """`table`, `simulated`, or `simulated 0.50` with another correlation of 5 and 15 epochs than measured."""
     engine: str
     seed: int
 
@@ -113,7 +116,11 @@ def run(job: Job) -> dict[str, Any]:
     """Run one repetition and return its row: gains, claims and `top` by checkpoint."""
     kind, _, correlation = job.world.partition(" ")
     with threadpool_limits(1):
-        world = table_world(job.seed) if kind == "table" else simulated_world(job.seed, float(correlation))
+        world = (
+            table_world(job.seed)
+            if kind == "table"
+            else simulated_world(job.seed, float(correlation) if correlation else None)
+        )
         outcomes = replay(ENGINES[job.engine], world, job.seed, CHECKPOINTS)
     return asdict(job) | {
         "version": measured().version,
@@ -226,7 +233,8 @@ def table(summaries: Sequence[Summary], points_per_loss: float, baseline: str = 
 
 
 DRAWN = {
-    "short bound + finals": ("#1f6feb", "5 epochs, model, finals at 15"),
+    "wide bound + finals": ("#1f6feb", "5 epochs, 20,000 images, finals"),
+    "short bound + finals": ("#2da44e", "5 epochs, model, finals"),
     "bound": ("#8957e5", "15 epochs, model"),
     "random + finals": ("#bf8700", "15 epochs, random, finals"),
     "W&B's rule": ("#cf222e", "15 epochs, W&B's rule"),
@@ -307,8 +315,9 @@ def main() -> None:
     parser.add_argument("--file", type=Path, default=ROWS, help="one line per repetition (default %(default)s)")
     parser.add_argument("--figure", type=Path, help="draw the true gain against the cost to this SVG file")
     arguments = parser.parse_args()
-    correlation = measured().relation.correlation if arguments.correlation is None else arguments.correlation
-    world = "table" if arguments.world == "table" else f"simulated {correlation:.2f}"
+    world = arguments.world
+    if world == "simulated" and arguments.correlation is not None:
+        world = f"simulated {arguments.correlation:.2f}"
     wanted = [
         Job(world=world, engine=engine, seed=seed)
         for engine in arguments.engines
@@ -320,7 +329,9 @@ def main() -> None:
 
     done = {(row["world"], row["engine"], row["seed"]) for row in present()}
     todo = [job for job in wanted if (job.world, job.engine, job.seed) not in done]
-    with ProcessPoolExecutor(arguments.jobs) as executor, arguments.file.open("a") as out:
+    context = multiprocessing.get_context("spawn")
+    workers = ProcessPoolExecutor(arguments.jobs, context, end_with_parent, (signal.SIGTERM,))
+    with workers as executor, arguments.file.open("a") as out:
         for row in executor.map(run, todo):
             out.write(json.dumps(row) + "\n")
             out.flush()

@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from mnist_sweep.config import EPOCH_LIMIT
 from mnist_sweep.search import racing
 from mnist_sweep.search.gaussian_process import NoisyGaussianProcess
 from mnist_sweep.selection.finals import SHARE
 from scripts.replay_worlds import World
-from scripts.table import SHORT_EPOCHS
+from scripts.table import SHORT, SHORT_WIDE, WHOLE, Kind
 
 
 @dataclass
@@ -31,17 +30,17 @@ class Session:
     rng: np.random.Generator
     configurations: list[int] = field(default_factory=list)
     replicates: list[int] = field(default_factory=list)
-    epochs: list[int] = field(default_factory=list)
+    kinds: list[Kind] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     spent: float = 0.0
 
-    def train(self, configuration: int, replicate: int, epochs: int) -> None:
+    def train(self, configuration: int, replicate: int, kind: Kind) -> None:
         """Look one training up and pay for it."""
         self.configurations.append(configuration)
         self.replicates.append(replicate)
-        self.epochs.append(epochs)
-        self.losses.append(float(self.world.losses[epochs][configuration, replicate]))
-        self.spent += float(self.world.seconds[epochs][configuration, replicate])
+        self.kinds.append(kind)
+        self.losses.append(float(self.world.losses[kind][configuration, replicate]))
+        self.spent += float(self.world.seconds[kind][configuration, replicate])
 
     def copy(self) -> Session:
         """Return an independent session that continues from the same trainings."""
@@ -50,37 +49,37 @@ class Session:
             rng=np.random.default_rng(int(self.rng.integers(2**31))),
             configurations=[*self.configurations],
             replicates=[*self.replicates],
-            epochs=[*self.epochs],
+            kinds=[*self.kinds],
             losses=[*self.losses],
         )
 
     def seen(self, configuration: int) -> set[int]:
-        """Return the replicates of a configuration that were trained, at any number of epochs."""
+        """Return the replicates of a configuration that were trained, of any kind."""
         return {r for c, r in zip(self.configurations, self.replicates, strict=True) if c == configuration}
 
     def untried(self) -> Any:
         """Return the numbers of the configurations that were not trained."""
         return np.setdiff1d(np.arange(self.world.count), self.configurations)
 
-    def model(self, *, with_epochs: bool = False) -> NoisyGaussianProcess:
+    def model(self, *, with_kind: bool = False) -> NoisyGaussianProcess:
         """Fit the process to all trainings.
 
-        With epochs, they are one more parameter, and every fidelity has an offset of its own.
+        With the kind, it is one more parameter, and every kind has offsets of its own.
         """
         points = self.world.encoded[self.configurations]
         unordered = list(self.world.unordered)
         names = [str(r) for r in self.replicates]
-        if with_epochs:
-            points = np.column_stack([points, [epochs == EPOCH_LIMIT for epochs in self.epochs]])
+        if with_kind:
+            points = np.column_stack([points, [kind == WHOLE for kind in self.kinds]])
             unordered.append(False)
-            names = [f"{name} {epochs}" for name, epochs in zip(names, self.epochs, strict=True)]
+            names = [f"{name} {kind}" for name, kind in zip(names, self.kinds, strict=True)]
         return NoisyGaussianProcess(points, self.losses, unordered, names)
 
     def reference(self) -> float:
         """Return what the average configuration would have had on the replicates of the longest trainings."""
-        longest = max(self.epochs)
-        pairs = zip(self.replicates, self.epochs, strict=True)
-        return fmean(float(self.world.offsets[e][r]) for r, e in pairs if e == longest)
+        longest = max(self.kinds)
+        pairs = zip(self.replicates, self.kinds, strict=True)
+        return fmean(float(self.world.offsets[kind][r]) for r, kind in pairs if kind == longest)
 
 
 STARTUP = 10
@@ -237,8 +236,8 @@ def race(session: Session, order: Sequence[int], budget: float) -> Selected:
     while (stage := racing.next_stage(losses, order, rules)).missing:
         for configuration, place in stage.missing:
             replicate = world.allowed(configuration)[place]
-            session.train(configuration, replicate, EPOCH_LIMIT)
-            losses[configuration][place] = session.losses[-1] - float(world.offsets[EPOCH_LIMIT][replicate])
+            session.train(configuration, replicate, WHOLE)
+            losses[configuration][place] = session.losses[-1] - float(world.offsets[WHOLE][replicate])
     means = {configuration: racing.mean(losses[configuration], rules.final) for configuration in stage.entrants}
     winner = min(means, key=lambda configuration: means[configuration])
     return Selected(winner, means[winner])
@@ -255,15 +254,15 @@ def joint_search(session: Session, order: Sequence[int], budget: float) -> Selec
     queue = list(order[:2])
     while session.spent + world.whole_training / 2 < end:
         if not queue:
-            mean, deviation = session.model(with_epochs=True).posterior(points)
-            weights = session.rng.exponential(size=max(1, session.epochs.count(EPOCH_LIMIT) // 4))
+            mean, deviation = session.model(with_kind=True).posterior(points)
+            weights = session.rng.exponential(size=max(1, session.kinds.count(WHOLE) // 4))
             queue = list(dict.fromkeys(int(np.argmin(mean - weight * deviation)) for weight in weights))
         configuration = queue.pop(0)
         free = [r for r in world.allowed(configuration) if r not in session.seen(configuration)]
         if not free:
             break  # the best configuration has no further replicate
-        session.train(configuration, free[0], EPOCH_LIMIT)
-    mean = session.model(with_epochs=True).posterior(points)[0]
+        session.train(configuration, free[0], WHOLE)
+    mean = session.model(with_kind=True).posterior(points)[0]
     best = min(set(session.configurations), key=lambda configuration: mean[configuration])
     return Selected(best, float(mean[best] - mean.mean()))
 
@@ -273,8 +272,8 @@ class Engine:
     """A search and its rule of selection."""
 
     propose: Proposer
-    epochs: int = EPOCH_LIMIT
-    """Epochs of the trials. Finals always train 15."""
+    trials: Kind = WHOLE
+    """Kind of the trials. Finals always train 15 epochs."""
     select: Callable[[Session], Selected] = best_observed
     """Rule of selection without finals."""
     order: Callable[[Session], list[int]] = posterior_order
@@ -292,10 +291,10 @@ ENGINES: dict[str, Engine] = {
     "Thompson": Engine(propose=thompson_proposals, select=best_posterior),
     "bound": Engine(propose=bound_proposals, select=best_posterior),
     "bound + finals": Engine(propose=bound_proposals, finals=race),
-    "short random + finals": Engine(propose=random_proposals, epochs=SHORT_EPOCHS, order=observed_order, finals=race),
-    "short bound + finals": Engine(propose=bound_proposals, epochs=SHORT_EPOCHS, finals=race),
-    "short bound + half finals": Engine(propose=bound_proposals, epochs=SHORT_EPOCHS, finals=race, share=1 / 2),
-    "5 and 15 epochs, one model": Engine(
-        propose=bound_proposals, epochs=SHORT_EPOCHS, finals=joint_search, share=1 / 2
-    ),
+    "short random + finals": Engine(propose=random_proposals, trials=SHORT, order=observed_order, finals=race),
+    "short bound + finals": Engine(propose=bound_proposals, trials=SHORT, finals=race),
+    "wide random + finals": Engine(propose=random_proposals, trials=SHORT_WIDE, order=observed_order, finals=race),
+    "wide bound + finals": Engine(propose=bound_proposals, trials=SHORT_WIDE, finals=race),
+    "wide bound + half finals": Engine(propose=bound_proposals, trials=SHORT_WIDE, finals=race, share=1 / 2),
+    "5 and 15 epochs, one model": Engine(propose=bound_proposals, trials=SHORT, finals=joint_search, share=1 / 2),
 }

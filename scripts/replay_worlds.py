@@ -20,7 +20,18 @@ from mnist_sweep.search.distributions import Discrete
 from mnist_sweep.search.gaussian_process import NoisyGaussianProcess
 from mnist_sweep.search.space import Space, read
 from scripts.objective import rows
-from scripts.table import FILE, PRECISION, SHORT_EPOCHS, draw_configurations, sweep_document
+from scripts.table import (
+    FILE,
+    KINDS,
+    PRECISION,
+    SHORT,
+    SHORT_WIDE,
+    WHOLE,
+    Kind,
+    draw_configurations,
+    kind_of,
+    sweep_document,
+)
 
 RESULTS = FILE.parent
 SWEEPS = ("random", "random-finals", "onecycle-2", "onecycle-2-finals", "refine", "refine-2", "refine-finals")
@@ -28,7 +39,7 @@ SWEEPS = ("random", "random-finals", "onecycle-2", "onecycle-2-finals", "refine"
 POOL = 600
 """Number of configurations in the simulated world."""
 PER_CONFIGURATION = 3
-"""Replicates of a configuration of the table, at both numbers of epochs."""
+"""Replicates of a configuration of the table, of every kind."""
 LEAST = 8
 """Fewest configurations of the table that a replay needs."""
 
@@ -40,12 +51,12 @@ class World:
     encoded: Any
     """Shape (configurations, parameters)."""
     unordered: Sequence[bool]
-    losses: Mapping[int, Any]
-    """Epochs -> objective, shape (configurations, replicates); NaN if not trained."""
-    seconds: Mapping[int, Any]
-    """Epochs -> core-seconds, the same shape."""
-    offsets: Mapping[int, Any]
-    """Epochs -> objective of the average configuration on each replicate, shape (replicates,)."""
+    losses: Mapping[Kind, Any]
+    """Objective, shape (configurations, replicates); NaN if not trained."""
+    seconds: Mapping[Kind, Any]
+    """Core-seconds, the same shape."""
+    offsets: Mapping[Kind, Any]
+    """Objective of the average configuration on each replicate, shape (replicates,)."""
     truth: Any = None
     """True objectives less the average configuration's, shape (configurations,); None to judge by unseen replicates."""
 
@@ -56,19 +67,19 @@ class World:
     @property
     def whole_training(self) -> float:
         """Core-seconds of the average training of 15 epochs."""
-        return float(np.nanmean(self.seconds[EPOCH_LIMIT]))
+        return float(np.nanmean(self.seconds[WHOLE]))
 
     def allowed(self, configuration: int) -> list[int]:
         """Return the replicates a search may use: the last known one is kept for judging if there is no truth."""
-        known = np.flatnonzero(np.isfinite(self.losses[EPOCH_LIMIT][configuration])).tolist()
+        known = np.flatnonzero(np.isfinite(self.losses[WHOLE][configuration])).tolist()
         return known if self.truth is not None else known[:-1]
 
     def gain(self, configuration: int, seen: set[int]) -> float:
         """Return by how much the true objective is below that of the average configuration."""
         if self.truth is not None:
             return -float(self.truth[configuration])
-        unseen = [r for r in range(self.losses[EPOCH_LIMIT].shape[1]) if r not in seen]
-        centred = self.losses[EPOCH_LIMIT][configuration, unseen] - self.offsets[EPOCH_LIMIT][unseen]
+        unseen = [r for r in range(self.losses[WHOLE].shape[1]) if r not in seen]
+        centred = self.losses[WHOLE][configuration, unseen] - self.offsets[WHOLE][unseen]
         return -float(np.nanmean(centred))
 
 
@@ -117,7 +128,7 @@ def recorded() -> list[Recorded]:
                 found.append(Recorded(point=tuple(point), fold=fold, objective=summary["objective"]))
     for row in rows(FILE):
         point = encode(row["values"])
-        if point is not None and row["epochs"] == EPOCH_LIMIT and not row["diverged"]:
+        if point is not None and kind_of(row) == WHOLE and not row["diverged"]:
             fold = f"{row['replicate']} {row['precision']}"
             found.append(Recorded(point=tuple(point), fold=fold, objective=row["objective"]))
     return found
@@ -135,11 +146,12 @@ class Measured:
     """Standard deviation of a training of 15 epochs after the effects of configuration and fold."""
     fold: float
     """Standard deviation of the folds' effects."""
-    relation: Relation
+    relations: Mapping[Kind, Relation]
+    """How short trainings relate to whole ones."""
     seconds: tuple[float, ...]
-    """Core-seconds of 15 epochs, the mean of each configuration."""
-    cost_ratio: float
-    """Core-seconds of 5 epochs over those of 15."""
+    """Core-seconds of a whole training, the mean of each configuration."""
+    cost_ratios: Mapping[Kind, float]
+    """Core-seconds of a short training over those of a whole one."""
     points_per_loss: float
     """Points of held-out accuracy per unit of the objective: the slope over configurations."""
 
@@ -153,17 +165,16 @@ def measured() -> Measured:
         *(unordered(), [each.fold for each in whole]),
     )
     table = table_cells()
-    seconds, short_seconds = (table.seconds[epochs].mean(1) for epochs in (EPOCH_LIMIT, SHORT_EPOCHS))
-    losses, layout = table.losses, _layout(table.losses[EPOCH_LIMIT])
-    slope = np.polyfit(losses[EPOCH_LIMIT].mean(1), 100 * table.accuracies[EPOCH_LIMIT].mean(1), 1)[0]
+    seconds, layout = table.seconds[WHOLE].mean(1), _layout(table.losses[WHOLE])
+    slope = np.polyfit(table.losses[WHOLE].mean(1), 100 * table.accuracies[WHOLE].mean(1), 1)[0]
     return Measured(
-        version=2 * PER_CONFIGURATION * len(table.configurations),
+        version=len(KINDS) * PER_CONFIGURATION * len(table.configurations),
         process=process,
         noise=layout["noise"],
         fold=layout["fold"],
-        relation=relation(losses[SHORT_EPOCHS], losses[EPOCH_LIMIT]),
+        relations={kind: relation(table.losses[kind], table.losses[WHOLE], kind) for kind in (SHORT, SHORT_WIDE)},
         seconds=tuple(seconds.tolist()),
-        cost_ratio=float(short_seconds.mean() / seconds.mean()),
+        cost_ratios={kind: float(table.seconds[kind].mean() / seconds.mean()) for kind in (SHORT, SHORT_WIDE)},
         points_per_loss=-float(slope),
     )
 
@@ -183,36 +194,36 @@ class Cells:
     """The configurations of the table that have all of some trainings."""
 
     configurations: Sequence[int]
-    losses: Mapping[int, Any]
-    """Epochs -> objective, shape (configurations, replicates)."""
-    accuracies: Mapping[int, Any]
-    """Epochs -> held-out accuracy, a fraction, the same shape."""
-    seconds: Mapping[int, Any]
-    """Epochs -> core-seconds, the same shape."""
+    losses: Mapping[Kind, Any]
+    """Objective, shape (configurations, replicates)."""
+    accuracies: Mapping[Kind, Any]
+    """Held-out accuracy, a fraction, the same shape."""
+    seconds: Mapping[Kind, Any]
+    """Core-seconds, the same shape."""
     values: Sequence[Mapping[str, Any]]
 
 
 def table_cells() -> Cells:
-    """Return the configurations of the table that have their first replicates at both numbers of epochs.
+    """Return the configurations of the table that have their first replicates of every kind.
 
     Configurations with a diverged training are left out. Ends the program if there are fewer than `LEAST`.
     """
-    found: dict[int, dict[tuple[int, int], Mapping[str, Any]]] = defaultdict(dict)
+    found: dict[int, dict[tuple[Kind, int], Mapping[str, Any]]] = defaultdict(dict)
     for row in rows(FILE):
         if not row["diverged"] and row["precision"] == PRECISION:
-            found[row["configuration"]][row["epochs"], row["replicate"]] = row
-    wanted = [(epochs, r) for epochs in (EPOCH_LIMIT, SHORT_EPOCHS) for r in range(PER_CONFIGURATION)]
+            found[row["configuration"]][kind_of(row), row["replicate"]] = row
+    wanted = [(kind, r) for kind in KINDS for r in range(PER_CONFIGURATION)]
     complete = sorted(c for c, trained in found.items() if trained.keys() >= set(wanted))
     if len(complete) < LEAST:
         raise SystemExit(
-            f"the table has {len(complete)} configurations with {PER_CONFIGURATION} replicates of both lengths, but a "
+            f"the table has {len(complete)} configurations with {PER_CONFIGURATION} replicates of each kind, but a "
             f"replay needs at least {LEAST}"
         )
 
-    def gather(name: str) -> dict[int, Any]:
+    def gather(name: str) -> dict[Kind, Any]:
         return {
-            epochs: np.array([[found[c][epochs, r][name] for r in range(PER_CONFIGURATION)] for c in complete])
-            for epochs in (EPOCH_LIMIT, SHORT_EPOCHS)
+            kind: np.array([[found[c][kind, r][name] for r in range(PER_CONFIGURATION)] for c in complete])
+            for kind in KINDS
         }
 
     return Cells(
@@ -226,7 +237,7 @@ def table_cells() -> Cells:
 
 @dataclass(frozen=True, kw_only=True)
 class Relation:
-    """How the objective at 5 epochs relates to the one at 15, over configurations."""
+    """How the objective of short trainings relates to that of whole ones, over configurations."""
 
     configurations: int
     correlation: float
@@ -234,42 +245,71 @@ class Relation:
     interval: tuple[float, float]
     """95 % interval of the correlation, by a bootstrap over configurations."""
     signal_ratio: float
-    """Deviation of the true objective between configurations: 5 epochs over 15."""
+    """Deviation of the true objective between configurations: short over whole."""
     noise_ratio: float
-    """Deviation of the noise: 5 epochs over 15."""
+    """Deviation of the noise: short over whole."""
+    reliability: float
+    """Correlation of one short training with the true value of the whole one."""
 
 
-def relation(short: Any, whole: Any, seed: int = 0) -> Relation:
-    """Estimate the relation from the objectives at 5 and at 15 epochs, shapes (configurations, replicates).
+def relation(short: Any, whole: Any, kind: Kind, seed: int = 0) -> Relation:
+    """Estimate the relation from the objectives of short and whole trainings, shapes (configurations, replicates).
 
-    At least two replicates of each. Only products of different replicates enter, so neither the noise of a training
-    nor the images of a fold count as agreement. Resamples without any signal are left out of the interval.
+    At least two replicates of each. Only products of different replicates that hold out different images enter, so
+    neither the noise of a training nor the images of a fold count as agreement. Resamples without any signal are left
+    out of the interval.
+
+    Args:
+        kind: the kind of the short trainings.
     """
     rng, count = np.random.default_rng(seed), len(whole)
 
-    def correlation(chosen: Any) -> float:
-        variances = _signal(short[chosen], short[chosen]), _signal(whole[chosen], whole[chosen])
-        if min(variances) <= 0:
-            return math.nan
-        return max(-1.0, min(1.0, _signal(short[chosen], whole[chosen]) / math.sqrt(variances[0] * variances[1])))
+    def covariance(left: Any, left_kind: Kind, right: Any, right_kind: Kind) -> float:
+        return _signal(left, right, _independent(left.shape[1], left_kind, right.shape[1], right_kind))
 
+    def variances(chosen: Any) -> tuple[float, float]:
+        return (
+            covariance(short[chosen], kind, short[chosen], kind),
+            covariance(whole[chosen], WHOLE, whole[chosen], WHOLE),
+        )
+
+    def correlation(chosen: Any) -> float:
+        if min(found := variances(chosen)) <= 0:
+            return math.nan
+        common = covariance(short[chosen], kind, whole[chosen], WHOLE)
+        return max(-1.0, min(1.0, common / math.sqrt(found[0] * found[1])))
+
+    everything = np.arange(count)
     repeats = [correlation(rng.integers(0, count, count)) for _ in range(4000)]
     low, high = np.nanpercentile(repeats, [2.5, 97.5])
     noise = [_layout(table)["noise"] for table in (short, whole)]
+    signal, whole_signal = (max(variance, 0.0) for variance in variances(everything))
+    found = correlation(everything)
     return Relation(
         configurations=count,
-        correlation=correlation(np.arange(count)),
+        correlation=found,
         interval=(float(low), float(high)),
-        signal_ratio=math.sqrt(max(_signal(short, short), 0.0) / max(_signal(whole, whole), 1e-12)),
+        signal_ratio=math.sqrt(signal / whole_signal) if whole_signal else math.nan,
         noise_ratio=noise[0] / noise[1],
+        reliability=found * math.sqrt(signal / (signal + noise[0] ** 2)),
     )
 
 
-def _signal(left: Any, right: Any) -> float:
-    """Return the mean covariance, over configurations, of each replicate in `left` with each other one in `right`."""
+def _independent(left: int, left_kind: Kind, right: int, right_kind: Kind) -> Any:
+    """Return which pairs of replicates have neither the seed nor a held-out image in common, shape (left, right)."""
+    return np.array(
+        [
+            [i != j and left_kind.holds_out(i).isdisjoint(right_kind.holds_out(j)) for j in range(right)]
+            for i in range(left)
+        ]
+    )
+
+
+def _signal(left: Any, right: Any, pairs: Any) -> float:
+    """Return the mean covariance over configurations of the pairs of replicates, shape (left, right)."""
     left, right = left - left.mean(0), right - right.mean(0)
     products = left.T @ right / (len(left) - 1)
-    return float(products[np.eye(*products.shape) == 0].mean())
+    return float(products[pairs].mean())
 
 
 @cache
@@ -278,28 +318,36 @@ def pool() -> Any:
     return np.array([encode(values) for values in draw_configurations(POOL)], float)
 
 
-def simulated_world(seed: int, correlation: float) -> World:
-    """Return one world of the simulation. `correlation` relates the true objectives at 5 and at 15 epochs."""
+def simulated_world(seed: int, correlation: float | None = None) -> World:
+    """Return one world of the simulation.
+
+    Args:
+        correlation: correlation of the true objectives of short and whole trainings; as measured by default.
+    """
     rng, known = np.random.default_rng([seed, 1]), measured()
     points = pool()
     truth = known.process.draw(points, rng)
     truth -= truth.mean()
-    # A second function with the same lengths: the part of the short schedule's objective that the long one lacks.
+    # A second function with the same lengths: the part of a short training's objective that the whole one lacks.
     own = known.process.draw_prior(points, rng)
     own -= own.mean()
-    mixed = correlation * truth / truth.std() + math.sqrt(1 - correlation**2) * own / own.std()
-    short = mixed * truth.std() * known.relation.signal_ratio
     shape = (len(points), REPLICATES)
     folds = rng.normal(0, known.fold, REPLICATES)
-    whole = truth[:, None] + folds + rng.normal(0, known.noise, shape)
-    quick = short[:, None] + folds + rng.normal(0, known.noise * known.relation.noise_ratio, shape)
     seconds = rng.choice(known.seconds, len(points))[:, None] * np.ones(shape)
+    losses = {WHOLE: truth[:, None] + folds + rng.normal(0, known.noise, shape)}
+    costs = {WHOLE: seconds}
+    for kind, found in known.relations.items():
+        share = found.correlation if correlation is None else correlation
+        mixed = share * truth / truth.std() + math.sqrt(1 - share**2) * own / own.std()
+        short = mixed * truth.std() * found.signal_ratio
+        losses[kind] = short[:, None] + folds + rng.normal(0, known.noise * found.noise_ratio, shape)
+        costs[kind] = seconds * known.cost_ratios[kind]
     return World(
         encoded=points,
         unordered=unordered(),
-        losses={EPOCH_LIMIT: whole, SHORT_EPOCHS: quick},
-        seconds={EPOCH_LIMIT: seconds, SHORT_EPOCHS: seconds * known.cost_ratio},
-        offsets={EPOCH_LIMIT: folds, SHORT_EPOCHS: folds},
+        losses=losses,
+        seconds=costs,
+        offsets=dict.fromkeys(KINDS, folds),
         truth=truth,
     )
 
@@ -307,17 +355,20 @@ def simulated_world(seed: int, correlation: float) -> World:
 def table_world(seed: int) -> World:
     """Return a random three quarters of the table's configurations, with the replicates in a random order.
 
-    The first replicate is for trials, the last one is for judging, and finals use the other.
+    The first replicate is for trials, the last one is for judging, and finals use the other. No trial holds out images
+    that judge it.
     """
     rng, table = np.random.default_rng([seed, 2]), table_cells()
     count = len(table.configurations)
     chosen = rng.permutation(count)[: max(LEAST, 3 * count // 4)]
     order = rng.permutation(PER_CONFIGURATION)
-    losses = {epochs: values[chosen][:, order] for epochs, values in table.losses.items()}
+    while not SHORT_WIDE.holds_out(int(order[0])).isdisjoint(WHOLE.holds_out(int(order[-1]))):
+        order = rng.permutation(PER_CONFIGURATION)
+    losses = {kind: values[chosen][:, order] for kind, values in table.losses.items()}
     return World(
         encoded=np.array([encode(table.values[i]) for i in chosen], float),
         unordered=unordered(),
         losses=losses,
-        seconds={epochs: values[chosen][:, order] for epochs, values in table.seconds.items()},
-        offsets={epochs: values.mean(axis=0) for epochs, values in losses.items()},
+        seconds={kind: values[chosen][:, order] for kind, values in table.seconds.items()},
+        offsets={kind: values.mean(axis=0) for kind, values in losses.items()},
     )

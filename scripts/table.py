@@ -16,16 +16,18 @@ import argparse
 import json
 import multiprocessing
 import platform
+import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
-from mnist_sweep.config import EPOCH_LIMIT, OverBudgetError, parse
+from mnist_sweep.agents.child import end_with_parent
+from mnist_sweep.config import EPOCH_LIMIT, OverBudgetError, RunConfig, parse
 from mnist_sweep.search import Trial, suggest
 from mnist_sweep.search import parse as parse_sweep
 from scripts.objective import rows
@@ -33,20 +35,31 @@ from scripts.objective import rows
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "docs" / "results" / "table.jsonl"
 SWEEP = ROOT / "sweeps" / "onecycle.yaml"
-SHORT_EPOCHS = 5
-"""Epochs of the short schedule."""
 BLOCK = 8
 """Configurations that are trained on all replicates before the next ones begin."""
 SEED = 20261129
 """Seed of the random draws."""
 PRECISION = "float32"
 """Arithmetic of the table. The file's first rows are in bfloat16, from an earlier training step on CPUs."""
-SHORT_HELD_OUT = 4
-"""Folds that the short schedule holds out in a second training: 20,000 images, so it trains on 40,000."""
-LENGTHS = ((EPOCH_LIMIT, 1), (SHORT_EPOCHS, 1), (SHORT_EPOCHS, SHORT_HELD_OUT))
-"""Epochs and held-out folds of the trainings of one replicate."""
 NOT_SEARCHED = ("replicate", "held_out_folds", "epochs")
 """Parameters of the sweep file that the table sets itself."""
+
+
+class Kind(NamedTuple):
+    """What a training costs, and how it is measured."""
+
+    epochs: int
+    held_out_folds: int
+    """Each has 5,000 images."""
+
+    def holds_out(self, replicate: int) -> set[int]:
+        """Return the folds that a replicate holds out."""
+        return set(RunConfig(**self._asdict(), replicate=replicate).folds)
+
+
+WHOLE, SHORT, SHORT_WIDE = Kind(EPOCH_LIMIT, 1), Kind(5, 1), Kind(5, 4)
+KINDS = (WHOLE, SHORT, SHORT_WIDE)
+"""The trainings of one replicate. The last one trains on 40,000 images and holds out 20,000."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +71,7 @@ class Training:
     values: Mapping[str, Any]
     """Its RunConfig fields, for the full schedule."""
     replicate: int
-    epochs: int
-    held_out_folds: int = 1
-
-    @property
-    def key(self) -> tuple[int, int, int, int]:
-        """Return what identifies the training in the file."""
-        return self.configuration, self.replicate, self.epochs, self.held_out_folds
+    kind: Kind
 
 
 def sweep_document() -> dict[str, Any]:
@@ -95,25 +102,20 @@ def list_trainings(count: int, replicates: int) -> Iterator[Training]:
     drawn = draw_configurations(count)
     for first in range(0, count, BLOCK):
         for replicate in range(replicates):
-            for epochs, folds in LENGTHS:
+            for kind in KINDS:
                 for number in range(first, min(first + BLOCK, count)):
-                    yield Training(
-                        configuration=number,
-                        values=drawn[number],
-                        replicate=replicate,
-                        epochs=epochs,
-                        held_out_folds=folds,
-                    )
+                    yield Training(configuration=number, values=drawn[number], replicate=replicate, kind=kind)
+
+
+def kind_of(row: Mapping[str, Any]) -> Kind:
+    """Return the kind of a row. The first rows do not name their held-out folds."""
+    return Kind(row["epochs"], row.get("held_out_folds", 1))
 
 
 def missing_trainings(wanted: Iterable[Training], found: Iterable[Mapping[str, Any]]) -> list[Training]:
     """Return the trainings that none of the rows `found` holds in the table's precision."""
-    present = {
-        (row["configuration"], row["replicate"], row["epochs"], row.get("held_out_folds", 1))
-        for row in found
-        if row["precision"] == PRECISION
-    }
-    return [training for training in wanted if training.key not in present]
+    present = {(row["configuration"], row["replicate"], kind_of(row)) for row in found if row["precision"] == PRECISION}
+    return [each for each in wanted if (each.configuration, each.replicate, each.kind) not in present]
 
 
 def train(training: Training) -> dict[str, Any]:
@@ -129,16 +131,15 @@ def train(training: Training) -> dict[str, Any]:
     from mnist_sweep.training import engine, mnist
     from mnist_sweep.training.calibration import calibrated_loss, temperature
 
-    measurement = {name: getattr(training, name) for name in ("epochs", "replicate", "held_out_folds")}
-    config = engine.resolve(parse({**training.values, **measurement, "threads": 1, "precision": PRECISION}))
+    measurement = {**training.kind._asdict(), "replicate": training.replicate, "threads": 1, "precision": PRECISION}
+    config = engine.resolve(parse({**training.values, **measurement}))
     split = mnist.selection_split(config.folds)
     wall, cpu = time.perf_counter(), time.process_time()
     fit = engine.fit(config, split, say=print)
     row: dict[str, Any] = {
         "configuration": training.configuration,
         "replicate": training.replicate,
-        "epochs": training.epochs,
-        "held_out_folds": training.held_out_folds,
+        **training.kind._asdict(),
         "values": dict(training.values),
         "parameters": config.parameters,
         "precision": config.precision,
@@ -179,12 +180,13 @@ def main() -> None:
     todo = missing_trainings(wanted, rows(arguments.file))
     print(f"{len(todo)} trainings to do")
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(arguments.agents, mp_context=context) as pool, arguments.file.open("a") as out:
+    workers = ProcessPoolExecutor(arguments.agents, context, end_with_parent, (signal.SIGTERM,))
+    with workers as pool, arguments.file.open("a") as out:
         for future in as_completed([pool.submit(train, training) for training in todo]):
             row = future.result()
             out.write(json.dumps(row) + "\n")
             out.flush()
-            print(row["configuration"], row["replicate"], row["epochs"], row.get("objective"), row["core_seconds"])
+            print(row["configuration"], row["replicate"], *kind_of(row), row.get("objective"), row["core_seconds"])
 
 
 if __name__ == "__main__":

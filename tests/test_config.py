@@ -389,3 +389,14 @@ def test_validating_imports_no_torch() -> None:
     code = "import sys, mnist_sweep.config; print(*{'torch', 'torchvision', 'wandb', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_replicates_hold_out_folds_that_do_not_overlap_until_all_were_held_out() -> None:
+    def folds(replicate: int, count: int) -> tuple[int, ...]:
+        return parse({"replicate": replicate, "held_out_folds": count}).folds
+
+    assert [folds(replicate, 1) for replicate in (0, 11)] == [(0,), (11,)]
+    assert [folds(replicate, 4)[0] for replicate in range(4)] == [0, 4, 8, 0]
+    assert folds(1, 4) == (4, 5, 6, 7)
+    assert folds(2, 5) == (10, 11, 0, 1, 2)
+    assert parse({"held_out_folds": 4}).recipe == parse({}).recipe, "it is how a configuration is measured"

@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_sweep.config import EPOCH_LIMIT
 from scripts import replay
 from scripts.replay import CHECKPOINTS, DRAWN, draw, summarise, table
 from scripts.replay_engines import ENGINES, Session, joint_search, race
 from scripts.replay_worlds import World
-from scripts.table import SHORT_EPOCHS
+from scripts.table import SHORT, SHORT_WIDE, WHOLE
 
 
 def world(*, count: int = 12, replicates: int = 6, noise: float = 0.0, truth: bool = True) -> World:
@@ -24,9 +23,9 @@ def world(*, count: int = 12, replicates: int = 6, noise: float = 0.0, truth: bo
     return World(
         encoded=np.column_stack([gaps / count, np.zeros(count)]),
         unordered=[False, True],
-        losses={EPOCH_LIMIT: losses, SHORT_EPOCHS: losses + 100},
-        seconds={EPOCH_LIMIT: 90 * shape, SHORT_EPOCHS: 30 * shape},
-        offsets={EPOCH_LIMIT: folds + gaps.mean(), SHORT_EPOCHS: folds + gaps.mean() + 100},
+        losses={WHOLE: losses, SHORT: losses + 100, SHORT_WIDE: losses + 200},
+        seconds={WHOLE: 90 * shape, SHORT: 30 * shape, SHORT_WIDE: 25 * shape},
+        offsets={kind: folds + gaps.mean() + 100 * place for place, kind in enumerate((WHOLE, SHORT, SHORT_WIDE))},
         truth=gaps - gaps.mean() if truth else None,
     )
 
@@ -37,8 +36,8 @@ def session(of: World) -> Session:
 
 def test_a_training_costs_its_own_seconds() -> None:
     search = session(world())
-    search.train(3, 0, EPOCH_LIMIT)
-    search.train(3, 1, SHORT_EPOCHS)
+    search.train(3, 0, WHOLE)
+    search.train(3, 1, SHORT)
     assert search.spent == 120
     assert search.losses == [3.0, 113.0]
     assert search.seen(3) == {0, 1}
@@ -46,14 +45,14 @@ def test_a_training_costs_its_own_seconds() -> None:
 
 def test_a_copy_continues_by_itself() -> None:
     search = session(world())
-    search.train(3, 0, EPOCH_LIMIT)
-    search.copy().train(4, 0, EPOCH_LIMIT)
+    search.train(3, 0, WHOLE)
+    search.copy().train(4, 0, WHOLE)
     assert search.configurations == [3]
 
 
 def test_a_table_is_judged_by_the_replicates_that_the_search_never_saw() -> None:
     of = world(truth=False)
-    of.losses[EPOCH_LIMIT][2, :3] = -1000  # lucky on what the search sees
+    of.losses[WHOLE][2, :3] = -1000  # lucky on what the search sees
     assert of.allowed(2) == [0, 1, 2, 3, 4], "one replicate is kept for judging"
     assert of.gain(2, {0, 1, 2}) == pytest.approx(5.5 - 2)
 
@@ -61,27 +60,27 @@ def test_a_table_is_judged_by_the_replicates_that_the_search_never_saw() -> None
 def test_finals_train_replicates_that_no_trial_had_and_find_the_best() -> None:
     search = session(world())
     for configuration in range(12):
-        search.train(configuration, 0, SHORT_EPOCHS)
+        search.train(configuration, 0, SHORT)
     found = race(search, [5, 4, 3, 2, 1, 0], budget=24 * 90)
     assert found.configuration == 0
     assert found.claim == pytest.approx(-5.5), "below the average configuration"
-    finals = [r for r, epochs in zip(search.replicates, search.epochs, strict=True) if epochs == EPOCH_LIMIT]
+    finals = [r for r, kind in zip(search.replicates, search.kinds, strict=True) if kind == WHOLE]
     assert 0 not in finals
     assert 12 * 30 + 20 * 90 <= search.spent <= 12 * 30 + 24 * 90
 
 
 def test_finals_claim_the_mean_of_the_final_alone() -> None:
     of = world()
-    of.losses[EPOCH_LIMIT][0, 1:3] = -1000  # lucky in the round that chooses the finalists
+    of.losses[WHOLE][0, 1:3] = -1000  # lucky in the round that chooses the finalists
     search = session(of)
-    search.train(0, 0, SHORT_EPOCHS)
+    search.train(0, 0, SHORT)
     assert race(search, [0, 1, 2, 3], budget=16 * 90).claim == pytest.approx(-5.5)
 
 
 def test_a_search_at_both_lengths_stays_within_its_budget() -> None:
     search = session(world(count=30, noise=1.0))
     for configuration in range(12):
-        search.train(configuration, 0, SHORT_EPOCHS)
+        search.train(configuration, 0, SHORT)
     joint_search(search, list(range(12)), budget=10 * 90)
     assert 5 * 90 <= search.spent - 12 * 30 <= 10.5 * 90
 

@@ -158,6 +158,13 @@ def test_twelve_folds_are_the_training_images_each_once(split: Split, mnist_fold
     assert seen.unique().tolist() == [1]
 
 
+def test_several_folds_are_held_out_together() -> None:
+    several = mnist.selection_split((11, 0, 1))
+    assert (len(several.evaluate.labels), len(several.train.labels)) == (15_000, 45_000)
+    single = [mnist.selection_split((fold,)).evaluate_index for fold in (11, 0, 1)]
+    assert torch.equal(several.evaluate_index, torch.cat(single).sort().values)
+
+
 def test_the_split_depends_on_nothing_else(split: Split) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(123)
