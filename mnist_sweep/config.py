@@ -146,7 +146,7 @@ class RunConfig(BaseModel):
         1,
         ge=1,
         le=REPLICATES // 2,
-        description="folds of 5,000 images to hold out: more measure with less noise, but leave fewer to train on",
+        description="folds of 5,000 images to hold out; more of them reduce noise",
     )
     seed: int = Field(
         0,
