@@ -264,25 +264,24 @@ def relation(short: Any, whole: Any, kind: Kind, seed: int = 0) -> Relation:
     """
     rng, count = np.random.default_rng(seed), len(whole)
 
-    def covariance(left: Any, left_kind: Kind, right: Any, right_kind: Kind) -> float:
-        return _signal(left, right, _independent(left.shape[1], left_kind, right.shape[1], right_kind))
+    kinds, tables = (kind, WHOLE), (short, whole)
+    pairs = {(i, j): _independent(tables[i], kinds[i], tables[j], kinds[j]) for i, j in ((0, 0), (1, 1), (0, 1))}
+
+    def covariance(chosen: Any, i: int, j: int) -> float:
+        return _signal(tables[i][chosen], tables[j][chosen], pairs[i, j])
 
     def variances(chosen: Any) -> tuple[float, float]:
-        return (
-            covariance(short[chosen], kind, short[chosen], kind),
-            covariance(whole[chosen], WHOLE, whole[chosen], WHOLE),
-        )
+        return covariance(chosen, 0, 0), covariance(chosen, 1, 1)
 
     def correlation(chosen: Any) -> float:
         if min(found := variances(chosen)) <= 0:
             return math.nan
-        common = covariance(short[chosen], kind, whole[chosen], WHOLE)
-        return max(-1.0, min(1.0, common / math.sqrt(found[0] * found[1])))
+        return max(-1.0, min(1.0, covariance(chosen, 0, 1) / math.sqrt(found[0] * found[1])))
 
     everything = np.arange(count)
     repeats = [correlation(rng.integers(0, count, count)) for _ in range(4000)]
     low, high = np.nanpercentile(repeats, [2.5, 97.5])
-    noise = [_layout(table)["noise"] for table in (short, whole)]
+    noise = [_layout(table)["noise"] for table in tables]
     signal, whole_signal = (max(variance, 0.0) for variance in variances(everything))
     found = correlation(everything)
     return Relation(
@@ -295,12 +294,12 @@ def relation(short: Any, whole: Any, kind: Kind, seed: int = 0) -> Relation:
     )
 
 
-def _independent(left: int, left_kind: Kind, right: int, right_kind: Kind) -> Any:
+def _independent(left: Any, left_kind: Kind, right: Any, right_kind: Kind) -> Any:
     """Return which pairs of replicates have neither the seed nor a held-out image in common, shape (left, right)."""
     return np.array(
         [
-            [i != j and left_kind.holds_out(i).isdisjoint(right_kind.holds_out(j)) for j in range(right)]
-            for i in range(left)
+            [i != j and left_kind.holds_out(i).isdisjoint(right_kind.holds_out(j)) for j in range(right.shape[1])]
+            for i in range(left.shape[1])
         ]
     )
 
