@@ -31,6 +31,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from html import escape
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -291,7 +292,7 @@ def draw(summaries: Sequence[Summary], points_per_loss: float, minutes: float, w
     lowest = 0.0
     for at, colour, label in sorted(labels):
         lowest = max(at, lowest + 16)
-        parts.append(f'<text x="{width - right + 12}" y="{lowest + 4:.1f}" fill="{colour}">{label}</text>')
+        parts.append(f'<text x="{width - right + 12}" y="{lowest + 4:.1f}" fill="{colour}">{escape(label)}</text>')
     return "\n".join([*parts, "</svg>\n"])
 
 

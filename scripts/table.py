@@ -2,7 +2,7 @@
 
 Each replicate is trained at 15 and at 5 epochs, and at 5 epochs with 20,000 held-out images.
 
-    python -m scripts.table --configurations 24 --replicates 4 --agents 2      about 3 core-hours (AVX-512)
+    python -m scripts.table --configurations 24 --replicates 4 --agents 2      about 4 core-hours (Zen 4)
     python -m scripts.table --configurations 1 --replicates 1 --agents 1       one configuration: two minutes
 
 Each training is one line of JSON in `docs/results/table.jsonl`. The command resumes: it skips the trainings that the

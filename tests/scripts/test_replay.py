@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -122,6 +123,7 @@ def test_ratios_are_paired_and_claims_are_compared_with_the_truth() -> None:
     figure = draw(found, 1.0, 2.0, "w")
     assert figure.count("<polyline") == 2
     assert DRAWN["TPE"][1] in figure
+    ElementTree.fromstring(draw(summarise([*rows_of(1.0, "random"), *rows_of(2.0, "W&B's rule")], "w"), 1.0, 2.0, "w"))
 
 
 def test_no_ratio_to_a_baseline_that_may_gain_nothing() -> None:
