@@ -105,11 +105,15 @@ class Results:
     def of(cls, records: Iterable[RunRecord], metric: str, goal: Goal) -> Self:
         """Return the results of the runs that completed their training or diverged. Ignore all others.
 
+        Runs that held out more than one fold are ignored, too: they trained on fewer images than the finals do.
+
         A replicate that was trained several times, on other machines or with other seeds, has the mean of its runs.
         """
         found = cls()
         groups: dict[tuple[RunConfig, int], list[Result]] = defaultdict(list)
         for result in results(records, metric):
+            if result.config.held_out_folds > 1:
+                continue
             groups[result.config.recipe, result.config.replicate].append(result)
             if result.record.seconds is not None:
                 found.seconds.append(result.record.seconds)

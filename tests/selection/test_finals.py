@@ -198,3 +198,12 @@ def test_a_second_start_of_the_same_finals_is_refused(tmp_path: Path, monkeypatc
 def test_a_schedule_that_cannot_be_run_is_refused(rounds: str, fresh: int, line: str) -> None:
     with pytest.raises(FinalsError, match=line):
         parse_schedule(rounds, fresh)
+
+
+def test_results_that_were_measured_on_more_folds_are_not_mixed_with_the_finals_own() -> None:
+    def run(folds: int, objective: float) -> RunRecord:
+        config = {"max_lr": 0.1, "held_out_folds": folds}
+        return RunRecord(id=str(folds), config=config, summary={"objective": objective, "complete": True})
+
+    found = Results.of([run(4, 0.03), run(1, 0.02)], "objective", Goal.MINIMIZE)
+    assert found.losses == {GOOD: {0: 0.02}}
