@@ -1,6 +1,8 @@
 """The worlds of the replay: configurations that can be trained, and the result of each training.
 
 `table_world` holds real trainings only. `simulated_world` draws a function that agrees with them.
+
+    python -m scripts.replay_worlds      what the table says about whole and short trainings
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mnist_sweep.config import EPOCH_LIMIT, REPLICATES
+from mnist_sweep.config import EPOCH_LIMIT, FOLD_IMAGES, REPLICATES
 from mnist_sweep.search import parse
 from mnist_sweep.search.distributions import Discrete
 from mnist_sweep.search.gaussian_process import NoisyGaussianProcess
@@ -371,3 +373,32 @@ def table_world(seed: int) -> World:
         seconds={kind: values[chosen][:, order] for kind, values in table.seconds.items()},
         offsets={kind: values.mean(axis=0) for kind, values in losses.items()},
     )
+
+
+def agreement(left: Any, left_kind: Kind, right: Any, right_kind: Kind) -> float:
+    """Return the mean correlation over configurations of replicates without a common seed or held-out image."""
+    pairs = _independent(left, left_kind, right, right_kind)
+    return float(np.mean([np.corrcoef(left[:, i], right[:, j])[0, 1] for i, j in zip(*np.nonzero(pairs), strict=True)]))
+
+
+def main() -> None:
+    """Print noise, cost, agreement and relation of the table's kinds of training."""
+    table, known, rng = table_cells(), measured(), np.random.default_rng(0)
+    count = len(table.configurations)
+    print(f"{count} configurations, {PER_CONFIGURATION} replicates. Noise {known.noise:.5f}, folds {known.fold:.5f}.")
+    for kind in KINDS:
+        own, whole = table.losses[kind], table.losses[WHOLE]
+        resampled = [agreement(own[i], kind, own[i], kind) for i in (rng.integers(0, count, (2000, count)))]
+        low, high = np.nanpercentile(resampled, [2.5, 97.5])
+        print(f"{kind.epochs} epochs, {FOLD_IMAGES * kind.held_out_folds:,} held-out images:")
+        print(f"  {table.seconds[kind].mean():.0f} core-seconds")
+        print(f"  agreement of two replicates {agreement(own, kind, own, kind):.2f} ({low:.2f} to {high:.2f})")
+        print(f"  with an unseen whole training {agreement(own, kind, whole, WHOLE):.2f}")
+        if kind in known.relations:
+            found = known.relations[kind]
+            print(f"  true correlation {found.correlation:.2f} ({found.interval[0]:.2f} to {found.interval[1]:.2f})")
+            print(f"  signal {found.signal_ratio:.2f} and noise {found.noise_ratio:.2f} of a whole training's")
+
+
+if __name__ == "__main__":
+    main()

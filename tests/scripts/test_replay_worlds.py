@@ -109,3 +109,15 @@ def test_a_small_table_is_refused_in_one_line(small_table: Path) -> None:
         match="the table has 0 configurations with 3 replicates of each kind, but a replay needs at least 8",
     ):
         table_world(0)
+
+
+def test_the_report_names_every_kind_of_training(capsys: pytest.CaptureFixture[str]) -> None:
+    replay_worlds.main()
+    shown = capsys.readouterr().out
+    for line in (
+        "15 epochs, 5,000 held-out",
+        "5 epochs, 5,000 held-out",
+        "5 epochs, 20,000 held-out",
+        "true correlation",
+    ):
+        assert line in shown
