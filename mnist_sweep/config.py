@@ -140,7 +140,7 @@ class RunConfig(BaseModel):
     batch_size: int = Field(128, ge=8, le=4096, description="images per step")
     epochs: int = Field(EPOCH_LIMIT, ge=1, le=EPOCH_LIMIT, description="passes over the training images")
     replicate: int = Field(
-        0, ge=0, lt=REPLICATES, description="which fold of the training images to hold out; also sets the seed"
+        0, ge=0, lt=REPLICATES, description="which folds of the training images to hold out; also sets the seed"
     )
     held_out_folds: int = Field(
         1,
@@ -226,9 +226,17 @@ class RunConfig(BaseModel):
 
     @property
     def folds(self) -> tuple[int, ...]:
-        """The folds that the run holds out: as many as `held_out_folds`, those of the next replicate being the next."""
+        """The folds that the run holds out: `held_out_folds` consecutive ones, from replicate x held_out_folds on.
+
+        They are counted modulo REPLICATES.
+        """
         count = self.held_out_folds
         return tuple(number % REPLICATES for number in range(self.replicate * count, (self.replicate + 1) * count))
+
+    @property
+    def images_trained(self) -> int:
+        """Number of images that the run trains on, each counted once an epoch. The run's cost is proportional to it."""
+        return self.epochs * FOLD_IMAGES * (REPLICATES - self.held_out_folds)
 
     @property
     def plain_epochs(self) -> int:

@@ -1,6 +1,6 @@
 """Replay searches on recorded trainings, and compare the true worth of their selections at equal cost.
 
-    python -m scripts.replay --figure docs/images/replay.svg       all engines in the simulated world, half an hour
+    python -m scripts.replay --figure docs/images/replay.svg       all engines in the simulated world, five minutes
     python -m scripts.replay --against "W&B's rule"                the same searches against another baseline
     python -m scripts.replay --repetitions 5 --engines random      a quick check, seconds
     python -m scripts.replay --world table                         the real trainings of docs/results/table.jsonl
@@ -43,7 +43,8 @@ from threadpoolctl import threadpool_limits
 from mnist_sweep.agents.child import end_with_parent
 from scripts.objective import rows
 from scripts.replay_engines import ENGINES, Engine, Session
-from scripts.replay_worlds import RESULTS, World, measured, simulated_world, table_world
+from scripts.replay_table import RESULTS, measured
+from scripts.replay_worlds import World, simulated_world, table_world
 from scripts.table import WHOLE
 
 ROWS = RESULTS / "replay.jsonl"

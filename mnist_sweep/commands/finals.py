@@ -63,12 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
     from mnist_sweep.sweep import remote
     from mnist_sweep.training import mnist
 
+    schedule = None
     if arguments.rounds is not None:
         schedule = finals.parse_schedule(arguments.rounds, FRESH if arguments.fresh is None else arguments.fresh)
     elif arguments.fresh is not None:
         raise finals.FinalsError("--fresh needs --rounds; --trainings sets what the finals cost")
-    else:
-        schedule = None
     console = Console(highlight=False, soft_wrap=True)
     mnist.fetch(say)
     agents = allowed_agents(arguments.agents, None, say, oversubscribe=arguments.oversubscribe)

@@ -13,6 +13,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from mnist_sweep.search.config import REPLICATE, SweepConfig
 from mnist_sweep.search.distributions import Discrete, key
 from mnist_sweep.search.gaussian_process import NoisyGaussianProcess
@@ -99,7 +101,7 @@ def suggest(config: SweepConfig, trials: Sequence[Trial], rng: Any) -> dict[str,
     assert config.metric is not None
     whole = read(config)
     space = _without_replicate(whole)
-    replicates = _replicates(whole, len(trials) + 1)  # so many that one of them is in no trial
+    replicates = _replicates(whole, len(trials) + 1)  # one more than there are trials: at least one is unused
     used: dict[tuple[str, ...], set[str]] = {}
     for trial in trials:
         if (identity := space.identity(trial.params)) is not None:
@@ -165,8 +167,6 @@ def _rank(space: Space, ended: Sequence[Observation], drawn: list[Encoded], rng:
     posterior (Eriksson and Poloczek 2021, https://arxiv.org/abs/2002.08526). Candidates that satisfy them all come
     first, then those that break them least.
     """
-    import numpy as np
-
     feasible = [o for o in ended if o.feasible]
     model = _fit(space, feasible)
     tried = list({space.identity_at(o.encoded): o.encoded for o in feasible}.values())

@@ -12,10 +12,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+
 MOST_ENTRANTS = 16
 """Most configurations that a planned race begins with."""
 TRAININGS_PER_ENTRANT = 4
-"""A planned race begins with one configuration for each so many trainings."""
+"""Trainings of a planned race for each configuration that it begins with."""
 
 EntrantT = TypeVar("EntrantT", bound=Hashable)
 """Whatever identifies a configuration."""
@@ -170,8 +172,6 @@ def noise(results: Mapping[Any, Mapping[int, float]]) -> Noise:
     are skipped. Student's t needs a noise estimate that is independent of the difference it scales. So pass a finalist
     twice: once with the final's replicates, once with the earlier ones.
     """
-    import numpy as np
-
     cells = [(entrant, r, x) for entrant, losses in results.items() for r, x in losses.items() if math.isfinite(x)]
     entrants, replicates = (
         {name: i for i, name in enumerate(dict.fromkeys(cell[axis] for cell in cells))} for axis in (0, 1)

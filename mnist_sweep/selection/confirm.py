@@ -84,7 +84,7 @@ class RunDestination:
 
 
 def resolve_precision(config: RunConfig) -> RunConfig:
-    """Return `config` with this machine's arithmetic for `precision=auto`, by which results are told apart.
+    """Return `config` with the precision that this machine chooses for `auto`. Results of each are kept apart.
 
     Raise ConfigError if the machine does not have the device.
     """

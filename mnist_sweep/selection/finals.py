@@ -176,13 +176,13 @@ class Race:
         entrants = tuple(dict.fromkeys(recipes))
         trials = [result.config for result in results((trial.record for trial in ranking.trials), info.metric)]
         if trainings is None:
-            cost = sum(trial.epochs for trial in trials) / epochs
+            cost = sum(trial.images_trained for trial in trials) / entrants[0].images_trained
             trainings = max(LEAST_TRAININGS, round(cost * SHARE / (1 - SHARE)))
-        used = 1 + max(max(trial.folds) for trial in trials)
-        fresh = used if REPLICATES - used >= LEAST_REPLICATES else 0
+        unused = 1 + max(max(trial.folds) for trial in trials)
+        first = unused if REPLICATES - unused >= LEAST_REPLICATES else 0
         return cls(
             sweep=sweep,
-            schedule=schedule or plan(trainings, len(entrants), REPLICATES - fresh, fresh),
+            schedule=schedule or plan(trainings, len(entrants), REPLICATES - first, first),
             entrants=entrants,
             reference=known.recipe,
             metric=info.metric,
