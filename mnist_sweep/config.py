@@ -107,6 +107,9 @@ class RunConfig(BaseModel):
     pools: int = Field(1, ge=1, le=2, description="max-poolings; 2 has one more before the 5th convolution (tiny)")
     separable: bool = Field(False, description="split the later 3x3 convolutions into depthwise and 1x1 (tiny)")
     dropout: float = Field(0.03, ge=0, le=0.5, description="dropout after every activation, probability")
+    deskew: float = Field(
+        0.0, ge=0, le=1, description="share of each digit's slant to remove from all images, before augmentation"
+    )
     augment_strength: float = Field(
         1.0, ge=0, le=1.5, description="strength of policy A, the study's augmentation: 0 is none, 1 its own"
     )
@@ -275,6 +278,7 @@ FIELD_GROUPS = {
         "model", "c1", "c2", "squeeze", "c3", "c4", "c5", "c6", "head", "pools", "separable", "dropout",
         "parameter_limit", "over_budget",
     ),
+    "preprocessing": ("deskew",),
     "augmentation": ("augment_strength", "rotate", "shear", "shift", "zoom", "no_aug_epochs"),
     "optimisation": (
         "lr_schedule", "max_lr", "pct_start", "div_factor", "final_div_factor", "momentum", "cycle_momentum",

@@ -130,7 +130,7 @@ def _train(tracker: Tracker, console: Console) -> Outcome:
     with run_signals.deferred():
         tracker.configure(config)
     mnist.fetch(say)
-    split = mnist.selection_split(config.folds)
+    split = mnist.selection_split(config.folds, config.deskew)
     checkpoint = _checkpoint(tracker)
     with run_signals.deferred():
         tracker.restore_checkpoint(checkpoint)

@@ -63,7 +63,7 @@ def train(name: str, values: dict[str, Any], folder: Path | None) -> dict[str, A
     from mnist_sweep.training.calibration import calibrated_loss, temperature
 
     config = engine.resolve(parse(values))
-    split = mnist.selection_split(config.folds)
+    split = mnist.selection_split(config.folds, config.deskew)
     started = time.perf_counter()
     fit = engine.fit(config, split, say=print)
     row: dict[str, Any] = {"name": name, "config": config.model_dump(), "parameters": config.parameters}

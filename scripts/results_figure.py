@@ -38,6 +38,7 @@ class Point:
     half_width: float
     """Half of the mean's 95 % interval (Student's t)."""
     seeds: int
+    deskewed: bool
 
 
 def points(file: Path) -> list[Point]:
@@ -54,6 +55,7 @@ def points(file: Path) -> list[Point]:
             fmean(values),
             float(student.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5,
             len(values),
+            config.deskew > 0,
         )
         for config, values in accuracies.items()
         if len(values) >= 3
@@ -68,10 +70,12 @@ def figure() -> go.Figure:
     confirmed += [p for p in points(RESULTS / "confirmed-bfloat16.jsonl") if p.parameters not in present]
     ladder = [point for point in points(RESULTS / "ladder.jsonl") if point.parameters < LIMITS[-1]]
     steps = [present.get(point.parameters, point) for point in ladder]
+    others = [point for point in confirmed if point not in winners and point not in steps]
     drawn = go.Figure()
     for name, group, colour, symbol, size in (
         ("the study's steps 2 to 8, retrained", steps, "#9aa3b2", "square", 7),
-        ("confirmed", [p for p in confirmed if p not in winners and p not in steps], "#7aa6e8", "circle", 7),
+        ("confirmed, images as they are", [p for p in others if not p.deskewed], "#7aa6e8", "circle-open", 7),
+        ("confirmed, images deskewed", [p for p in others if p.deskewed], "#7aa6e8", "circle", 7),
         ("winner of each size", winners, "#1757c2", "circle", 11),
     ):
         drawn.add_scatter(

@@ -95,6 +95,7 @@ def test_the_defaults_are_a_valid_run_under_the_limit() -> None:
         ("rotate", (0, 45), (-1, 46)),
         ("shear", (0, 45), (-1, 46)),
         ("shift", (0, 0.5), (-0.01, 0.51)),
+        ("deskew", (0, 1), (-0.01, 1.01)),
         ("zoom", (0, 0.5), (-0.01, 0.51)),
         ("no_aug_epochs", (0, 15), (-1, 16, 0.5)),
         ("max_lr", (1e-9, 5), (0, -1, 5.1)),

@@ -51,7 +51,7 @@ def check_sync_line(output: str, run: OfflineRun) -> None:
 @pytest.fixture(scope="module")
 def trained(new_desk: Callable[[], Desk]) -> tuple[subprocess.CompletedProcess[str], OfflineRun]:
     desk = new_desk()
-    done = desk.run(PROGRAM, *arguments(**QUICK, epochs=1, max_lr=0.1))
+    done = desk.run(PROGRAM, *arguments(**QUICK, epochs=1, max_lr=0.1, deskew=0.5))
     (run,) = desk.offline_runs
     return done, run
 
@@ -77,9 +77,19 @@ def test_a_run_records_the_whole_configuration(trained: tuple[subprocess.Complet
 
     _, run = trained
     recorded = {name: value for name, value in run.config.items() if not name.startswith("_")}
-    asked = engine.resolve(parse(QUICK | {"epochs": 1, "max_lr": 0.1}))
+    asked = engine.resolve(parse(QUICK | {"epochs": 1, "max_lr": 0.1, "deskew": 0.5}))
     assert parse(recorded) == asked
     assert recorded == asked.model_dump(exclude_none=True)
+
+
+def test_a_run_deskews_its_images(trained: tuple[subprocess.CompletedProcess[str], OfflineRun]) -> None:
+    from mnist_sweep.config import parse
+    from mnist_sweep.training import engine, mnist
+
+    _, run = trained
+    config = parse(QUICK | {"epochs": 1, "max_lr": 0.1, "deskew": 0.5})
+    losses = [engine.fit(config, mnist.selection_split((0,), share)).history[0].loss for share in (0.5, 0)]
+    assert run.history[0]["val/loss"] == losses[0] != losses[1]
 
 
 def test_a_run_logs_every_epoch(trained: tuple[subprocess.CompletedProcess[str], OfflineRun]) -> None:

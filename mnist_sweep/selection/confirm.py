@@ -299,7 +299,7 @@ def _train(config: RunConfig, tracker: Tracker | None) -> SeedResult:
 
     say = partial(print, file=sys.stderr)
     config = engine.resolve(config, say)
-    split = mnist.confirmation_split()
+    split = mnist.confirmation_split(config.deskew)
     if tracker is not None:
         with _signals.deferred():
             tracker.configure(config)

@@ -29,6 +29,7 @@ from platformdirs import user_cache_path
 from mnist_sweep.config import REPLICATES
 from mnist_sweep.errors import UserError, first_line
 from mnist_sweep.metrics import HELD_OUT, TEST
+from mnist_sweep.training.deskew import deskew
 
 FILES = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -83,22 +84,23 @@ def data_folder() -> Path:
     return Path(os.environ.get("MNIST_SWEEP_DATA") or user_cache_path("mnist-sweep") / "mnist")
 
 
-def selection_split(folds: tuple[int, ...] = (0,)) -> Split:
+def selection_split(folds: tuple[int, ...] = (0,), deskewed: float = 0.0) -> Split:
     """Split the training images for selection: some folds are held out. The test images are not read.
 
     Args:
         folds: each from 0 to REPLICATES - 1. A fold has 5,000 images. The folds are stratified by digit, and partition
             the training images.
+        deskewed: share of each digit's slant to remove, 0 … 1, from all images.
 
     Returns:
         The images to train on and the held-out ones, 60,000 together. The tensors of the last two splits are cached.
     """
-    return _selection_split(fetch(), folds)
+    return _selection_split(fetch(), folds, deskewed)
 
 
 @functools.lru_cache(maxsize=2)
-def _selection_split(folder: Path, folds: tuple[int, ...]) -> Split:
-    everything = _load(folder, "train")
+def _selection_split(folder: Path, folds: tuple[int, ...], deskewed: float) -> Split:
+    everything = _load(folder, "train", deskewed)
     chosen = torch.from_numpy(np.isin(_folds(everything.labels.numpy()), folds))
     index = chosen.nonzero().squeeze(1)
     rest = (~chosen).nonzero().squeeze(1)
@@ -106,11 +108,14 @@ def _selection_split(folder: Path, folds: tuple[int, ...]) -> Split:
     return Split(train, Images(everything.images[index], everything.labels[index]), HELD_OUT, index)
 
 
-def confirmation_split() -> Split:
-    """Return all 60,000 training images, with the 10,000 test images for evaluation: the split for confirmation."""
+def confirmation_split(deskewed: float = 0.0) -> Split:
+    """Return all 60,000 training images, with the 10,000 test images for evaluation: the split for confirmation.
+
+    `deskewed` is the share of each digit's slant to remove, 0 … 1, from all images.
+    """
     folder = fetch()
-    test = _load(folder, "t10k")
-    return Split(_load(folder, "train"), test, TEST, torch.arange(len(test.labels)))
+    test = _load(folder, "t10k", deskewed)
+    return Split(_load(folder, "train", deskewed), test, TEST, torch.arange(len(test.labels)))
 
 
 def fetch(say: Callable[[str], None] = lambda line: None) -> Path:
@@ -219,10 +224,10 @@ def _sha256(path: Path, mtime_ns: int, size: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _load(folder: Path, part: str) -> Images:
+def _load(folder: Path, part: str, deskewed: float) -> Images:
     images = np.fromfile(folder / f"{part}-images-idx3-ubyte", np.uint8, offset=16).reshape(-1, 28, 28)
     labels = np.fromfile(folder / f"{part}-labels-idx1-ubyte", np.uint8, offset=8)
-    return Images(torch.from_numpy(images), torch.from_numpy(labels).long())
+    return Images(deskew(torch.from_numpy(images), deskewed), torch.from_numpy(labels).long())
 
 
 def _folds(labels: np.ndarray) -> np.ndarray:

@@ -37,12 +37,12 @@ def test_seeds_are_trained_on_all_images_kept_as_they_come_and_not_trained_twice
     from mnist_sweep.training import engine, mnist
 
     file = desk.folder / "kept" / "confirm.jsonl"
-    command = ("mnist_sweep.cli", "confirm", *FLAGS, "--threads=1", f"--file={file}")
+    command = ("mnist_sweep.cli", "confirm", *FLAGS, "--deskew=0.5", "--threads=1", f"--file={file}")
     first = desk.run(*command, "--seeds=1")
     assert first.returncode == 0, first.stderr
     assert "Confirmed with one seed: " in first.stdout
     assert "nan" not in first.stdout
-    fit = engine.fit(parse({**TINY, "threads": 1}), mnist.confirmation_split())
+    fit = engine.fit(parse({**TINY, "deskew": 0.5, "threads": 1}), mnist.confirmation_split(0.5))
     kept = json.loads(file.read_text())["result"]
     assert (kept["seed"], kept["accuracy"]) == (0, fit.history[-1].accuracy)
     assert kept["precision"] == "float32"
