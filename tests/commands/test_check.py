@@ -32,7 +32,7 @@ def test_check_names_every_problem_of_every_file(run_command: RunCommand, tmp_pa
     assert err.splitlines() == [
         f"error: {wrong}: dropout=2 should be a number from 0 to 0.5",
         f"       {wrong}: epochs=16 should be a whole number from 1 to 15",
-        f"error: {missing}: no such file: the packaged ones are ladder, onecycle, pareto, refine, replicates, "
+        f"error: {missing}: no such file: the packaged ones are deskew, ladder, onecycle, pareto, refine, replicates, "
         "scheduled, smoke, under1000, under3000, under5000",
     ]
 
