@@ -315,6 +315,14 @@ def parse(values: Mapping[str, Any]) -> RunConfig:
         raise ConfigError("; ".join(_explain(problem) for problem in problems)) from None
 
 
+def parse_recorded(values: Mapping[str, Any]) -> RunConfig:
+    """Parse the recorded configuration of a run. Ignore names that are no fields, such as those that W&B adds.
+
+    A field that is newer than the record has its default, which is what the run used. Raises ConfigError.
+    """
+    return parse({name: value for name, value in values.items() if name in RunConfig.model_fields})
+
+
 def unknown_field(name: str) -> str:
     """Return a message about a name that is not a field: the nearest known ones, else all."""
     near = nearest_fields(name)

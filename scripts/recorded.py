@@ -42,7 +42,8 @@ def restore(folder: Path) -> str:
     """Create the sweep and its finals in a data folder. Return the sweep's path: entity/project/id."""
     store = Store(folder)
     config = yaml.safe_load((ROOT / "sweeps/onecycle.yaml").read_text("utf-8"))
-    config["parameters"] |= {"epochs": {"value": 15}, "deskew": {"value": 0}}  # as when the trials were trained
+    constants = {"epochs": 15, "held_out_folds": 1, "deskew": 0}  # as they were when the trials were trained
+    config["parameters"] |= {name: {"value": value} for name, value in constants.items()}
     trials, finals = _read(f"{JOB}.jsonl"), _read(f"{JOB}-finals.jsonl")
     with store.write() as db:
         project = projects.ensure(db, "local", PROJECT).id

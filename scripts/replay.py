@@ -249,7 +249,10 @@ DRAWN = {
 def draw(summaries: Sequence[Summary], points_per_loss: float, minutes: float, world: str) -> str:
     """Return the figure as SVG: true gain against cost, with 95 % intervals and the name of the world."""
     width, height, left, right, top, bottom = 760, 420, 64, 210, 24, 56
-    highest = max((each.gain + each.half) * points_per_loss for each in summaries if each.engine in DRAWN)
+    drawn = [each for each in summaries if each.engine in DRAWN and math.isfinite(each.half)]
+    if not drawn:
+        raise SystemExit(f"--figure needs at least two repetitions of one of: {', '.join(DRAWN)}")
+    highest = max((each.gain + each.half) * points_per_loss for each in drawn)
 
     def x(budget: float) -> float:
         low, high = math.log(CHECKPOINTS[0]), math.log(CHECKPOINTS[-1])
@@ -279,7 +282,7 @@ def draw(summaries: Sequence[Summary], points_per_loss: float, minutes: float, w
     )
     labels = []
     for place, (engine, (colour, label)) in enumerate(DRAWN.items()):
-        own = [each for each in summaries if each.engine == engine]
+        own = [each for each in drawn if each.engine == engine]
         if not own:
             continue
         shift = (place - len(DRAWN) / 2) * 3  # the shift keeps intervals from hiding each other

@@ -17,6 +17,7 @@ import numpy as np
 
 from mnist_sweep.search import racing
 from mnist_sweep.search.gaussian_process import NoisyGaussianProcess
+from mnist_sweep.search.noisy_bayes import STARTUP
 from mnist_sweep.selection.finals import SHARE
 from scripts.replay_worlds import World
 from scripts.table import SHORT, SHORT_WIDE, WHOLE, Kind
@@ -81,9 +82,6 @@ class Session:
         pairs = zip(self.replicates, self.kinds, strict=True)
         return fmean(float(self.world.offsets[kind][r]) for r, kind in pairs if kind == longest)
 
-
-STARTUP = 10
-"""Random trials before a model proposes."""
 
 Proposer = Callable[[Session], Sequence[int]]
 """Which configurations to train next: one, or a batch of parallel trials."""

@@ -5,6 +5,8 @@ python -m scripts.replay_table      prints it, in ten seconds
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mnist_sweep.config import EPOCH_LIMIT, FOLD_IMAGES
+from mnist_sweep.config import FOLD_IMAGES, RunConfig, parse_recorded
 from mnist_sweep.search import parse, racing
 from mnist_sweep.search.distributions import Discrete
 from mnist_sweep.search.gaussian_process import NoisyGaussianProcess
@@ -60,20 +62,29 @@ class Recorded:
     objective: float
 
 
+def _whole_of_space(config: RunConfig) -> bool:
+    """Return whether this is a training of the table's kind WHOLE: it has the defaults in all that is not searched."""
+    searched = {path[0] for path in (*space().fixed, *(p.path for p in space().parameters))}
+    return config.held_out_folds == WHOLE.held_out_folds and all(
+        value == RunConfig.model_fields[name].default
+        for name, value in config.recipe.model_dump().items()
+        if name not in searched
+    )
+
+
 @cache
 def recorded() -> list[Recorded]:
     """Return all real trainings of 15 epochs in the table's space: the sweeps of docs/results, and the table."""
     found = []
     for name in SWEEPS:
         for row in rows(RESULTS / f"{name}.jsonl"):
-            config, summary = row["config"], row["summary"]
-            in_space = (
-                config.get("model") == "tiny" and not config.get("separable") and config.get("epochs") == EPOCH_LIMIT
-            )
-            point = encode(config) if in_space and "objective" in summary else None
-            if point is not None:
-                fold = f"{config['replicate']} bfloat16"
-                found.append(Recorded(point=tuple(point), fold=fold, objective=summary["objective"]))
+            objective = row["summary"].get("objective")
+            if objective is None:  # over the limit, or diverged
+                continue
+            config = parse_recorded(row["config"])
+            if _whole_of_space(config) and (point := encode(config.model_dump())) is not None:
+                fold = f"{config.replicate} {config.precision}"
+                found.append(Recorded(point=tuple(point), fold=fold, objective=objective))
     for row in rows(FILE):
         point = encode(row["values"])
         if point is not None and kind_of(row) == WHOLE and not row["diverged"]:
@@ -86,8 +97,8 @@ def recorded() -> list[Recorded]:
 class Measured:
     """Measurements of real trainings that the simulated world uses."""
 
-    version: int
-    """Number of the table's trainings that they come from. Searches of another version are not compared."""
+    version: str
+    """Digest of the trainings that they come from. Searches of another version are not compared."""
     process: NoisyGaussianProcess
     """Model of the objective at 15 epochs."""
     noise: float
@@ -118,7 +129,7 @@ def measured() -> Measured:
     fold = math.sqrt(max(whole_losses.mean(0).var(ddof=1) - noise**2 / len(whole_losses), 0.0))
     slope = np.polyfit(whole_losses.mean(1), 100 * table.accuracies[WHOLE].mean(1), 1)[0]
     return Measured(
-        version=len(KINDS) * PER_CONFIGURATION * len(table.configurations),
+        version=_digest(whole, table),
         process=process,
         noise=noise,
         fold=fold,
@@ -127,6 +138,13 @@ def measured() -> Measured:
         cost_ratios={kind: float(table.seconds[kind].mean() / seconds.mean()) for kind in (SHORT, SHORT_WIDE)},
         points_per_loss=-float(slope),
     )
+
+
+def _digest(whole: Sequence[Recorded], table: Cells) -> str:
+    """Return eight hexadecimal digits that change if any training in use changes."""
+    inputs = [[*each.point, each.fold, each.objective] for each in whole]
+    cells = [part[kind].tolist() for part in (table.losses, table.accuracies, table.seconds) for kind in KINDS]
+    return hashlib.sha256(json.dumps([inputs, cells]).encode()).hexdigest()[:8]
 
 
 def _noise(losses: Any) -> float:

@@ -10,14 +10,14 @@ import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import plotly.graph_objects as go
 from playwright.sync_api import sync_playwright
-from scipy.stats import t as student
 
-from mnist_sweep.config import RunConfig, parse
+from mnist_sweep.config import RunConfig, parse_recorded
+from mnist_sweep.review.statistics import interval
 from scripts import chromium
 
 ROOT = Path(__file__).parents[1]
@@ -32,13 +32,16 @@ PUBLIC = {1_000: 99.03, 3_000: 99.10, 5_000: 99.28, 10_000: 99.57}
 class Point:
     """One confirmed configuration."""
 
-    parameters: int
+    recipe: RunConfig
     mean: float
     """Test accuracy, per cent, mean over seeds."""
     half_width: float
     """Half of the mean's 95 % interval (Student's t)."""
     seeds: int
-    deskewed: bool
+
+    @property
+    def parameters(self) -> int:
+        return self.recipe.parameters
 
 
 def points(file: Path) -> list[Point]:
@@ -47,15 +50,13 @@ def points(file: Path) -> list[Point]:
     for line in file.read_text().splitlines():
         row: dict[str, Any] = json.loads(line)
         if not row["result"]["diverged"]:
-            known = {name: value for name, value in row["config"].items() if name in RunConfig.model_fields}
-            accuracies[parse(known).recipe].append(100 * row["result"]["accuracy"])
+            accuracies[parse_recorded(row["config"]).recipe].append(100 * row["result"]["accuracy"])
     return [
         Point(
-            config.parameters,
+            config,
             fmean(values),
-            float(student.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5,
+            interval(values),
             len(values),
-            config.deskew > 0,
         )
         for config, values in accuracies.items()
         if len(values) >= 3
@@ -66,16 +67,16 @@ def figure() -> go.Figure:
     """Return accuracy against parameters: confirmed configurations, the study's steps, and public results."""
     confirmed = points(RESULTS / "confirmed.jsonl")
     winners = [max((p for p in confirmed if p.parameters < limit), key=lambda p: p.mean) for limit in LIMITS]
-    present = {point.parameters: point for point in confirmed}
-    confirmed += [p for p in points(RESULTS / "confirmed-bfloat16.jsonl") if p.parameters not in present]
+    present = {point.recipe: point for point in confirmed}
+    confirmed += [p for p in points(RESULTS / "confirmed-bfloat16.jsonl") if p.recipe not in present]
     ladder = [point for point in points(RESULTS / "ladder.jsonl") if point.parameters < LIMITS[-1]]
-    steps = [present.get(point.parameters, point) for point in ladder]
+    steps = [present.get(point.recipe, point) for point in ladder]
     others = [point for point in confirmed if point not in winners and point not in steps]
     drawn = go.Figure()
     for name, group, colour, symbol, size in (
         ("the study's steps 2 to 8, retrained", steps, "#9aa3b2", "square", 7),
-        ("confirmed, images as they are", [p for p in others if not p.deskewed], "#7aa6e8", "circle-open", 7),
-        ("confirmed, images deskewed", [p for p in others if p.deskewed], "#7aa6e8", "circle", 7),
+        ("confirmed, images as they are", [p for p in others if not p.recipe.deskew], "#7aa6e8", "circle-open", 7),
+        ("confirmed, images deskewed", [p for p in others if p.recipe.deskew], "#7aa6e8", "circle", 7),
         ("winner of each size", winners, "#1757c2", "circle", 11),
     ):
         drawn.add_scatter(

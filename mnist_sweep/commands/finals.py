@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
 from mnist_sweep.commands.arguments import add_agents, add_number, add_sweep
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mnist_sweep.sweep.remote import Sweep
 
 HELP = "race a sweep's best configurations against each other, over replicates"
+REFERENCE = "preset=step8"
 FRESH = 6
 """Replicates of the final, with --rounds."""
 EXAMPLE = "mnist-sweep finals local/mnist-sweep/1a2b3c4d --agents 2"
@@ -45,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--reference",
-        default="preset=step8",
+        default=REFERENCE,
         metavar="FIELDS",
         help="configuration to compare the finalists with, as name=value name=value … [%(default)s]",
     )
@@ -77,9 +79,9 @@ def run(arguments: argparse.Namespace) -> int:
         race = finals.Race.of(
             sweep, schedule, reference=arguments.reference, epochs=arguments.epochs, trainings=arguments.trainings
         )
-        if race.trial_epochs:
-            chosen = ", ".join(f"{epochs}-epoch" for epochs in race.trial_epochs)
-            print_sentence(console, f"The sweep chose by {chosen} trials; the finals train {arguments.epochs} epochs.")
+        if race.other_trials:
+            whole = f"{arguments.epochs} epochs on 55,000 images"
+            print_sentence(console, f"The sweep chose by {race.other_trials}; the finals train {whole}.")
         print_sentence(console, finals.schedule_sentence(race.schedule))
 
         def on_stage(stage: Stage[RunConfig], found: Results) -> None:
@@ -89,12 +91,12 @@ def run(arguments: argparse.Namespace) -> int:
             winner.record_finals(race.sweep, finals.describe(race, found))
 
         def train(sweep: Sweep, count: int) -> int:
-            return train_trials(sweep, None, min(agents, count), console, policy)
+            return train_trials(sweep, None, min(agents, count), console, policy, resume=resume_command(arguments))
 
         with race.lock():
             code = finals.run_race(race, train, on_stage)
             if code:
-                console.print(f"To resume: mnist-sweep finals {arguments.sweep}")
+                console.print(f"To resume: {resume_command(arguments)}")
                 return code
             outcome = finals.describe(race, race.results())
             winner.record_finals(race.sweep, outcome)
@@ -109,6 +111,23 @@ def run(arguments: argparse.Namespace) -> int:
                 f"Next: mnist-sweep confirm {finals.finals_id(race.sweep.path)} --seeds=20 --agents={arguments.agents}"
             )
     return 0
+
+
+def resume_command(arguments: argparse.Namespace) -> str:
+    """Return the command that continues these finals: other options would make them another race."""
+    words = ["mnist-sweep", "finals", arguments.sweep]
+    options = {
+        "agents": 1,
+        "trainings": None,
+        "rounds": None,
+        "fresh": None,
+        "reference": REFERENCE,
+        "epochs": EPOCH_LIMIT,
+    }
+    for name, default in options.items():
+        if (value := getattr(arguments, name)) != default:
+            words += [f"--{name}", str(value)]
+    return shlex.join(words + ["--oversubscribe"] * arguments.oversubscribe)
 
 
 def legend(finals: Finals) -> str:

@@ -24,8 +24,13 @@ stop_signals = Signals({signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Keyboa
 """SIGTERM ends agents as Ctrl-C does. Both wait until all agents have been started."""
 
 
-def train_trials(sweep: Sweep, count: int | None, agents: int, console: Console, retry: RetryPolicy) -> int:
+def train_trials(
+    sweep: Sweep, count: int | None, agents: int, console: Console, retry: RetryPolicy, *, resume: str = ""
+) -> int:
     """Train `count` trials of a sweep (None: all it has) with `agents` agents, show them, and return an exit code.
+
+    Args:
+        resume: the command that continues what these trials are part of, if it is not the sweep alone.
 
     Raises:
         ServerUnavailable: the server has not answered for too long. The agents have been stopped.
@@ -55,7 +60,7 @@ def train_trials(sweep: Sweep, count: int | None, agents: int, console: Console,
             pool.stop(retry.url)
         raise ServerUnavailable(
             f"{error}: stopped; the runs are on the server or in {logs.parent.absolute()} (`wandb sync` sends them); "
-            f"resume with: mnist-sweep sweep {sweep.path}"
+            f"resume with: {resume or f'mnist-sweep sweep {sweep.path}'}"
         ) from None
     except BaseException:
         if pool is not None:

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from mnist_sweep import search
-from mnist_sweep.config import NON_IDENTITY_FIELDS, ConfigError, RunConfig, parse
+from mnist_sweep.config import NON_IDENTITY_FIELDS, ConfigError, RunConfig, parse_recorded
 from mnist_sweep.errors import UserError
 from mnist_sweep.metrics import VAL_ACCURACY
 from mnist_sweep.review.records import RunRecord, SweepInfo, number
@@ -58,7 +58,7 @@ def results(records: Iterable[RunRecord], metric: str) -> Iterator[Result]:
 
 def _config(record: RunRecord) -> RunConfig | None:
     try:
-        return parse({name: value for name, value in record.config.items() if name in RunConfig.model_fields})
+        return parse_recorded(record.config)
     except ConfigError:
         return None
 
@@ -73,8 +73,24 @@ class Estimate:
     accuracy: float | None
     """Posterior mean of the held-out accuracy, a fraction."""
     observed: float | None
-    """Mean of the measured held-out accuracy over `runs` runs, a fraction."""
-    runs: int
+    """Mean of the measured held-out accuracy over the trials, a fraction."""
+    trials: tuple[RunConfig, ...]
+    """The configuration's trials, each with its replicate and what it held out."""
+
+
+def describe_trials(trials: Iterable[RunConfig], epochs: int) -> str:
+    """Return how trials differ from whole trainings of `epochs` epochs: `5-epoch trials on 40,000 images`.
+
+    Empty if they do not. Whole trainings hold out one fold.
+    """
+    trials = list(trials)
+    lengths = sorted({trial.epochs for trial in trials})
+    images = sorted({trial.images_trained // trial.epochs for trial in trials})
+    whole = RunConfig().images_trained // RunConfig().epochs
+    text = "trials" if lengths == [epochs] else f"{', '.join(f'{length}-epoch' for length in lengths)} trials"
+    if images != [whole]:
+        text += f" on {', '.join(f'{count:,}' for count in images)} images"
+    return "" if text == "trials" else text
 
 
 def estimate_configurations(info: SweepInfo, config: Mapping[str, Any], records: Iterable[RunRecord]) -> list[Estimate]:
@@ -103,7 +119,7 @@ def estimate_configurations(info: SweepInfo, config: Mapping[str, Any], records:
                 value=values.get(recipe, fmean(measured)),
                 accuracy=accuracies.get(recipe, observed),
                 observed=observed,
-                runs=len(group),
+                trials=tuple(result.config for result in group),
             )
         )
     return sorted(estimates, key=lambda each: (each.recipe not in values, goal.to_loss(each.value)))
@@ -122,15 +138,18 @@ def _posterior_means(
     recipes = {result.record.id: result.config.recipe for result in found}
     try:
         sweep = search.parse({**config, "parameters": searched, "metric": {"name": metric, "goal": str(goal)}})
-        trials = [_trial(sweep, result) for result in found]
+        trials = [_trial(sweep, result, metric) for result in found]
         posterior = search.posterior(sweep, trials, configurations=recipes)
     except ValueError:
         return {}
     return {recipes[estimate.runs[0]]: estimate.mean for estimate in posterior}
 
 
-def _trial(sweep: search.SweepConfig, result: Result) -> search.Trial:
+def _trial(sweep: search.SweepConfig, result: Result, metric: str) -> search.Trial:
     given = result.record.config
     params = {name: given[name] for name in sweep.parameters if name in given}
     params[REPLICATE] = result.config.replicate
-    return search.Trial(result.record.id, params, "finished", (), result.record.summary)
+    summary = dict(result.record.summary)
+    if result.value is None:
+        summary.pop(metric, None)  # a diverged run keeps that of its last good epoch, which is no result
+    return search.Trial(result.record.id, params, "finished", (), summary)

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import fmean
 from typing import Self
 
@@ -39,7 +40,13 @@ from mnist_sweep.search.racing import (
     plan,
     value_of_information,
 )
-from mnist_sweep.selection.estimates import Result, check_fields, estimate_configurations, results
+from mnist_sweep.selection.estimates import (
+    Result,
+    check_fields,
+    describe_trials,
+    estimate_configurations,
+    results,
+)
 from mnist_sweep.selection.lock import exclusive_lock
 from mnist_sweep.sweep.remote import Sweep, create, fetch_ranking, find_all
 
@@ -136,8 +143,8 @@ class Race:
     """Recipes, the most promising first: by posterior mean, not by the luckiest run."""
     reference: RunConfig
     """The recipe that the finalists are compared with."""
-    trial_epochs: tuple[int, ...] = ()
-    """The epochs of the sweep's trials if they differ from those of the finals, else empty."""
+    other_trials: str = ""
+    """How the sweep's trials differ from the trainings of the finals: `5-epoch trials on 40,000 images`, or empty."""
     metric: str
     goal: Goal
 
@@ -156,9 +163,11 @@ class Race:
         Raise ForeignSweepError if the sweep is one of another program.
 
         Every entrant is trained for `epochs`, even if its trials were shorter. So is the reference unless its text
-        names other epochs. Without a schedule, the race is planned for `trainings`, the reference's not counted. By
-        default, the finals then have a `SHARE` of the cost of the whole search, and replicates that no trial used, if
-        there are enough: luck with the images that a trial held out does not count twice.
+        names other epochs. A reference over the parameter limit is refused: such runs are never ranked.
+
+        Without a schedule, the race is planned for `trainings`, the reference's not counted. By default, the finals
+        have a `SHARE` of the cost of the whole search. They use replicates that no trial used, if there are enough, so
+        that luck with the images that a trial held out does not count twice.
         """
         check_fields(sweep.path, sweep.config)
         ranking = fetch_ranking(sweep)
@@ -169,25 +178,28 @@ class Race:
                 f"{sweep.path} has no finished run with {info.metric or 'a metric'}: let it train some first"
             )
         known = parse({"base": reference})
+        if known.baseline:
+            raise FinalsError(
+                f"the reference has {known.parameters:,} parameters, over its limit: such a run is never ranked; name "
+                "another --reference"
+            )
         if "epochs" not in {word.split("=")[0] for word in reference.split()}:
             known = known.model_copy(update={"epochs": epochs})
         recipes = [each.recipe.model_copy(update={"epochs": epochs}) for each in promising]
-        trained = sorted({each.recipe.epochs for each in promising})
         entrants = tuple(dict.fromkeys(recipes))
         trials = [result.config for result in results((trial.record for trial in ranking.trials), info.metric)]
         if trainings is None:
             cost = sum(trial.images_trained for trial in trials) / entrants[0].images_trained
             trainings = max(LEAST_TRAININGS, round(cost * SHARE / (1 - SHARE)))
-        unused = 1 + max(max(trial.folds) for trial in trials)
-        first = unused if REPLICATES - unused >= LEAST_REPLICATES else 0
+        first, count = _unused_replicates(trials)
         return cls(
             sweep=sweep,
-            schedule=schedule or plan(trainings, len(entrants), REPLICATES - first, first),
+            schedule=schedule or plan(trainings, len(entrants), count, first),
             entrants=entrants,
             reference=known.recipe,
             metric=info.metric,
             goal=Goal(info.goal),
-            trial_epochs=() if trained == [epochs] else tuple(trained),
+            other_trials=describe_trials((trial for each in promising for trial in each.trials), epochs),
         )
 
     def results(self) -> Results:
@@ -336,6 +348,17 @@ def _mean(losses: Mapping[int, float]) -> float:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _unused_replicates(trials: Iterable[RunConfig]) -> tuple[int, int]:
+    """Return the longest run of consecutive replicates that no trial held out: the first one, and how many.
+
+    All replicates if there are fewer than `LEAST_REPLICATES` of them.
+    """
+    used = {fold for trial in trials for fold in trial.folds}
+    bounds = [-1, *sorted(used), REPLICATES]
+    first, count = max(((low + 1, high - low - 1) for low, high in pairwise(bounds)), key=lambda run: run[1])
+    return (first, count) if count >= LEAST_REPLICATES else (0, REPLICATES)
 
 
 def parse_schedule(text: str, fresh: int) -> Schedule:

@@ -6,7 +6,7 @@ from mnist_sweep.config import EPOCH_LIMIT, RunConfig, parse
 from mnist_sweep.errors import UserError
 from mnist_sweep.metrics import TEST_ACCURACY, VAL_ACCURACY
 from mnist_sweep.review.provenance import FINALS_JOB_TYPE, FINALS_KEY, Claim, Finals
-from mnist_sweep.selection.estimates import check_fields, estimate_configurations
+from mnist_sweep.selection.estimates import check_fields, describe_trials, estimate_configurations
 from mnist_sweep.selection.finals import PREFIX, parse_finals_id, round_of
 from mnist_sweep.sweep.remote import Sweep, fetch_chain, fetch_ranking, find
 
@@ -52,20 +52,39 @@ def _best_estimate(sweep: Sweep, epochs: int) -> Winner:
         metric = ranking.info.metric or "a metric"
         raise WinnerError(f"{sweep.path} has no finished run with {metric}: let it train some first")
     best = estimates[0]
-    return _winner(sweep, best.recipe, epochs, "sweep", claimed=best.accuracy, observed=best.observed, runs=best.runs)
+    return _winner(
+        sweep,
+        best.recipe,
+        epochs,
+        "sweep",
+        claimed=best.accuracy,
+        observed=best.observed,
+        runs=len(best.trials),
+        note=describe_trials(best.trials, epochs),
+    )
 
 
 def _winner_of_finals(sweep: Sweep, epochs: int) -> Winner:
     finals = fetch_chain(sweep).finals
     if finals is None or not finals.complete:
         raise WinnerError(
-            f"the finals of {sweep.path} have not ended: resume them with mnist-sweep finals {sweep.path}"
+            f"the finals of {sweep.path} have not ended: resume them with mnist-sweep finals {sweep.path} and the "
+            "options that they were started with"
         )
     if finals.winner is None:
         raise WinnerError(f"every finalist of {sweep.path} diverged: confirm {sweep.path} itself, or name fields")
     best = finals.winner
     recipe, accuracy = parse({"base": best.name}).recipe, best.accuracy
-    return _winner(sweep, recipe, epochs, "finals", claimed=accuracy, observed=accuracy, runs=best.replicates)
+    return _winner(
+        sweep,
+        recipe,
+        epochs,
+        "finals",
+        claimed=accuracy,
+        observed=accuracy,
+        runs=best.replicates,
+        note=describe_trials([recipe], epochs),
+    )
 
 
 def _winner(
@@ -77,6 +96,7 @@ def _winner(
     claimed: float | None,
     observed: float | None,
     runs: int,
+    note: str,
 ) -> Winner:
     recipe = chosen.model_copy(update={"epochs": epochs})
     claim = Claim(
@@ -88,7 +108,7 @@ def _winner(
         claimed=claimed,
         observed=observed,
         runs=runs,
-        note="" if chosen.epochs == epochs else f"{chosen.epochs}-epoch trials",
+        note=note,
     )
     return Winner(recipe=recipe, sweep=sweep, claim=claim)
 

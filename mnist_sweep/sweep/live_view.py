@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from mnist_sweep.config import RunConfig, parse
+from mnist_sweep.config import parse_recorded
 from mnist_sweep.connection.waiting import RequestsUnanswered, RetryPolicy, ServerUnavailable
 from mnist_sweep.display import percent
 from mnist_sweep.review import terminal
@@ -89,7 +89,7 @@ def conclude(sweep: Sweep, console: Console, retry: RetryPolicy) -> None:
 
 def best_command(record: RunRecord) -> str:
     """Return the command line that repeats a run."""
-    return parse({k: v for k, v in record.config.items() if k in RunConfig.model_fields}).command()
+    return parse_recorded(record.config).command()
 
 
 def trial_table(

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mnist_sweep.config import RunConfig
+from mnist_sweep.config import ConfigError, RunConfig, parse_recorded
 from mnist_sweep.errors import first_line
 from mnist_sweep.training import augment, devices, model, optimizer
 from mnist_sweep.training.fast import cuda_graph, fused, malloc
@@ -306,7 +306,10 @@ class _Trainer:
         if path is None or not path.exists():
             return []
         state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["config"] != self.config.model_dump():
+        try:
+            if parse_recorded(state["config"]) != self.config:
+                return []
+        except ConfigError:  # of a version whose fields have other values
             return []
         self.network.load_state_dict(state["network"])
         for tensor, saved in zip(self.optimizer.state, state["optimizer"], strict=True):

@@ -1,9 +1,11 @@
+import argparse
 import io
+import shlex
 
 import pytest
 from rich.console import Console
 
-from mnist_sweep.commands.finals import legend, table
+from mnist_sweep.commands.finals import add_arguments, legend, resume_command, table
 from mnist_sweep.review.provenance import Difference, Entrant, Finals
 from mnist_sweep.search.goal import Goal
 
@@ -39,6 +41,19 @@ def finals() -> Finals:
         missing=0,
         standing=(first, reference),
     )
+
+
+@pytest.mark.parametrize(
+    "options", ["", "--agents 2 --trainings 9", "--rounds 8:2,3:5 --fresh 4 --epochs 5 --reference 'c1=4 max_lr=0.1'"]
+)
+def test_the_command_to_resume_has_the_options_that_were_given(options: str) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    words = ["a/b/c", *shlex.split(options)]
+    resumed = shlex.split(resume_command(parser.parse_args(words)))
+    assert resumed[:2] == ["mnist-sweep", "finals"]
+    assert parser.parse_args(resumed[2:]) == parser.parse_args(words)
+    assert len(resumed) == len(words) + 2
 
 
 def test_a_row_of_the_table_is_one_line_of_80_columns(finals: Finals) -> None:

@@ -66,7 +66,8 @@ def test_finals_are_played_broken_off_and_gone_on_with(served: House) -> None:
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=LONG_SECONDS)
     assert process.returncode == 130, rest
-    assert f"To resume: mnist-sweep finals {sweep}\n" in rest
+    options = f"--agents 2 --rounds 2:3 --fresh 3 --reference '{REFERENCE}' --epochs 1"
+    assert f"To resume: mnist-sweep finals {sweep} {options}\n" in rest
     before = trained(served)
     assert list(before[f"finals-{sweep}-round-1"])
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from mnist_sweep.config import parse
+from mnist_sweep.metrics import VAL_ACCURACY
 from mnist_sweep.review.fields import sweep_info
 from mnist_sweep.review.records import RunRecord
-from mnist_sweep.selection.estimates import Estimate, estimate_configurations
+from mnist_sweep.selection.estimates import Estimate, describe_trials, estimate_configurations
 
 SWEEP: dict[str, Any] = {
     "method": "bayes",
@@ -38,7 +39,7 @@ def test_the_most_promising_is_not_the_luckiest_run() -> None:
     assert lucky.accuracy is not None
     assert lucky.accuracy < lucky.observed - 0.002  # its luck is taken off
     assert lucky.value > 0.0195 + 0.002
-    assert (lucky.runs, steady.runs) == (1, 6)
+    assert (len(lucky.trials), len(steady.trials)) == (1, 6)
     assert steady.value == pytest.approx(0.020, abs=0.001)
     assert steady.observed == pytest.approx(fmean(1 - 0.020 - 0.0005 * (-1) ** r for r in range(6)))
 
@@ -49,7 +50,28 @@ def test_what_diverged_is_not_promising_and_what_is_no_result_says_nothing() -> 
     killed = run(0.05, 0, 0.001, state="killed")
     refused = run(0.02, 0, None, feasible=False)
     found = estimate_configurations(INFO, SWEEP, [*STEADY[:5], diverged, stopped, killed, refused])
-    assert [(each.recipe.max_lr, each.runs) for each in found] == [(0.1, 5)]
+    assert [(each.recipe.max_lr, len(each.trials)) for each in found] == [(0.1, 5)]
+
+
+def test_the_last_good_epoch_of_a_diverged_run_is_not_its_result() -> None:
+    def accuracy(*more: RunRecord) -> float | None:
+        return estimate_configurations(INFO, SWEEP, [*STEADY, *POOR, *more])[0].accuracy
+
+    assert accuracy(run(0.2, 0, None, diverged=True)) == accuracy(
+        run(0.2, 0, None, diverged=True, **{VAL_ACCURACY: 0.9})
+    )
+
+
+def test_trials_say_how_they_differ_from_whole_trainings() -> None:
+    whole, short, wide = {"epochs": 15}, {"epochs": 5}, {"epochs": 5, "held_out_folds": 4}
+    for trials, text in (
+        ([whole], ""),
+        ([short], "5-epoch trials"),
+        ([wide, wide], "5-epoch trials on 40,000 images"),
+        ([{"held_out_folds": 4}], "trials on 40,000 images"),
+        ([short, whole], "5-epoch, 15-epoch trials"),
+    ):
+        assert describe_trials(map(parse, trials), 15) == text
 
 
 def test_a_run_outside_the_ranges_stands_behind_with_what_was_measured() -> None:
@@ -87,7 +109,7 @@ def estimated(parameters: dict[str, Any], points: dict[str, tuple[dict[str, Any]
 
 
 def check_pooled(found: dict[float, Estimate]) -> None:
-    assert {rate: each.runs for rate, each in found.items()} == {0.1: 6, 0.3: 6}
+    assert {rate: len(each.trials) for rate, each in found.items()} == {0.1: 6, 0.3: 6}
     assert list(found) == [0.1, 0.3]
     assert found[0.1].value == pytest.approx(fmean(LOSSES[0.1]), abs=0.001)
     assert found[0.3].value == pytest.approx(fmean(LOSSES[0.3]), abs=0.001)

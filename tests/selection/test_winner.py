@@ -13,7 +13,7 @@ from mnist_sweep.review.records import RunRecord
 from mnist_sweep.search.goal import Goal
 from mnist_sweep.search.racing import Schedule, plan
 from mnist_sweep.selection import finals, winner
-from mnist_sweep.selection.finals import Race
+from mnist_sweep.selection.finals import FinalsError, Race
 from mnist_sweep.selection.winner import WinnerError, find_winner
 from mnist_sweep.sweep.remote import Sweep
 
@@ -98,11 +98,16 @@ def test_finals_train_15_epochs_though_the_trials_had_5() -> None:
     """The reference has the same epochs, unless it names its own; the epochs of a preset are not named."""
     race = Race.of(SWEEP, reference="preset=step8")
     assert [(entrant.max_lr, entrant.epochs) for entrant in race.entrants] == [(0.1, 15), (0.3, 15)]
-    assert (race.reference.epochs, race.trial_epochs) == (15, (5,))
+    assert (race.reference.epochs, race.other_trials) == (15, "5-epoch trials")
     short = Race.of(SWEEP, reference="preset=step8", epochs=5)
     assert ([entrant.epochs for entrant in short.entrants], short.reference.epochs) == ([5, 5], 5)
-    assert short.trial_epochs == ()
+    assert short.other_trials == ""
     assert Race.of(SWEEP, reference="preset=step8 epochs=3").reference.epochs == 3
+
+
+def test_a_reference_over_the_limit_is_refused_before_it_is_trained() -> None:
+    with pytest.raises(FinalsError, match="the reference has 6,379,786 parameters, over its limit"):
+        Race.of(SWEEP, reference="preset=step1 over_budget=true")
 
 
 def test_finals_cost_half_of_what_the_trials_cost_and_use_replicates_that_no_trial_used(
@@ -122,6 +127,9 @@ def test_finals_cost_half_of_what_the_trials_cost_and_use_replicates_that_no_tri
     for each in records:  # trained on 40,000 images instead of 55,000: 96 trials cost as much as 23
         each.config["held_out_folds"] = 4
     assert Race.of(SWEEP, reference="preset=step8").schedule == plan(12, 96, 8, first=4)
+
+    records = [run(BEST, 6, 0.02), run(BEST, 7, 0.02)]  # six before them, four behind
+    assert Race.of(SWEEP, reference="preset=step8", trainings=30).schedule == plan(30, 1, 6, first=0)
 
     records = [run(BEST, replicate, 0.02) for replicate in range(12)]  # no replicate is left
     assert Race.of(SWEEP, reference="preset=step8").schedule.first == 0

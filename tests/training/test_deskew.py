@@ -55,8 +55,11 @@ def test_ink_that_leaves_the_image_is_lost_rather_than_wrapped() -> None:
     assert changed[0, 27, :10].sum() == 0
 
 
-def test_empty_images_stay_empty() -> None:
-    assert deskew(torch.zeros(2, 28, 28, dtype=torch.uint8), 1).sum() == 0
+def test_images_without_a_slant_stay_as_they_are() -> None:
+    images = torch.zeros(3, 28, 28, dtype=torch.uint8)
+    images[1, 9, 3:7] = 255  # one row has no height
+    images[2, 5:20, 11] = 90
+    assert torch.equal(deskew(images, 1), images)
 
 
 def test_each_image_is_changed_by_itself(split: mnist.Split) -> None:

@@ -168,6 +168,18 @@ def test_a_resumed_run_is_the_uninterrupted_one(done: int, reference: Fit, handf
     assert seen == resumed.history
 
 
+def test_a_checkpoint_that_is_older_than_a_field_is_used(handful: Split, tmp_path: Path) -> None:
+    whole, checkpoint = config(epochs=2, lr_schedule="constant", max_lr=0.01), tmp_path / "run.pt"
+    with pytest.raises(KeyboardInterrupt):
+        engine.fit(whole, handful, on_epoch=interrupt_after(1), checkpoint=checkpoint)
+    state = torch.load(checkpoint)
+    del state["config"]["deskew"]
+    torch.save(state, checkpoint)
+    steps: list[Step] = []
+    engine.fit(whole, handful, on_step=steps.append, checkpoint=checkpoint)
+    assert {step.epoch for step in steps} == {2}
+
+
 def test_a_resumed_run_trains_only_what_is_left(handful: Split, tmp_path: Path) -> None:
     whole, checkpoint = config(epochs=2, lr_schedule="constant", max_lr=0.01), tmp_path / "run.pt"
     with pytest.raises(KeyboardInterrupt):
