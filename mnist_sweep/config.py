@@ -83,7 +83,7 @@ class RunConfig(BaseModel):
 
     # `preset` and `base` are shorthands: validation replaces them by the fields that they stand for.
     preset: Literal["step1", "step2", "step3", "step4", "step5", "step6", "step7", "step8"] | None = Field(
-        None, description="start from this step of the study; other given fields override it"
+        None, description="start from this step of the study; other given fields override its values"
     )
     base: str | None = Field(
         None,
@@ -105,33 +105,33 @@ class RunConfig(BaseModel):
         16, description="channels of the 1x1 convolution after average pooling, 0 = none (tiny)"
     )
     pools: int = Field(1, ge=1, le=2, description="max-poolings; 2 has one more before the 5th convolution (tiny)")
-    separable: bool = Field(False, description="split the later 3x3 convolutions into depthwise and 1x1 (tiny)")
+    separable: bool = Field(False, description="split all 3x3 convolutions but the first into depthwise and 1x1 (tiny)")
     dropout: float = Field(0.03, ge=0, le=0.5, description="dropout after every activation, probability")
     deskew: float = Field(
         0.0, ge=0, le=1, description="share of each digit's slant to remove from all images, before augmentation"
     )
     augment_strength: float = Field(
-        1.0, ge=0, le=1.5, description="strength of policy A, the study's augmentation: 0 is none, 1 its own"
+        1.0, ge=0, le=1.5, description="strength of policy A, the study's augmentation; 0 = none, 1 = the study's"
     )
-    rotate: float = Field(0.0, ge=0, le=45, description="rotation besides policy A, degrees to either side")
-    shear: float = Field(0.0, ge=0, le=45, description="shear besides policy A, degrees to either side")
-    shift: float = Field(0.0, ge=0, le=0.5, description="shifts besides policy A, fraction of the side")
-    zoom: float = Field(0.0, ge=0, le=0.5, description="scaling besides policy A, from 1 - zoom to 1 + zoom")
+    rotate: float = Field(0.0, ge=0, le=45, description="rotation in addition to policy A, degrees to either side")
+    shear: float = Field(0.0, ge=0, le=45, description="shear in addition to policy A, degrees to either side")
+    shift: float = Field(0.0, ge=0, le=0.5, description="shift in addition to policy A, fraction of the image's side")
+    zoom: float = Field(0.0, ge=0, le=0.5, description="scaling in addition to policy A, from 1 - zoom to 1 + zoom")
     no_aug_epochs: int = Field(
         0,
         ge=0,
         le=EPOCH_LIMIT,
-        description="final epochs of 15 without augmentation; scaled for fewer epochs",
+        description="final epochs without augmentation, of 15; scaled for fewer epochs",
     )
     lr_schedule: Literal["onecycle", "constant"] = Field(
-        "onecycle", description="onecycle rises to max_lr and falls to nearly 0; constant is max_lr"
+        "onecycle", description="onecycle: rise to max_lr, then fall to nearly 0; constant: max_lr"
     )
     max_lr: float = Field(0.015, gt=0, le=5, description="highest learning rate")
     pct_start: float = Field(0.3, gt=0, lt=1, description="share of the steps spent raising the rate (onecycle)")
     div_factor: float = Field(25.0, ge=1, le=1e4, description="max_lr / first rate (onecycle)")
     final_div_factor: float = Field(1e4, ge=1, le=1e8, description="first rate / last rate (onecycle)")
-    momentum: float = Field(0.9, ge=0, lt=1, description="SGD momentum, unless cycle_momentum")
-    cycle_momentum: bool = Field(True, description="cycle momentum between 0.95 and 0.85, against the rate (onecycle)")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD; onecycle with cycle_momentum ignores it")
+    cycle_momentum: bool = Field(True, description="vary momentum from 0.95 to 0.85, against the rate (onecycle)")
     nesterov: bool = Field(False, description="Nesterov momentum")
     weight_decay: float = Field(0.0, ge=0, le=0.1, description="L2 penalty of SGD")
     decay_norm: bool = Field(True, description="also apply weight decay to batch norm and biases")
@@ -143,13 +143,13 @@ class RunConfig(BaseModel):
     batch_size: int = Field(128, ge=8, le=4096, description="images per step")
     epochs: int = Field(EPOCH_LIMIT, ge=1, le=EPOCH_LIMIT, description="passes over the training images")
     replicate: int = Field(
-        0, ge=0, lt=REPLICATES, description="which folds of the training images to hold out; also sets the seed"
+        0, ge=0, lt=REPLICATES, description="number r: hold out folds from r x held_out_folds on; also the seed"
     )
     held_out_folds: int = Field(
         1,
         ge=1,
         le=REPLICATES // 2,
-        description="folds of 5,000 images to hold out; more of them reduce noise",
+        description="number of folds to hold out (5,000 images each); more reduce noise",
     )
     seed: int = Field(
         0,
@@ -166,13 +166,13 @@ class RunConfig(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="arithmetic; auto is bfloat16 on a GPU that has it, else float32"
     )
-    threads: int = Field(0, ge=0, le=256, description="threads of PyTorch, not of the CPU step; 0 is its own choice")
+    threads: int = Field(
+        0, ge=0, le=256, description="threads of PyTorch, 0 = its choice; the compiled CPU step has one"
+    )
     parameter_limit: int = Field(
         PARAMETER_LIMIT, ge=100, le=PARAMETER_LIMIT, description="the network must have fewer trainable parameters"
     )
-    over_budget: bool = Field(
-        False, description="allow parameter_limit or more; such a run is a baseline and never ranked"
-    )
+    over_budget: bool = Field(False, description="allow a network over the limit, as a baseline that is never ranked")
 
     @model_validator(mode="before")
     @classmethod
