@@ -111,7 +111,7 @@ class RunConfig(BaseModel):
         0.0, ge=0, le=1, description="share of each digit's slant to remove from all images, before augmentation"
     )
     augment_strength: float = Field(
-        1.0, ge=0, le=1.5, description="strength of policy A, the study's augmentation; 0 = none, 1 = the study's"
+        1.0, ge=0, le=1.5, description="strength of policy A, the study's augmentation: 0 = none, 1 = as there"
     )
     rotate: float = Field(0.0, ge=0, le=45, description="rotation in addition to policy A, degrees to either side")
     shear: float = Field(0.0, ge=0, le=45, description="shear in addition to policy A, degrees to either side")
@@ -121,7 +121,7 @@ class RunConfig(BaseModel):
         0,
         ge=0,
         le=EPOCH_LIMIT,
-        description="final epochs without augmentation, of 15; scaled for fewer epochs",
+        description="final epochs without augmentation, if epochs is 15; else scaled",
     )
     lr_schedule: Literal["onecycle", "constant"] = Field(
         "onecycle", description="onecycle: rise to max_lr, then fall to nearly 0; constant: max_lr"
@@ -149,7 +149,7 @@ class RunConfig(BaseModel):
         1,
         ge=1,
         le=REPLICATES // 2,
-        description="number of folds to hold out (5,000 images each); more reduce noise",
+        description="how many folds of 5,000 images to hold out; more reduce noise",
     )
     seed: int = Field(
         0,
