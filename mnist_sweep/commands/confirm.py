@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "sweep",
         nargs="?",
         metavar="SWEEP",
-        help="id, project/id or entity/project/id: confirm the sweep's best configuration by posterior mean; with "
+        help="id, project/id or entity/project/id: confirm the sweep's best configuration by posterior mean, or, with "
         f"finals- before the id, the winner of its finals; {EPOCH_LIMIT} epochs unless --epochs is given; without "
-        "SWEEP, give fields",
+        "SWEEP, give the fields of a configuration",
     )
     add_number(parser, "--seeds", 1_000, "train seeds 0 to N-1, at most 1,000 [10]", default=10)
     add_agents(parser, "seeds")

@@ -1,4 +1,4 @@
-"""`mnist-sweep finals`: race a sweep's best configurations against each other, over replicates."""
+"""`mnist-sweep finals`: train a sweep's best configurations on more replicates, in rounds, and compare them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mnist_sweep.selection.finals import Results
     from mnist_sweep.sweep.remote import Sweep
 
-HELP = "race a sweep's best configurations against each other, over replicates"
+HELP = "train a sweep's best configurations on more replicates, in rounds, and compare them"
 REFERENCE = "preset=step8"
 FRESH = 6
 """Replicates of the final, with --rounds."""
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sweep(parser)
     add_agents(parser, "trainings")
     either = parser.add_mutually_exclusive_group()
-    cost = "trainings, without the reference's, in rounds that halve the field [half of what the trials cost]"
+    cost = "number of trainings, those of the reference not counted [half of what the trials cost, at least 4]"
     add_number(either, "--trainings", 1_000, cost)
     either.add_argument(
         "--rounds",
@@ -42,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fresh",
         type=int,
         metavar="R",
-        help="with --rounds: replicates of the final between the best two and the reference; no earlier round used "
-        f"them [{FRESH}]",
+        help="with --rounds: fresh replicates, which no round used, for the final of the best two and the reference "
+        f"[{FRESH}]",
     )
     parser.add_argument(
         "--reference",

@@ -29,11 +29,24 @@ EXAMPLE = "mnist-sweep submit onecycle --count 200 --agents 20 --time 2:00:00"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("sweep", metavar="FILE", help="a sweep file, or the id of a sweep to resume")
-    add_number(parser, "--count", MAX_TRIALS, "number of trials of a new sweep (its run_cap)")
-    add_number(parser, "--agents", 100_000, "tasks side by side, each an agent [1]", default=1)
+    parser.add_argument(
+        "sweep", metavar="FILE", help="a sweep file, the name of a packaged one, or the id of an existing sweep"
+    )
+    add_number(
+        parser,
+        "--count",
+        MAX_TRIALS,
+        "run_cap of a new sweep: its number of trials, with those over the parameter limit",
+    )
+    add_number(
+        parser,
+        "--agents",
+        100_000,
+        "tasks of the job, each with one agent, or with the agents of its GPUs [1]",
+        default=1,
+    )
     add_number(parser, "--cpus", 1024, "CPUs per task [1]", default=1)
-    add_number(parser, "--gpus", 64, "GPUs per task, each with an agent [0]", default=0)
+    add_number(parser, "--gpus", 64, "GPUs per task, each with one agent or more [0]", default=0)
     add_number(parser, "--agents-per-gpu", 64, "agents that share a GPU [1]", default=1)
     parser.add_argument("--mem", type=_memory, metavar="SIZE", help="memory per task, as in 4G [the cluster's default]")
     parser.add_argument("--time", metavar="T", help="time limit per task, as in 2:30:00 [the partition's default]")
@@ -44,19 +57,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="OPTION",
-        help="option of sbatch, --sbatch=--qos=low; repeatable",
+        help="option of sbatch, as in --sbatch=--qos=low; repeatable",
     )
     parser.add_argument(
         "--setup",
         action="append",
         default=[],
         metavar="LINE",
-        help="shell command before the agent, --setup='module load cuda'; repeatable",
+        help="shell command before the agent, as in --setup='module load cuda'; repeatable",
     )
     parser.add_argument(
-        "--kubernetes", metavar="IMAGE", help="print a Kubernetes manifest: an Indexed Job whose pods run this image"
+        "--kubernetes",
+        metavar="IMAGE",
+        help="submit nothing; print the manifest of a Kubernetes Indexed Job whose pods run this image",
     )
-    parser.add_argument("--dry-run", action="store_true", help="print what would be submitted, and do nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would be submitted; create and submit nothing"
+    )
     parser.add_argument("--follow", action="store_true", help="submit nothing; follow the jobs that are running")
 
 

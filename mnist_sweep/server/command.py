@@ -21,11 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--key-file", type=Path, metavar="FILE",
         help=f"file with the key that clients must give, at least {SHORTEST_KEY} characters; or set {KEY_VARIABLE}"
-        " to the key [a random key, which the data folder keeps]",
+        " to the key [a random key in the data folder]",
     )  # fmt: skip
     add("--certificate", type=Path, metavar="FILE", help="serve TLS with this certificate (chain), PEM")
     add("--private-key", type=Path, metavar="FILE", help="the certificate's private key, PEM")
-    add("--self-signed", action="store_true", help="serve TLS with a certificate made for this data folder")
+    add("--self-signed", action="store_true", help="serve TLS with a certificate that is created in the data folder")
     add("--entity", default="local", metavar="NAME", help="entity of runs that name none [local]")
     add(
         "--crash-after", type=float, default=300.0, metavar="SECONDS",
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--idle-timeout", type=float, metavar="SECONDS", help="end after this long without a request [never]")
     start_nothing = parser.add_mutually_exclusive_group()
     start_nothing.add_argument(
-        "--env", action="store_true", help="only print the exports for the running server, for a shell's eval"
+        "--env", action="store_true", help="only print the exports for the running server, to be passed to eval"
     )
     start_nothing.add_argument(
         "--login", action="store_true", help="only print a one-time link that logs a browser in to the running server"
