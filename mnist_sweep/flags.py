@@ -1,7 +1,7 @@
 """Command-line flags made from the fields of RunConfig."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -29,10 +29,16 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message} (see {self.prog} --help)\n")
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Add one `--field VALUE` for every field, in groups, with its description, range and default."""
+def add(parser: argparse.ArgumentParser, *, without: Collection[str] = ()) -> None:
+    """Add one `--field VALUE` for every field, in groups, with its description, range and default.
+
+    Args:
+        without: groups to leave out.
+    """
     parser.usage = "%(prog)s [options] [--FIELD VALUE …]"  # a list of all fields would fill a screen
     for title, names in FIELD_GROUPS.items():
+        if title in without:
+            continue
         group = parser.add_argument_group(f"{title} fields")
         for name in names:
             _add_field(group, name, RunConfig.model_fields[name])

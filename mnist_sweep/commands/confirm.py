@@ -13,7 +13,16 @@ from mnist_sweep import flags
 from mnist_sweep.commands.arguments import add_agents, add_number
 from mnist_sweep.commands.console import print_sentence, say
 from mnist_sweep.commands.local_agents import allowed_agents
-from mnist_sweep.config import EPOCH_LIMIT, MACHINE_FIELDS, PROJECT, ConfigError, RunConfig, parse
+from mnist_sweep.config import (
+    EPOCH_LIMIT,
+    FOLD_IMAGES,
+    MACHINE_FIELDS,
+    PROJECT,
+    REPLICATES,
+    ConfigError,
+    RunConfig,
+    parse,
+)
 
 if TYPE_CHECKING:
     from mnist_sweep.selection.confirm import RunDestination
@@ -42,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("out/confirm.jsonl"),
         help="file of results, from which an interrupted confirmation resumes [out/confirm.jsonl]",
     )
-    flags.add(parser)
+    flags.add(parser, without=("replicate",))  # it holds out nothing, and sets the seeds itself
     parser.usage = "%(prog)s [SWEEP] [options] [--FIELD VALUE …]"
 
 
@@ -78,7 +87,9 @@ def run(arguments: argparse.Namespace) -> int:
             console.print(f"Chosen by {winner.identifier}: {winner.recipe.as_text()}")
             if winner.claim.note:
                 print_sentence(
-                    console, f"It was chosen by {winner.claim.note}; the confirmation has {config.epochs} epochs."
+                    console,
+                    f"It was chosen by {winner.claim.note}; the confirmation has {config.epochs} epochs on all "
+                    f"{FOLD_IMAGES * REPLICATES:,} training images.",
                 )
         elif mode not in ("offline", "disabled"):
             server = stack.enter_context(connect.running_server(say))

@@ -92,3 +92,10 @@ def test_runs_of_a_winner_go_to_the_project_of_its_sweep(monkeypatch: pytest.Mon
     assert own.group == confirm.group(config) != found.group
     monkeypatch.delenv("WANDB_PROJECT")
     assert _destination(config, None).project == "mnist-sweep"
+
+
+@pytest.mark.parametrize("argument", ["--seed=3", "--replicate=3", "--held-out-folds=2"])
+def test_what_a_confirmation_would_ignore_is_refused(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["confirm", "--preset=step8", argument])
+    assert capsys.readouterr().err.startswith(f"error: unknown argument {argument}")
