@@ -103,16 +103,17 @@ class NoisyGaussianProcess:
         """Return the values at these points of one function drawn from the posterior, shape (points,)."""
         features, mean, reduced = self._posterior(encoded)
         covariance = self._covariance(features, features) - reduced.T @ reduced
-        covariance[np.diag_indices(len(mean))] += _JITTER * self._kernel.signal + 1e-9
-        drawn = mean + np.linalg.cholesky(covariance) @ rng.standard_normal(len(mean))
-        return drawn * self._unit + self._centre
+        return self._sample(mean, covariance, rng)
 
     def draw_prior(self, encoded: Any, rng: Any) -> Any:
         """Return the values at these points of one function with the fitted kernel that has seen no run."""
         features, _ = self._expand(np.asarray(encoded, float))
-        covariance = self._covariance(features, features)
-        covariance[np.diag_indices(len(features))] += _JITTER * self._kernel.signal + 1e-9
-        return np.linalg.cholesky(covariance) @ rng.standard_normal(len(features)) * self._unit + self._centre
+        return self._sample(np.zeros(len(features)), self._covariance(features, features), rng)
+
+    def _sample(self, mean: Any, covariance: Any, rng: Any) -> Any:
+        covariance[np.diag_indices(len(mean))] += _JITTER * self._kernel.signal + 1e-9
+        drawn = mean + np.linalg.cholesky(covariance) @ rng.standard_normal(len(mean))
+        return drawn * self._unit + self._centre
 
 
 @dataclass(frozen=True, kw_only=True)
