@@ -12,7 +12,7 @@ from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from mnist_sweep import cli
 from mnist_sweep.commands import show
-from mnist_sweep.config import RunConfig
+from mnist_sweep.config import FIELD_GROUPS, RunConfig
 from tests.conftest import RunCommand
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +37,8 @@ SURFACE: dict[str, set[str]] = {
     | {"--mem", "--setup", "--sbatch", "--kubernetes", "--dry-run", "--follow"},
     "finals": {"SWEEP", "--epochs", "--agents", "--oversubscribe", "--trainings", "--rounds", "--fresh", "--reference"},
     "train": FIELDS,
-    "confirm": {"SWEEP", "--seeds", "--agents", "--oversubscribe", "--file"} | FIELDS,
+    "confirm": {"SWEEP", "--seeds", "--agents", "--oversubscribe", "--file"}
+    | (FIELDS - {f"--{name}" for name in FIELD_GROUPS["replicate"]}),
     "show": FIELDS,
     "check": {"FILE"},
     "data": set(),
