@@ -32,8 +32,8 @@ STOP_SECONDS = 10.0
 RESTART_LIMIT = 3
 """How often a killed agent is restarted in a row without completing a trial."""
 
-AGENT_MEMORY = 700 << 20
-"""Bytes that one agent needs: Python, torch, MNIST and the client's service process."""
+AGENT_MEMORY = 1 << 30
+"""Bytes that one agent needs: Python, torch, MNIST, what the training step keeps, and the client's service process."""
 
 _STOPPED = [-number for number in signals.STOPS]
 """Exit codes of an agent that a stop signal ended while it did not handle signals: before or after its work."""
