@@ -18,4 +18,4 @@ def test_each_winner_is_a_row_of_the_results() -> None:
 
 def test_the_figure_has_a_winner_for_each_limit() -> None:
     (winners,) = [trace for trace in figure().data if trace.name == "winner of each size"]
-    assert sorted(winners.x) == [962, 2_875, 4_613, 9_698]
+    assert sorted(winners.x) == [985, 2_875, 4_613, 9_698]
