@@ -28,7 +28,7 @@ def test_agents_are_limited_by_trials_cores_and_memory(monkeypatch: pytest.Monke
     monkeypatch.setattr(task, "cores", lambda: 64)
     assert limit_agents(99, 5) == AgentLimit(5, "there are 5 trials to train")
     monkeypatch.setattr(task, "free_memory", lambda: 3 << 30)
-    assert limit_agents(99, 80) == AgentLimit(4, "3.0 GiB of memory are free")
+    assert limit_agents(99, 80) == AgentLimit(3, "3.0 GiB of memory are free")
     assert limit_agents(99, 80, oversubscribe=True) == AgentLimit(80, "there are 80 trials to train")
     assert limit_agents(99, None, oversubscribe=True) == AgentLimit(99)
     monkeypatch.setattr(task, "free_memory", lambda: 1)
