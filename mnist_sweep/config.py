@@ -237,9 +237,14 @@ class RunConfig(BaseModel):
         return tuple(number % REPLICATES for number in range(self.replicate * count, (self.replicate + 1) * count))
 
     @property
+    def training_images(self) -> int:
+        """Number of images that the run does not hold out."""
+        return FOLD_IMAGES * (REPLICATES - self.held_out_folds)
+
+    @property
     def images_trained(self) -> int:
         """Number of images that the run trains on, each counted once an epoch. The run's cost is proportional to it."""
-        return self.epochs * FOLD_IMAGES * (REPLICATES - self.held_out_folds)
+        return self.epochs * self.training_images
 
     @property
     def plain_epochs(self) -> int:

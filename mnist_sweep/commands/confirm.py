@@ -13,16 +13,7 @@ from mnist_sweep import flags
 from mnist_sweep.commands.arguments import add_agents, add_number
 from mnist_sweep.commands.console import print_sentence, say
 from mnist_sweep.commands.local_agents import allowed_agents
-from mnist_sweep.config import (
-    EPOCH_LIMIT,
-    FOLD_IMAGES,
-    MACHINE_FIELDS,
-    PROJECT,
-    REPLICATES,
-    ConfigError,
-    RunConfig,
-    parse,
-)
+from mnist_sweep.config import EPOCH_LIMIT, MACHINE_FIELDS, PROJECT, ConfigError, RunConfig, parse
 
 if TYPE_CHECKING:
     from mnist_sweep.selection.confirm import RunDestination
@@ -88,8 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
             if winner.claim.note:
                 print_sentence(
                     console,
-                    f"It was chosen by {winner.claim.note}; the confirmation has {config.epochs} epochs on all "
-                    f"{FOLD_IMAGES * REPLICATES:,} training images.",
+                    f"It was chosen by {winner.claim.note}; the confirmation has {config.epochs} epochs on all images.",
                 )
         elif mode not in ("offline", "disabled"):
             server = stack.enter_context(connect.running_server(say))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mnist_sweep.commands.arguments import add_agents, add_number, add_sweep
 from mnist_sweep.commands.console import print_sentence, say
 from mnist_sweep.commands.local_agents import allowed_agents, train_trials
-from mnist_sweep.config import EPOCH_LIMIT, FOLD_IMAGES, PROJECT, REPLICATES
+from mnist_sweep.config import EPOCH_LIMIT, PROJECT
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
             print_sentence(
                 console,
                 f"The sweep chose by {race.other_trials}; the finals train {arguments.epochs} epochs on "
-                f"{FOLD_IMAGES * (REPLICATES - 1):,} images.",
+                f"{race.reference.training_images:,} images.",
             )
         print_sentence(console, finals.schedule_sentence(race.schedule))
 

@@ -85,10 +85,9 @@ def describe_trials(trials: Iterable[RunConfig], epochs: int) -> str:
     """
     trials = list(trials)
     lengths = sorted({trial.epochs for trial in trials})
-    images = sorted({trial.images_trained // trial.epochs for trial in trials})
-    whole = RunConfig().images_trained // RunConfig().epochs
+    images = sorted({trial.training_images for trial in trials})
     text = "trials" if lengths == [epochs] else f"{', '.join(f'{length}-epoch' for length in lengths)} trials"
-    if images != [whole]:
+    if images != [RunConfig().training_images]:
         text += f" on {', '.join(f'{count:,}' for count in images)} images"
     return "" if text == "trials" else text
 

@@ -134,6 +134,12 @@ def test_no_ratio_to_a_baseline_that_may_gain_nothing() -> None:
     assert " |  | " in list(table(found, 1.0))[-1]
 
 
+def test_a_figure_without_intervals_is_refused_in_one_line() -> None:
+    for found in ([], summarise(rows_of(1.0, "random")[:1], "w")):
+        with pytest.raises(SystemExit, match="--figure needs at least two repetitions of one of: "):
+            draw(found, 1.0, 2.0, "w")
+
+
 def test_a_claim_of_zero_is_a_claim() -> None:
     rows = rows_of(1.0, "random")
     rows[0]["claims"] = [0.0] * len(CHECKPOINTS)
