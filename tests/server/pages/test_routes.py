@@ -168,7 +168,7 @@ def test_the_focus_stays_on_a_row_that_changes_and_moves(served: Served, open_pa
 CONTINUE = """
 import time, wandb
 from pathlib import Path
-run = wandb.init(project="review", id="liverun", settings=wandb.Settings(
+run = wandb.init(project="review", id={run!r}, settings=wandb.Settings(
     sweep_id={sweep!r}, x_file_stream_transmit_interval=0.2))
 run.name = "a late one"
 run.summary.update({{"parameters": 5000, "feasible": True}})
@@ -178,7 +178,7 @@ for epoch in (1, 2, 3):
     print("working on epoch", epoch)
     if epoch == 1:
         deadline = time.monotonic() + 120
-        while not Path("go").exists() and time.monotonic() < deadline:
+        while not Path({go!r}).exists() and time.monotonic() < deadline:
             time.sleep(0.1)
 run.finish()
 """
@@ -191,27 +191,28 @@ def test_a_running_sweep_updates_by_itself_and_fetches_only_what_is_new(served: 
     expect(page.locator(".tile-value").first).to_have_text("–")
     answers: list[dict[str, object]] = []
     page.on("response", lambda r: answers.append(r.json()) if "/review?" in r.url else None)
-    code = CONTINUE.format(sweep=sweep)
+    run, go = f"live-{sweep}", served.folder / f"go-{sweep}"  # another sweep's, if the test is repeated
+    code = CONTINUE.format(sweep=sweep, run=run, go=str(go))
     process = subprocess.Popen([sys.executable, "-c", code], env=served.env, cwd=served.folder)
     try:
-        late = page.locator("[data-table] tbody tr[data-id=liverun]")
+        late = page.locator(f"[data-table] tbody tr[data-id={run}]")
         expect(late).to_contain_text("running")
         expect(late).to_contain_text("99.20 %")
         seen = len(answers)
-        (served.folder / "go").touch()
+        go.touch()
         expect(late).to_contain_text("99.60 %")
         expect(page.locator(".tile-value").first).to_have_text("99.60 %")
         draw_everything(page)  # also the figures for which there was nothing to draw before
-        assert row_ids(page) == ["liverun"]
+        assert row_ids(page) == [run]
     finally:
         process.wait(120)
     curves = [points for answer in answers[seen:] for points in (answer.get("curves") or {}).values()]  # type: ignore[attr-defined]
     assert curves
     assert [x for points in curves for x in points["x"]] == [2.0, 3.0]  # not the first epoch again
     late_rows = [row for answer in answers[seen:] for row in (answer.get("table") or {}).get("rows", [])]  # type: ignore[attr-defined]
-    assert {row[0] for row in late_rows} == {"liverun"}
+    assert {row[0] for row in late_rows} == {run}
 
-    run_page = open_page(f"{served.url}/local/review/runs/liverun")
+    run_page = open_page(f"{served.url}/local/review/runs/{run}")
     expect(run_page.locator("[data-log]")).to_contain_text("working on epoch 3")
 
 
