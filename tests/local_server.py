@@ -16,6 +16,12 @@ from mnist_sweep.server.process.launch import ServerProcess
 from tests.browser import KEYS
 from tests.processes import ended_afterwards
 
+CREATE_SWEEP = """
+import wandb
+print(wandb.sweep({{"method": "random", "metric": {{"name": "val/accuracy", "goal": "maximize"}},
+                   "parameters": {{"lr": {{"min": 0.0, "max": 1.0}}}}}}, project={project!r}))
+"""
+
 
 @dataclass(frozen=True)
 class Served:
@@ -37,6 +43,10 @@ class Served:
         )
         assert done.returncode == 0, done.stderr[-4000:]
         return done.stdout
+
+    def create_sweep(self, project: str) -> str:
+        """Create a random search over `lr` and return its id."""
+        return self.python(CREATE_SWEEP.format(project=project)).split()[-1]
 
     @contextmanager
     def client_here(self, home: Path) -> Iterator[None]:
@@ -120,3 +130,9 @@ print(sweep)
 def sweep_path(served: Served) -> str:
     """entity/project/id of a finished sweep of four runs; one has a script for its name, one is infeasible."""
     return "local/review/" + served.python(RUN_SWEEP, timeout=240).split()[-1]
+
+
+@pytest.fixture
+def sweep_url(served: Served, sweep_path: str) -> str:
+    """Address of that sweep's page."""
+    return f"{served.url}/local/review/sweeps/{sweep_path.split('/')[-1]}"

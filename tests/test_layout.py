@@ -24,6 +24,7 @@ CROSS_CUTTING = {
     "review/test_static.py": "the page's scripts and styles in a browser",
     "review/test_values.py": "values of every kind, through the whole review",
     "server/pages/test_foreign_projects.py": "pages of programs that know nothing of this project",
+    "server/pages/test_live_pages.py": "pages in a browser while runs begin, log and end",
     "server/pages/test_project_page.py": "a project's page in a browser",
     "server/pages/test_values.py": "pages of values of every kind, with the real client",
     "server/test_conformance.py": "several versions of the real client",

@@ -1,4 +1,4 @@
-"""Sweeps with the real agents and the client's real scheduler."""
+"""Sweeps as the client creates, changes and reads them, with its real agents and its real scheduler."""
 
 import json
 import subprocess
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
-from mnist_sweep.server.store import Store, projects, runs, sweeps
-from mnist_sweep.server.store.rows import Sweep
+from mnist_sweep.server.store import Store, projects, rows, runs, sweeps
 from tests.server.conftest import Ask, Running, asking, basic
+from tests.server.sweep_client import CREATE, GRID, Sweep
 
 TRAIN = """
 import wandb
@@ -193,7 +194,7 @@ def test_the_best_loss_and_the_order_find_a_metric_in_all_its_forms(
         names = [f"run{number}" for number in range(len(summaries))]
         for name, summary in zip(names, summaries, strict=True):
             runs.create(db, project, name, "finished", sweep_id=sweep, summary=summary)
-        sweep_name = Sweep.by_id(db, sweep).name
+        sweep_name = rows.Sweep.by_id(db, sweep).name
     query = """query($s: String, $o: String, $f: JSONString) { project(name: "p") { sweep(sweepName: $s) { bestLoss
         runs(order: $o, filters: $f) { edges { node { name } } } } } }"""
 
@@ -206,3 +207,59 @@ def test_the_best_loss_and_the_order_find_a_metric_in_all_its_forms(
     assert found(o=f"+summary_metrics.{metric}") == (best, ordered)
     condition = json.dumps({f"summary_metrics.{metric}": {"$lte": best}})
     assert found(f=condition) == (best, [winner])
+
+
+def test_a_wrong_configuration_is_refused_with_every_reason(client: httpx.Client) -> None:
+    config = yaml.dump(
+        {"method": "magic", "metric": {"goal": "up", "name": "x"}, "parameters": {"x": {"min": 3, "max": 1}}}
+    )
+    answer = client.post("/graphql", json={"query": CREATE, "variables": {"config": config}})
+    (error,) = answer.json()["errors"]
+    assert answer.status_code == 200
+    assert error["message"].startswith("Invalid sweep config: ")
+    assert error["message"].count(";") >= 2
+    assert all(value in error["message"] for value in ("magic", "up"))
+
+
+def test_keys_that_nobody_knows_are_warned_of_and_kept(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID | {"colour": "red"})
+    assert sweep.warnings == ["'colour' is not a key of a sweep and is ignored"]
+    look = 'query($s: String!) { project(name: "p") { sweep(sweepName: $s) { config } } }'
+    assert yaml.safe_load(ask(look, s=sweep.name)["project"]["sweep"]["config"])["colour"] == "red"
+
+
+def test_yaml_that_unfolds_is_refused(client: httpx.Client) -> None:
+    rows = zip("abcdefg", "bcdefgh", strict=True)
+    bomb = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in rows)
+    answer = client.post("/graphql", json={"query": CREATE, "variables": {"config": bomb}})
+    assert "aliases" in answer.json()["errors"][0]["message"]
+
+
+def test_a_configuration_changes_only_before_the_first_run(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    changed = yaml.dump(GRID | {"parameters": {"x": {"values": [7]}}})
+    ask(CREATE, id=sweep.id, config=changed)
+    agent = sweep.agent()
+    assert sweep.draw(agent)[1] == {"x": 7}
+    answer = client.post("/graphql", json={"query": CREATE, "variables": {"id": sweep.id, "config": yaml.dump(GRID)}})
+    assert "cannot change" in answer.json()["errors"][0]["message"]
+
+
+def test_runs_without_a_metric_do_not_disturb_order_or_best(client: httpx.Client, ask: Ask) -> None:
+    sweep = Sweep(client, ask, GRID)
+    agent = sweep.agent()
+    names = [sweep.draw(agent)[0]]
+    sweep.finish(names[0])
+    for losses in ((float("nan"),), (0.5,)):
+        names.append(sweep.draw(agent)[0])
+        sweep.start(names[-1])
+        text = json.dumps({"loss": losses[0]})
+        sweep.stream(
+            names[-1], complete=True, exitcode=0, files={"wandb-summary.json": {"offset": 0, "content": [text]}}
+        )
+    query = """query($o: String) { project(name: "p") { runs(order: $o) { edges { node { name } } } } }"""
+    for order in ("+summary_metrics.loss", "-summary_metrics.loss"):
+        found = [edge["node"]["name"] for edge in ask(query, o=order)["project"]["runs"]["edges"]]
+        assert found[0] == names[2]
+        assert set(found) == set(names)
+    assert sweep.look()["bestLoss"] == 0.5

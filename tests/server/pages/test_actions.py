@@ -1,11 +1,18 @@
-"""The forms of the pages: which buttons there are, what they change, and what they refuse."""
+"""The forms of the pages: which buttons there are, what they change, and what they refuse; also in a real browser."""
+
+import urllib.error
+import urllib.request
+from urllib.parse import urlencode
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from mnist_sweep.server.pages import actions
 from mnist_sweep.server.store import Store, projects, runs, sweeps
 from mnist_sweep.server.store.rows import Run, Sweep
+from tests.browser import Opener
+from tests.local_server import Served
 
 CONFIG = "method: grid\nparameters: {x: {values: [1, 2]}}"
 
@@ -111,3 +118,112 @@ def test_only_a_failed_trial_of_an_open_sweep_is_handed_out_again(client: httpx.
 def test_a_failed_run_without_a_sweep_is_not_handed_out_again(store: Store) -> None:
     new_run(store, "failed")
     assert not actions.can_retry(run(store))
+
+
+def submit(served: Served, url: str, **form: str) -> tuple[int, str]:
+    headers = {"Sec-Fetch-Site": form.pop("site")} if "site" in form else {}
+    request = urllib.request.Request(url, urlencode(form).encode(), headers | served.headers)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, answer.url
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_buttons_change_the_sweep_but_only_from_the_servers_own_pages(
+    served: Served, sweep_url: str, open_page: Opener
+) -> None:
+    page = open_page(sweep_url)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    expect(page.locator(".tile", has_text="state")).to_contain_text("paused")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+    token = page.locator("input[name=token]").first.get_attribute("value") or ""
+    assert submit(served, sweep_url, action="cancel")[0] == 403
+    assert submit(served, sweep_url, action="cancel", token="guess")[0] == 403
+    assert submit(served, sweep_url, action="cancel", token=token, site="cross-site")[0] == 403
+    assert submit(served, sweep_url, action="explode", token=token)[0] == 400
+    page.reload()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+    other = open_page(sweep_url)
+    other.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()  # without a reload
+    expect(page.locator(".tile", has_text="state")).to_contain_text("paused")
+    other.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+
+def test_stop_and_cancel_explain_themselves_and_ask(served: Served, open_page: Opener) -> None:
+    sweep = served.create_sweep("again")
+    page = open_page(f"{served.url}/local/again/sweeps/{sweep}")
+    state = page.locator(".tile", has_text="state")
+    for action, explanation, after in (
+        ("Cancel", "Running trials are killed", "canceled"),
+        ("Stop", "No new trial starts", "finished"),
+    ):
+        button = page.get_by_role("button", name=f"{action} the sweep")
+        assert not button.is_visible()
+        page.locator("summary", has_text=action).click()
+        expect(page.locator(".ask[open]")).to_contain_text(explanation)
+        expect(state).not_to_contain_text(after)  # nothing has happened yet
+        button.click()
+        expect(state).to_contain_text(after)
+        page.get_by_role("button", name="Resume").click()
+        expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+
+FAIL = """
+import wandb
+from wandb.agents import pyagent
+pyagent.Agent.HEARTBEAT_SLEEP_SECONDS = 0.2
+tries = []
+def train():
+    with wandb.init() as run:
+        tries.append(run.id)
+        run.log({{"val/accuracy": 0.5, "epoch": 1}})
+        if {fail}:
+            raise RuntimeError("as the test wants it")
+wandb.agent({sweep!r}, function=train, count=1, project="again")
+print(tries[0])
+"""
+
+
+def test_a_failed_run_is_handed_out_again(served: Served, open_page: Opener) -> None:
+    sweep = served.create_sweep("again")
+    failed = served.python(FAIL.format(fail=True, sweep=sweep)).split()[-1]
+    page = open_page(f"{served.url}/local/again/runs/{failed}")
+    expect(page.locator("[data-facts] div", has_text="state")).to_contain_text("failed")
+    page.get_by_role("button", name="Hand out again").click()
+    expect(page.locator("[data-facts] div", has_text="state")).to_contain_text("queued")
+    assert page.get_by_role("button", name="Hand out again").count() == 0
+    assert served.python(FAIL.format(fail=False, sweep=sweep)).split()[-1] == failed
+    page.reload()
+    expect(page.locator("[data-facts] div", has_text="state")).to_contain_text("finished")
+
+
+def test_a_run_is_described_and_deleted_on_its_page(served: Served, open_page: Opener) -> None:
+    code = "import wandb\nwith wandb.init(project='edits', id='gone') as run:\n    run.log({'loss': 1})\n"
+    served.python(code + "    run.log_artifact(wandb.Artifact('thing', 'model'))")
+    page = open_page(f"{served.url}/local/edits/runs/gone")
+    expect(page.get_by_role("link", name="thing:v0")).to_be_visible()
+    page.get_by_label("name", exact=True).fill("a better <name>")
+    page.get_by_label("tags").fill("one, two")
+    page.get_by_label("notes").fill("worth a line")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("h1")).to_have_text("a better <name>")
+    said = served.python(
+        "import wandb; run = wandb.Api().run('local/edits/gone'); print([run.name, run.tags, run.notes, run.group])"
+    )
+    assert said.splitlines()[-1] == "['a better <name>', ['one', 'two'], 'worth a line', '']"
+
+    button = page.get_by_role("button", name="Yes, delete")
+    assert not button.is_visible()  # a question first
+    page.get_by_text("Delete this run").click()
+    token = page.locator("input[name=token]").first.get_attribute("value") or ""
+    assert submit(served, page.url, action="explode", token=token)[0] == 400
+    button.click()
+    expect(page.locator("h1")).to_have_text("edits")
+    expect(page.locator("[data-table] tbody tr")).to_have_count(0)

@@ -158,3 +158,12 @@ def test_a_run_that_died_does_not_wait_for_a_clock_that_was_set_back(
         real = clock.wall
         monkeypatch.setattr(clock, "wall", lambda: real() - 3600)
         wait_for(lambda: sweep.states() == ["crashed"])
+
+
+def test_silent_runs_crash_and_their_agents_trials_with_them(store: Store) -> None:
+    with served(store, crash_after=0.3) as client:
+        sweep = Sweep(client, asking(client), GRID)
+        started, _ = sweep.draw(sweep.agent())
+        sweep.start(started)
+        sweep.draw(sweep.agent())
+        wait_for(lambda: sweep.states() == ["crashed", "crashed"])
